@@ -1,0 +1,1 @@
+"""Settings read once, adapters joined to use cases, process entry points."""

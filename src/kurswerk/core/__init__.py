@@ -1,0 +1,1 @@
+"""Errors, time, hashing and compilation: what every other package may rely on."""

@@ -1,0 +1,1 @@
+"""The feature library: one definition for batch and live."""

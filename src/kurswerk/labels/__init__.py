@@ -1,0 +1,1 @@
+"""What a model is to predict: thresholds and horizon changes."""

@@ -1,0 +1,155 @@
+"""The columnar form in which market data moves through the pure zone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.core.digest import sha256_arrays
+from kurswerk.core.errors import DataError, UnknownNameError
+from kurswerk.core.timestamps import format_timestamp
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+Bool = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Rows of many instruments, sorted by (instrument, timestamp), column by column.
+
+    Attributes
+    ----------
+    instruments
+        Names, ascending; shape (n_instruments,).
+    offsets
+        Rows ``offsets[k]:offsets[k + 1]`` belong to instrument ``k``; shape (n_instruments + 1,).
+    timestamps
+        Microseconds since 1970 UTC, strictly ascending within an instrument; shape (n_rows,).
+    columns
+        Names of the rows of ``values``.
+    values
+        float64 in C order, shape (n_columns, n_rows); missing is NaN. Kernels take slices without copying.
+    """
+
+    instruments: tuple[str, ...]
+    offsets: Int
+    timestamps: Int
+    columns: tuple[str, ...]
+    values: Float
+
+    @classmethod
+    def from_columns(
+        cls, keys: Sequence[str] | NDArray[np.object_], timestamps: Int, columns: Mapping[str, NDArray[np.generic]]
+    ) -> "Panel":
+        """Build a panel from unsorted rows.
+
+        Parameters
+        ----------
+        keys
+            Instrument of each row, shape (n_rows,).
+        timestamps
+            Microseconds UTC, shape (n_rows,).
+        columns
+            Name → values castable to float64, each of shape (n_rows,).
+
+        Raises
+        ------
+        DataError
+            If lengths differ or a (key, timestamp) stands twice.
+        """
+        names, codes = np.unique(np.asarray(keys, dtype=object).astype(str), return_inverse=True)
+        return cls.from_codes([str(name) for name in names], codes.astype(np.int64), timestamps, columns)
+
+    @classmethod
+    def from_codes(
+        cls, names: Sequence[str], codes: Int, timestamps: Int, columns: Mapping[str, NDArray[np.generic]]
+    ) -> "Panel":
+        """Build a panel from dictionary-encoded keys: row ``i`` belongs to ``names[codes[i]]``."""
+        times = np.asarray(timestamps, dtype=np.int64)
+        for name, column in columns.items():
+            if len(column) != len(times) or len(codes) != len(times):
+                raise DataError(f"column '{name}' has {len(column)} rows where the timestamps have {len(times)}")
+        rank = np.argsort(np.argsort(np.asarray(names, dtype=object)))
+        codes = rank[codes].astype(np.int64) if len(names) else codes
+        order = None if _sorted(codes, times) else np.lexsort((times, codes))
+        if order is not None:
+            codes, times = codes[order], times[order]
+        used, starts = np.unique(codes, return_index=True)
+        offsets = np.append(starts, len(codes)).astype(np.int64)
+        ordered = sorted(names)
+        instruments = tuple(ordered[code] for code in used)
+        values = np.empty((len(columns), len(times)), dtype=np.float64)
+        for row, column in enumerate(columns.values()):
+            source = np.asarray(column)
+            values[row] = source if order is None else source[order]
+        panel = cls(instruments, offsets, times, tuple(columns), values)
+        panel._refuse_duplicates()
+        return panel
+
+    def _refuse_duplicates(self) -> None:
+        same = np.flatnonzero(np.diff(self.timestamps) == 0) + 1
+        same = same[~np.isin(same, self.offsets)]
+        if len(same):
+            key = self.instruments[int(np.searchsorted(self.offsets, same[0], side="right")) - 1]
+            moment = format_timestamp(int(self.timestamps[same[0]]))
+            raise DataError(f"{len(same)} rows stand twice, first '{key}' at {moment}; keep one row per key and time")
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    def column(self, name: str) -> Float:
+        """Return a view of one column, shape (n_rows,).
+
+        Raises
+        ------
+        UnknownNameError
+            If the panel has no such column.
+        """
+        try:
+            return self.values[self.columns.index(name)]  # type: ignore[no-any-return]
+        except ValueError:
+            raise UnknownNameError("column", name, self.columns) from None
+
+    @property
+    def codes(self) -> Int:
+        """Instrument index of each row, shape (n_rows,)."""
+        return np.repeat(np.arange(len(self.instruments)), np.diff(self.offsets))
+
+    def rows_of(self, instrument: str) -> slice:
+        """Return the rows of one instrument.
+
+        Raises
+        ------
+        UnknownNameError
+            If the panel has no such instrument.
+        """
+        try:
+            k = self.instruments.index(instrument)
+        except ValueError:
+            raise UnknownNameError("coin", instrument, self.instruments) from None
+        return slice(int(self.offsets[k]), int(self.offsets[k + 1]))
+
+    def where(self, mask: Bool) -> "Panel":
+        """Return the rows where ``mask`` (shape (n_rows,)) holds, as a new panel."""
+        kept = np.flatnonzero(mask)
+        counts = np.bincount(self.codes[kept], minlength=len(self.instruments))
+        present = np.flatnonzero(counts)
+        offsets = np.concatenate(([0], np.cumsum(counts[present]))).astype(np.int64)
+        names = tuple(self.instruments[k] for k in present)
+        return Panel(names, offsets, self.timestamps[kept], self.columns, self.values[:, kept])
+
+    def until(self, end_us: int) -> "Panel":
+        """Return the rows up to and including a moment."""
+        return self.where(self.timestamps <= end_us)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 over names, offsets, times and values: equal exactly when the data are."""
+        text = "\n".join((*self.instruments, "", *self.columns))
+        return sha256_arrays((self.offsets, self.timestamps, self.values), text)
+
+
+def _sorted(codes: Int, times: Int) -> bool:
+    step = np.diff(codes)
+    return bool(np.all((step > 0) | ((step == 0) & (np.diff(times) >= 0))))

@@ -1,0 +1,1 @@
+"""Classifiers, their export to ONNX and the runtime that serves them."""

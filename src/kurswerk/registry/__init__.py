@@ -1,0 +1,16 @@
+"""Model versions, their artifacts and certificates."""
+
+from kurswerk.evaluation import Metrics
+from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
+from kurswerk.registry.ports import ModelStore, ResultStore
+
+__all__ = [
+    "Comparison",
+    "Metrics",
+    "ModelRecord",
+    "ModelStore",
+    "NewModel",
+    "ResultStore",
+    "TestResult",
+    "TrainedVersion",
+]

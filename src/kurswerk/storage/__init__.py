@@ -1,0 +1,1 @@
+"""PostgreSQL: embedded or external, migrations, coin metrics, models."""

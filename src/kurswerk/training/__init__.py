@@ -1,0 +1,1 @@
+"""Train, test, compare and certify models."""
