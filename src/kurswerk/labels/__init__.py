@@ -1,1 +1,6 @@
-"""What a model is to predict: thresholds and horizon changes."""
+"""What a model learns to predict: labels per instrument, by time, from later rows only."""
+
+from kurswerk.labels._compute import UNKNOWN, Labels, compute_labels
+from kurswerk.labels._spec import MAX_HORIZON_MINUTES, LabelSpec, label_name
+
+__all__ = ["MAX_HORIZON_MINUTES", "UNKNOWN", "LabelSpec", "Labels", "compute_labels", "label_name"]

@@ -1,0 +1,98 @@
+"""Labels of all rows of a panel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.labels import _kernels
+from kurswerk.labels._spec import OPERATORS, LabelSpec
+from kurswerk.market import Panel
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """One label per row of a panel.
+
+    Attributes
+    ----------
+    values
+        1 it came true, 0 it did not, -1 unknown; int8, shape (n_rows,).
+    end_us
+        Moment up to which the label looks, microseconds UTC, also where it is unknown; the row's own time where
+        there is no next row to look at; int64, shape (n_rows,).
+    exit_row
+        Row that holds the value at the horizon, where a trade entered on this row ends; -1 where the label is
+        unknown; int64, shape (n_rows,).
+    """
+
+    values: NDArray[np.int8]
+    end_us: NDArray[np.int64]
+    exit_row: NDArray[np.int64]
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where the label is known, shape (n_rows,); the rest is left out, not called negative."""
+        return np.not_equal(self.values, UNKNOWN)
+
+
+def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
+    """Label every row from rows after it, per instrument and by time.
+
+    With a horizon h the label of a row at t looks at the rows in (t, t + h] of the same instrument. It is unknown
+    unless there is one and the instrument's rows reach t + h, and unknown where the row's own value, or one it
+    looks at, is missing or not finite, or where a change has no positive base. This holds for labels that would be
+    positive already, because leaving out only the others would raise the base rate.
+
+    - change ``at``: ±(v(last row) - v(t)) / v(t) * 100 >= min_percent_change;
+    - change ``within``: the same for any row in (t, t + h]; the trade is still held to the last one;
+    - threshold: ``v operator target_value`` at the last row, for any row, or without minutes at the next row.
+
+    Parameters
+    ----------
+    panel
+        Must have the column ``spec.target_var``.
+    spec
+        The label's definition.
+
+    Raises
+    ------
+    UnknownNameError
+        If the panel lacks the column.
+
+    Examples
+    --------
+    >>> minute = 60_000_000
+    >>> panel = Panel.from_columns(
+    ...     ["a"] * 4, np.arange(4) * minute, {"price_close": np.array([100.0, 101, 103, 102])}
+    ... )
+    >>> spec = LabelSpec("price_close", minutes=1, min_percent_change=1.5, direction="up")
+    >>> compute_labels(panel, spec).values.tolist()
+    [0, 1, 0, -1]
+    """
+    values = panel.column(spec.target_var)
+    horizon_us = spec.horizon_us
+    if horizon_us is None:
+        exits = _kernels.next_rows(panel.offsets)
+        end_us = np.where(exits < 0, panel.timestamps, panel.timestamps[exits])
+    else:
+        exits = _kernels.horizon_rows(panel.offsets, panel.timestamps, horizon_us)
+        end_us = panel.timestamps + horizon_us
+    labels = _label_values(panel, values, exits, spec)
+    exits[labels == UNKNOWN] = -1
+    return Labels(labels, end_us, exits)
+
+
+def _label_values(
+    panel: Panel, values: NDArray[np.float64], exits: NDArray[np.int64], spec: LabelSpec
+) -> NDArray[np.int8]:
+    if spec.min_percent_change is not None:
+        percent, sign = float(spec.min_percent_change), -1.0 if spec.direction == "down" else 1.0
+        if spec.mode == "within":
+            return _kernels.change_within(panel.offsets, values, exits, percent, sign)
+        return _kernels.change_at(values, exits, percent, sign)
+    code = OPERATORS.index(spec.operator or "=")
+    found = _kernels.hits(values, code, float(spec.target_value or 0.0))
+    return _kernels.hit_within(found, exits) if spec.mode == "within" else _kernels.hit_at(found, exits)

@@ -1,0 +1,133 @@
+"""The definition of a label, checked when it is made."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from kurswerk.core.errors import SpecError
+from kurswerk.core.timestamps import MINUTE_US
+
+Operator = Literal[">", "<", ">=", "<=", "="]
+Direction = Literal["up", "down"]
+Mode = Literal["at", "within"]
+
+OPERATORS: tuple[Operator, ...] = (">", "<", ">=", "<=", "=")
+MAX_HORIZON_MINUTES = 10 * 366 * 24 * 60
+
+
+@dataclass(frozen=True)
+class LabelSpec:
+    """A horizon change ("price_close up 2 % at 60 minutes") or a threshold ("market_cap_close > 50000").
+
+    Attributes
+    ----------
+    target_var
+        Column of the panel that is watched.
+    operator, target_value
+        Of a threshold: the label is 1 where ``value operator target_value`` holds later.
+    minutes
+        The horizon. A horizon change needs one; a threshold without looks at the instrument's next row.
+    min_percent_change, direction
+        Of a horizon change: by how many percent (> 0) the value must have gone ``"up"`` or ``"down"``.
+    mode
+        ``"at"``: as known at the horizon; ``"within"``: reached by any row inside it.
+
+    Raises
+    ------
+    SpecError
+        If a part is missing, out of range or contradicts another.
+
+    Examples
+    --------
+    >>> LabelSpec("price_close", minutes=60, min_percent_change=2, direction="up").horizon_us
+    3600000000
+    >>> LabelSpec("price_close", minutes=60)
+    Traceback (most recent call last):
+    kurswerk.core.errors.SpecError: a label needs either operator and target_value, or min_percent_change and direction
+    """
+
+    target_var: str
+    operator: Operator | None = None
+    target_value: float | None = None
+    minutes: float | None = None
+    min_percent_change: float | None = None
+    direction: Direction | None = None
+    mode: Mode = "at"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.target_var, str) or not self.target_var:
+            raise SpecError(f"target_var is {self.target_var!r}; name the column to be watched")
+        if self.mode not in {"at", "within"}:
+            raise SpecError(f"horizon mode is {self.mode!r}; choose 'at' or 'within'")
+        change = self.min_percent_change is not None or self.direction is not None
+        threshold = self.operator is not None or self.target_value is not None
+        if change == threshold:
+            joint = "not both" if change else ""
+            parts = "a label needs either operator and target_value, or min_percent_change and direction"
+            raise SpecError(", ".join(filter(None, (parts, joint))))
+        self._check_minutes(required=change)
+        if change:
+            self._check_change()
+        else:
+            self._check_threshold()
+
+    def _check_minutes(self, *, required: bool) -> None:
+        if self.minutes is None:
+            if required or self.mode == "within":
+                raise SpecError("minutes is missing; give the horizon in minutes, e.g. 60")
+            return
+        if not _is_number(self.minutes) or not 0 < self.minutes <= MAX_HORIZON_MINUTES:
+            raise SpecError(f"minutes is {self.minutes!r}; it must be above 0 and at most {MAX_HORIZON_MINUTES}")
+
+    def _check_change(self) -> None:
+        percent = self.min_percent_change
+        if percent is None or not _is_number(percent) or percent <= 0:
+            raise SpecError(f"min_percent_change is {percent!r}; it must be a number above 0")
+        if self.direction not in {"up", "down"}:
+            raise SpecError(f"direction is {self.direction!r}; choose 'up' or 'down'")
+
+    def _check_threshold(self) -> None:
+        if self.operator not in OPERATORS:
+            raise SpecError(f"operator is {self.operator!r}; choose one of {' '.join(OPERATORS)}")
+        if self.target_value is None or not _is_number(self.target_value):
+            raise SpecError(f"target_value is {self.target_value!r}; it must be a finite number")
+
+    @property
+    def is_time_based(self) -> bool:
+        """Whether this is a horizon change, not a threshold."""
+        return self.min_percent_change is not None
+
+    @property
+    def horizon_us(self) -> int | None:
+        """The horizon in microseconds; None where the next row is looked at."""
+        return None if self.minutes is None else max(1, round(self.minutes * MINUTE_US))
+
+    @property
+    def trade_direction(self) -> Direction:
+        """The side of a trade that follows a positive prediction: ``"down"`` (short) for a fall, else ``"up"``."""
+        return "down" if self.direction == "down" or self.operator in {"<", "<="} else "up"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def label_name(spec: LabelSpec) -> str:
+    """Say in words what a label means.
+
+    Examples
+    --------
+    >>> label_name(LabelSpec("price_close", minutes=60, min_percent_change=2, direction="up"))
+    'price_close up 2 % at 60 minutes'
+    >>> label_name(LabelSpec("market_cap_close", ">", 50_000))
+    'market_cap_close > 50000 at the next row'
+    >>> label_name(LabelSpec("price_close", "<=", 0.5, minutes=10, mode="within"))
+    'price_close <= 0.5 within 10 minutes'
+    """
+    if spec.minutes is None:
+        when = "at the next row"
+    else:
+        when = f"{spec.mode} {spec.minutes:.15g} minute{'' if spec.minutes == 1 else 's'}"
+    if spec.min_percent_change is not None:
+        return f"{spec.target_var} {spec.direction} {spec.min_percent_change:.15g} % {when}"
+    return f"{spec.target_var} {spec.operator} {spec.target_value:.15g} {when}"
