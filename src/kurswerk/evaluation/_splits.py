@@ -1,0 +1,113 @@
+"""Walk-forward folds by time, with training rows removed whose labels reach the test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.core.errors import DataError, SpecError
+from kurswerk.core.timestamps import format_timestamp
+
+Int = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One step of a walk forward.
+
+    Attributes
+    ----------
+    train, test
+        Row indices, ascending; int64.
+    test_start_us, test_end_us
+        First and last moment of the test rows, microseconds UTC.
+    purged
+        Number of earlier rows left out of training because their label reaches the test or its embargo.
+    """
+
+    train: Int
+    test: Int
+    test_start_us: int
+    test_end_us: int
+    purged: int
+
+
+def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, embargo_us: int = 0) -> list[Fold]:
+    """Cut rows of all instruments together into folds that only ever test on what came after training.
+
+    The distinct times are cut into ``n_splits + 1`` blocks of about equal row counts, equal times never parted. Fold
+    k trains on the blocks before block k and tests on block k. A training row is purged if its label looks at or past
+    ``test start - embargo`` (López de Prado, Advances in Financial Machine Learning, 2018, ch. 7).
+
+    Parameters
+    ----------
+    timestamps
+        Time of each row, microseconds UTC, in any order; shape (n_rows,).
+    label_end_us
+        Moment up to which each row's label looks, shape (n_rows,).
+    n_splits
+        Number of folds, at least 1.
+    embargo_us
+        Extra distance between the labels of training and the first test row, at least 0.
+
+    Returns
+    -------
+    list of Fold
+        In order of time.
+
+    Raises
+    ------
+    SpecError
+        If n_splits or embargo_us is out of range.
+    DataError
+        If there are too few distinct times, or purging leaves a fold without training rows.
+
+    Examples
+    --------
+    >>> times = np.arange(6)
+    >>> [(fold.train.tolist(), fold.test.tolist()) for fold in purged_walk_forward(times, times + 1, n_splits=2)]
+    [([0], [2, 3]), ([0, 1, 2], [4, 5])]
+    """
+    if n_splits < 1:
+        raise SpecError(f"cv_splits is {n_splits}; it must be at least 1")
+    if embargo_us < 0:
+        raise SpecError(f"embargo is {embargo_us} µs; it must not be negative")
+    times = np.asarray(timestamps, dtype=np.int64)
+    ends = np.asarray(label_end_us, dtype=np.int64)
+    if len(times) != len(ends):
+        raise DataError(f"{len(times)} timestamps but {len(ends)} label ends; give one of each per row")
+    distinct, counts = np.unique(times, return_counts=True)
+    if len(distinct) < n_splits + 1:
+        raise DataError(
+            f"{len(times)} labelled rows at {len(distinct)} distinct times cannot make {n_splits} folds; "
+            f"at least {n_splits + 1} times are needed, use fewer splits or a longer period"
+        )
+    starts = _block_starts(counts, n_splits + 1)
+    bounds = np.append(distinct[starts], distinct[-1] + 1)
+    return [
+        _fold(times, ends, int(bounds[k]), int(bounds[k + 1]), embargo_us, number=k) for k in range(1, n_splits + 1)
+    ]
+
+
+def _block_starts(counts: Int, n_blocks: int) -> list[int]:
+    """Index of the distinct time each block starts with: nearest to equal row counts, every block non-empty."""
+    before = np.concatenate(([0], np.cumsum(counts)))
+    starts = [0]
+    for k in range(1, n_blocks):
+        lowest, highest = starts[-1] + 1, len(counts) - (n_blocks - k)
+        wanted = k * before[-1] / n_blocks
+        starts.append(lowest + int(np.argmin(np.abs(before[lowest : highest + 1] - wanted))))
+    return starts
+
+
+def _fold(times: Int, ends: Int, test_start: int, test_stop: int, embargo_us: int, *, number: int) -> Fold:
+    earlier = times < test_start
+    kept = earlier & (ends < test_start - embargo_us)
+    train, test = np.flatnonzero(kept), np.flatnonzero((times >= test_start) & (times < test_stop))
+    if len(train) == 0:
+        raise DataError(
+            f"fold {number} has no training rows left: all {int(earlier.sum())} rows before its test start "
+            f"{format_timestamp(test_start)} have labels that reach it or its embargo; "
+            "use fewer splits, a shorter horizon or a longer period"
+        )
+    return Fold(train, test, test_start, int(times[test].max()), int(earlier.sum()) - len(train))
