@@ -1,0 +1,112 @@
+"""Random changes to market data and training rows: what a law does to the rows that must not matter."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.checks._evidence import Place
+from kurswerk.checks.ports import Int, TrainingRows
+from kurswerk.core.timestamps import format_timestamp
+from kurswerk.market import Panel
+
+Bool = NDArray[np.bool_]
+
+
+def change_rows(panel: Panel, mask: Bool, rng: np.random.Generator) -> Panel:
+    """Return the panel with every value of the masked rows changed: scaled by up to 1,000 either way, some missing.
+
+    What stands in no column is never invented: a missing value may become a number, a number a missing value.
+    """
+    values = panel.values.copy()
+    shape = (len(panel.columns), int(mask.sum()))
+    old = values[:, mask]
+    fresh = np.where(np.isfinite(old) & (old != 0.0), old, rng.uniform(0.5, 2.0, shape))
+    fresh *= 10.0 ** rng.uniform(-3.0, 3.0, shape)
+    fresh[rng.random(shape) < 0.05] = np.nan
+    values[:, mask] = fresh
+    return replace(panel, values=values)
+
+
+def scale_rows(panel: Panel, mask: Bool, factor: float) -> Panel:
+    """Return the panel with every value of the masked rows multiplied."""
+    values = panel.values.copy()
+    values[:, mask] *= factor
+    return replace(panel, values=values)
+
+
+def pierce_rows(panel: Panel, mask: Bool) -> Panel:
+    """Return the panel with every value of the masked rows missing."""
+    values = panel.values.copy()
+    values[:, mask] = np.nan
+    return replace(panel, values=values)
+
+
+def thin(panel: Panel, share: float, rng: np.random.Generator) -> Panel:
+    """Return the panel without a random share of its rows, so that intervals are irregular."""
+    return panel.where(rng.random(len(panel)) >= share)
+
+
+def random_cut(panel: Panel, rng: np.random.Generator) -> int:
+    """Return the moment of a random row that is neither among the first nor the last tenth."""
+    ordered = np.sort(panel.timestamps)
+    low, high = len(ordered) // 10, max(len(ordered) - len(ordered) // 10, len(ordered) // 10 + 1)
+    return int(ordered[int(rng.integers(low, min(high, len(ordered))))])
+
+
+def sample_panel(panel: Panel, most_rows: int, rng: np.random.Generator) -> Panel:
+    """Return whole coins at random until ``most_rows`` is reached; of a coin too long, one stretch without gaps.
+
+    At least four coins share the rows where there are so many, so that mixing them would show.
+    """
+    if len(panel) <= most_rows:
+        return panel
+    share = max(most_rows // min(4, len(panel.instruments)), 1)
+    mask = np.zeros(len(panel), dtype=bool)
+    left = most_rows
+    for k in rng.permutation(len(panel.instruments)):
+        start, end = int(panel.offsets[k]), int(panel.offsets[k + 1])
+        length = min(end - start, share, left)
+        first = start + int(rng.integers(0, end - start - length + 1))
+        mask[first : first + length] = True
+        left -= length
+        if left == 0:
+            break
+    return panel.where(mask)
+
+
+def sample_rows(rows: TrainingRows, most_rows: int, rng: np.random.Generator) -> TrainingRows:
+    """Return at most ``most_rows`` rows at random, a quarter of them of the rarer class where it has so many."""
+    if len(rows) <= most_rows:
+        return rows
+    rare = int(np.count_nonzero(rows.y == 1) * 2 < len(rows))
+    rare_rows = np.flatnonzero(rows.y == rare)
+    kept = rng.permutation(rare_rows)[: most_rows // 4]
+    others = rng.permutation(np.setdiff1d(np.arange(len(rows)), kept))[: most_rows - len(kept)]
+    return rows.take(np.sort(np.concatenate((kept, others))))
+
+
+def arrival_order(panel: Panel, rng: np.random.Generator | None = None) -> Int:
+    """Return row numbers in the order of their arrival: by time, or with coins interleaved at random.
+
+    Either way the rows of one coin come in the order of time.
+    """
+    if rng is None:
+        return np.lexsort((panel.codes, panel.timestamps)).astype(np.int64)
+    shuffled = rng.permutation(panel.codes)
+    return np.argsort(np.argsort(shuffled, kind="stable"), kind="stable").astype(np.int64)
+
+
+def place_in(panel: Panel, names: tuple[str, ...] = (), rows: Int | None = None) -> Place:
+    """Return a function that says in words where an index (row, or row and column) of a panel lies.
+
+    With ``rows`` the index counts within those rows.
+    """
+
+    def place(index: tuple[int, ...]) -> str:
+        row = int(index[0] if rows is None else rows[index[0]])
+        key = panel.instruments[int(np.searchsorted(panel.offsets, row, side="right")) - 1]
+        where = f"'{key}' {format_timestamp(int(panel.timestamps[row]))}"
+        return f"{where}, '{names[index[1]]}'" if names and len(index) > 1 else where
+
+    return place

@@ -1,0 +1,140 @@
+"""Laws of splits: training lies before testing, with room for the labels and the embargo in between."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, Place, examine_all
+from kurswerk.checks.ports import FoldRows, Int, SplitFunction
+from kurswerk.core.timestamps import format_timestamp
+
+
+@dataclass(frozen=True, eq=False)
+class SplitCase:
+    """A way to cut folds, and the rows it is tried on: times, ends of the labels, and the embargo (microseconds)."""
+
+    split: SplitFunction
+    timestamps: Int
+    label_end_us: Int
+    embargo_us: int
+
+
+def split_checks(
+    split: SplitFunction,
+    timestamps: Int,
+    label_end_us: Int,
+    embargo_us: int,
+    random_state: int = 0,
+    *,
+    name: str = "split",
+    effort: Effort | None = None,
+) -> Iterator[Finding]:
+    """Try all laws of splits on the given rows, and on random parts of them.
+
+    Parameters
+    ----------
+    split
+        (timestamps, label_end_us) → folds.
+    timestamps, label_end_us
+        Moment of each row and moment up to which its label looks; shape (n,), in any order.
+    embargo_us
+        Declared gap between the end of a training label and the start of the test part.
+
+    Yields
+    ------
+    Finding
+        One for each law of ``SPLIT_LAWS``.
+    """
+    yield from examine_all(
+        SPLIT_LAWS, SplitCase(split, timestamps, label_end_us, embargo_us), name, random_state, effort
+    )
+
+
+def _cases(case: SplitCase, evidence: Evidence) -> Iterator[tuple[Int, Int, Sequence[FoldRows]]]:
+    """Yield times, label ends and folds: of all rows first, then of random parts in random order."""
+    for trial in evidence.rounds():
+        rows = np.arange(len(case.timestamps))
+        if trial:
+            rows = evidence.rng.permutation(rows)[: max(len(rows) * 7 // 10, 1)]
+        times, ends = case.timestamps[rows], case.label_end_us[rows]
+        folds = case.split(times, ends)
+        evidence.require(len(folds) > 0, f"{len(rows)} rows give no fold")
+        yield times, ends, folds
+
+
+def _wrong(evidence: Evidence, number: int, rows: Int, wrong: NDArray[Any], times: Int, what: str) -> None:
+    evidence.values_compared += len(rows)
+    if wrong.any():
+        row = int(rows[int(np.argmax(wrong))])
+        evidence.require(
+            False,
+            f"fold {number}: {int(wrong.sum())} of {len(rows)} {what}, first row {row} at "
+            f"{format_timestamp(int(times[row]))}",
+        )
+
+
+def _purged(case: SplitCase, evidence: Evidence) -> None:
+    for times, ends, folds in _cases(case, evidence):
+        for number, fold in enumerate(folds):
+            start = _test_start(fold, times)
+            reaches = (ends[fold.train] >= start) | (ends[fold.train] + case.embargo_us > start)
+            what = f"training labels reach the test part from {format_timestamp(start)}"
+            gap = f" less the embargo of {case.embargo_us / 6e7:g} minutes" if case.embargo_us else ""
+            _wrong(evidence, number, fold.train, reaches, times, what + gap)
+
+
+def _ordered(case: SplitCase, evidence: Evidence) -> None:
+    for times, _, folds in _cases(case, evidence):
+        starts = [_test_start(fold, times) for fold in folds]
+        evidence.require(starts == sorted(starts), "the test parts do not follow each other in time")
+        for number, fold in enumerate(folds):
+            start = starts[number]
+            _wrong(evidence, number, fold.train, times[fold.train] >= start, times, "training rows lie in or after "
+                   f"the test part from {format_timestamp(start)}")  # fmt: skip
+
+
+def _disjoint(case: SplitCase, evidence: Evidence) -> None:
+    for times, _, folds in _cases(case, evidence):
+        tested = np.concatenate([fold.test for fold in folds]) if folds else np.zeros(0, dtype=np.int64)
+        evidence.require(len(np.unique(tested)) == len(tested), "a row is tested in two folds")
+        for number, fold in enumerate(folds):
+            _sound(evidence, number, fold, len(times))
+            _wrong(evidence, number, fold.train, np.isin(fold.train, fold.test), times, "training rows are tested too")
+
+
+def _sound(evidence: Evidence, number: int, fold: FoldRows, n: int) -> None:
+    for part, rows in (("training", fold.train), ("test", fold.test)):
+        evidence.require(len(rows) > 0, f"fold {number} has no {part} rows")
+        evidence.require(len(np.unique(rows)) == len(rows), f"fold {number} holds a {part} row twice")
+        outside = rows[(rows < 0) | (rows >= n)]
+        evidence.require(outside.size == 0, f"fold {number}: {part} row {outside[:1].tolist()} is not among {n} rows")
+
+
+def _repeatable(case: SplitCase, evidence: Evidence) -> None:
+    first = case.split(case.timestamps, case.label_end_us)
+    for _ in evidence.rounds():
+        again = case.split(case.timestamps, case.label_end_us)
+        evidence.require(len(again) == len(first), f"{len(again)} folds where there were {len(first)}")
+        for number, (left, right) in enumerate(zip(first, again, strict=False)):
+            for rows, others in ((left.train, right.train), (left.test, right.test)):
+                evidence.equal(np.asarray(rows), np.asarray(others), _entry(number), "cut again")
+
+
+def _entry(number: int) -> Place:
+    return lambda index: f"fold {number}, entry {index[0]}"
+
+
+def _test_start(fold: FoldRows, times: Int) -> int:
+    """Return where the test part begins: as declared, or at its first row if that is earlier."""
+    return min(int(fold.test_start_us), int(times[fold.test].min())) if len(fold.test) else int(fold.test_start_us)
+
+
+SPLIT_PURGED = Law("purge", "no training label reaches the test part or the embargo before it", _purged)
+SPLIT_ORDERED = Law("fold_order", "training rows lie before the test part, folds follow each other in time", _ordered)
+SPLIT_DISJOINT = Law("fold_disjoint", "no row is trained on and tested, or tested twice", _disjoint)
+SPLIT_REPEATABLE = Law("fold_repeatable", "the same rows give the same folds", _repeatable)
+
+SPLIT_LAWS: tuple[Law[SplitCase], ...] = (SPLIT_PURGED, SPLIT_ORDERED, SPLIT_DISJOINT, SPLIT_REPEATABLE)
