@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from kurswerk.core.errors import DataError
-from kurswerk.evaluation._blocks import Bootstrap, Estimate, make_blocks
+from kurswerk.evaluation._blocks import Bootstrap, Estimate, make_blocks, resampling_json
 from kurswerk.evaluation._candidate import Candidate, measure
 from kurswerk.evaluation._metrics import checked
 
@@ -80,6 +80,8 @@ class PairedComparison:
         Whether the interval of the difference in PR-AUC lies on one side of zero.
     sentence
         The verdict in words.
+    resampling
+        How the intervals were drawn, as JSON.
     """
 
     mcnemar: McNemar
@@ -88,8 +90,7 @@ class PairedComparison:
     differences: Mapping[str, Estimate]
     more_than_luck: bool
     sentence: str
-    num_blocks: int
-    bootstrap: Bootstrap
+    resampling: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
         """Return everything as JSON."""
@@ -105,13 +106,7 @@ class PairedComparison:
             "differences": {name: estimate.as_json() for name, estimate in self.differences.items()},
             "more_than_luck": self.more_than_luck,
             "sentence": self.sentence,
-            "bootstrap": {
-                "unit": "instrument and time bucket",
-                "blocks": self.num_blocks,
-                "replicates": self.bootstrap.replicates,
-                "confidence": self.bootstrap.confidence,
-                "random_state": self.bootstrap.random_state,
-            },
+            "bootstrap": dict(self.resampling),
         }
 
 
@@ -176,8 +171,7 @@ def compare_paired(
         differences=differences,
         more_than_luck=differences["pr_auc"].excludes_zero,
         sentence=sentence,
-        num_blocks=blocks.count,
-        bootstrap=bootstrap,
+        resampling=resampling_json(blocks, bootstrap),
     )
 
 
@@ -197,7 +191,7 @@ def _ranking_sentence(
         better = names[0] if difference.value > 0 else names[1]
         lead = f"{better} ranks better (PR-AUC {names[0]} {a['pr_auc'].value:.4f}, {names[1]} {b['pr_auc'].value:.4f})"
     if difference.low is None or difference.high is None:
-        return f"{lead}; there are too few blocks of coin and time to tell it from luck."
+        return f"{lead}; there are too few coins and too short a time to tell it from luck."
     verdict = "is more than luck" if difference.excludes_zero else "may be luck"
     return (
         f"{lead}; the difference of {difference.value:+.4f} ({bootstrap.confidence:.0%} interval "

@@ -1,7 +1,7 @@
 """A model's metrics with intervals, beside the naive baselines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
 from kurswerk.evaluation._baselines import Baseline, persistence, recent_volatility
-from kurswerk.evaluation._blocks import Blocks, Bootstrap, Estimate, make_blocks
+from kurswerk.evaluation._blocks import Blocks, Bootstrap, Estimate, make_blocks, resampling_json
 from kurswerk.evaluation._candidate import Candidate, measure
 from kurswerk.evaluation._curves import curves
 from kurswerk.evaluation._metrics import Metrics, checked, metrics_of_decisions
@@ -46,8 +46,8 @@ class Evaluation:
         The simulated trades, or None where there is no price.
     curves
         As `curves` returns them.
-    bootstrap, num_blocks, bucket_us
-        How the intervals were drawn, from how many blocks of which width in time.
+    resampling
+        How the intervals were drawn, as JSON.
     """
 
     metrics: Metrics
@@ -60,9 +60,7 @@ class Evaluation:
     differences: Mapping[str, Mapping[str, Estimate]]
     trades: Trades | None
     curves: Mapping[str, Any]
-    bootstrap: Bootstrap
-    num_blocks: int
-    bucket_us: int = field(default=0)
+    resampling: Mapping[str, Any]
 
     @property
     def pr_auc(self) -> float | None:
@@ -103,14 +101,7 @@ class Evaluation:
             "beats": {name: self.beats(name) for name in self.differences},
             "trades": None if self.trades is None else self.trades.as_json(),
             "curves": dict(self.curves),
-            "bootstrap": {
-                "unit": "instrument and time bucket",
-                "blocks": self.num_blocks,
-                "bucket_minutes": self.bucket_us / 60e6,
-                "replicates": self.bootstrap.replicates,
-                "confidence": self.bootstrap.confidence,
-                "random_state": self.bootstrap.random_state,
-            },
+            "bootstrap": dict(self.resampling),
         }
 
 
@@ -132,7 +123,7 @@ def evaluate(
     trades: Trades | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
-    """Measure predictions with bootstrap intervals by instrument and time block, beside baselines on the same rows.
+    """Measure predictions with bootstrap intervals by instrument and block of time, beside baselines on the same rows.
 
     Parameters
     ----------
@@ -197,9 +188,7 @@ def evaluate(
         differences={name: model.minus(other, blocks, bootstrap) for name, other in measured.items()},
         trades=trades,
         curves=curves(y, probability),
-        bootstrap=bootstrap,
-        num_blocks=blocks.count,
-        bucket_us=blocks.bucket_us,
+        resampling=resampling_json(blocks, bootstrap),
     )
 
 
