@@ -1,0 +1,229 @@
+"""The use case: files of coin rows, judged, into the market store."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from kurswerk.core.errors import DataFileError
+from kurswerk.ingest._duplicates import CONFLICT, KEEP, RepeatedKeys, Verdicts
+from kurswerk.ingest._normalise import Judged, Normaliser
+from kurswerk.ingest._quarantine import Quarantine
+from kurswerk.ingest.ports import CandleSource, CoinSink, UpsertCount
+from kurswerk.market.validation import Law
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one file has come; ``step`` is "look" (keys are read) or "store", ``fraction`` in [0, 1]."""
+
+    file: str
+    step: str
+    rows: int
+    fraction: float
+
+
+@dataclass(frozen=True)
+class FileSummary:
+    """What became of one file.
+
+    ``rows_read = accepted + duplicates + sum(quarantined)`` and ``accepted = inserted + updated + unchanged``.
+
+    Attributes
+    ----------
+    file
+        Its name.
+    rows_read
+        Rows in the file.
+    accepted
+        Rows given to the store.
+    duplicates
+        Rows that say again what an earlier row of the file said.
+    quarantined
+        Reason → number of rows.
+    quarantine
+        Where these rows lie; None if there are none.
+    stored
+        What became of the accepted rows.
+    mapped
+        File's column → ours.
+    ignored
+        The file's columns that mean nothing here.
+    """
+
+    file: str
+    rows_read: int
+    accepted: int
+    duplicates: int
+    quarantined: Mapping[str, int]
+    quarantine: Path | None
+    stored: UpsertCount
+    mapped: Mapping[str, str]
+    ignored: Sequence[str]
+
+
+@dataclass(frozen=True)
+class IngestSummary:
+    """What became of all files; the figures are sums over them."""
+
+    files: Sequence[FileSummary]
+
+    @property
+    def rows_read(self) -> int:
+        """Rows in all files."""
+        return sum(file.rows_read for file in self.files)
+
+    @property
+    def accepted(self) -> int:
+        """Rows given to the store."""
+        return sum(file.accepted for file in self.files)
+
+    @property
+    def duplicates(self) -> int:
+        """Rows that say again what an earlier row of their file said."""
+        return sum(file.duplicates for file in self.files)
+
+    @property
+    def quarantined(self) -> int:
+        """Rows that break a law."""
+        return sum(sum(file.quarantined.values()) for file in self.files)
+
+    @property
+    def stored(self) -> UpsertCount:
+        """What became of the accepted rows."""
+        counts = [file.stored for file in self.files]
+        return UpsertCount(
+            sum(count.inserted for count in counts),
+            sum(count.updated for count in counts),
+            sum(count.unchanged for count in counts),
+        )
+
+
+@dataclass
+class _File:
+    """One file between its first look and its storing."""
+
+    source: CandleSource
+    normaliser: Normaliser
+    rows: int
+    verdicts: Verdicts | None
+    report: Callable[[Progress], None]
+    quarantine: Quarantine
+    counts: dict[str, int] = field(default_factory=lambda: {"read": 0, "accepted": 0, "duplicates": 0})
+
+    def judged(self) -> Iterator[tuple[int, Judged]]:
+        """Read and judge all rows; yields the place of a batch's first row, and the batch."""
+        first = 0
+        for raw in self.source.rows(list(self.normaliser.mapping)):
+            yield first, self.normaliser.judge(raw)
+            first += raw.cells.num_rows
+        if first != self.rows:
+            raise DataFileError(f"{self.source.name}: changed while it was read ({self.rows} rows, then {first})")
+
+    def accepted(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows to be stored; the others go to the quarantine, which is complete when this ends."""
+        for first, judged in self.judged():
+            batch = self._sorted_out(first, judged)
+            self.report(Progress(self.source.name, "store", self.counts["read"], judged.raw.fraction))
+            if batch is not None:
+                yield batch
+        self.quarantine.close()
+
+    def _sorted_out(self, first: int, judged: Judged) -> pa.RecordBatch | None:
+        rows = len(judged.laws)
+        self.counts["read"] += rows + len(judged.raw.malformed)
+        self.quarantine.add_malformed(judged.raw.malformed)
+        kept = judged.laws == Law.OBEYED
+        if self.verdicts is not None:
+            verdicts = self.verdicts.of(first, rows)
+            judged.laws[verdicts == CONFLICT] = Law.CONFLICT
+            kept &= verdicts == KEEP
+        whole = bool(kept.all())
+        if not whole:
+            broken = np.flatnonzero(judged.laws != Law.OBEYED)
+            self.quarantine.add(judged, broken)
+            self.counts["duplicates"] += rows - len(broken) - int(kept.sum())
+        accepted = int(kept.sum())
+        self.counts["accepted"] += accepted
+        return judged.batch(None if whole else np.flatnonzero(kept)) if accepted else None
+
+
+def ingest_coins(
+    sources: Sequence[CandleSource],
+    sink: CoinSink,
+    quarantine_dir: Path,
+    *,
+    mint: str | None = None,
+    date_format: str | None = None,
+    progress: Callable[[Progress], None] = lambda _: None,
+) -> IngestSummary:
+    """Judge all rows of some files, store the lawful ones and keep the others with their reasons.
+
+    Every row ends as exactly one of accepted, quarantined, or duplicate of an earlier row of its file. All files are
+    looked through before the first is stored, and each is stored whole or not at all. Memory does not grow with
+    a file but by 8 bytes a row, and by 32 more for each row whose coin and moment stand more than once.
+
+    Parameters
+    ----------
+    sources
+        The files, see `kurswerk.sources.open_candles`.
+    sink
+        The market store.
+    quarantine_dir
+        Where the Parquet files of refused rows go.
+    mint
+        Coin of all rows, for files without a column that names it.
+    date_format
+        ``strptime`` format of timestamps that are text in no standard form, e.g. ``%m/%d/%Y``.
+    progress
+        Told now and then how far a file has come.
+
+    Raises
+    ------
+    DataFileError
+        If a file is not what it says it is; the store is as it was before that file, and if the first look finds
+        it, as it was before the call.
+    """
+    options = [mint or "", date_format or ""]
+    files = []
+    for source in sources:
+        normaliser = Normaliser(source, mint=mint, date_format=date_format)
+        quarantine = Quarantine(quarantine_dir, source, list(normaliser.mapping), options)
+        files.append(_look(source, normaliser, quarantine, progress))
+    return IngestSummary([_store(file, sink) for file in files])
+
+
+def _look(
+    source: CandleSource, normaliser: Normaliser, quarantine: Quarantine, progress: Callable[[Progress], None]
+) -> _File:
+    keys = RepeatedKeys()
+    for raw in source.rows(normaliser.key_columns):
+        keys.add(normaliser, raw)
+        progress(Progress(source.name, "look", keys.rows, raw.fraction))
+    repeated = keys.repeated()
+    file = _File(source, normaliser, keys.rows, None, progress, quarantine)
+    if len(repeated):
+        verdicts = Verdicts(repeated)
+        for first, judged in file.judged():
+            verdicts.add(judged, first)
+        verdicts.decide()
+        file.verdicts = verdicts
+    return file
+
+
+def _store(file: _File, sink: CoinSink) -> FileSummary:
+    with file.quarantine as quarantine:
+        stored = sink.upsert(file.accepted())
+    return FileSummary(
+        file=file.source.name,
+        rows_read=file.counts["read"],
+        accepted=file.counts["accepted"],
+        duplicates=file.counts["duplicates"],
+        quarantined=dict(sorted(quarantine.reasons.items())),
+        quarantine=quarantine.path,
+        stored=stored,
+        mapped=file.normaliser.mapping,
+        ignored=file.normaliser.ignored,
+    )

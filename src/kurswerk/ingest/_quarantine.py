@@ -1,0 +1,105 @@
+"""Rows that break a law, kept as they stand in the file, each with its reason."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from kurswerk.core.digest import sha256_json
+from kurswerk.core.errors import DataFileError
+from kurswerk.ingest._cells import as_text
+from kurswerk.ingest._normalise import Judged
+from kurswerk.ingest.ports import CandleSource
+from kurswerk.market.validation import Law, describe_law
+
+_TEXT = "text"
+
+
+class Quarantine:
+    """A Parquet file of refused rows, written as they come; a context in which leaving by an error removes it.
+
+    Columns: ``row`` (its number in the file, from 1), ``reason``, the file's own columns that Kurswerk reads as
+    text, and ``text``, a whole line that could not be cut into cells. The name is made of the file's name and
+    content, so that the same file twice leaves the same quarantine. No refused row, no file.
+
+    Parameters
+    ----------
+    directory
+        Where it lies; made when needed.
+    source
+        Where the rows come from.
+    columns
+        The source's columns that are kept.
+    options
+        What else decides which rows are refused; part of the name.
+    """
+
+    def __init__(self, directory: Path, source: CandleSource, columns: Sequence[str], options: Sequence[str]) -> None:
+        self._directory, self._source, self._columns, self._options = directory, source, tuple(columns), options
+        self._writer: pq.ParquetWriter | None = None
+        self._part = directory
+        self.path: Path | None = None
+        self.reasons: Counter[str] = Counter()
+
+    def __enter__(self) -> "Quarantine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif self._writer is not None:
+            self._writer.close()
+            self._writer = None
+            self._part.unlink(missing_ok=True)
+
+    def add(self, judged: Judged, rows: NDArray[np.int64]) -> None:
+        """Take these rows of a batch."""
+        reasons = judged.reasons(rows)
+        taken = pa.array(rows)
+        cells = [as_text(judged.raw.cells.column(name).take(taken)) for name in self._columns]
+        self._write(judged.raw.numbers[rows].tolist(), reasons, cells, [None] * len(rows))
+
+    def add_malformed(self, rows: Sequence[tuple[int, str]]) -> None:
+        """Take lines that could not be cut into cells: (number, text)."""
+        numbers, lines = [number for number, _ in rows], [line for _, line in rows]
+        empty = [pa.nulls(len(rows), pa.string()) for _ in self._columns]
+        self._write(numbers, [describe_law(Law.CELLS)] * len(rows), empty, lines)
+
+    def _write(
+        self, numbers: list[int], reasons: list[str], cells: list[pa.Array], lines: Sequence[str | None]
+    ) -> None:
+        if not numbers:
+            return
+        self.reasons.update(reasons)
+        arrays = [pa.array(numbers, pa.int64()), pa.array(reasons), *cells, pa.array(lines, pa.string())]
+        batch = pa.RecordBatch.from_arrays(arrays, names=["row", "reason", *self._columns, _TEXT])
+        if self._writer is None:
+            self._open(batch.schema)
+        self._writer.write_batch(batch)  # type: ignore[union-attr]  # _open made it
+
+    def _open(self, schema: pa.Schema) -> None:
+        name = Path(self._source.name)
+        identity = sha256_json([self._source.fingerprint(), *self._options])[:16]
+        self.path = self._directory / f"{name.name.split('.')[0]}-{identity}.parquet"
+        self._part = self.path.with_suffix(".part")
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self._part, schema, compression="zstd")
+        except OSError as error:
+            raise DataFileError(
+                f"quarantine {self.path} cannot be written: {error}; free it or choose another"
+            ) from error
+
+    def close(self) -> None:
+        """Finish the file under its name; further calls do nothing."""
+        if self._writer is not None and self.path is not None:
+            self._writer.close()
+            self._writer = None
+            self._part.replace(self.path)
