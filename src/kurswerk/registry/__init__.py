@@ -1,6 +1,7 @@
 """Model versions, their artifacts and certificates."""
 
 from kurswerk.evaluation import Metrics
+from kurswerk.registry._artifacts import load_model, plan_of
 from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
 from kurswerk.registry.ports import ModelStore, ResultStore
 
@@ -13,4 +14,6 @@ __all__ = [
     "ResultStore",
     "TestResult",
     "TrainedVersion",
+    "load_model",
+    "plan_of",
 ]

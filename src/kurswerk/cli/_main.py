@@ -1,0 +1,91 @@
+"""The command ``kurswerk``: finds a command's file, runs it, turns errors into one clear line."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+from typing_extensions import override
+
+from kurswerk import __version__
+from kurswerk.cli._output import report_error
+from kurswerk.core.errors import KurswerkError
+
+# Command → (module, one line of help). The line stands here so that --help imports no command.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("demo", "Run the main job on a simulated market and write a report."),
+    "db": ("db", "Prepare, inspect, find and stop the database."),
+    "simulate": ("simulate", "Write a believable, reproducible market."),
+    "ingest": ("ingest", "Bring files of market data into the database."),
+    "train": ("train", "Train a model from a specification."),
+    "test": ("test", "Test a model on any period and any coins."),
+    "compare": ("compare", "Compare two models on identical rows."),
+    "models": ("models", "List models, show one, export, reproduce or delete it."),
+    "certify": ("certify", "Prove that a model sees no future and computes the same bits live."),
+    "features": ("features", "Compute a specification's features for a file."),
+    "predict": ("predict", "Predict from a coin's latest stored row."),
+    "report": ("report", "Write a readable report on tested models."),
+    "bench": ("bench", "Measure speed beside a named peer in the same run."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the work."""
+        return list(COMMANDS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, or None if there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"kurswerk.cli.{COMMANDS[cmd_name][0]}")
+        command = module.command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"kurswerk.cli.{cmd_name} has no click command named 'command'")
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kurswerk")
+def kurswerk() -> None:
+    """Kurswerk: machine learning on markets with honest numbers.
+
+    Every command takes --json (one JSON document on stdout). Settings: KURSWERK_DATA_DIR, KURSWERK_DATABASE_URL or
+    kurswerk.toml. Start with: kurswerk demo
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; exit 0 done, 1 failed with one clear line, 2 wrong usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        kurswerk.main(args=words, prog_name="kurswerk", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        report_error("interrupted", as_json="--json" in words)
+        sys.exit(130)
+    except KurswerkError as error:
+        report_error(str(error), as_json="--json" in words, kind=type(error).__name__)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        report_error(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), as_json="--json" in words)
+        sys.exit(1)
+    except MemoryError:
+        report_error("out of memory; choose a shorter period, fewer coins or fewer windows", as_json="--json" in words)
+        sys.exit(1)

@@ -1,0 +1,123 @@
+"""``kurswerk models``: list them, show one, export, reproduce or delete it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kurswerk.bootstrap import open_application
+from kurswerk.cli._models import model_document, print_model
+from kurswerk.cli._options import model_key
+from kurswerk.cli._output import json_option, print_json
+from kurswerk.cli._terminal import print_table, progress_bar
+from kurswerk.core.digest import sha256_bytes
+from kurswerk.core.errors import ConflictError, KurswerkError
+from kurswerk.registry import load_model
+from kurswerk.training import reproduce
+
+
+@click.command("models")
+@click.argument("model", required=False)
+@click.option("--status", type=click.Choice(["TRAINING", "READY", "FAILED"]), help="Only models of this status.")
+@click.option("--type", "model_type", help="Only models of this type.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--offset", type=click.IntRange(0), default=0)
+@click.option("--export", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write MODEL's ONNX file.")
+@click.option("--reproduce", "again", is_flag=True, help="Train MODEL again from its record and compare the bytes.")
+@click.option("--delete", is_flag=True, help="Mark MODEL deleted; its name is free again.")
+@json_option
+def command(
+    model: str | None,
+    status: str | None,
+    model_type: str | None,
+    limit: int,
+    offset: int,
+    target: Path | None,
+    *,
+    again: bool,
+    delete: bool,
+    as_json: bool,
+) -> None:
+    """List all models, newest first, or show MODEL (id or name)."""
+    if model is None:
+        if target or again or delete:
+            raise click.UsageError("name the MODEL to export, reproduce or delete")
+        _list(status, model_type, limit, offset, as_json=as_json)
+    elif sum((target is not None, again, delete)) > 1:
+        raise click.UsageError("--export, --reproduce and --delete are one at a time")
+    elif target is not None:
+        _export(model, target, as_json=as_json)
+    elif again:
+        _reproduce(model, as_json=as_json)
+    elif delete:
+        _delete(model, as_json=as_json)
+    else:
+        record = open_application().models.get(model_key(model))
+        if as_json:
+            print_json(model_document(record))
+        else:
+            print_model(record)
+
+
+def _list(status: str | None, model_type: str | None, limit: int, offset: int, *, as_json: bool) -> None:
+    records = open_application().models.find(status=status, model_type=model_type, limit=limit, offset=offset)
+    documents = [model_document(record, whole=False) for record in records]
+    if as_json:
+        print_json({"models": documents, "limit": limit, "offset": offset})
+        return
+    if not documents:
+        click.echo("no models; train one with kurswerk train SPEC.json")
+        return
+    rows = [
+        (
+            document["id"],
+            document["name"],
+            document["model_type"],
+            document["status"],
+            document["target"],
+            (document["metrics"] or {}).get("f1_score"),
+            document["certified"],
+        )
+        for document in documents
+    ]
+    print_table("models", ("id", "name", "type", "status", "predicts", "F1 out of fold", "certified"), rows)
+
+
+def _export(model: str, target: Path, *, as_json: bool) -> None:
+    app = open_application()
+    record = app.models.get(model_key(model))
+    load_model(record, app.models)  # verifies what is about to be written
+    data = app.models.artifact(str(record.artifact_sha256))
+    target.write_bytes(data)
+    _say(
+        {"model_id": record.id, "path": str(target), "bytes": len(data), "sha256": sha256_bytes(data)}, as_json=as_json
+    )
+
+
+def _reproduce(model: str, *, as_json: bool) -> None:
+    app = open_application()
+    record = app.models.get(model_key(model))
+    if record.status != "READY":
+        raise ConflictError(f"model '{record.name}' is {record.status}, not READY; there is nothing to reproduce")
+    with progress_bar("reproduce") as progress:
+        found = sha256_bytes(reproduce(record.id, app.market, app.models, progress))
+    if found != record.artifact_sha256:
+        raise KurswerkError(
+            f"model '{record.name}' came out with SHA-256 {found[:12]}…, registered is "
+            f"{str(record.artifact_sha256)[:12]}…; trained with {dict(record.library_versions)}"
+        )
+    _say({"model_id": record.id, "reproduced": True, "sha256": found}, as_json=as_json)
+
+
+def _delete(model: str, *, as_json: bool) -> None:
+    app = open_application()
+    record = app.models.get(model_key(model))
+    app.models.delete(record.id)
+    _say({"model_id": record.id, "name": record.name, "deleted": True}, as_json=as_json)
+
+
+def _say(document: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(", ".join(f"{key} {value}" for key, value in document.items()))

@@ -1,0 +1,31 @@
+"""``kurswerk train``: from a specification to a READY model."""
+
+from pathlib import Path
+
+import click
+
+from kurswerk.bootstrap import open_application
+from kurswerk.cli._models import model_document, print_model
+from kurswerk.cli._options import cost_options
+from kurswerk.cli._output import json_option, print_json
+from kurswerk.cli._terminal import progress_bar
+from kurswerk.training import Costs, ModelSpec, train
+
+
+@click.command("train")
+@click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))
+@cost_options
+@json_option
+def command(spec: Path, fee_bps: float, slippage_bps: float, *, as_json: bool) -> None:
+    """Train the model that SPEC.json describes.
+
+    The figures shown are out of fold: predictions on rows that the fold's model was not trained on.
+    """
+    specification = ModelSpec.read(spec)
+    app = open_application()
+    with progress_bar("train") as progress:
+        record = train(specification, app.market, app.models, costs=Costs(fee_bps, slippage_bps), progress=progress)
+    if as_json:
+        print_json(model_document(record))
+    else:
+        print_model(record)

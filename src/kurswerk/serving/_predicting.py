@@ -1,0 +1,84 @@
+"""Predict from a coin's stored rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kurswerk.core.errors import NotFoundError
+from kurswerk.core.timestamps import format_timestamp
+from kurswerk.market import COIN_COLUMNS, SOL_PRICE
+from kurswerk.models import as_model_input
+from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
+from kurswerk.serving.ports import CoinHistory
+
+DECISION_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one model says about one row.
+
+    ``probability`` is that of the model's target coming true, in [0, 1]; ``prediction`` is 1 from 0.5 on.
+    ``missing_features`` were NaN at that row: their windows are not full yet, or an input is missing.
+    """
+
+    model_id: int
+    model_name: str
+    prediction: int
+    probability: float
+    alert_triggered: bool
+    missing_features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CoinPredictions:
+    """All models' predictions from one row of a coin."""
+
+    coin_id: str
+    timestamp_us: int
+    predictions: tuple[Prediction, ...]
+
+
+def predict_coin(
+    coin: str,
+    records: Sequence[ModelRecord],
+    history: CoinHistory,
+    models: ModelStore,
+    *,
+    at_us: int | None = None,
+) -> CoinPredictions:
+    """Predict from a coin's latest row, or its latest at a moment, using only what was known then.
+
+    Raises
+    ------
+    NotFoundError
+        If the coin has no row up to then, or there is no model.
+    ConflictError, ArtifactError
+        If a model is not READY or must not be loaded.
+    """
+    if not records:
+        raise NotFoundError("no model is READY; train one with kurswerk train")
+    plans = [plan_of(record) for record in records]
+    wanted = {name for plan in plans for name in plan.inputs}
+    columns = [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in wanted]
+    panel = history.load_panel(columns, end_us=at_us, mints=[coin])
+    if len(panel) == 0:
+        until = f" up to {format_timestamp(at_us)}" if at_us is not None else ""
+        raise NotFoundError(f"coin '{coin}' has no stored row{until}; check the name or ingest its data")
+    predictions = []
+    for record, plan in zip(records, plans, strict=True):
+        row = plan.compute(panel)[-1:]
+        probability = float(load_model(record, models).predict_proba(as_model_input(row))[0])
+        missing = tuple(name for name, value in zip(plan.names, row[0], strict=True) if np.isnan(value))
+        predictions.append(
+            Prediction(
+                model_id=record.id,
+                model_name=record.name,
+                prediction=int(probability >= DECISION_THRESHOLD),
+                probability=probability,
+                alert_triggered=probability >= record.alert_threshold,
+                missing_features=missing,
+            )
+        )
+    return CoinPredictions(coin, int(panel.timestamps[-1]), tuple(predictions))

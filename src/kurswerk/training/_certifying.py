@@ -1,0 +1,193 @@
+"""Certify a model: replay its own pipeline on its own data and look for a leak."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.checks import (
+    Effort,
+    FeatureSet,
+    Finding,
+    FoldRows,
+    PlanFeatures,
+    TrainingRows,
+    certificate,
+    probe_pipeline,
+)
+from kurswerk.core.errors import KurswerkError
+from kurswerk.core.timestamps import MINUTE_US
+from kurswerk.evaluation import Fold
+from kurswerk.features import FeaturePlan
+from kurswerk.labels import Labels, compute_labels
+from kurswerk.market import Panel
+from kurswerk.models import Classifier, OnnxModel, as_model_input
+from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
+from kurswerk.training._dataset import build_dataset, load_for_plan
+from kurswerk.training._fit import fit_final, load_dataset
+from kurswerk.training._folds import fit_rows, plan_folds
+from kurswerk.training._versions import library_versions
+from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training.spec import ModelSpec
+
+_MOST_ROWS_SERVED = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A fold's classifier as the probes look at it: its artifact holds all that was fitted."""
+
+    classifier: Classifier
+    names: Sequence[str]
+
+    def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Return the probability of class 1, shape (n,)."""
+        return self.classifier.predict_proba(as_model_input(X))
+
+    def state(self) -> Mapping[str, Any]:
+        """Return the ONNX bytes: trees, thresholds and everything else that was learnt."""
+        return {"onnx": self.classifier.to_onnx(self.names, {})}
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPipeline:
+    """The pipeline that `train` runs, opened up for the probes: the same functions, called one by one."""
+
+    spec: ModelSpec
+    plan: FeaturePlan
+
+    @property
+    def features(self) -> FeatureSet:
+        """The model's feature vector, batch and live."""
+        return PlanFeatures(self.plan.names)
+
+    @property
+    def horizon_us(self) -> int:
+        """How far a label looks ahead; 0 where it looks at the next row."""
+        return int((self.spec.future_minutes or 0) * MINUTE_US)
+
+    @property
+    def embargo_us(self) -> int:
+        """Gap between the last training label and the test part."""
+        return self.spec.embargo_us
+
+    def labels(self, panel: Panel) -> Labels:
+        """Return the labels of all rows."""
+        return compute_labels(panel, self.spec.label_spec())
+
+    def training_rows(self, panel: Panel) -> TrainingRows:
+        """Return the rows that take part, as training sees them."""
+        spec = self.spec
+        period = (spec.train_start_us, spec.train_end_us)
+        dataset = build_dataset(panel, self.plan, spec.label_spec(), period, spec.phases)
+        rows = dataset.rows
+        return TrainingRows(
+            X=as_model_input(dataset.features[rows]),
+            y=dataset.y,
+            timestamps=dataset.timestamps,
+            label_end_us=dataset.labels.end_us[rows],
+            codes=dataset.codes,
+            panel_rows=rows,
+        )
+
+    def folds(self, rows: TrainingRows) -> list[Fold]:
+        """Cut the folds that training cuts."""
+        return plan_folds(self.spec, rows.timestamps, rows.label_end_us)
+
+    def fit_fold(self, rows: TrainingRows, fold: FoldRows) -> FittedModel:
+        """Resample and fit on a fold's training rows."""
+        X = np.asarray(rows.X, dtype=np.float32)
+        return FittedModel(fit_rows(self.spec, X, rows.y, np.asarray(fold.train)), self.plan.names)
+
+
+def certify(
+    model: int | str,
+    market: MarketStore,
+    models: ModelStore,
+    *,
+    effort: Effort | None = None,
+    random_state: int = 0,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Probe a model's pipeline on the data it was trained from, and store the certificate.
+
+    Returns
+    -------
+    dict
+        ``certified``, ``values_compared``, ``differing_bits``, ``leak_probes``, ``leaks_found``, ``probes`` (one object
+        each) and what it was about: model, artifact, dataset, library versions.
+
+    Raises
+    ------
+    NotFoundError, ConflictError, ArtifactError
+        If the model does not exist, is not READY or must not be loaded.
+    """
+    record = models.get(model)
+    spec, served, plan = ModelSpec.parse(record.spec), load_model(record, models), plan_of(record)
+    progress(0.0, "loading the model's data")
+    panel = load_for_plan(market, plan, spec.label_spec(), spec.train_end_us, spec.mints)
+    pipeline = TrainingPipeline(spec, plan)
+    findings: list[Finding] = []
+    for finding in probe_pipeline(pipeline, panel, random_state, name=record.name, effort=effort):
+        findings.append(finding)
+        progress(min(0.05 * len(findings), 0.9), f"{finding.check}: {'held' if finding.passed else 'BROKEN'}")
+    findings.append(_served_alike(record, pipeline, served, panel))
+    document = certificate(
+        findings,
+        model_id=record.id,
+        model=record.name,
+        artifact_sha256=record.artifact_sha256,
+        dataset_fingerprint=record.dataset_fingerprint,
+        random_state=random_state,
+        library_versions=library_versions(),
+    )
+    models.set_certificate(record.id, document)
+    return document
+
+
+def _served_alike(record: ModelRecord, pipeline: TrainingPipeline, served: OnnxModel, panel: Panel) -> Finding:
+    """Check that live rows through the served artifact give what batch rows give, bit by bit."""
+    newest = panel.until(int(panel.timestamps.max()))
+    rows = np.arange(len(newest))[-_MOST_ROWS_SERVED:]
+    batch = as_model_input(pipeline.plan.compute(newest)[rows])
+    whole = served.predict_proba(batch)
+    single = np.concatenate([served.predict_proba(batch[i : i + 1]) for i in range(len(batch))])
+    differing = int((whole.view(np.uint32) != single.view(np.uint32)).sum())
+    valid = bool(np.all((whole >= 0) & (whole <= 1)))
+    return Finding(
+        check="served_row_by_row",
+        subject=record.name,
+        passed=differing == 0 and valid,
+        message=(
+            "the artifact gives one row alone the same bits as among others"
+            if differing == 0 and valid
+            else f"{differing} of {len(whole)} probabilities differ when served alone"
+        ),
+        values_compared=len(whole),
+        differing_bits=differing,
+    )
+
+
+def reproduce(model: int | str, market: MarketStore, models: ModelStore, progress: Progress = no_progress) -> bytes:
+    """Train a stored version again from its record and return the artifact's bytes.
+
+    Raises
+    ------
+    KurswerkError
+        If the market data have changed since, so that the version cannot come out again.
+    """
+    record = models.get(model)
+    spec = ModelSpec.parse(record.spec)
+    dataset = load_dataset(spec, market, progress)
+    found = dataset.panel.fingerprint()
+    if found != record.dataset_fingerprint:
+        raise KurswerkError(
+            f"the market data of model '{record.name}' have changed since it was trained "
+            f"(fingerprint {found[:12]}…, then {str(record.dataset_fingerprint)[:12]}…); train a new version"
+        )
+    if tuple(dataset.plan.names) != record.features:
+        raise KurswerkError(f"the features of model '{record.name}' come out differently today; train a new version")
+    progress(0.5, "fitting again")
+    return fit_final(spec, dataset)[1]

@@ -1,0 +1,116 @@
+"""Compare two models on identical rows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.core.errors import NoDataError, SpecError
+from kurswerk.core.timestamps import to_datetime
+from kurswerk.evaluation import compare_paired, winner
+from kurswerk.registry import Comparison, ModelStore, ResultStore
+from kurswerk.training._dataset import Dataset
+from kurswerk.training._fit import Costs
+from kurswerk.training._testing import Period, Scored, result_of, score
+from kurswerk.training.ports import MarketStore, Progress, no_progress
+
+
+def compare_models(
+    model_a: int | str,
+    model_b: int | str,
+    period: Period,
+    market: MarketStore,
+    models: ModelStore,
+    results: ResultStore,
+    *,
+    mints: Sequence[str] | None = None,
+    costs: Costs | None = None,
+    progress: Progress = no_progress,
+) -> tuple[int, Comparison]:
+    """Test both models on the rows that both can judge; the higher F1 wins, an equal one is a draw.
+
+    Where both watch the same target, a paired test says whether the difference is more than luck.
+
+    Raises
+    ------
+    SpecError
+        If both are the same model.
+    NoDataError
+        If no row of the period has a known label for both.
+    """
+    record_a, record_b = models.get(model_a), models.get(model_b)
+    if record_a.id == record_b.id:
+        raise SpecError(f"both sides are model '{record_a.name}'; name two different models")
+    progress(0.0, f"predicting with {record_a.name}")
+    a = score(record_a, period, mints, market, models)
+    progress(0.4, f"predicting with {record_b.name}")
+    b = score(record_b, period, mints, market, models)
+    a, b = _on_identical_rows(a, b)
+    progress(0.7, f"evaluating {len(a.probability):,} rows")
+    result_a, result_b = result_of(a, period, costs), result_of(b, period, costs)
+    first = winner(result_a.metrics.f1, result_b.metrics.f1)
+    comparison = Comparison(
+        model_a_id=record_a.id,
+        model_b_id=record_b.id,
+        test_a_id=results.save_test(result_a),
+        test_b_id=results.save_test(result_b),
+        test_start=to_datetime(period.start_us),
+        test_end=to_datetime(period.end_us),
+        num_samples=len(a.probability),
+        a_metrics=result_a.metrics,
+        b_metrics=result_b.metrics,
+        winner_id={"a": record_a.id, "b": record_b.id, None: None}[first],
+        significance=_significance(a, b),
+    )
+    return results.save_comparison(comparison), comparison
+
+
+def _on_identical_rows(a: Scored, b: Scored) -> tuple[Scored, Scored]:
+    """Keep the rows, by coin and time, whose label is known to both."""
+    keys_a, keys_b = _keys(a, b)
+    kept_a, kept_b = np.isin(keys_a, keys_b), np.isin(keys_b, keys_a)
+    if not kept_a.any():
+        raise NoDataError(
+            f"no row of the period has a known label for both '{a.record.name}' and '{b.record.name}'; "
+            "they watch other coins or phases, or a horizon reaches past the data"
+        )
+    return _only(a, kept_a), _only(b, kept_b)
+
+
+def _keys(a: Scored, b: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return one number per (coin, time) pair of both, in one sequence, so that equal pairs have equal numbers."""
+    coins = sorted({*a.dataset.panel.instruments, *b.dataset.panel.instruments})
+    number = {coin: k for k, coin in enumerate(coins)}
+    moments = np.unique(np.concatenate((a.dataset.timestamps, b.dataset.timestamps)))
+
+    def keys(dataset: Dataset) -> NDArray[np.int64]:
+        coin = np.array([number[name] for name in dataset.panel.instruments], dtype=np.int64)[dataset.codes]
+        return np.searchsorted(moments, dataset.timestamps) * len(coins) + coin
+
+    return keys(a.dataset), keys(b.dataset)
+
+
+def _only(scored: Scored, kept: NDArray[np.bool_]) -> Scored:
+    dataset = replace(scored.dataset, rows=scored.dataset.rows[kept])
+    return replace(scored, dataset=dataset, probability=scored.probability[kept])
+
+
+def _significance(a: Scored, b: Scored) -> dict[str, Any]:
+    if a.spec.label_spec() != b.spec.label_spec():
+        return {
+            "more_than_luck": None,
+            "sentence": "The models answer different questions (their targets differ), so no paired test is possible.",
+        }
+    dataset = a.dataset
+    horizon_us = int(np.max(dataset.labels.end_us[dataset.rows] - dataset.timestamps, initial=0))
+    return compare_paired(
+        dataset.y,
+        a.probability,
+        b.probability,
+        dataset.codes,
+        dataset.timestamps,
+        horizon_us=horizon_us,
+        names=(a.record.name, b.record.name),
+    ).as_json()

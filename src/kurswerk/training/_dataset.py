@@ -1,0 +1,176 @@
+"""From stored market rows to a matrix of features with labels."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.core.errors import DataError, NoDataError
+from kurswerk.core.timestamps import format_timestamp
+from kurswerk.features import FeaturePlan, engineered_names
+from kurswerk.labels import Labels, LabelSpec, compute_labels
+from kurswerk.market import COIN_COLUMNS, SOL_PRICE, Panel
+from kurswerk.training.ports import MarketStore
+from kurswerk.training.spec import ModelSpec
+
+PRICE = "price_close"
+PHASE = "phase_id_at_time"
+
+# All positions of a pipeline that computes on both cores; bits do not depend on it.
+FEATURE_THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Features and labels over whole histories, and which rows take part.
+
+    Features are computed from each coin's first stored row on, so that recursive ones have the value they have live;
+    the rows that take part lie in the period and the phases and have a known label.
+
+    Attributes
+    ----------
+    panel
+        All rows up to the end of the period.
+    plan
+        The features, in the order of the model's input.
+    features
+        float32, shape (len(panel), n_features), column after column in memory.
+    labels
+        For every row of the panel.
+    rows
+        int64 positions of the rows that take part, ascending.
+    """
+
+    panel: Panel
+    plan: FeaturePlan
+    features: NDArray[np.float32]
+    labels: Labels
+    rows: NDArray[np.int64]
+
+    @property
+    def y(self) -> NDArray[np.int8]:
+        """Labels of the rows that take part: 0 or 1."""
+        return self.labels.values[self.rows]
+
+    @property
+    def timestamps(self) -> NDArray[np.int64]:
+        """Times of the rows that take part, microseconds UTC."""
+        return self.panel.timestamps[self.rows]
+
+    @property
+    def codes(self) -> NDArray[np.int64]:
+        """Instrument index of the rows that take part."""
+        return self.panel.codes[self.rows]
+
+
+def training_plan(spec: ModelSpec, panel: Panel) -> FeaturePlan:
+    """Return the features of a specification that the data allow, each once.
+
+    A column without a single value in the data counts as absent: named in ``features`` it is an error, as an input of
+    an engineered feature it drops that feature.
+
+    Raises
+    ------
+    DataError
+        If a named feature has no data, or no feature is left.
+    """
+    present = [name for name in panel.columns if not np.isnan(panel.column(name)).all()]
+    named = FeaturePlan(spec.raw_features) if spec.raw_features else None
+    lacking = sorted(set(named.inputs) - set(present)) if named else []
+    if lacking:
+        raise DataError(
+            f"column '{lacking[0]}' has no value up to {format_timestamp(spec.train_end_us)}; "
+            f"with values: {', '.join(sorted(present))}"
+        )
+    engineered = engineered_names(present, spec.feature_engineering_windows) if spec.use_engineered_features else []
+    names = tuple(dict.fromkeys((*spec.raw_features, *engineered)))
+    if not names:
+        raise DataError("the data allow none of the engineered features; name columns in features")
+    return FeaturePlan(names)
+
+
+def columns_to_load(spec: ModelSpec, stored: Collection[str]) -> list[str]:
+    """Return the columns that a training needs, in the order of contracts.md."""
+    wanted = {*FeaturePlan(spec.raw_features).inputs} if spec.raw_features else set()
+    wanted |= {spec.target_var}
+    if spec.phases:
+        wanted |= {PHASE}
+    optional = {PRICE}
+    if spec.use_engineered_features:
+        optional |= {*COIN_COLUMNS, SOL_PRICE}
+    wanted |= optional & {*stored, SOL_PRICE}
+    wanted.discard("timestamp")
+    return [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in wanted]
+
+
+def load_for_plan(
+    market: MarketStore, plan: FeaturePlan, label: LabelSpec, end_us: int, mints: Sequence[str] | None
+) -> Panel:
+    """Load what a model's features, label, phases and simulated trades need, up to a moment."""
+    stored = set(market.columns())
+    wanted = {*plan.inputs, label.target_var, *({PRICE, PHASE} & stored)} - {"timestamp"}
+    columns = [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in wanted]
+    return refuse_empty(market.load_panel(columns, end_us=end_us, mints=mints), end_us, mints)
+
+
+def refuse_empty(panel: Panel, end_us: int, mints: Sequence[str] | None) -> Panel:
+    """Return the panel unless it has no rows.
+
+    Raises
+    ------
+    NoDataError
+        Naming the coins and the moment asked for.
+    """
+    if len(panel) == 0:
+        coins = f" for {', '.join(mints[:5])}" if mints else ""
+        raise NoDataError(f"no market rows{coins} up to {format_timestamp(end_us)}; ingest data or choose a later end")
+    return panel
+
+
+def build_dataset(
+    panel: Panel,
+    plan: FeaturePlan,
+    label: LabelSpec,
+    period_us: tuple[int, int],
+    phases: Sequence[int] | None,
+) -> Dataset:
+    """Compute features and labels and choose the rows that take part.
+
+    Parameters
+    ----------
+    panel
+        Rows up to the end of the period; nothing later, so that no label can see it.
+    period_us
+        Start and end, both inclusive.
+    phases
+        Only rows in these phases; None for all.
+
+    Raises
+    ------
+    NoDataError
+        If no row of the period has a known label; the message tells the range of the data.
+    """
+    start_us, end_us = period_us
+    labels = compute_labels(panel, label)
+    taking_part = (panel.timestamps >= start_us) & (panel.timestamps <= end_us)
+    in_period = int(taking_part.sum())
+    if phases is not None:
+        taking_part &= np.isin(panel.column(PHASE), np.asarray(phases, dtype=np.float64))
+    taking_part &= labels.values >= 0
+    rows = np.flatnonzero(taking_part)
+    if len(rows) == 0:
+        raise NoDataError(_nothing_there(panel, start_us, end_us, in_period))
+    features = plan.compute(panel, threads=FEATURE_THREADS, dtype=np.float32)
+    return Dataset(panel, plan, features, labels, rows)
+
+
+def _nothing_there(panel: Panel, start_us: int, end_us: int, in_period: int) -> str:
+    asked = f"{format_timestamp(start_us)} to {format_timestamp(end_us)}"
+    if in_period:
+        return (
+            f"none of the {in_period} rows from {asked} has a known label in the chosen phases; "
+            "the horizon may reach past the data: choose a longer period, a shorter horizon or other phases"
+        )
+    first, last = int(panel.timestamps.min()), int(panel.timestamps.max())
+    return f"no rows from {asked}; the data reach from {format_timestamp(first)} to {format_timestamp(last)}"

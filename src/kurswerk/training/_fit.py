@@ -1,0 +1,138 @@
+"""Train a model: from its specification to a READY version in the registry."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kurswerk.core.digest import sha256_json
+from kurswerk.core.errors import DataError, KurswerkError
+from kurswerk.evaluation import TradeCosts, evaluate_panel, summarize_folds
+from kurswerk.models import Classifier
+from kurswerk.registry import ModelRecord, ModelStore, NewModel, TrainedVersion
+from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, refuse_empty, training_plan
+from kurswerk.training._folds import fit_rows, run_folds
+from kurswerk.training._versions import library_versions
+from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Fee and slippage of each side of a simulated trade, in basis points; the defaults are `TradeCosts`'."""
+
+    fee_bps: float = TradeCosts().fee_bps
+    slippage_bps: float = TradeCosts().slippage_bps
+
+
+def train(
+    spec: ModelSpec,
+    market: MarketStore,
+    models: ModelStore,
+    *,
+    costs: Costs | None = None,
+    progress: Progress = no_progress,
+) -> ModelRecord:
+    """Train a model and register it.
+
+    Returns
+    -------
+    ModelRecord
+        The model, READY.
+
+    Raises
+    ------
+    ConflictError
+        If the name is taken.
+    KurswerkError
+        If it cannot be trained; the model is then FAILED with the same reason.
+    """
+    model_id = models.create(NewModel(spec.as_json()))
+    try:
+        version = fit_version(spec, load_dataset(spec, market, progress), costs=costs, progress=progress)
+        models.complete(model_id, version)
+    except KurswerkError as error:
+        models.fail(model_id, str(error))
+        raise
+    except BaseException as error:  # interrupted or out of memory: the row must not stay TRAINING for ever
+        models.fail(model_id, f"{type(error).__name__}: {error}".rstrip(": "))
+        raise
+    return models.get(model_id)
+
+
+def load_dataset(spec: ModelSpec, market: MarketStore, progress: Progress = no_progress) -> Dataset:
+    """Load the market up to the end of training and compute features and labels."""
+    progress(0.0, "loading rows")
+    columns = columns_to_load(spec, market.columns())
+    panel = market.load_panel(columns, end_us=spec.train_end_us, mints=spec.mints)
+    refuse_empty(panel, spec.train_end_us, spec.mints)
+    progress(0.15, f"computing features of {len(panel):,} rows")
+    plan = training_plan(spec, panel)
+    return build_dataset(panel, plan, spec.label_spec(), (spec.train_start_us, spec.train_end_us), spec.phases)
+
+
+def fit_final(spec: ModelSpec, dataset: Dataset) -> tuple[Classifier, bytes]:
+    """Fit on all rows that take part and return the classifier with its ONNX artifact.
+
+    The artifact's metadata holds nothing but what decides its bits, so that equal inputs give equal bytes.
+    """
+    classifier = fit_rows(spec, dataset.features, dataset.labels.values, dataset.rows)
+    recipe: dict[str, Any] = {
+        key: value for key, value in spec.as_json().items() if key not in {"name", "description", "params"}
+    }
+    metadata = {
+        "definitions": dataset.plan.definition_hash,
+        "recipe": sha256_json({**recipe, "params": spec.full_params}),
+    }
+    return classifier, classifier.to_onnx(dataset.plan.names, metadata)
+
+
+def fit_version(
+    spec: ModelSpec, dataset: Dataset, *, costs: Costs | None = None, progress: Progress = no_progress
+) -> TrainedVersion:
+    """Cross-validate, fit on all rows, and evaluate out of fold.
+
+    The metrics are those of the folds' predictions on rows they were not trained on: what the model scores on its own
+    training rows says nothing.
+
+    Raises
+    ------
+    DataError
+        If the rows hold one class only or are too few for the folds.
+    """
+    y = dataset.y
+    if not 0 < int(y.sum()) < len(y):
+        raise DataError(
+            f"all {len(y):,} rows of the training period have the label {int(y[0])}; "
+            "choose another target, a longer period or more coins"
+        )
+    outcomes = run_folds(spec, dataset, lambda share, text: progress(0.3 + 0.4 * share, text))
+    progress(0.7, f"fitting on all {len(y):,} rows")
+    classifier, artifact = fit_final(spec, dataset)
+    progress(0.85, "evaluating out of fold")
+    costs = costs or Costs()
+    evaluation = evaluate_panel(
+        dataset.panel,
+        dataset.labels,
+        np.concatenate([outcome.rows for outcome in outcomes]),
+        np.concatenate([outcome.probability for outcome in outcomes]),
+        costs=TradeCosts(costs.fee_bps, costs.slippage_bps, spec.label_spec().trade_direction),
+    )
+    summary = summarize_folds([outcome.scores for outcome in outcomes])
+    importance = sorted(
+        zip(dataset.plan.names, (float(share) for share in classifier.feature_importance_), strict=True),
+        key=lambda item: -item[1],
+    )
+    progress(0.98, "storing")
+    return TrainedVersion(
+        artifact=artifact,
+        features=tuple(dataset.plan.names),
+        feature_hashes=dict(dataset.plan.definitions),
+        dataset_fingerprint=dataset.panel.fingerprint(),
+        library_versions=library_versions(),
+        metrics=evaluation.metrics,
+        evaluation={"kind": "out of fold", "training_rows": len(y), **evaluation.as_json()},
+        cv_scores=summary.as_json(),
+        cv_overfitting_gap=summary.overfitting_gap,
+        feature_importance=dict(importance),
+    )

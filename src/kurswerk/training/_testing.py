@@ -1,0 +1,123 @@
+"""Test a model on any period and any coins."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.core.errors import SpecError
+from kurswerk.core.timestamps import format_timestamp, to_datetime, to_us
+from kurswerk.evaluation import TradeCosts, accuracy_degradation, evaluate_panel, is_overfitted, overlap
+from kurswerk.registry import ModelRecord, ModelStore, ResultStore, TestResult, load_model, plan_of
+from kurswerk.training._dataset import Dataset, build_dataset, load_for_plan
+from kurswerk.training._fit import Costs
+from kurswerk.training._folds import predict_rows
+from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Period:
+    """A stretch of time in microseconds UTC, both ends inclusive.
+
+    Raises
+    ------
+    SpecError
+        If it is empty or reversed.
+    """
+
+    start_us: int
+    end_us: int
+
+    def __post_init__(self) -> None:
+        if self.start_us >= self.end_us:
+            raise SpecError(
+                f"the period starts at {format_timestamp(self.start_us)}, not before its end "
+                f"{format_timestamp(self.end_us)}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A model with its probabilities on the rows of a dataset that take part."""
+
+    record: ModelRecord
+    spec: ModelSpec
+    dataset: Dataset
+    probability: NDArray[np.float32]
+
+
+def score(
+    record: ModelRecord, period: Period, mints: Sequence[str] | None, market: MarketStore, models: ModelStore
+) -> Scored:
+    """Load what a model needs and predict every row of the period whose label is known."""
+    spec = ModelSpec.parse(record.spec)
+    model, plan = load_model(record, models), plan_of(record)
+    panel = load_for_plan(market, plan, spec.label_spec(), period.end_us, mints)
+    dataset = build_dataset(panel, plan, spec.label_spec(), (period.start_us, period.end_us), spec.phases)
+    return Scored(record, spec, dataset, predict_rows(model, dataset.features, dataset.rows))
+
+
+def result_of(scored: Scored, period: Period, costs: Costs | None = None) -> TestResult:
+    """Evaluate predictions and set them beside the model's training."""
+    record, spec, dataset = scored.record, scored.spec, scored.dataset
+    costs = costs or Costs()
+    evaluation = evaluate_panel(
+        dataset.panel,
+        dataset.labels,
+        dataset.rows,
+        scored.probability,
+        costs=TradeCosts(costs.fee_bps, costs.slippage_bps, spec.label_spec().trade_direction),
+    )
+    shared = overlap(to_us(record.train_start), to_us(record.train_end), period.start_us, period.end_us)
+    trained = record.metrics.accuracy if record.metrics else None
+    accuracy = evaluation.metrics.accuracy
+    return TestResult(
+        model_id=record.id,
+        test_start=to_datetime(period.start_us),
+        test_end=to_datetime(period.end_us),
+        metrics=evaluation.metrics,
+        num_samples=evaluation.num_samples,
+        num_positive=evaluation.num_positive,
+        num_negative=evaluation.num_negative,
+        has_overlap=shared.has_overlap,
+        overlap_note=shared.note,
+        train_accuracy=trained,
+        accuracy_degradation=None if trained is None else accuracy_degradation(trained, accuracy),
+        is_overfitted=None if trained is None else is_overfitted(trained, accuracy),
+        feature_importance=record.feature_importance,
+        evaluation={"kind": "test", "overlap_share": shared.share, **evaluation.as_json()},
+    )
+
+
+def run_test(
+    model: int | str,
+    period: Period,
+    market: MarketStore,
+    models: ModelStore,
+    results: ResultStore,
+    *,
+    mints: Sequence[str] | None = None,
+    costs: Costs | None = None,
+    progress: Progress = no_progress,
+) -> tuple[int, TestResult]:
+    """Test a model and store the result.
+
+    Returns
+    -------
+    tuple
+        The result's id and the result.
+
+    Raises
+    ------
+    NotFoundError, ConflictError, ArtifactError
+        If the model does not exist, is not READY or must not be loaded.
+    NoDataError
+        If no row of the period has a known label.
+    """
+    progress(0.0, "loading rows")
+    scored = score(models.get(model), period, mints, market, models)
+    progress(0.6, f"evaluating {len(scored.probability):,} rows")
+    result = result_of(scored, period, costs)
+    return results.save_test(result), result
