@@ -1,0 +1,178 @@
+"""A list of features made ready to run over panels."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from kurswerk.core.digest import sha256_json
+from kurswerk.core.errors import SpecError, UnknownNameError
+from kurswerk.features._graph import Graph
+from kurswerk.features._kernels import Ints, Matrix, run_tasks
+from kurswerk.features._names import resolve
+from kurswerk.features._program import Assembler, Program
+from kurswerk.market import Panel
+
+T = TypeVar("T", bound=np.generic)
+PIECES_PER_THREAD = 4
+
+
+class FeaturePlan:
+    """Features that are computed together, sharing all that they have in common.
+
+    Parameters
+    ----------
+    names
+        At least one name that `resolve` knows, none twice.
+
+    Attributes
+    ----------
+    names, features
+        As asked for, in order.
+    inputs
+        Columns that a panel must have.
+    lookback
+        Rows that the last value depends on; None if any feature is recursive.
+    recursive
+        Whether any feature depends on all earlier rows.
+
+    Raises
+    ------
+    SpecError
+        If the list is empty or names a feature twice, or a parameter is out of range.
+    UnknownNameError
+        If a name stands for no feature.
+
+    Examples
+    --------
+    >>> plan = FeaturePlan(["price_change_5", "volume_ratio_10"])
+    >>> plan.inputs, plan.lookback
+    (('price_close', 'volume_sol'), 10)
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        if not self.names:
+            raise SpecError("no features are given; name at least one")
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise SpecError(f"feature '{twice[0]}' is given twice; name each once")
+        self.features = tuple(resolve(name) for name in self.names)
+        self.inputs = tuple(dict.fromkeys(column for feature in self.features for column in feature.inputs))
+        lookbacks = [feature.lookback for feature in self.features]
+        self.recursive = None in lookbacks
+        self.lookback = None if self.recursive else max(rows for rows in lookbacks if rows is not None)
+        self._graph = Graph()
+        self._results = [feature.build(self._graph) for feature in self.features]
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """Name → SHA-256 of the feature's definition."""
+        return {feature.name: feature.definition_hash for feature in self.features}
+
+    @cached_property
+    def definition_hash(self) -> str:
+        """SHA-256 over all names and definitions in order."""
+        return sha256_json(list(self.definitions.items()))
+
+    @cached_property
+    def batch_program(self) -> Program:
+        """Tables that compute consecutive rows of one instrument."""
+        return Assembler(self._graph, self._results, live=False).assemble()
+
+    @cached_property
+    def live_program(self) -> Program:
+        """Tables that compute one row of each of several instruments."""
+        return Assembler(self._graph, self._results, live=True).assemble()
+
+    def compute(
+        self, panel: Panel, *, threads: int = 1, dtype: DTypeLike = np.float64, rows: slice | None = None
+    ) -> NDArray[np.floating]:
+        """Compute the features of a panel's rows.
+
+        Parameters
+        ----------
+        panel
+            Holds at least the columns ``inputs``.
+        threads
+            Threads that share the instruments; the values do not depend on it.
+        dtype
+            float64, or float32 to which the float64 result is rounded.
+        rows
+            Panel rows wanted, without a step; all if None. Rows before them are read where a look-back needs them.
+
+        Returns
+        -------
+        ndarray
+            Shape (n_rows, n_features), every feature contiguous. NaN as each feature's ``nan_rule`` says.
+
+        Raises
+        ------
+        UnknownNameError
+            If the panel lacks a column.
+        SpecError
+            If ``dtype`` is neither float64 nor float32, threads < 1 or ``rows`` has a step.
+        """
+        for column in self.inputs:
+            if column not in panel.columns:
+                raise UnknownNameError("column", column, panel.columns)
+        if np.dtype(dtype) not in (np.float64, np.float32) or threads < 1:
+            raise SpecError(
+                f"dtype {np.dtype(dtype)}, threads {threads}; give float64 or float32, and 1 thread or more"
+            )
+        start, stop = self._bounds(panel, rows)
+        out = np.empty((len(self.names), stop - start), dtype=dtype)
+        tasks = self._tasks(panel, start, stop, threads)
+        groups = [tasks[k::threads] for k in range(threads) if len(tasks[k::threads])]
+        values, times = as_readonly(panel.values), as_readonly(panel.timestamps)
+        if len(groups) == 1:
+            self._run(values, times, panel.columns, groups[0], out, start)
+        elif groups:
+            with ThreadPoolExecutor(len(groups)) as pool:
+                list(pool.map(lambda group: self._run(values, times, panel.columns, group, out, start), groups))
+        return out.T
+
+    def _run(
+        self, values: Matrix, times: Ints, columns: Sequence[str], tasks: Ints, out: NDArray[np.floating], start: int
+    ) -> None:
+        program = self.batch_program
+        states = np.zeros((1, program.state_size))
+        run_tasks(
+            tasks, values, times, program.block, program.sources(columns), program.work(), program.slots, program.ops,
+            program.numbers, states, program.results, out, start,
+        )  # fmt: skip
+
+    def _bounds(self, panel: Panel, rows: slice | None) -> tuple[int, int]:
+        start, stop, step = (rows or slice(None)).indices(len(panel))
+        if step != 1:
+            raise SpecError(f"rows have the step {step}; give consecutive rows")
+        return start, max(start, stop)
+
+    def _tasks(self, panel: Panel, start: int, stop: int, threads: int) -> Ints:
+        """Return (first row read, end, first row wanted) of pieces of instruments, longest first."""
+        piece = max(1024, 8 * (self.lookback or 0), (stop - start) // (threads * PIECES_PER_THREAD) + 1)
+        tasks = []
+        first = max(0, int(np.searchsorted(panel.offsets, start, side="right")) - 1)
+        for k in range(first, len(panel.instruments)):
+            begin, end = int(panel.offsets[k]), min(int(panel.offsets[k + 1]), stop)
+            lo = max(begin, start)
+            if begin >= stop:
+                break
+            while lo < end:
+                split = self.lookback is not None and threads > 1 and end - lo > piece
+                hi = lo + piece if split else end
+                warm = begin if self.lookback is None else max(begin, lo - self.lookback + 1)
+                tasks.append((warm, hi, lo))
+                lo = hi
+        table = np.array(tasks, dtype=np.int64).reshape(-1, 3)
+        return table[np.argsort(table[:, 0] - table[:, 1], kind="stable")]
+
+
+def as_readonly(array: NDArray[T]) -> NDArray[T]:
+    """Return a C-contiguous view that cannot be written, so that one compiled kernel serves every caller."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
