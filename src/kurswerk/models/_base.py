@@ -1,0 +1,129 @@
+"""What every classifier shares: fit, predict, export."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.core.errors import ConflictError, SpecError
+from kurswerk.models._graph import Link, build_model
+from kurswerk.models._matrix import Rows, check_training
+from kurswerk.models._runtime import OnnxModel
+from kurswerk.models._trees import TreeEnsemble
+
+
+class Classifier(ABC):
+    """A binary classifier over a feature matrix; made by :func:`kurswerk.models.create`.
+
+    Fitting is deterministic: the same rows, parameters and ``random_state`` give the same artifact bytes, with any
+    number of threads.
+
+    Parameters
+    ----------
+    params
+        Complete hyper-parameters, see :func:`kurswerk.models.model_params`.
+    threads
+        Threads for fitting and for large batches; None takes all cores.
+
+    Attributes
+    ----------
+    feature_importance_
+        float64 (f,), shares that sum to 1; all 0 when no tree was split.
+    trees_
+        The fitted :class:`TreeEnsemble`.
+    n_features_
+        Number of columns fitted on.
+    """
+
+    model_type: ClassVar[str]
+    link: ClassVar[Link]
+
+    feature_importance_: NDArray[np.float64]
+    trees_: TreeEnsemble
+    n_features_: int
+
+    def __init__(self, params: Mapping[str, Any], threads: int | None = None) -> None:
+        self.params = dict(params)
+        self.threads = int(numba.config.NUMBA_NUM_THREADS) if threads is None else max(1, threads)
+        self._runtime: OnnxModel | None = None
+
+    def fit(self, X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows | None = None) -> Self:
+        """Train on a feature matrix.
+
+        Parameters
+        ----------
+        X
+            Shape (n, f), float32 or float64, any memory order; NaN is a missing value, ±inf is limited to the largest
+            float32. Never changed.
+        y
+            Shape (n,), 0 or 1 in the rows trained on.
+        rows
+            int64 indexes of the rows to train on, None for all. Cheaper than ``fit(X[rows], y[rows])``, same result.
+
+        Raises
+        ------
+        DataError
+            If shapes disagree, labels are not 0 or 1, nothing is left to train on, or only one class occurs.
+        """
+        labels = check_training(X, y, rows)
+        self._runtime = None
+        self.n_features_ = X.shape[1]
+        self.trees_, self.feature_importance_ = self._train(X, labels, rows)
+        return self
+
+    @abstractmethod
+    def _train(
+        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None
+    ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
+        """Fit and return trees and importance; ``y`` holds the chosen rows' labels, ``X`` all rows."""
+
+    def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the probability of the positive class, float32 (n,), from the very graph that is served.
+
+        Raises
+        ------
+        ConflictError
+            Before :meth:`fit`.
+        DataError
+            If the number of columns differs from the one fitted on.
+        """
+        if self._runtime is None:
+            data = self.to_onnx([f"f{column}" for column in range(self._fitted_width())], {})
+            self._runtime = OnnxModel.load(data, threads=self.threads)
+        return self._runtime.predict_proba(X)
+
+    def to_onnx(self, feature_names: Sequence[str], metadata: Mapping[str, Any]) -> bytes:
+        """Export the fitted model.
+
+        Parameters
+        ----------
+        feature_names
+            One name per column, in order.
+        metadata
+            JSON kept with the model, e.g. hashes of the features' definitions.
+
+        Returns
+        -------
+        bytes
+            ONNX, ended by the SHA-256 of what stands before; read by :class:`OnnxModel`.
+
+        Raises
+        ------
+        ConflictError
+            Before :meth:`fit`.
+        SpecError
+            If names do not match the columns, or metadata is no JSON.
+        """
+        width = self._fitted_width()
+        names = list(feature_names)
+        if len(names) != width or len(set(names)) != len(names):
+            raise SpecError(f"{len(set(names))} different feature names given for a model of {width} features")
+        return build_model(self.trees_, self.link, self.model_type, names, metadata)
+
+    def _fitted_width(self) -> int:
+        if not hasattr(self, "trees_"):
+            raise ConflictError(f"this {self.model_type} is not fitted yet; call fit first")
+        return self.n_features_

@@ -1,0 +1,118 @@
+"""Gradient boosted trees, trained by XGBoost."""
+
+import json
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+import xgboost
+from numpy.typing import NDArray
+
+from kurswerk.models._base import Classifier
+from kurswerk.models._graph import Link
+from kurswerk.models._matrix import BLOCK_ROWS, Rows, row_blocks
+from kurswerk.models._trees import TreeEnsemble
+
+# Below this many cells one thread is as fast as several, and never waits for a core that others keep busy.
+_CELLS_FOR_THREADS = 4_000_000
+
+
+class GradientBoosting(Classifier):
+    """XGBoost's histogram trees on a quantised matrix that is fed in blocks of rows.
+
+    ``booster_`` is XGBoost's own model. A missing value takes the side each split has learned for it.
+
+    References
+    ----------
+    Chen and Guestrin, XGBoost: A Scalable Tree Boosting System, KDD 2016.
+    """
+
+    model_type: ClassVar[str] = "xgboost"
+    link: ClassVar[Link] = "logistic"
+    booster_: Any
+
+    def _train(
+        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None
+    ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
+        threads = self.threads if y.size * X.shape[1] >= _CELLS_FOR_THREADS else 1
+        matrix = xgboost.QuantileDMatrix(_Blocks(X, y, rows), max_bin=self.params["max_bin"], nthread=threads)
+        settings = {name: value for name, value in self.params.items() if name not in {"n_estimators", "random_state"}}
+        settings |= {
+            "objective": "binary:logistic",
+            "tree_method": "hist",
+            "seed": self.params["random_state"],
+            "nthread": threads,
+            "verbosity": 0,
+        }
+        self.booster_ = xgboost.train(settings, matrix, num_boost_round=self.params["n_estimators"])
+        return booster_trees(self.booster_), _gain_shares(self.booster_, X.shape[1])
+
+
+class _Blocks(xgboost.DataIter):  # type: ignore[misc]  # xgboost has no type information here
+    """Feeds XGBoost a matrix by blocks of rows, as often as it asks."""
+
+    def __init__(self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None) -> None:
+        super().__init__()
+        self._X, self._y, self._rows = X, y, rows
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again at the first row."""
+        self._at, self._blocks = 0, row_blocks(self._X, self._rows)
+
+    def next(self, input_data: Any) -> bool:
+        """Hand over the next block; False when there is none."""
+        block = next(self._blocks, None)
+        if block is None:
+            return False
+        input_data(data=block, label=self._y[self._at : self._at + len(block)])
+        self._at += BLOCK_ROWS
+        return True
+
+
+def booster_trees(booster: Any) -> TreeEnsemble:
+    """Read a binary logistic booster's trees from its JSON.
+
+    The base margin is added to the first tree's leaves: XGBoost adds the trees to it in order, and with float32 only
+    the same order gives the same bits.
+    """
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    trees = learner["gradient_booster"]["model"]["trees"]
+    sizes = [len(tree["left_children"]) for tree in trees]
+    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    at_root = np.repeat(roots, sizes)
+
+    def column(name: str, dtype: Any) -> NDArray[Any]:
+        return np.concatenate([np.asarray(tree[name], dtype=dtype) for tree in trees])
+
+    left, right = column("left_children", np.int64), column("right_children", np.int64)
+    conditions = column("split_conditions", np.float32)
+    leaf = left < 0
+    value = np.where(leaf, conditions, np.float32(0))
+    value[: sizes[0]] += np.where(leaf[: sizes[0]], _base_margin(learner), np.float32(0))
+    return TreeEnsemble(
+        roots=roots,
+        feature=np.where(leaf, -1, column("split_indices", np.int64)),
+        threshold=np.where(leaf, np.float32(0), conditions),
+        left=np.where(leaf, 0, left + at_root),
+        right=np.where(leaf, 0, right + at_root),
+        missing_left=column("default_left", np.bool_) & ~leaf,
+        value=value,
+        strict=True,
+    )
+
+
+def _base_margin(learner: Any) -> np.float32:
+    """Return the log-odds of ``base_score``, in the float32 steps XGBoost takes."""
+    score = np.float32(json.loads(learner["learner_model_param"]["base_score"])[0])
+    one = np.float32(1)
+    return np.float32(-math.log(float(one / score - one)))
+
+
+def _gain_shares(booster: Any, n_features: int) -> NDArray[np.float64]:
+    """Return the mean gain of each feature's splits as a share of all, as scikit-learn's wrapper of XGBoost does."""
+    shares = np.zeros(n_features)
+    for name, gain in booster.get_score(importance_type="gain").items():
+        shares[int(name.removeprefix("f"))] = gain
+    total = shares.sum()
+    return shares / total if total > 0 else shares

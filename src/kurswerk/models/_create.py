@@ -1,0 +1,44 @@
+"""From a model type's name to its classifier."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kurswerk.models._base import Classifier
+from kurswerk.models._params import model_params
+
+
+def create(model_type: str, params: Mapping[str, Any] | None = None, *, threads: int | None = None) -> Classifier:
+    """Make an unfitted classifier.
+
+    Parameters
+    ----------
+    model_type
+        One of :data:`kurswerk.models.MODEL_TYPES`.
+    params
+        Hyper-parameters that differ from the defaults, see :func:`kurswerk.models.model_params`.
+    threads
+        Threads for fitting and for large batches, None for all cores; changes no bit of the result.
+
+    Raises
+    ------
+    UnknownNameError, SpecError
+        As :func:`kurswerk.models.model_params`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kurswerk.models import OnnxModel
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0]], dtype=np.float32)
+    >>> model = create("random_forest", {"n_estimators": 10}).fit(X, np.array([0, 0, 1, 1]))
+    >>> OnnxModel.load(model.to_onnx(["price_close"], {})).predict_proba(X).shape
+    (4,)
+    """
+    complete = model_params(model_type, params)
+    # The training libraries take seconds to import; a server that only predicts never pays for them.
+    if model_type == "random_forest":
+        from kurswerk.models._forest import RandomForest  # noqa: PLC0415
+
+        return RandomForest(complete, threads)
+    from kurswerk.models._boosting import GradientBoosting  # noqa: PLC0415
+
+    return GradientBoosting(complete, threads)

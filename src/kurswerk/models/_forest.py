@@ -1,0 +1,128 @@
+"""Random forest, grown by oneDAL through scikit-learn-intelex."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearnex.ensemble import RandomForestClassifier
+
+from kurswerk.models._base import Classifier
+from kurswerk.models._forest_nodes import count_classes, impurity_decrease
+from kurswerk.models._graph import Link
+from kurswerk.models._matrix import LARGEST, Matrix, Rows, row_blocks
+from kurswerk.models._trees import TreeEnsemble, round_down
+
+# Stands for a missing value while growing: below every real value, so a split can part the missing from the rest.
+_MISSING = np.float32(-LARGEST)
+# A float32 holds 24 binary digits; leaves with few enough of them add up without rounding, in any order.
+_FLOAT32_DIGITS = 24
+
+
+class RandomForest(Classifier):
+    """Breiman's forest: trees on bootstrap samples with a random choice of features at every split, Gini impurity.
+
+    Missing values are the smallest value of all while growing, so they go left at every split and splits can single
+    them out; nothing is imputed. Probabilities are the mean over trees of the positive share among *all* training rows
+    in a leaf, kept in binary fixed point (17 digits for 100 trees) so that the sum over trees is exact: the same bits
+    in any order of summation, batch and number of threads.
+
+    ``feature_importance_`` is the mean decrease of impurity.
+
+    References
+    ----------
+    Breiman, Random Forests, Machine Learning 45, 2001.
+    """
+
+    model_type: ClassVar[str] = "random_forest"
+    link: ClassVar[Link] = "mean"
+
+    def _train(
+        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None
+    ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
+        filled = _filled(X, rows, len(y))
+        grown = RandomForestClassifier(**_library_params(self.params), n_jobs=self.threads).fit(filled, y)
+        structure = _structure([tree.tree_ for tree in grown.estimators_])
+        counts = self._count(structure, filled, y)
+        trees = _with_leaves(structure, counts)
+        return trees, impurity_decrease(trees.roots, trees.feature, trees.left, trees.right, counts, X.shape[1])
+
+    def _count(self, trees: TreeEnsemble, filled: Matrix, y: NDArray[np.int8]) -> NDArray[np.int64]:
+        """Count both classes in every node; each thread walks some of the trees."""
+        counts = np.zeros((len(trees.feature), 2), np.int64)
+
+        def walk(roots: NDArray[np.int64]) -> None:
+            count_classes(roots, trees.feature, trees.threshold, trees.left, trees.right, filled, y, counts)
+
+        with ThreadPoolExecutor(self.threads) as pool:
+            list(pool.map(walk, np.array_split(trees.roots, min(self.threads, trees.n_trees))))
+        return counts
+
+
+def _filled(X: NDArray[np.floating], rows: Rows | None, count: int) -> Matrix:
+    filled = np.empty((count, X.shape[1]), np.float32)
+    at = 0
+    for block in row_blocks(X, rows):
+        filled[at : at + len(block)] = np.where(np.isnan(block), _MISSING, block)
+        at += len(block)
+    return filled
+
+
+def _library_params(params: dict[str, object]) -> dict[str, object]:
+    own = dict(params)
+    if not own["bootstrap"]:
+        own["max_samples"] = None  # scikit-learn refuses a sample size without bootstrap
+    return own
+
+
+def _structure(grown: list[object]) -> TreeEnsemble:
+    sizes = [tree.node_count for tree in grown]  # type: ignore[attr-defined]  # scikit-learn has no type information
+    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
+    at_root = np.repeat(roots, sizes)
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.concatenate([getattr(tree, name) for tree in grown])
+
+    left, right = column("children_left").astype(np.int64), column("children_right").astype(np.int64)
+    leaf = left < 0
+    return TreeEnsemble(
+        roots=roots,
+        feature=np.where(leaf, -1, column("feature").astype(np.int64)),
+        threshold=np.where(leaf, np.float32(0), round_down(column("threshold"))),
+        left=np.where(leaf, 0, left + at_root),
+        right=np.where(leaf, 0, right + at_root),
+        missing_left=~leaf,
+        value=np.zeros(len(leaf), np.float32),
+        strict=False,
+    )
+
+
+def _with_leaves(trees: TreeEnsemble, counts: NDArray[np.int64]) -> TreeEnsemble:
+    share = _positive_share(trees, counts)
+    digits = _FLOAT32_DIGITS - int(np.ceil(np.log2(max(trees.n_trees, 1))))
+    fixed = np.ldexp(np.rint(np.ldexp(share, digits)), -digits).astype(np.float32)
+    return TreeEnsemble(
+        roots=trees.roots,
+        feature=trees.feature,
+        threshold=trees.threshold,
+        left=trees.left,
+        right=trees.right,
+        missing_left=trees.missing_left,
+        value=np.where(trees.feature < 0, fixed, np.float32(0)),
+        strict=trees.strict,
+    )
+
+
+def _positive_share(trees: TreeEnsemble, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the positive share of every node; a node that no row reaches takes its parent's.
+
+    A threshold between two neighbouring float32 values may round onto the upper one, which leaves one side empty.
+    """
+    total = counts.sum(axis=1)
+    share: NDArray[np.float64] = counts[:, 1] / np.maximum(total, 1)
+    inner = np.flatnonzero(trees.feature >= 0)
+    parent = np.zeros(len(total), np.int64)
+    parent[trees.left[inner]] = parent[trees.right[inner]] = inner
+    for node in np.flatnonzero(total == 0):  # parents stand before their children
+        share[node] = share[parent[node]]
+    return share
