@@ -10,9 +10,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from kurswerk.core.errors import DataFileError, SpecError, UnknownNameError
 from kurswerk.core.timestamps import MINUTE_US, to_us
-from kurswerk.features import MAX_WINDOW, MIN_WINDOW, resolve
+from kurswerk.features import engineered_names, resolve
 from kurswerk.labels import LabelSpec
-from kurswerk.market import COIN_COLUMNS, SOL_PRICE
+from kurswerk.market import COIN_COLUMNS
 from kurswerk.models import MODEL_TYPES, model_params
 
 # Older clients send these inside params; contracts.md accepts both places.
@@ -126,9 +126,7 @@ class ModelSpec(BaseModel):
     @field_validator("feature_engineering_windows")
     @classmethod
     def _windows_in_range(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        for window in value:
-            if not MIN_WINDOW <= window <= MAX_WINDOW:
-                raise ValueError(f"window {window} is outside {MIN_WINDOW}…{MAX_WINDOW} rows")
+        engineered_names(COIN_COLUMNS, value)  # refuses a window out of range
         return tuple(dict.fromkeys(value))
 
     @model_validator(mode="after")
@@ -235,8 +233,3 @@ def _describe(error: ValidationError) -> str:
         message = item["msg"].removeprefix("Value error, ")
         clauses.append(f"{place}: {message}{given}" if place else message)
     return "; ".join(clauses)
-
-
-def known_inputs() -> set[str]:
-    """Return every panel column a feature may ask for."""
-    return {*COIN_COLUMNS, SOL_PRICE}

@@ -1,0 +1,49 @@
+"""Joins the adapters to the use cases; the only place that knows both."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kurswerk.bootstrap._caches import use_caches
+from kurswerk.bootstrap.settings import Settings, read_settings
+from kurswerk.storage import (
+    CoinMetricsStore,
+    Database,
+    EmbeddedPostgres,
+    PostgresModelStore,
+    PostgresResultStore,
+    upgrade,
+)
+
+
+@dataclass(frozen=True)
+class Application:
+    """A migrated database with everything that works on it."""
+
+    settings: Settings
+    database: Database
+    market: CoinMetricsStore
+    models: PostgresModelStore
+    results: PostgresResultStore
+
+
+def current_settings() -> Settings:
+    """Read the settings in force for this process."""
+    return read_settings(os.environ, Path.cwd())
+
+
+def database_url(settings: Settings) -> str:
+    """Return the configured database's URL, or start the embedded one and return its."""
+    return settings.database_url or EmbeddedPostgres(settings.data_dir).start()
+
+
+def open_application(settings: Settings | None = None) -> Application:
+    """Start the embedded database if none is configured, migrate it, and join everything to it."""
+    settings = settings or current_settings()
+    use_caches(settings)
+    url = database_url(settings)
+    upgrade(url)
+    database = Database(url)
+    return Application(
+        settings, database, CoinMetricsStore(database), PostgresModelStore(database), PostgresResultStore(database)
+    )

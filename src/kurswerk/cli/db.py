@@ -1,0 +1,76 @@
+"""``kurswerk db``: prepare, inspect, find and stop the database."""
+
+import click
+
+from kurswerk.bootstrap import current_settings, database_url
+from kurswerk.cli._output import json_option, print_json
+from kurswerk.cli._terminal import cell_text, print_table
+from kurswerk.core.errors import ConflictError
+from kurswerk.storage import EmbeddedPostgres, database_status, describe_url, upgrade
+
+
+@click.group("db")
+def command() -> None:
+    """Prepare, inspect, find and stop the database.
+
+    Without KURSWERK_DATABASE_URL it is a PostgreSQL of Kurswerk's own under KURSWERK_DATA_DIR.
+    """
+
+
+@command.command("upgrade")
+@json_option
+def upgrade_command(*, as_json: bool) -> None:
+    """Create or migrate all tables; doing it again changes nothing."""
+    url = database_url(current_settings())
+    revision = upgrade(url)
+    if as_json:
+        print_json({"database": describe_url(url), "revision": revision})
+    else:
+        click.echo(f"{describe_url(url)} is at revision {revision}")
+
+
+@command.command("status")
+@json_option
+def status_command(*, as_json: bool) -> None:
+    """Show where the database is, its revision and its tables."""
+    settings = current_settings()
+    if settings.database_url is None and not EmbeddedPostgres(settings.data_dir).status().running:
+        document = {"database": "embedded", "running": False, "data_dir": str(settings.data_dir)}
+        if as_json:
+            print_json(document)
+        else:
+            click.echo(f"the embedded database under {settings.data_dir} is not running; any command starts it")
+        return
+    url = database_url(settings)
+    status = database_status(url)
+    if as_json:
+        print_json({"database": describe_url(url), "running": True, **status.as_json()})
+        return
+    click.echo(f"{describe_url(url)}, PostgreSQL {status.server_version}, revision {status.revision}")
+    print_table("tables", ("table", "rows, about", "bytes"), [tuple(row) for row in status.tables])
+    click.echo(f"  up to date: {cell_text(status.up_to_date)}")
+
+
+@command.command("url")
+@json_option
+def url_command(*, as_json: bool) -> None:
+    """Print the URL, for psql and other programs; starts the embedded database."""
+    url = database_url(current_settings())
+    if as_json:
+        print_json({"url": url})
+    else:
+        click.echo(url)
+
+
+@command.command("stop")
+@json_option
+def stop_command(*, as_json: bool) -> None:
+    """Stop the embedded database; the next command starts it again."""
+    settings = current_settings()
+    if settings.database_url is not None:
+        raise ConflictError("an external database is configured; Kurswerk does not stop servers it did not start")
+    stopped = EmbeddedPostgres(settings.data_dir).stop()
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        click.echo("stopped" if stopped else "was not running")

@@ -1,0 +1,57 @@
+"""``kurswerk features``: a specification's features for a file, in batch or as live would compute them."""
+
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.bootstrap import use_caches
+from kurswerk.cli._output import json_option, print_json
+from kurswerk.cli._terminal import progress_bar
+from kurswerk.features import FeaturePlan, LiveEngine
+from kurswerk.market import COIN_COLUMNS, SOL_PRICE, Panel
+from kurswerk.sources.panel_file import read_panel, write_features
+from kurswerk.training import ModelSpec, Progress, training_plan
+
+
+@click.command("features")
+@click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("source", metavar="IN.parquet", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", metavar="OUT.parquet", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--live", is_flag=True, help="Compute through the live path, row by row in order of time.")
+@click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Rows at a time with --live.")
+@json_option
+def command(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, as_json: bool) -> None:
+    """Compute the features of SPEC.json for IN.parquet and write OUT.parquet.
+
+    OUT has the keys of IN and one float64 column per feature; both paths give the same bits.
+    """
+    use_caches()
+    specification = ModelSpec.read(spec)
+    file = read_panel(source, {*COIN_COLUMNS, SOL_PRICE})
+    plan = training_plan(specification, file.panel)
+    with progress_bar("features") as progress:
+        values = _replay(plan, file.panel, chunk, progress) if live else plan.compute(file.panel, threads=2)
+    write_features(target, file, plan.names, values)
+    document = {"rows": len(file.panel), "features": list(plan.names), "path": str(target), "live": live}
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(f"{len(file.panel):,} rows × {len(plan.names)} features → {target}")
+
+
+def _replay(plan: FeaturePlan, panel: Panel, chunk: int, progress: Progress) -> NDArray[np.float64]:
+    """Feed the rows of all coins to the live engine in order of time."""
+    engine = LiveEngine(plan)
+    codes = panel.codes
+    order = np.lexsort((codes, panel.timestamps))
+    names = np.asarray(panel.instruments, dtype=object)
+    inputs = np.column_stack([panel.column(name) for name in plan.inputs]) if plan.inputs else np.empty((len(panel), 0))
+    values = np.empty((len(panel), len(plan.names)))
+    for start in range(0, len(order), chunk):
+        rows = order[start : start + chunk]
+        values[rows] = engine.update(list(names[codes[rows]]), panel.timestamps[rows], inputs[rows])
+        if start % (64 * chunk) == 0:
+            progress(start / len(order), f"{start:,} rows")
+    return values

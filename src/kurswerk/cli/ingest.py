@@ -1,0 +1,88 @@
+"""``kurswerk ingest``: files of market data into the database."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kurswerk.bootstrap import open_application
+from kurswerk.cli._output import json_option, print_json
+from kurswerk.cli._terminal import print_table, progress_bar
+from kurswerk.ingest import IngestSummary, ingest_coins
+from kurswerk.ingest import Progress as FileProgress
+from kurswerk.sources import open_candles
+
+
+@click.group("ingest")
+def command() -> None:
+    """Bring files of market data into the database."""
+
+
+@command.command("coins")
+@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+@click.option("--mint", help="Coin of all rows, for files without a column that names it.")
+@click.option("--date-format", help="strptime format of times in no standard form, e.g. %m/%d/%Y.")
+@json_option
+def coins(files: tuple[Path, ...], mint: str | None, date_format: str | None, *, as_json: bool) -> None:
+    """Ingest candles of coins from CSV or Parquet FILEs; the same file twice changes nothing.
+
+    Common names are mapped: open → price_open, volume → volume_sol, symbol or pair → mint, date or ts → timestamp.
+    Rows that break a law go to a quarantine file with the reason.
+    """
+    sources = [open_candles(path) for path in files]
+    app = open_application()
+    with progress_bar("ingest") as bar:
+
+        def report(progress: FileProgress) -> None:
+            bar(progress.fraction, f"{progress.file}: {progress.step}, {progress.rows:,} rows")
+
+        summary = ingest_coins(
+            sources, app.market, app.settings.quarantine_dir, mint=mint, date_format=date_format, progress=report
+        )
+    if as_json:
+        print_json(summary_document(summary))
+    else:
+        print_summary(summary)
+
+
+def summary_document(summary: IngestSummary) -> dict[str, Any]:
+    """Return a summary as JSON."""
+    return {
+        "rows_read": summary.rows_read,
+        "accepted": summary.accepted,
+        "duplicates": summary.duplicates,
+        "quarantined": summary.quarantined,
+        **vars(summary.stored),
+        "files": [
+            {
+                "file": file.file,
+                "rows_read": file.rows_read,
+                "accepted": file.accepted,
+                "duplicates": file.duplicates,
+                "quarantined": dict(file.quarantined),
+                "quarantine": None if file.quarantine is None else str(file.quarantine),
+                **vars(file.stored),
+                "mapped": dict(file.mapped),
+                "ignored": list(file.ignored),
+            }
+            for file in summary.files
+        ],
+    }
+
+
+def print_summary(summary: IngestSummary) -> None:
+    """Show what became of every row."""
+    for file in summary.files:
+        stored = file.stored
+        click.echo(
+            f"{file.file}: {file.rows_read:,} rows read, {file.accepted:,} accepted ({stored.inserted:,} new, "
+            f"{stored.updated:,} changed, {stored.unchanged:,} as they were), {file.duplicates:,} repeated, "
+            f"{sum(file.quarantined.values()):,} quarantined"
+        )
+        renamed = [f"{theirs} → {ours}" for theirs, ours in file.mapped.items() if theirs != ours]
+        if renamed:
+            click.echo(f"  read as   {', '.join(renamed)}")
+        if file.ignored:
+            click.echo(f"  ignored   {', '.join(file.ignored)}")
+        if file.quarantine is not None:
+            print_table(f"quarantined to {file.quarantine}", ("reason", "rows"), list(file.quarantined.items()))
