@@ -171,6 +171,8 @@ def evaluate(
         BASE_RATE: _constant(y, blocks, base_rate, threshold, returns),
     }
     for name, baseline in (baselines or {}).items():
+        if len(baseline.scores) != len(y):
+            raise DataError(f"baseline '{name}' has {len(baseline.scores)} scores for {len(y)} rows")
         decided = baseline.decide(int(np.count_nonzero(decisions)))
         candidates[name] = Candidate.of(y, baseline.scores, decided, blocks, has_probability=False, returns=returns)
     measured = measure(candidates, blocks, bootstrap)
@@ -239,6 +241,8 @@ def evaluate_panel(
         If a row's label is unknown, or as in `evaluate`.
     """
     y = labels.values[rows]
+    if len(y) != len(probability):
+        raise DataError(f"{len(probability)} probabilities for {len(y)} rows; give one per row")
     costs = costs or TradeCosts()
     latest = persistence(panel, labels)[rows]
     baselines = {PERSISTENCE: Baseline(latest, latest == 1.0)}
