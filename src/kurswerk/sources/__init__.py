@@ -1,5 +1,6 @@
 """Market data from files and from a simulator."""
 
+from kurswerk.sources.coin_market import CoinMarket, simulate_coins
 from kurswerk.sources.files import TableCandles, open_candles
 
-__all__ = ["TableCandles", "open_candles"]
+__all__ = ["CoinMarket", "TableCandles", "open_candles", "simulate_coins"]
