@@ -78,7 +78,8 @@ ALIASES: dict[str, str] = {
 def map_columns(names: Iterable[str]) -> dict[str, str]:
     """Map a file's column names to ours; names that mean nothing here are left out.
 
-    An exact name wins over an alias, whatever their order. Case and surrounding blanks do not count.
+    Our own name wins over one that differs in case, and that over an alias, whatever their order; among equals the
+    first. Case and surrounding blanks do not count, and blanks and hyphens inside are underscores.
 
     Returns
     -------
@@ -91,14 +92,12 @@ def map_columns(names: Iterable[str]) -> dict[str, str]:
     {'Symbol': 'mint', 'ts': 'timestamp', 'open': 'price_open'}
     """
     ours = {KEY, TIMESTAMP, *COIN_COLUMNS}
-    normal = {name: name.strip().lower() for name in names}
-    mapping = {name: low for name, low in normal.items() if low in ours}
-    taken = set(mapping.values())
-    for name, low in normal.items():
-        target = ALIASES.get(low)
-        if name not in mapping and target is not None and target not in taken:
-            mapping[name] = target
-            taken.add(target)
+    normal = {name: name.strip().lower().replace(" ", "_").replace("-", "_") for name in names}
+    own = {low if name in ours else "": name for name, low in normal.items()}
+    like = {low if low in ours else "": name for name, low in reversed(normal.items())}
+    other = {ALIASES.get(low, ""): name for name, low in reversed(normal.items())}
+    chosen = {**other, **like, **own}
+    mapping = {name: target for target, name in chosen.items() if target}
     return {name: mapping[name] for name in normal if name in mapping}
 
 

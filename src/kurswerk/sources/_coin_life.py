@@ -113,7 +113,7 @@ def _be_born(rng: State) -> tuple[Float, Float]:
     traits[DEV_SELLS] = log_uniform(rng, 600.0, 28800.0) if uniform(rng) < 0.4 else 1e18
     pumps = np.full((MOST_PUMPS, 5), 1e18)
     for k in range(MOST_PUMPS):
-        if uniform(rng) > 0.35:
+        if uniform(rng) > 0.25:
             continue
         burst = log_uniform(rng, 240.0, 60000.0)
         quiet = 0.0 if uniform(rng) < 0.2 else 150.0 + 330.0 * uniform(rng)
@@ -171,7 +171,7 @@ def _step(
     """Live five seconds."""
     extra, extra_size, fresh, urge = _pushed(pumps, START_SOL + state[SOL], second)
     _developer_sells(rng, traits, state, row, second)
-    state[WANDER] += -0.004 * state[WANDER] + 0.06 * normal(rng)
+    state[WANDER] += -0.004 * state[WANDER] + 0.045 * normal(rng)
     base = traits[ATTENTION] * mood * np.exp(state[WANDER]) * (1.0 + second / traits[FADE]) ** -1.15
     base *= 0.04 if state[PANIC] > 0.02 else 1.0
     urge += 30.0 * state[PANIC]
@@ -201,8 +201,8 @@ def _step(
 
 @kernel
 def _buy_size(rng: State, median: float) -> float:
-    """Draw SOL of a buy: log-normal, one in fifty a whale with a Pareto tail."""
-    if uniform(rng) < 0.02:
+    """Draw SOL of a buy: log-normal, one in eighty a whale with a Pareto tail."""
+    if uniform(rng) < 0.012:
         return float(min((1.0 - uniform(rng)) ** (-1.0 / 1.6), 20.0))
     return float(max(median * np.exp(1.1 * normal(rng)), 0.001))
 

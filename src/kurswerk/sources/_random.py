@@ -10,7 +10,7 @@ State = NDArray[np.uint64]
 
 def stream(seed: int, number: int) -> State:
     """Return the state of generator ``number`` under a seed, shape (1,); streams do not overlap in practice."""
-    return np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)
+    return np.asarray(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64), dtype=np.uint64)
 
 
 @kernel
@@ -27,13 +27,13 @@ def uniform(state: State) -> float:
 @kernel
 def exponential(state: State) -> float:
     """Draw with mean 1."""
-    return -np.log(1.0 - uniform(state))
+    return float(-np.log(1.0 - uniform(state)))
 
 
 @kernel
 def normal(state: State) -> float:
     """Draw from the standard normal distribution (Box and Muller, 1958)."""
-    return np.sqrt(2.0 * exponential(state)) * np.cos(6.283185307179586 * uniform(state))
+    return float(np.sqrt(2.0 * exponential(state)) * np.cos(6.283185307179586 * uniform(state)))
 
 
 @kernel

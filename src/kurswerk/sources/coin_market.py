@@ -99,7 +99,8 @@ class CoinMarket:
         return live(stream(self.seed, _FIRST_COIN + coin), self._minutes[0], birth, self._seconds - birth)
 
     def _times(self, coin: int, ages: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.start_us + (self.births[coin] + ages) * MICROSECONDS
+        times: NDArray[np.int64] = self.start_us + (self.births[coin] + ages) * MICROSECONDS
+        return times
 
     def mint(self, coin: int) -> str:
         """Return the address of a coin: 44 characters of base 58 that end in ``pump``."""
@@ -112,11 +113,12 @@ class CoinMarket:
         for first in range(0, self.n_coins, coins_a_batch):
             coins = range(first, min(first + coins_a_batch, self.n_coins))
             lives = [self._life(coin) for coin in coins]
-            mints = np.repeat([self.mint(coin) for coin in coins], [len(ages) for _, ages, _ in lives])
+            owners = np.repeat(np.arange(len(coins)), [len(ages) for _, ages, _ in lives])
+            mints = pa.array([self.mint(coin) for coin in coins]).take(pa.array(owners))
             times = np.concatenate([self._times(coin, ages) for coin, (_, ages, _) in zip(coins, lives, strict=True)])
             table = np.concatenate([rows for rows, _, _ in lives], axis=1)
             if len(times):
-                arrays = [pa.array(mints, pa.string()), pa.array(times).view(pa.timestamp("us", "UTC"))]
+                arrays = [mints, pa.array(times).view(pa.timestamp("us", "UTC"))]
                 arrays += [_arrow(table[row], kind) for row, kind in enumerate(COIN_COLUMNS.values())]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
