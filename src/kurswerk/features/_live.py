@@ -201,6 +201,9 @@ class LiveEngine:
     def _codes(self, keys: Sequence[str]) -> tuple[Ints, list[str]]:
         """Return the places of instruments, making room for new ones, and the new ones' names."""
         index = self._index
+        codes = np.fromiter((index.get(key, -1) for key in keys), dtype=np.int64, count=len(keys))
+        if len(codes) == 0 or codes.min() >= 0:
+            return codes, []
         added = [key for key in dict.fromkeys(keys) if key not in index]
         for key in added:
             if not self._free:
@@ -256,9 +259,9 @@ def _grown(array: NDArray[T], rows: int) -> NDArray[T]:
 
 def _turns(rounds: Ints, most: int) -> list[Ints]:
     """Split places into groups of different instruments, in order of their rows, each of at most ``most``."""
-    if not len(rounds):
-        return []
-    order = np.argsort(rounds, kind="stable")
-    counts = np.bincount(rounds)
-    groups = np.split(order, np.cumsum(counts)[:-1])
+    if not rounds.any():
+        groups = [np.arange(len(rounds))]
+    else:
+        order = np.argsort(rounds, kind="stable")
+        groups = np.split(order, np.cumsum(np.bincount(rounds))[:-1])
     return [group[start : start + most] for group in groups for start in range(0, len(group), most)]

@@ -23,6 +23,9 @@ from kurswerk.features._kernels import (
 )
 
 BLOCK = 256
+LIVE_BLOCK = 64
+# An odd number of cache lines between vectors, or all of them would compete for the same few cache sets.
+PADDING = 8
 LARGEST_BLOCK = 65_536
 GATHERED = 131_072
 OTHER_STATE = 3
@@ -167,7 +170,7 @@ class Assembler:
             op[IN + place] = self._address(tap)
         if node.step == "mean_deviation":
             source = node.taps[0][0]
-            op[STEP] = self.block if self.live else -1
+            op[STEP] = self.block + PADDING if self.live else -1
             first = self.lagged.get((source, 1), 0) if self.live else self.base[source] - 1
             op[IN + 2] = first - op[STEP]
 
@@ -179,14 +182,14 @@ class Assembler:
 
     def _vector(self, past: int = 0) -> int:
         base = self.size + past
-        self.size = base + self.block
+        self.size = base + self.block + PADDING
         return base
 
     def _block(self) -> int:
         if not self.live:
             longest = max(self.past, default=0)
             return max(BLOCK, min(longest, LARGEST_BLOCK))
-        return max(1, min(BLOCK, GATHERED // max(1, len(self._taps_back()))))
+        return max(1, min(LIVE_BLOCK, GATHERED // max(1, len(self._taps_back()))))
 
     def _taps_back(self) -> list[tuple[int, int]]:
         """All lagged reads, those of a window step in one run from lag 1 up."""
