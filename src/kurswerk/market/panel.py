@@ -68,8 +68,12 @@ class Panel:
     ) -> "Panel":
         """Build a panel from dictionary-encoded keys: row ``i`` belongs to ``names[codes[i]]``."""
         times = np.asarray(timestamps, dtype=np.int64)
+        if len(codes) != len(times):
+            raise DataError(f"{len(codes)} keys where the timestamps have {len(times)} rows; give one for each")
+        if len(set(names)) != len(names):
+            raise DataError(f"{len(names)} names, of which {len(set(names))} differ; name each instrument once")
         for name, column in columns.items():
-            if len(column) != len(times) or len(codes) != len(times):
+            if len(column) != len(times):
                 raise DataError(f"column '{name}' has {len(column)} rows where the timestamps have {len(times)}")
         rank = np.argsort(np.argsort(np.asarray(names, dtype=object)))
         codes = rank[codes].astype(np.int64) if len(names) else codes
