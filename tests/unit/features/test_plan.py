@@ -1,0 +1,51 @@
+"""What a plan says about itself and what it refuses."""
+
+import numpy as np
+import pytest
+
+from kurswerk.core.errors import SpecError, UnknownNameError
+from kurswerk.features import FeaturePlan
+from unit.features.markets import market
+
+
+def test_a_plan_states_inputs_look_back_and_definitions():
+    plan = FeaturePlan(["price_change_5", "volume_ratio_10", "price_close"])
+    assert plan.inputs == ("price_close", "volume_sol")
+    assert (plan.lookback, plan.recursive) == (10, False)
+    assert list(plan.definitions) == list(plan.names)
+    assert len(plan.definition_hash) == 64
+    assert plan.definition_hash != FeaturePlan(["volume_ratio_10", "price_change_5", "price_close"]).definition_hash
+    recursive = FeaturePlan(["ema_5", "price_change_5"])
+    assert (recursive.lookback, recursive.recursive) == (None, True)
+
+
+@pytest.mark.parametrize(("names", "said"), [([], "no features"), (["price_close"] * 2, "twice")])
+def test_empty_and_repeated_lists_are_refused(names, said):
+    with pytest.raises(SpecError, match=said):
+        FeaturePlan(names)
+
+
+def test_a_missing_column_is_named():
+    panel = market(1)
+    lacking = type(panel)(panel.instruments, panel.offsets, panel.timestamps, ("price_close",), panel.values[:1])
+    with pytest.raises(UnknownNameError, match="volume_sol"):
+        FeaturePlan(["volume_ratio_5"]).compute(lacking)
+
+
+@pytest.mark.parametrize("options", [{"threads": 0}, {"dtype": np.int64}, {"rows": slice(0, 9, 2)}])
+def test_wrong_options_are_refused(options):
+    with pytest.raises(SpecError, match="give"):
+        FeaturePlan(["price_close"]).compute(market(1), **options)
+
+
+def test_raw_columns_pass_through():
+    panel = market(2)
+    np.testing.assert_array_equal(FeaturePlan(["price_close"]).compute(panel)[:, 0], panel.column("price_close"))
+
+
+def test_more_means_than_a_bank_holds():
+    names = [f"ema_{w}" for w in range(1, 11)]
+    panel = market(3, holes=0)
+    together = FeaturePlan(names).compute(panel)
+    for column, name in enumerate(names):
+        np.testing.assert_array_equal(together[:, column], FeaturePlan([name]).compute(panel)[:, 0])
