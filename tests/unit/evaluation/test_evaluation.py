@@ -183,3 +183,8 @@ class TestPanel:
         labels = compute_labels(panel, self.spec)
         with pytest.raises(DataError, match="no labelled rows"):
             evaluate_panel(panel, labels, np.array([], dtype=np.int64), np.array([]))
+
+    def test_one_probability_per_row(self, panel: Panel) -> None:
+        labels = compute_labels(panel, self.spec)
+        with pytest.raises(DataError, match="2 probabilities for 1 rows"):
+            evaluate_panel(panel, labels, np.array([0]), np.array([0.5, 0.5]))
