@@ -1,0 +1,260 @@
+"""``coin_metrics`` into a `Panel`, in Arrow batches, with one copy of the data in memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from psycopg import sql
+
+from kurswerk.core.jit import kernel
+from kurswerk.market import SOL_PRICE, Panel
+from kurswerk.storage._coin_table import CoinTable
+
+Float = NDArray[np.float64]
+Int = NDArray[np.int64]
+
+_AS_THEY_ARE = frozenset({"float8", "int2", "int4", "int8", "bool"})
+_SPARE_ROWS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows; bounds are inclusive microseconds, None is all; ``newest`` keeps that many rows at the end."""
+
+    start_us: int | None = None
+    end_us: int | None = None
+    mints: tuple[str, ...] | None = None
+    phases: tuple[int, ...] | None = None
+    newest: int | None = None
+
+
+def fetch_panel(connection: Any, table: CoinTable, columns: Sequence[str], selection: Selection) -> Panel:
+    """Read a panel over an ADBC connection, all of it as of one moment.
+
+    Coins travel as 64-bit hashes, made by the server, instead of as text; the rows come in the table's order and are
+    put in theirs afterwards.
+    """
+    stored = [name for name in columns if name != SOL_PRICE]
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        cursor.execute("SELECT set_config('kurswerk.mints', $1, true)", (array_text(selection.mints or ()),))
+        coins, seed = _fetch_coins(cursor, table, selection)
+        rows = _Rows(len(columns), table.rows, ordinals=not table.has_key)
+        query = rows_query(table, stored, selection, seed)
+        cursor.execute(query.as_string())
+        reader = cursor.fetch_record_batch()
+        for batch in reader:
+            rows.take(batch, coins)
+        panel = rows.panel(coins, (*stored, *(name for name in columns if name == SOL_PRICE)))
+        if SOL_PRICE in columns:
+            panel.values[len(stored)] = _sol_price(cursor, panel.timestamps)
+    return _in_order(panel, tuple(columns))
+
+
+def array_text(values: Iterable[str]) -> str:
+    r"""Write an array as PostgreSQL reads it; text with NUL, which no table can hold, is left out.
+
+    Examples
+    --------
+    >>> print(array_text(['a', 'b"c']))
+    {"a","b\"c"}
+    """
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values if "\0" not in value)
+    return "{" + ",".join(f'"{value}"' for value in quoted) + "}"
+
+
+def rows_query(table: CoinTable, columns: Sequence[str], selection: Selection, seed: int) -> sql.Composed:
+    """Return the query of hash, timestamp and values (and an ordinal where keys may stand twice)."""
+    fields = [
+        sql.SQL("hashtextextended(mint::text, {})").format(sql.Literal(seed)),
+        table.moment(),
+        *(_as_number(table, name) for name in columns),
+    ]
+    if not table.has_key:
+        fields.append(sql.SQL("id::bigint" if "id" in table.columns else "0::bigint"))
+    query = sql.SQL("SELECT {} FROM coin_metrics WHERE {}").format(
+        sql.SQL(", ").join(fields), _condition(table, selection)
+    )
+    if selection.newest is not None:
+        order = sql.SQL("id DESC") if "id" in table.columns else sql.SQL("ctid DESC")
+        query += sql.SQL(' ORDER BY "timestamp" DESC, {} LIMIT {}').format(order, sql.Literal(selection.newest))
+    return query
+
+
+def _as_number(table: CoinTable, name: str) -> sql.Composable:
+    column = sql.Identifier(name)
+    if table.columns[name].kind in _AS_THEY_ARE:
+        return column
+    return sql.SQL("{}::double precision").format(column)
+
+
+def _condition(table: CoinTable, selection: Selection) -> sql.Composable:
+    parts = [table.present()]
+    # Bounds are numbers that Python made text of; the session's time zone plays no part.
+    bound = sql.SQL("{} {} timestamptz 'epoch' + {} * interval '1 microsecond'")
+    if selection.start_us is not None:
+        parts.append(bound.format(table.moment(), sql.SQL(">="), sql.Literal(int(selection.start_us))))
+    if selection.end_us is not None:
+        parts.append(bound.format(table.moment(), sql.SQL("<="), sql.Literal(int(selection.end_us))))
+    if selection.mints is not None:
+        parts.append(sql.SQL("mint = ANY (current_setting('kurswerk.mints')::text[])"))
+    if selection.phases is not None:
+        numbers: list[sql.Composable] = [sql.Literal(int(phase)) for phase in selection.phases]
+        phases = sql.SQL(", ").join(numbers or [sql.NULL])
+        parts.append(sql.SQL("phase_id_at_time IN ({})").format(phases))
+    return sql.SQL(" AND ").join(parts)
+
+
+@dataclass(frozen=True)
+class _Coins:
+    """Names ascending; ``hashes`` ascending and ``codes`` their places in ``names``."""
+
+    names: tuple[str, ...]
+    hashes: Int
+    codes: Int
+
+
+def _fetch_coins(cursor: Any, table: CoinTable, selection: Selection) -> tuple[_Coins, int]:
+    source = (
+        sql.SQL("SELECT DISTINCT mint FROM unnest(current_setting('kurswerk.mints')::text[]) AS asked(mint)")
+        if selection.mints is not None
+        else table.distinct_coins()
+    )
+    seed = 0
+    while True:
+        query = sql.SQL("SELECT mint, hashtextextended(mint, {}) FROM ({}) coins").format(sql.Literal(seed), source)
+        cursor.execute(query.as_string())
+        found = cursor.fetch_arrow_table()
+        names = np.array(found.column(0).to_pylist(), dtype=object)
+        hashes = found.column(1).to_numpy().astype(np.int64)
+        if len(np.unique(hashes)) == len(hashes):
+            break
+        seed += 1
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[np.argsort(names)] = np.arange(len(names))
+    order = np.argsort(hashes)
+    return _Coins(tuple(sorted(names)), hashes[order], rank[order]), seed
+
+
+class _Rows:
+    """Rows as they come, in arrays that are larger than needed; memory that nobody wrote to costs nothing."""
+
+    def __init__(self, n_columns: int, estimate: int, *, ordinals: bool) -> None:
+        capacity = max(estimate + estimate // 8, 0) + _SPARE_ROWS
+        self._n = 0
+        self._values = np.empty((n_columns, capacity), dtype=np.float64)
+        self._codes = np.empty(capacity, dtype=np.int32)
+        self._times = np.empty(capacity, dtype=np.int64)
+        self._ordinals = np.empty(capacity if ordinals else 0, dtype=np.int64)
+
+    def take(self, batch: pa.RecordBatch, coins: _Coins) -> None:
+        """Append a batch of hash, timestamp, values…[, ordinal]."""
+        n = batch.num_rows
+        if self._n + n > len(self._times):
+            self._grow(self._n + n)
+        rows = slice(self._n, self._n + n)
+        encode(batch.column(0).to_numpy(), coins.hashes, coins.codes, self._codes[rows])
+        self._times[rows] = batch.column(1).view(pa.int64()).to_numpy()
+        has_ordinal = len(self._ordinals) > 0
+        if has_ordinal:
+            self._ordinals[rows] = batch.column(batch.num_columns - 1).to_numpy()
+        for j in range(2, batch.num_columns - has_ordinal):
+            self._values[j - 2, rows] = _numbers(batch.column(j))
+        self._n += n
+
+    def _grow(self, least: int) -> None:
+        capacity = max(least, len(self._times) * 2)
+        values = np.empty((len(self._values), capacity), dtype=np.float64)
+        values[:, : self._n] = self._values[:, : self._n]
+        self._values = values
+        self._codes = np.concatenate([self._codes[: self._n], np.empty(capacity - self._n, dtype=np.int32)])
+        self._times = np.concatenate([self._times[: self._n], np.empty(capacity - self._n, dtype=np.int64)])
+        if len(self._ordinals):
+            self._ordinals = np.concatenate([self._ordinals[: self._n], np.empty(capacity - self._n, dtype=np.int64)])
+
+    def panel(self, coins: _Coins, columns: tuple[str, ...]) -> Panel:
+        """Put the rows in order; of rows with the same key the one with the highest ordinal stays."""
+        codes, times = self._codes[: self._n], self._times[: self._n]
+        if len(self._ordinals):
+            order = np.lexsort((self._ordinals[: self._n], times, codes))
+            last = np.ones(len(order), dtype=np.bool_)
+            last[:-1] = (np.diff(codes[order]) != 0) | (np.diff(times[order]) != 0)
+            order = order[last]
+        else:
+            order = arrange(codes, times, len(coins.names))
+        counts = np.bincount(codes[order], minlength=len(coins.names))
+        present = np.flatnonzero(counts)
+        offsets = np.concatenate(([0], np.cumsum(counts[present]))).astype(np.int64)
+        names = tuple(coins.names[k] for k in present)
+        return Panel(names, offsets, times[order], columns, self._ordered_values(order))
+
+    def _ordered_values(self, order: Int) -> Float:
+        """Sort every column within the memory it lies in: column j ends before the unsorted column j + 1 begins."""
+        n = len(order)
+        flat = self._values.reshape(-1)
+        for j in range(len(self._values)):
+            flat[j * n : (j + 1) * n] = self._values[j, : self._n].copy()[order]
+        return flat[: len(self._values) * n].reshape(len(self._values), n)
+
+
+def _numbers(column: "pa.Array[Any]") -> NDArray[Any]:
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.uint8())
+    values: NDArray[Any] = column.to_numpy(zero_copy_only=False)  # NULL becomes NaN
+    return values
+
+
+@kernel
+def encode(hashes: Int, known: Int, codes: Int, out: NDArray[np.int32]) -> None:
+    """Write the code of every hash; ``known`` is ascending and holds all of them."""
+    place = 0
+    for i in range(len(hashes)):
+        if known[place] != hashes[i]:
+            place = np.searchsorted(known, hashes[i])
+        out[i] = codes[place]
+
+
+@kernel
+def arrange(codes: NDArray[np.int32], times: Int, n_codes: int) -> Int:
+    """Return the order of rows by (code, time): rows are dealt out by coin, then a coin is sorted if it must be."""
+    starts = np.zeros(n_codes + 1, dtype=np.int64)
+    for code in codes:
+        starts[code + 1] += 1
+    for k in range(n_codes):
+        starts[k + 1] += starts[k]
+    order = np.empty(len(codes), dtype=np.int64)
+    place = starts[:-1].copy()
+    for i in range(len(codes)):
+        order[place[codes[i]]] = i
+        place[codes[i]] += 1
+    for k in range(n_codes):
+        rows = order[starts[k] : starts[k + 1]]
+        for i in range(1, len(rows)):
+            if times[rows[i]] < times[rows[i - 1]]:
+                order[starts[k] : starts[k + 1]] = rows[np.argsort(times[rows])]
+                break
+    return order
+
+
+def _sol_price(cursor: Any, timestamps: Int) -> Float:
+    """Return the latest price known at each moment, NaN before the first."""
+    cursor.execute(
+        "SELECT created_at::timestamptz, sol_price_usd::double precision FROM exchange_rates"
+        " WHERE sol_price_usd IS NOT NULL AND created_at IS NOT NULL ORDER BY created_at"
+    )
+    found = cursor.fetch_arrow_table()
+    moments = found.column(0).cast(pa.int64()).to_numpy()
+    prices = np.append(found.column(1).to_numpy(), np.nan)
+    place = np.searchsorted(moments, timestamps, side="right") - 1
+    result: Float = prices[place]
+    return result
+
+
+def _in_order(panel: Panel, columns: tuple[str, ...]) -> Panel:
+    if panel.columns == columns:
+        return panel
+    rows = [panel.columns.index(name) for name in columns]
+    return Panel(panel.instruments, panel.offsets, panel.timestamps, columns, panel.values[rows])

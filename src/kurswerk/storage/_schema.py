@@ -1,0 +1,134 @@
+"""The tables in a database: brought up to date, taken back, looked at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from kurswerk.core.errors import StorageError
+from kurswerk.storage._database import Connection, Database
+from kurswerk.storage._errors import translated
+from kurswerk.storage._revisions import HEAD, MIGRATION_LOCK, OWNED_TABLE, VERSION_TABLE
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """One table: rows as the server estimates them, bytes with indexes, and whether Kurswerk created it."""
+
+    name: str
+    rows: int
+    size_bytes: int
+    owned: bool
+
+
+@dataclass(frozen=True)
+class SchemaStatus:
+    """What is in a database; ``current`` is None before the first upgrade."""
+
+    current: str | None
+    head: str
+    server_version: str
+    size_bytes: int
+    tables: tuple[TableStatus, ...]
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether nothing is left to migrate."""
+        return self.current == self.head
+
+
+def current_revision(database: Database) -> str | None:
+    """Return the revision of the tables, None if Kurswerk has none here."""
+    with database.connection() as connection:
+        return _current(connection)
+
+
+def upgrade(database: Database) -> bool:
+    """Create or bring up to date Kurswerk's tables; tables that somebody else made are left as they are.
+
+    All in one transaction behind an advisory lock: processes that do it at once queue up, and one that is killed leaves
+    nothing half done.
+
+    Returns
+    -------
+    bool
+        Whether anything had to be done.
+
+    Raises
+    ------
+    ConflictError
+        If a table that must be ours is there already.
+    StorageError
+        If the database is of a newer Kurswerk, or refuses.
+    """
+    current = current_revision(database)
+    if current == HEAD:
+        return False
+    if current is not None and current > HEAD:
+        raise StorageError(
+            f"{database} was made by a newer Kurswerk (revision {current}, this one knows {HEAD}); update Kurswerk"
+        )
+    _migrate(database, command.upgrade, HEAD)
+    return current_revision(database) != current
+
+
+def downgrade(database: Database, revision: str = "base") -> None:
+    """Take migrations back to ``revision``; drops only what Kurswerk created, with its data."""
+    if current_revision(database) is not None:
+        _migrate(database, command.downgrade, revision)
+
+
+def schema_status(database: Database) -> SchemaStatus:
+    """Look at what is in the database."""
+    with database.connection() as connection:
+        current = _current(connection)
+        size = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        version = connection.execute("SHOW server_version").fetchone()
+        owned = _owned(connection)
+        rows = connection.execute(
+            "SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid) FROM pg_class c"
+            " WHERE c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid)"
+            " AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
+            " ORDER BY c.relname"
+        ).fetchall()
+    tables = tuple(TableStatus(name, count, bytes_, name in owned) for name, count, bytes_ in rows)
+    return SchemaStatus(current, HEAD, version[0] if version else "", size[0] if size else 0, tables)
+
+
+def _current(connection: Connection) -> str | None:
+    there = connection.execute("SELECT to_regclass(%s)", [VERSION_TABLE]).fetchone()
+    if there is None or there[0] is None:
+        return None
+    row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608  # nosec B608 - a constant
+    return row[0] if row else None
+
+
+def _owned(connection: Connection) -> set[str]:
+    there = connection.execute("SELECT to_regclass(%s)", [OWNED_TABLE]).fetchone()
+    if there is None or there[0] is None:
+        return set()
+    return {row[0] for row in connection.execute(f"SELECT name FROM {OWNED_TABLE}")}  # noqa: S608  # nosec B608 - a constant
+
+
+def _migrate(database: Database, step: Callable[[Config, str], None], revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.url), poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            config.attributes["connection"] = connection
+            step(config, revision)
+    except DBAPIError as error:
+        raise translated(error, database.url) from error
+    finally:
+        engine.dispose()

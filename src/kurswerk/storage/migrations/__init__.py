@@ -1,0 +1,1 @@
+"""Alembic migrations: what Kurswerk keeps in a database."""

@@ -1,0 +1,78 @@
+"""Fixtures: a real PostgreSQL, and a migrated database of its own for each test that asks for one."""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from kurswerk.storage import Database, EmbeddedPostgres, upgrade
+
+TEMPLATE = "kurswerk_template"
+_numbers = itertools.count()
+
+
+def url_of(server: str, name: str) -> str:
+    """Return the URL of another database on a server."""
+    return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+
+def execute(server: str, statement: str, *names: str) -> None:
+    """Run a statement that allows no transaction."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """URL of a server of this session's own (one per pytest-xdist worker), gone afterwards.
+
+    KURSWERK_TEST_DATABASE_URL names another server, whose user may create databases.
+    """
+    if external := os.environ.get("KURSWERK_TEST_DATABASE_URL"):
+        yield external
+        return
+    folder = Path(tempfile.mkdtemp(prefix="kurswerk-test-"))
+    server = EmbeddedPostgres(folder)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template_name(server_url: str) -> Iterator[str]:
+    """Name of a migrated database that others are cloned from."""
+    name = f"{TEMPLATE}_{os.getpid()}"
+    execute(server_url, "CREATE DATABASE {}", name)
+    upgrade(Database(url_of(server_url, name)))
+    yield name
+    execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+def _database(server_url: str, template: str) -> Iterator[Database]:
+    name = f"kurswerk_test_{os.getpid()}_{next(_numbers)}"
+    execute(server_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log", name, template)
+    try:
+        yield Database(url_of(server_url, name))
+    finally:
+        execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+def database(server_url: str, template_name: str) -> Iterator[Database]:
+    """A migrated, empty database."""
+    yield from _database(server_url, template_name)
+
+
+@pytest.fixture
+def bare_database(server_url: str) -> Iterator[Database]:
+    """A database without any table."""
+    yield from _database(server_url, "template1")
