@@ -4,6 +4,7 @@ from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, certificat
 from kurswerk.checks._features import FEATURE_LAWS, FeatureCase, feature_checks
 from kurswerk.checks._labels import LABEL_LAWS, LabelCase, label_checks
 from kurswerk.checks._models import MODEL_LAWS, ModelCase, model_checks
+from kurswerk.checks._plan import PlanFeatures
 from kurswerk.checks._probes import PIPELINE_LAWS, PROBED_FEATURE_LAWS, PipelineCase, probe_pipeline
 from kurswerk.checks._resampling import RESAMPLING_LAWS, ResamplingCase, resampler_checks
 from kurswerk.checks._splits import SPLIT_LAWS, SplitCase, split_checks
@@ -31,6 +32,7 @@ __all__ = [
     "ModelCase",
     "Pipeline",
     "PipelineCase",
+    "PlanFeatures",
     "ResamplingCase",
     "SplitCase",
     "TrainingRows",

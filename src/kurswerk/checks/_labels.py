@@ -16,7 +16,7 @@ from kurswerk.market import Panel
 
 @dataclass(frozen=True, eq=False)
 class LabelCase:
-    """Labels, their horizon in microseconds (None = the next row), and the panel they are tried on."""
+    """Labels, their horizon in microseconds (None or 0 = the next row), and the panel they are tried on."""
 
     labels: LabelFunction
     horizon_us: int | None
@@ -39,7 +39,7 @@ def label_checks(
     labels
         Panel → labels, e.g. ``lambda panel: compute_labels(panel, spec)``.
     horizon_us
-        The horizon that is declared; None where the label looks at the next row.
+        The horizon that is declared; None or 0 where the label looks at the next row.
     panel
         At least two coins whose rows reach past the horizon.
     random_state
@@ -135,10 +135,10 @@ def _horizon(case: LabelCase, evidence: Evidence) -> None:
         labels = case.labels(panel)
         number, last = np.arange(len(panel)), panel.offsets[1:][panel.codes] - 1
         following = panel.timestamps[np.minimum(number + 1, last)]
-        limit = following if case.horizon_us is None else panel.timestamps + case.horizon_us
+        limit = following if not case.horizon_us else panel.timestamps + case.horizon_us
         known = labels.values >= 0
         evidence.values_compared += len(panel)
-        unreached = known & ((number == last) if case.horizon_us is None else (limit > panel.timestamps[last]))
+        unreached = known & ((number == last) if not case.horizon_us else (limit > panel.timestamps[last]))
         _none_of(evidence, panel, unreached, "the label is known though its horizon lies beyond the coin's rows")
         _none_of(evidence, panel, known & (labels.end_us > limit), "the label looks further than its horizon")
         _none_of(evidence, panel, known & (labels.end_us <= panel.timestamps), "the label ends before any later row")

@@ -26,6 +26,7 @@ from kurswerk.checks._splits import SPLIT_LAWS, SplitCase
 from kurswerk.checks.ports import FittedFold, FoldRows, Int, Pipeline, TrainingRows
 from kurswerk.core.errors import KurswerkError
 from kurswerk.market import Panel
+from kurswerk.models import as_model_input
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,18 +109,15 @@ def _real_rows(case: PipelineCase, evidence: Evidence) -> None:
     place = place_in(panel, names, numbers)
     expected = _as_input(case.pipeline.features.batch(panel)[numbers], rows.X.dtype)
     labels = case.pipeline.labels(panel)
-    evidence.equal(expected, rows.X, place, "features of training rows")
+    evidence.equal(expected, _as_input(rows.X, rows.X.dtype), place, "features of training rows")
     evidence.equal(labels.values[numbers], rows.y, place, "labels of training rows")
     evidence.equal(panel.timestamps[numbers], rows.timestamps, place, "times of training rows")
     evidence.equal(labels.end_us[numbers], rows.label_end_us, place, "label ends of training rows")
     evidence.require(bool(np.all(rows.y >= 0)), "a row whose label is unknown is trained on")
 
 
-def _as_input(values: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    if dtype == np.float64:
-        return values
-    most = np.finfo(dtype).max
-    return np.clip(values, -most, most).astype(dtype)
+def _as_input(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    return as_model_input(values) if dtype == np.float32 else values
 
 
 def _fits_repeat(case: PipelineCase, evidence: Evidence) -> None:

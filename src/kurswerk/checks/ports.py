@@ -165,8 +165,8 @@ class Pipeline(Protocol):
         ...
 
     @property
-    def horizon_us(self) -> int:
-        """How far a label looks ahead; 0 where it judges the row itself."""
+    def horizon_us(self) -> int | None:
+        """How far a label looks ahead; None or 0 where it looks at the next row."""
         ...
 
     @property
