@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kurswerk.models._base import Classifier
 from kurswerk.models._graph import Link
-from kurswerk.models._matrix import BLOCK_ROWS, Rows, row_blocks
+from kurswerk.models._matrix import Rows, row_blocks
 from kurswerk.models._trees import TreeEnsemble
 
 # Below this many cells one thread is as fast as several, and never waits for a core that others keep busy.
@@ -66,7 +66,7 @@ class _Blocks(xgboost.DataIter):  # type: ignore[misc]  # xgboost has no type in
         if block is None:
             return False
         input_data(data=block, label=self._y[self._at : self._at + len(block)])
-        self._at += BLOCK_ROWS
+        self._at += len(block)
         return True
 
 

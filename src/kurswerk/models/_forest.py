@@ -15,8 +15,9 @@ from kurswerk.models._trees import TreeEnsemble, round_down
 
 # Stands for a missing value while growing: below every real value, so a split can part the missing from the rest.
 _MISSING = np.float32(-LARGEST)
-# A float32 holds 24 binary digits; leaves with few enough of them add up without rounding, in any order.
-_FLOAT32_DIGITS = 24
+# A float32 holds 24 binary digits and a sign. Leaves that lie in [-1/2, 1/2] on a grid of 2^-(25 - log2(trees)) add up
+# without rounding, in any order.
+_EXACT_DIGITS = 25
 
 
 class RandomForest(Classifier):
@@ -24,8 +25,8 @@ class RandomForest(Classifier):
 
     Missing values are the smallest value of all while growing, so they go left at every split and splits can single
     them out; nothing is imputed. Probabilities are the mean over trees of the positive share among *all* training rows
-    in a leaf, kept in binary fixed point (17 digits for 100 trees) so that the sum over trees is exact: the same bits
-    in any order of summation, batch and number of threads.
+    in a leaf, kept in binary fixed point (18 digits for 100 trees) so that the sum over trees is exact: the same bits
+    in any order of summation, and p >= 0.5 exactly where that sum says so.
 
     ``feature_importance_`` is the mean decrease of impurity.
 
@@ -41,7 +42,9 @@ class RandomForest(Classifier):
         self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None
     ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
         filled = _filled(X, rows, len(y))
-        grown = RandomForestClassifier(**_library_params(self.params), n_jobs=self.threads).fit(filled, y)
+        grown = RandomForestClassifier(**_library_params(self.params), n_jobs=self.threads)
+        with np.errstate(over="ignore", invalid="ignore"):  # the library looks for NaN by a sum, which may overflow
+            grown.fit(filled, y)
         structure = _structure([tree.tree_ for tree in grown.estimators_])
         counts = self._count(structure, filled, y)
         trees = _with_leaves(structure, counts)
@@ -99,8 +102,8 @@ def _structure(grown: list[object]) -> TreeEnsemble:
 
 def _with_leaves(trees: TreeEnsemble, counts: NDArray[np.int64]) -> TreeEnsemble:
     share = _positive_share(trees, counts)
-    digits = _FLOAT32_DIGITS - int(np.ceil(np.log2(max(trees.n_trees, 1))))
-    fixed = np.ldexp(np.rint(np.ldexp(share, digits)), -digits).astype(np.float32)
+    digits = _EXACT_DIGITS - (trees.n_trees - 1).bit_length()
+    fixed = np.ldexp(np.rint(np.ldexp(share - 0.5, digits)), -digits).astype(np.float32)
     return TreeEnsemble(
         roots=trees.roots,
         feature=trees.feature,
@@ -116,7 +119,8 @@ def _with_leaves(trees: TreeEnsemble, counts: NDArray[np.int64]) -> TreeEnsemble
 def _positive_share(trees: TreeEnsemble, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the positive share of every node; a node that no row reaches takes its parent's.
 
-    A threshold between two neighbouring float32 values may round onto the upper one, which leaves one side empty.
+    oneDAL splits by bins and rounds their borders to thresholds afterwards; a row at the border may then fall on the
+    other side than it did while growing, and a side of one row be left without any.
     """
     total = counts.sum(axis=1)
     share: NDArray[np.float64] = counts[:, 1] / np.maximum(total, 1)

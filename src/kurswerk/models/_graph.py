@@ -39,7 +39,8 @@ def build_model(
     trees
         The ensemble; its sum over trees is s.
     link
-        ``mean``: p = s / trees. ``logistic``: p = 1 / (exp(-s) + 1), the formula of XGBoost, step by step in float32.
+        ``mean``: p = s / trees + 0.5, for leaves that hold a share less one half. ``logistic``: p = 1 / (exp(-s) + 1),
+        the formula of XGBoost, step by step in float32.
     model_type, feature_names, metadata
         Kept in the model's properties; ``metadata`` must be JSON.
 
@@ -84,8 +85,11 @@ def _graph(trees: TreeEnsemble, link: Link, n_features: int) -> GraphProto:
     constants: dict[str, NDArray[Any]] = {"column": np.array([-1], np.int64)}
     nodes = [_ensemble(trees)]
     if link == "mean":
-        constants["trees"] = np.array(trees.n_trees, np.float32)
-        nodes.append(helper.make_node("Div", ["sum", "trees"], ["mean"], name="mean"))
+        constants |= {"trees": np.array(trees.n_trees, np.float32), "half": np.array(0.5, np.float32)}
+        nodes += [
+            helper.make_node("Div", ["sum", "trees"], ["excess"], name="excess"),
+            helper.make_node("Add", ["excess", "half"], ["mean"], name="mean"),
+        ]
         last = "mean"
     else:
         constants["one"] = np.array(1, np.float32)

@@ -118,7 +118,7 @@ def _synthetic(minority: Matrix, count: int, random_state: int) -> Matrix:
 def _shares(weights: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Part ``count`` in proportion to weights; what rounding leaves goes to the largest remainders."""
     exact = weights * (count / weights.sum())
-    shares = np.floor(exact).astype(np.int64)
+    shares: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     rest = count - int(shares.sum())
     shares[np.argsort(shares - exact, kind="stable")[:rest]] += 1
     return shares

@@ -53,7 +53,7 @@ def round_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     >>> bool(round_down(np.array([0.1]))[0] <= 0.1)
     True
     """
-    nearest = threshold.astype(np.float32)
-    with np.errstate(over="ignore"):  # below the smallest float32 lies -inf
+    with np.errstate(over="ignore"):  # beyond the largest float32 lies inf, and that is meant
+        nearest = threshold.astype(np.float32)
         below = np.nextafter(nearest, np.float32(-np.inf))
     return np.where(nearest.astype(np.float64) > threshold, below, nearest)

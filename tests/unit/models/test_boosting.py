@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import xgboost
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kurswerk.core.errors import DataError
+from kurswerk.models import OnnxModel, create
+from kurswerk.models import _matrix as matrix
+
+NAMES = [f"x{i}" for i in range(8)]
+LARGEST = float(np.finfo(np.float32).max)
+
+
+def assert_equal_to_the_library(model, queried):
+    served = OnnxModel.load(model.to_onnx(NAMES[: queried.shape[1]], {})).predict_proba(queried)
+    own = model.booster_.predict(xgboost.DMatrix(queried))
+    assert np.abs(served - own).max() <= 1.3e-7
+    assert np.array_equal(served >= 0.5, own >= 0.5)
+    assert np.array_equal(served, model.predict_proba(queried))
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+@pytest.mark.parametrize("params", [{}, {"max_depth": 3, "subsample": 0.5, "colsample_bytree": 0.5, "max_bin": 16}])
+def test_served_probability_is_the_librarys_own(market, missing, params):
+    X, y = market(3000, missing=missing)
+    fresh, _ = market(3000, seed=5, missing=missing)
+    fresh[:20] = np.nan
+    fresh[20:40] = LARGEST
+    fresh[40:60] = -LARGEST
+    assert_equal_to_the_library(create("xgboost", params).fit(X, y), np.concatenate([X, fresh]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_small_and_odd_data_is_served_as_the_library_predicts(data):
+    n, f = data.draw(st.integers(2, 40)), data.draw(st.integers(1, 4))
+    cell = st.sampled_from([np.nan, 0.0, -0.0, 1.0, 1.0000001192092896, 1.401298464324817e-45, LARGEST]) | st.floats(
+        width=32
+    )
+    cells = np.array(data.draw(st.lists(cell, min_size=n * f, max_size=n * f)))
+    X = matrix.as_model_input(cells.reshape(n, f))
+    y = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)), np.int8)
+    y[:2] = [0, 1]
+    params = {"n_estimators": data.draw(st.integers(1, 12)), "min_child_weight": 0.0, "learning_rate": 1.0}
+    assert_equal_to_the_library(create("xgboost", params).fit(X, y), X)
+
+
+def test_margins_near_zero_decide_as_the_library():
+    # Balanced classes and splits that mean little: many rows come out at, or within a rounding of, one half.
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 3, (4000, 6)).astype(np.float32)
+    y = rng.permutation(np.tile([0, 1], 2000)).astype(np.int8)
+    for rate in (1e-7, 1e-4, 0.1):
+        assert_equal_to_the_library(create("xgboost", {"learning_rate": rate, "max_depth": 2}).fit(X, y), X)
+
+
+def test_artifact_is_the_same_for_any_threads_order_and_subset(market, monkeypatch):
+    monkeypatch.setattr("kurswerk.models._boosting._CELLS_FOR_THREADS", 0)
+    X, y = market(2000)
+    params = {"subsample": 0.8, "n_estimators": 20}
+    made = {
+        create("xgboost", params, threads=threads).fit(given, y).to_onnx(NAMES, {})
+        for threads, given in [(1, X), (2, X), (1, np.asfortranarray(X)), (1, X.astype(np.float64))]
+    }
+    rows = np.arange(0, 2000, 2)
+    assert len(made) == 1
+    part = create("xgboost", params).fit(X, y, rows).to_onnx(NAMES, {})
+    assert part == create("xgboost", params).fit(X[rows], y[rows]).to_onnx(NAMES, {})
+    assert part not in made
+
+
+def test_feeding_in_blocks_loses_no_row(market, monkeypatch):
+    X, y = market(1000)
+    X = np.round(np.clip(X, -9, 9), 1)  # few enough values that every one is a bin, in one block or many
+    whole = create("xgboost", {"n_estimators": 10}).fit(X, y)
+    monkeypatch.setattr(matrix.row_blocks, "__defaults__", (64,))
+    blocks = create("xgboost", {"n_estimators": 10}).fit(X, y)
+    assert np.array_equal(whole.predict_proba(X), blocks.predict_proba(X))
+
+
+def test_infinite_values_are_limited(market):
+    X, y = market(500)
+    X[::7, 0], X[::5, 1] = np.inf, -np.inf
+    limited = matrix.as_model_input(X)
+    model = create("xgboost", {"n_estimators": 5}).fit(X, y)
+    assert model.to_onnx(NAMES, {}) == create("xgboost", {"n_estimators": 5}).fit(limited, y).to_onnx(NAMES, {})
+    assert np.array_equal(model.predict_proba(X), model.predict_proba(limited))
+
+
+def test_importance_is_that_of_the_librarys_classifier(market):
+    X, y = market(1000)
+    model = create("xgboost", {"n_estimators": 20}).fit(X, y)
+    settings = {k: v for k, v in model.params.items() if k != "random_state"}
+    own = xgboost.XGBClassifier(**settings, random_state=42, tree_method="hist", n_jobs=1).fit(X, y)
+    assert np.allclose(model.feature_importance_, own.feature_importances_, atol=1e-6)
+    assert model.feature_importance_.sum() == pytest.approx(1)
+
+
+def test_without_any_split_the_base_rate_is_predicted_and_nothing_is_important():
+    X, y = np.full((30, 2), np.nan, np.float32), np.repeat([0, 1], [20, 10]).astype(np.int8)
+    model = create("xgboost", {"n_estimators": 3}).fit(X, y)
+    assert model.predict_proba(X) == pytest.approx(1 / 3, abs=1e-6)
+    assert model.feature_importance_.tolist() == [0.0, 0.0]
+
+
+def test_one_class_is_refused():
+    with pytest.raises(DataError, match="both classes"):
+        create("xgboost", {}).fit(np.zeros((5, 1)), np.ones(5, int))

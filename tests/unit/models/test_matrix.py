@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from kurswerk.core.errors import DataError
+from kurswerk.models import as_model_input
+from kurswerk.models._matrix import check_training, row_blocks
+
+LARGEST = np.finfo(np.float32).max
+
+
+@given(hnp.arrays(st.sampled_from([np.float64, np.float32]), hnp.array_shapes(min_dims=2, max_dims=2, min_side=0)))
+def test_model_input_is_float32_finite_or_missing_in_c_order(values):
+    for given_order in (values, np.asfortranarray(values)):
+        taken = as_model_input(given_order)
+        assert taken.dtype == np.float32
+        assert taken.flags.c_contiguous
+        assert np.array_equal(np.isnan(taken), np.isnan(values))
+        present = ~np.isnan(values)
+        with np.errstate(over="ignore"):
+            rounded = values.astype(np.float32)
+        assert np.array_equal(taken[present], np.clip(rounded[present], -LARGEST, LARGEST))
+        assert np.array_equal(as_model_input(taken), taken, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.int8, np.bool_])
+def test_other_types_become_float32(dtype):
+    assert as_model_input(np.ones((2, 3), dtype)).tolist() == [[1.0] * 3] * 2
+
+
+def test_infinite_values_are_limited():
+    taken = as_model_input(np.array([[np.inf, -np.inf, 1e308, -1e39, np.nan]]))
+    assert taken[0, :4].tolist() == [LARGEST, -LARGEST, LARGEST, -LARGEST]
+    assert as_model_input(np.array([[np.inf]], np.float16))[0, 0] == LARGEST
+
+
+@pytest.mark.parametrize("size", [1, 3, 100])
+@pytest.mark.parametrize("rows", [None, np.array([5, 0, 5, 2])])
+def test_blocks_are_the_rows_in_order(size, rows):
+    X = np.asfortranarray(np.arange(21.0).reshape(7, 3))
+    joined = np.concatenate(list(row_blocks(X, rows, size)))
+    assert np.array_equal(joined, X if rows is None else X[rows])
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "told"),
+    [
+        (np.zeros((3, 2)), np.zeros(2, int), "do not match"),
+        (np.zeros(3), np.zeros(3, int), "do not match"),
+        (np.zeros((0, 2)), np.zeros(0, int), "0 rows"),
+        (np.zeros((3, 0)), np.array([0, 1, 0]), "0 features"),
+        (np.zeros((3, 2)), np.array([0, 1, -1]), "unknown label"),
+        (np.zeros((3, 2)), np.zeros(3, int), "all 3 training rows are negative"),
+        (np.zeros((3, 2)), np.ones(3, int), "all 3 training rows are positive"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_refused(X, y, told):
+    with pytest.raises(DataError, match=told):
+        check_training(X, y, None)
+
+
+def test_only_the_chosen_rows_must_be_labelled():
+    y = np.array([-1, 0, 1, -1])
+    assert check_training(np.zeros((4, 1)), y, np.array([1, 2])).tolist() == [0, 1]
