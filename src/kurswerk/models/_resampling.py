@@ -128,7 +128,7 @@ def _spread(minority: Matrix) -> NDArray[np.float64]:
     """Return each column's standard deviation over its present values, 1 where it is 0 or nothing is present."""
     present = ~np.isnan(minority)
     counts = np.maximum(present.sum(axis=0), 1)
-    values = np.where(present, minority, 0.0)
+    values = np.where(present, minority.astype(np.float64), 0.0)  # squares of the largest float32 fit
     mean = values.sum(axis=0) / counts
     deviation = np.where(present, values - mean, 0.0)
     spread = np.sqrt((deviation * deviation).sum(axis=0) / counts)
