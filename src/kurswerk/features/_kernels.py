@@ -490,14 +490,15 @@ def run_rows(
         run_operations(work, n, ops, numbers, states, nobody, False)
         skip = max(0, emit_from - start)
         for f in range(results.size):
-            base, to = results[f], start - out_from
-            for j in range(skip, n):
-                value = work[base + j]
-                out[f, to + j] = np.nan if np.isnan(value) else value
+            source = work[results[f] + skip : results[f] + n]
+            target = out[f, start - out_from + skip : start - out_from + n]
+            for j in range(target.size):
+                target[j] = np.nan if np.isnan(source[j]) else source[j]
         for k in range(slots.shape[0]):
             base, past = slots[k, 0], slots[k, 1]
-            for j in range(past):
-                work[base - past + j] = work[base - past + j + n]
+            older, newer = work[base - past : base], work[base - past + n : base + n]
+            for j in range(older.size):
+                older[j] = newer[j]
 
 
 @kernel

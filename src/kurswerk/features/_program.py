@@ -22,7 +22,7 @@ from kurswerk.features._kernels import (
     Matrix,
 )
 
-BLOCK = 256
+BLOCK = 512
 LIVE_BLOCK = 64
 # An odd number of cache lines between vectors, or all of them would compete for the same few cache sets.
 PADDING = 8
