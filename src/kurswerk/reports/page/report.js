@@ -1,0 +1,31 @@
+"use strict";
+(() => {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const options = {
+    responsive: true,
+    displaylogo: false,
+    modeBarButtons: [["toImage"]],
+    toImageButtonOptions: { format: "svg" },
+  };
+  const draw = (ground, width) => {
+    for (const [id, drawn] of Object.entries(figures)) {
+      const layout = { ...drawn[ground].layout };
+      if (width) layout.width = width(document.getElementById(id));
+      Plotly.react(id, drawn[ground].data, layout, options);
+    }
+  };
+  const show = () => draw(dark.matches ? "dark" : "light");
+  // Paper is light and about 680 pixels wide, whatever the screen is.
+  const paper = (plot) => (plot.closest(".pair") ? 320 : 680);
+  show();
+  dark.addEventListener("change", show);
+  window.addEventListener("beforeprint", () => draw("light", paper));
+  window.addEventListener("afterprint", show);
+  // The contents lie open beside the text where there is room for it.
+  const contents = document.getElementById("contents-list");
+  const wide = window.matchMedia("(min-width: 68rem)");
+  const unfold = () => { contents.open = wide.matches; };
+  unfold();
+  wide.addEventListener("change", unfold);
+})();
