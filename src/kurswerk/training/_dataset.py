@@ -99,7 +99,7 @@ def columns_to_load(spec: ModelSpec, stored: Collection[str]) -> list[str]:
     optional = {PRICE}
     if spec.use_engineered_features:
         optional |= {*COIN_COLUMNS, SOL_PRICE}
-    wanted |= optional & {*stored, SOL_PRICE}
+    wanted |= optional & set(stored)
     wanted.discard("timestamp")
     return [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in wanted]
 
