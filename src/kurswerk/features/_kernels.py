@@ -321,7 +321,9 @@ def on_balance(z: Vector, x: Vector, volume: Vector, state: Vector) -> None:
 
 
 @kernel
-def _arithmetic(code: int, z: Vector, x: Vector, y: Vector, u: Vector, p: float, q: float) -> None:
+def _arithmetic(code: int, work: Vector, n: int, op: Ints, p: float, q: float) -> None:
+    out, a, b, c = op[OUT], op[IN], op[IN + 1], op[IN + 2]
+    z, x, y, u = work[out : out + n], work[a : a + n], work[b : b + n], work[c : c + n]
     if code == 0:
         add_scaled(z, x, y, p)
     elif code == 1:
@@ -341,7 +343,10 @@ def _arithmetic(code: int, z: Vector, x: Vector, y: Vector, u: Vector, p: float,
 
 
 @kernel
-def _windowing(code: int, z: Vector, x: Vector, y: Vector, u: Vector, v: Vector, p: float) -> None:
+def _windowing(code: int, work: Vector, n: int, op: Ints, p: float) -> None:
+    out, a, b, c, d = op[OUT], op[IN], op[IN + 1], op[IN + 2], op[IN + 3]
+    z, x, y, u = work[out : out + n], work[a : a + n], work[b : b + n], work[c : c + n]
+    v = work[d : d + n]
     if code == 8:
         magnitude(z, x)
     elif code == 9:
@@ -361,7 +366,10 @@ def _windowing(code: int, z: Vector, x: Vector, y: Vector, u: Vector, v: Vector,
 
 
 @kernel
-def _comparing(code: int, z: Vector, x: Vector, y: Vector, u: Vector, v: Vector, p: float, q: float) -> None:
+def _comparing(code: int, work: Vector, n: int, op: Ints, p: float, q: float) -> None:
+    out, a, b, c, d = op[OUT], op[IN], op[IN + 1], op[IN + 2], op[IN + 3]
+    z, x, y, u = work[out : out + n], work[a : a + n], work[b : b + n], work[c : c + n]
+    v = work[d : d + n]
     if code == 16:
         exceeds(z, x, y, p)
     elif code == 17:
@@ -434,17 +442,16 @@ def run_operations(
     """
     for i in range(ops.shape[0]):
         op = ops[i]
-        code, out, a, b, c, d = op[CODE], op[OUT], op[IN], op[IN + 1], op[IN + 2], op[IN + 3]
-        z, x, y, u, v = work[out : out + n], work[a : a + n], work[b : b + n], work[c : c + n], work[d : d + n]
-        p, q = numbers[i, 0], numbers[i, 1]
+        code, p, q = op[CODE], numbers[i, 0], numbers[i, 1]
         if code < 8:
-            _arithmetic(code, z, x, y, u, p, q)
+            _arithmetic(code, work, n, op, p, q)
         elif code < 16:
-            _windowing(code, z, x, y, u, v, p)
+            _windowing(code, work, n, op, p)
         elif code < 24:
-            _comparing(code, z, x, y, u, v, p, q)
+            _comparing(code, work, n, op, p, q)
         elif code < FIRST_RECURSIVE:
-            mean_deviation(work, z, y, a, c, op[STEP], op[WINDOW])
+            z, centre = work[op[OUT] : op[OUT] + n], work[op[IN + 1] : op[IN + 1] + n]
+            mean_deviation(work, z, centre, op[IN], op[IN + 2], op[STEP], op[WINDOW])
         elif each_own:
             for j in range(n):
                 _recursive(work, 1, j, op, numbers[i], states[who[j], op[STATE] :])
