@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kurswerk.core.errors import DataError
 from kurswerk.models._base import Classifier
 from kurswerk.models._params import model_params
 
@@ -42,3 +43,31 @@ def create(model_type: str, params: Mapping[str, Any] | None = None, *, threads:
     from kurswerk.models._boosting import GradientBoosting  # noqa: PLC0415
 
     return GradientBoosting(complete, threads)
+
+
+def from_scikit_learn(forest: Any, *, threads: int | None = None) -> Classifier:
+    """Take over a fitted forest of scikit-learn, so that it can be served like any other model.
+
+    Thresholds are rounded down to float32, which decides every float32 value as before; leaf shares are rounded to
+    binary fixed point, 18 digits for 100 trees. Missing values go where scikit-learn learned to send them.
+
+    Parameters
+    ----------
+    forest
+        A fitted ``sklearn.ensemble.RandomForestClassifier`` or ``ExtraTreesClassifier`` of one output and classes 0, 1.
+    threads
+        Threads for large batches, None for all cores.
+
+    Raises
+    ------
+    DataError
+        If the forest's classes are not 0 and 1.
+    """
+    if list(getattr(forest, "classes_", ())) != [0, 1]:
+        raise DataError(
+            f"the forest tells {list(getattr(forest, 'classes_', ()))} apart; needed: classes 0 and 1, fitted"
+        )
+    # As in create: only those who train import it.
+    from kurswerk.models._forest import RandomForest  # noqa: PLC0415
+
+    return RandomForest.from_scikit_learn(forest, threads)

@@ -1,7 +1,8 @@
 """Random forest, grown by oneDAL through scikit-learn-intelex."""
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ _MISSING = np.float32(-LARGEST)
 # A float32 holds 24 binary digits and a sign. Leaves that lie in [-1/2, 1/2] on a grid of 2^-(25 - log2(trees)) add up
 # without rounding, in any order.
 _EXACT_DIGITS = 25
+_SHARED_PARAMS = ("n_estimators", "max_depth", "min_samples_split", "min_samples_leaf", "max_features", "random_state")
 
 
 class RandomForest(Classifier):
@@ -47,8 +49,22 @@ class RandomForest(Classifier):
             grown.fit(filled, y)
         structure = _structure([tree.tree_ for tree in grown.estimators_])
         counts = self._count(structure, filled, y)
-        trees = _with_leaves(structure, counts)
+        trees = _with_leaves(structure, _positive_share(structure, counts))
         return trees, impurity_decrease(trees.roots, trees.feature, trees.left, trees.right, counts, X.shape[1])
+
+    @classmethod
+    def from_scikit_learn(cls, forest: Any, threads: int | None = None) -> Self:
+        """Take over a fitted binary forest of scikit-learn; see :func:`kurswerk.models.from_scikit_learn`."""
+        grown = [tree.tree_ for tree in forest.estimators_]
+        structure = _structure(grown)
+        missing_left = np.concatenate([tree.missing_go_to_left for tree in grown]).astype(np.bool_)
+        weights = np.concatenate([tree.value[:, 0, :] for tree in grown])
+        model = cls({name: getattr(forest, name) for name in _SHARED_PARAMS}, threads)
+        model.n_features_ = int(forest.n_features_in_)
+        model.feature_importance_ = np.asarray(forest.feature_importances_, np.float64)
+        share = weights[:, 1] / weights.sum(axis=1)
+        model.trees_ = replace(_with_leaves(structure, share), missing_left=missing_left & (structure.feature >= 0))
+        return model
 
     def _count(self, trees: TreeEnsemble, filled: Matrix, y: NDArray[np.int8]) -> NDArray[np.int64]:
         """Count both classes in every node; each thread walks some of the trees."""
@@ -100,20 +116,10 @@ def _structure(grown: list[object]) -> TreeEnsemble:
     )
 
 
-def _with_leaves(trees: TreeEnsemble, counts: NDArray[np.int64]) -> TreeEnsemble:
-    share = _positive_share(trees, counts)
+def _with_leaves(trees: TreeEnsemble, share: NDArray[np.float64]) -> TreeEnsemble:
     digits = _EXACT_DIGITS - (trees.n_trees - 1).bit_length()
     fixed = np.ldexp(np.rint(np.ldexp(share - 0.5, digits)), -digits).astype(np.float32)
-    return TreeEnsemble(
-        roots=trees.roots,
-        feature=trees.feature,
-        threshold=trees.threshold,
-        left=trees.left,
-        right=trees.right,
-        missing_left=trees.missing_left,
-        value=np.where(trees.feature < 0, fixed, np.float32(0)),
-        strict=trees.strict,
-    )
+    return replace(trees, value=np.where(trees.feature < 0, fixed, np.float32(0)))
 
 
 def _positive_share(trees: TreeEnsemble, counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestClassifier as SklearnForest
 from sklearn.metrics import average_precision_score
 from sklearn.tree._tree import Tree
 from sklearnex.ensemble import RandomForestClassifier
 
 from kurswerk.core.errors import DataError
-from kurswerk.models import OnnxModel, create
+from kurswerk.models import OnnxModel, create, from_scikit_learn
 from kurswerk.models._forest_nodes import count_classes, impurity_decrease
 
 SENTINEL = -np.finfo(np.float32).max
@@ -185,3 +186,25 @@ def test_counting_is_the_same_compiled_and_not(market):
         function(trees.roots, trees.feature, trees.threshold, trees.left, trees.right, X, y, into)
     assert np.array_equal(*counts)
     assert counts[0][trees.roots].tolist() == [[60 - y.sum(), y.sum()]] * 3
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.2])
+def test_a_forest_of_scikit_learn_is_served_as_it_predicts(market, missing):
+    X, y = market(1500, missing=missing)
+    X[:, 6] = 0.0
+    forest = SklearnForest(100, max_depth=10, random_state=0).fit(X, y)
+    model = from_scikit_learn(forest, threads=1)
+    served, own = model.predict_proba(X), forest.predict_proba(X)[:, 1]
+    assert np.abs(served - own).max() <= 1e-6
+    assert np.array_equal(served >= 0.5, own >= 0.5)
+    assert np.array_equal(model.feature_importance_, forest.feature_importances_)
+    assert OnnxModel.load(model.to_onnx([f"x{i}" for i in range(8)], {})).model_type == "random_forest"
+
+
+def test_a_forest_of_other_classes_is_refused(market):
+    X, y = market(50, missing=0.0)
+    X[:, 6] = 0.0
+    with pytest.raises(DataError, match="classes 0 and 1"):
+        from_scikit_learn(SklearnForest(2).fit(X, y + 1))
+    with pytest.raises(DataError, match="classes 0 and 1"):
+        from_scikit_learn(SklearnForest(2))
