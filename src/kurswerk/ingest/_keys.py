@@ -45,8 +45,9 @@ def read_keys(cells: pa.Array) -> Keys:
     codes = cells.indices.cast(pa.int64())
     names = pc.utf8_trim_whitespace(as_text(cells.dictionary).fill_null(""))
     lengths = pc.utf8_length(names).to_numpy(zero_copy_only=False)
-    # NUL is no character for PostgreSQL; U+FFFD is what undecodable bytes were read as.
-    broken = pc.or_(pc.match_substring(names, "\x00"), pc.match_substring(names, "\ufffd"))
+    # Control characters (NUL is none for PostgreSQL, a line end comes from a quote left open) and U+FFFD, as which
+    # undecodable bytes were read.
+    broken = pc.match_substring_regex(names, "[\\x00-\\x1f\\x7f\ufffd]")
     laws = np.zeros(len(names) + 1, dtype=np.uint8)
     laws[:-1][broken.to_numpy(zero_copy_only=False)] = Law.KEY_UNREADABLE
     laws[:-1][lengths > MOST_KEY_CHARACTERS] = Law.KEY_TOO_LONG

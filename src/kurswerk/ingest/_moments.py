@@ -80,14 +80,13 @@ def _scaled(cells: pa.Array, factor: int, divisor: int) -> Moments:
 
 
 def _from_numbers(cells: pa.Array) -> Moments:
-    if pa.types.is_integer(cells.type):
+    if not pa.types.is_floating(cells.type):
         try:
             raw, laws = _integers(cells)
-        except pa.ArrowInvalid:  # uint64 past int64: no moment in any unit
-            cells = cells.cast(pa.float64())
-        else:
             return from_epochs(raw), laws
-    cells = cells.cast(pa.float64())
+        except pa.ArrowInvalid:  # past int64, or decimals with a fraction
+            pass
+    cells = cells.cast(pa.float64(), safe=False)
     values = cells.fill_null(0.0).to_numpy(zero_copy_only=False)
     laws = cells.is_null().to_numpy(zero_copy_only=False).astype(np.uint8) * np.uint8(Law.TIME_MISSING)
     laws[~np.isfinite(values)] = Law.TIME_UNREADABLE
