@@ -283,25 +283,26 @@ def running_sum(z: Vector, x: Vector, state: Vector) -> None:
 @kernel
 def running_high(z: Vector, x: Vector, state: Vector) -> None:
     """Recursive step: the largest value so far."""
-    started, high = state[0], state[1]
+    high = state[1] if state[0] > 0.0 else -np.inf
     for j in range(z.size):
         finite = x[j] - x[j] == 0.0
-        if finite and (started == 0.0 or x[j] > high):
-            started, high = 1.0, x[j]
+        rises = finite & (x[j] > high)
+        high = x[j] if rises else high
         z[j] = high if finite else np.nan
-    state[0], state[1] = started, high
+    state[0], state[1] = 1.0, high
 
 
 @kernel
 def running_high_place(z: Vector, x: Vector, place: Vector, state: Vector) -> None:
     """Recursive step: where (at which ``place``) the largest value so far was first reached."""
-    started, high, where = state[0], state[1], state[2]
+    high, where = state[1] if state[0] > 0.0 else -np.inf, state[2]
     for j in range(z.size):
         finite = x[j] - x[j] == 0.0
-        if finite and (started == 0.0 or x[j] > high):
-            started, high, where = 1.0, x[j], place[j]
+        rises = finite & (x[j] > high)
+        high = x[j] if rises else high
+        where = place[j] if rises else where
         z[j] = where if finite else np.nan
-    state[0], state[1], state[2] = started, high, where
+    state[0], state[1], state[2] = 1.0, high, where
 
 
 @kernel

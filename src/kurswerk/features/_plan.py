@@ -89,7 +89,13 @@ class FeaturePlan:
         return Assembler(self._graph, self._results, live=True).assemble()
 
     def compute(
-        self, panel: Panel, *, threads: int = 1, dtype: DTypeLike = np.float64, rows: slice | None = None
+        self,
+        panel: Panel,
+        *,
+        threads: int = 1,
+        dtype: DTypeLike = np.float64,
+        rows: slice | None = None,
+        out: NDArray[np.floating] | None = None,
     ) -> NDArray[np.floating]:
         """Compute the features of a panel's rows.
 
@@ -103,6 +109,8 @@ class FeaturePlan:
             float64, or float32 to which the float64 result is rounded.
         rows
             Panel rows wanted, without a step; all if None. Rows before them are read where a look-back needs them.
+        out
+            F-ordered array (n_rows, n_features) to fill and return instead of a new one; its type stands for ``dtype``.
 
         Returns
         -------
@@ -114,26 +122,29 @@ class FeaturePlan:
         UnknownNameError
             If the panel lacks a column.
         SpecError
-            If ``dtype`` is neither float64 nor float32, threads < 1 or ``rows`` has a step.
+            If ``dtype`` is neither float64 nor float32, threads < 1, ``rows`` has a step or ``out`` does not fit.
         """
         for column in self.inputs:
             if column not in panel.columns:
                 raise UnknownNameError("column", column, panel.columns)
-        if np.dtype(dtype) not in (np.float64, np.float32) or threads < 1:
-            raise SpecError(
-                f"dtype {np.dtype(dtype)}, threads {threads}; give float64 or float32, and 1 thread or more"
-            )
+        dtype = np.dtype(dtype) if out is None else out.dtype
+        if dtype not in (np.float64, np.float32) or threads < 1:
+            raise SpecError(f"dtype {dtype}, threads {threads}; give float64 or float32, and 1 thread or more")
         start, stop = self._bounds(panel, rows)
-        out = np.empty((len(self.names), stop - start), dtype=dtype)
+        shape = stop - start, len(self.names)
+        table = np.empty(shape, dtype, order="F") if out is None else out
+        if table.shape != shape or not table.flags.f_contiguous or not table.flags.writeable:
+            raise SpecError(f"out has the shape {table.shape}; give a writeable F-ordered array of shape {shape}")
+        wide = table.T
         tasks = self._tasks(panel, start, stop, threads)
         groups = [tasks[k::threads] for k in range(threads) if len(tasks[k::threads])]
         values, times = as_readonly(panel.values), as_readonly(panel.timestamps)
         if len(groups) == 1:
-            self._run(values, times, panel.columns, groups[0], out, start)
+            self._run(values, times, panel.columns, groups[0], wide, start)
         elif groups:
             with ThreadPoolExecutor(len(groups)) as pool:
-                list(pool.map(lambda group: self._run(values, times, panel.columns, group, out, start), groups))
-        return out.T
+                list(pool.map(lambda group: self._run(values, times, panel.columns, group, wide, start), groups))
+        return table
 
     def _run(
         self, values: Matrix, times: Ints, columns: Sequence[str], tasks: Ints, out: NDArray[np.floating], start: int

@@ -38,6 +38,17 @@ def test_wrong_options_are_refused(options):
         FeaturePlan(["price_close"]).compute(market(1), **options)
 
 
+def test_an_array_at_hand_is_filled():
+    panel = market(2)
+    plan = FeaturePlan(["price_close", "sma_3"])
+    out = np.empty((len(panel), 2), dtype=np.float32, order="F")
+    assert plan.compute(panel, out=out) is out
+    np.testing.assert_array_equal(out, plan.compute(panel, dtype=np.float32))
+    for wrong in (out[:-1], np.empty((len(panel), 2)), np.empty((2, len(panel)), order="F")):
+        with pytest.raises(SpecError, match="F-ordered"):
+            plan.compute(panel, out=wrong)
+
+
 def test_raw_columns_pass_through():
     panel = market(2)
     np.testing.assert_array_equal(FeaturePlan(["price_close"]).compute(panel)[:, 0], panel.column("price_close"))
