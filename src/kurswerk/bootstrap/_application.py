@@ -10,6 +10,7 @@ from kurswerk.storage import (
     CoinMetricsStore,
     Database,
     EmbeddedPostgres,
+    MarketContextStore,
     PostgresModelStore,
     PostgresResultStore,
     upgrade,
@@ -23,6 +24,7 @@ class Application:
     settings: Settings
     database: Database
     market: CoinMetricsStore
+    context: MarketContextStore
     models: PostgresModelStore
     results: PostgresResultStore
 
@@ -41,9 +43,13 @@ def open_application(settings: Settings | None = None) -> Application:
     """Start the embedded database if none is configured, migrate it, and join everything to it."""
     settings = settings or current_settings()
     use_caches(settings)
-    url = database_url(settings)
-    upgrade(url)
-    database = Database(url)
+    database = Database(database_url(settings))
+    upgrade(database)
     return Application(
-        settings, database, CoinMetricsStore(database), PostgresModelStore(database), PostgresResultStore(database)
+        settings=settings,
+        database=database,
+        market=CoinMetricsStore(database),
+        context=MarketContextStore(database),
+        models=PostgresModelStore(database),
+        results=PostgresResultStore(database),
     )

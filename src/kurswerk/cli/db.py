@@ -4,9 +4,9 @@ import click
 
 from kurswerk.bootstrap import current_settings, database_url
 from kurswerk.cli._output import json_option, print_json
-from kurswerk.cli._terminal import cell_text, print_table
+from kurswerk.cli._terminal import print_table
 from kurswerk.core.errors import ConflictError
-from kurswerk.storage import EmbeddedPostgres, database_status, describe_url, upgrade
+from kurswerk.storage import Database, EmbeddedPostgres, current_revision, schema_status, upgrade
 
 
 @click.group("db")
@@ -21,12 +21,13 @@ def command() -> None:
 @json_option
 def upgrade_command(*, as_json: bool) -> None:
     """Create or migrate all tables; doing it again changes nothing."""
-    url = database_url(current_settings())
-    revision = upgrade(url)
+    database = Database(database_url(current_settings()))
+    changed = upgrade(database)
+    revision = current_revision(database)
     if as_json:
-        print_json({"database": describe_url(url), "revision": revision})
+        print_json({"database": str(database), "revision": revision, "changed": changed})
     else:
-        click.echo(f"{describe_url(url)} is at revision {revision}")
+        click.echo(f"{database} {'is now' if changed else 'was already'} at revision {revision}")
 
 
 @command.command("status")
@@ -41,14 +42,21 @@ def status_command(*, as_json: bool) -> None:
         else:
             click.echo(f"the embedded database under {settings.data_dir} is not running; any command starts it")
         return
-    url = database_url(settings)
-    status = database_status(url)
+    database = Database(database_url(settings))
+    status = schema_status(database)
     if as_json:
-        print_json({"database": describe_url(url), "running": True, **status.as_json()})
+        tables = [vars(table) for table in status.tables]
+        document = {**vars(status), "tables": tables, "up_to_date": status.up_to_date}
+        print_json({"database": str(database), "running": True, **document})
         return
-    click.echo(f"{describe_url(url)}, PostgreSQL {status.server_version}, revision {status.revision}")
-    print_table("tables", ("table", "rows, about", "bytes"), [tuple(row) for row in status.tables])
-    click.echo(f"  up to date: {cell_text(status.up_to_date)}")
+    click.echo(f"{database}, PostgreSQL {status.server_version}, {status.size_bytes / 1e6:,.1f} MB")
+    click.echo(f"  revision {status.current or 'none'}, newest {status.head}")
+    rows = [
+        (table.name, table.rows, table.size_bytes, "Kurswerk" if table.owned else "found") for table in status.tables
+    ]
+    print_table("tables", ("table", "rows, about", "bytes", "made by"), rows)
+    if not status.up_to_date:
+        click.echo("  run kurswerk db upgrade")
 
 
 @command.command("url")

@@ -1,0 +1,191 @@
+"""``kurswerk demo``: the main job on a simulated market, with a report to read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+
+from kurswerk.bootstrap import Application, open_application
+from kurswerk.cli._models import comparison_document, model_document, print_evaluation, test_document
+from kurswerk.cli._output import json_option, print_json
+from kurswerk.cli._terminal import progress_bar
+from kurswerk.cli.certify import print_certificate
+from kurswerk.cli.compare import print_comparison
+from kurswerk.cli.simulate import store_market
+from kurswerk.core.errors import NotFoundError
+from kurswerk.core.timestamps import HOUR_US, format_timestamp
+from kurswerk.labels import label_name
+from kurswerk.registry import Comparison, ModelRecord, TestResult
+from kurswerk.reports import Command, MarketOverview, Place, Report, ReportedModel, Step, write_report
+from kurswerk.sources import CoinMarket
+from kurswerk.training import ModelSpec, Period, Progress, certify, compare_models, run_test, train
+
+COINS, HOURS, SEED = 150, 24.0, 42
+TRAINING_HOURS = 16
+MODELS = {"demo-forest": "random_forest", "demo-xgboost": "xgboost"}
+_CHARTED = ["price_open", "price_high", "price_low", "price_close", "volume_sol"]
+
+
+@dataclass
+class Run:
+    """What the demo has done so far."""
+
+    steps: list[Step] = field(default_factory=list)
+    records: list[ModelRecord] = field(default_factory=list)
+    tests: list[tuple[int, TestResult]] = field(default_factory=list)
+    certificates: list[dict[str, Any]] = field(default_factory=list)
+    comparison: tuple[int, Comparison] | None = None
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Progress]:
+        """Show progress while the block runs and note how long it took."""
+        started = perf_counter()
+        with progress_bar(title) as progress:
+            yield progress
+        seconds = perf_counter() - started
+        self.steps.append(Step(title, seconds=seconds))
+        click.echo(f"{seconds:6.1f} s  {title}", err=True)
+
+
+def specification(name: str, market: CoinMarket) -> ModelSpec:
+    """Return what the demo trains: will a coin's price be up 20 % in 10 minutes?"""
+    return ModelSpec.parse(
+        {
+            "name": name,
+            "model_type": MODELS[name],
+            "features": ["volume_sol", "buy_pressure_ratio", "unique_signer_ratio", "num_whale_buys"],
+            "train_start": format_timestamp(market.start_us),
+            "train_end": format_timestamp(market.start_us + TRAINING_HOURS * HOUR_US),
+            "target_var": "price_close",
+            "use_time_based_prediction": True,
+            "future_minutes": 10,
+            "min_percent_change": 20,
+            "direction": "up",
+            "use_engineered_features": True,
+            "mints": [market.mint(coin) for coin in range(market.n_coins)],
+            "description": "made by kurswerk demo on a simulated market",
+        }
+    )
+
+
+@click.command("demo")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default="exports", show_default=True)
+@json_option
+def command(output: Path, *, as_json: bool) -> None:
+    """Simulate a market, train two models on its first 16 hours, test them on the rest, compare and certify them.
+
+    Leaves a report to open in a browser. Again, it replaces the models of the last demo.
+    """
+    run = Run()
+    with run.step("open the database"):
+        app = open_application()
+    market = CoinMarket(COINS, HOURS, SEED)
+    with run.step(f"simulate {COINS} coins over {HOURS:g} hours") as progress:
+        store_market(market, app, progress)
+    _work(run, app, market)
+    path = write_report(output / "kurswerk-demo.html", _report(run, app, market))
+    if as_json:
+        print_json(_document(run, path))
+    else:
+        _tell(run, app, path)
+
+
+def _work(run: Run, app: Application, market: CoinMarket) -> None:
+    for name, model_type in MODELS.items():
+        _forget(app, name)
+        with run.step(f"train {name} ({model_type})") as progress:
+            run.records.append(train(specification(name, market), app.market, app.models, progress=progress))
+    later = Period(market.start_us + TRAINING_HOURS * HOUR_US + 1, market.end_us)
+    mints = run.records[0].spec["mints"]
+    for record in run.records:
+        with run.step(f"test {record.name} on the {HOURS - TRAINING_HOURS:g} hours after") as progress:
+            run.tests.append(
+                run_test(record.id, later, app.market, app.models, app.results, mints=mints, progress=progress)
+            )
+    with run.step("compare both on identical rows") as progress:
+        a, b = (record.id for record in run.records)
+        run.comparison = compare_models(
+            a, b, later, app.market, app.models, app.results, mints=mints, progress=progress
+        )
+    for record in run.records:
+        with run.step(f"certify {record.name}") as progress:
+            run.certificates.append(certify(record.id, app.market, app.models, progress=progress))
+    run.records = [app.models.get(record.id) for record in run.records]
+
+
+def _forget(app: Application, name: str) -> None:
+    try:
+        app.models.delete(app.models.get(name).id)
+    except NotFoundError:
+        return
+
+
+def _report(run: Run, app: Application, market: CoinMarket) -> Report:
+    first = run.records[0]
+    panel = app.market.load_panel(_CHARTED, end_us=market.end_us, mints=first.spec["mints"])
+    target = label_name(ModelSpec.parse(first.spec).label_spec())
+    return Report(
+        title="Kurswerk demo",
+        written_at=datetime.now(UTC),
+        introduction=(
+            f"{COINS} simulated coins over {HOURS:g} hours. Two models learnt on the first {TRAINING_HOURS} hours to "
+            f"foresee “{target}” and were tested on the hours after, which they had never seen."
+        ),
+        models=tuple(
+            ReportedModel(record, (result,)) for record, (_, result) in zip(run.records, run.tests, strict=True)
+        ),
+        comparisons=() if run.comparison is None else (run.comparison[1],),
+        steps=tuple(run.steps),
+        places=(
+            Place("database", str(app.database)),
+            Place("data directory", str(app.settings.data_dir)),
+            *(Place(f"artifact of {record.name}", f"SHA-256 {record.artifact_sha256}") for record in run.records),
+        ),
+        commands=_commands(run),
+        market=MarketOverview.of(panel, f"kurswerk simulate coins --coins {COINS} --hours {HOURS:g} --seed {SEED}"),
+    )
+
+
+def _commands(run: Run) -> tuple[Command, ...]:
+    coin = run.records[0].spec["mints"][0]
+    return (
+        Command("kurswerk models", "all models"),
+        Command(f"kurswerk models {run.records[0].name}", "one of them, with all its figures"),
+        Command(f"kurswerk predict {coin}", "what they say about a coin's latest row"),
+        Command("kurswerk ingest coins my-candles.csv", "bring in candles of your own"),
+        Command("kurswerk train my-spec.json", "train on them"),
+        Command("kurswerk db stop", "stop the embedded database"),
+    )
+
+
+def _document(run: Run, path: Path) -> dict[str, Any]:
+    return {
+        "report": str(path.absolute()),
+        "steps": [{"step": step.title, "seconds": step.seconds} for step in run.steps],
+        "models": [model_document(record, whole=False) for record in run.records],
+        "tests": [test_document(number, result) for number, result in run.tests],
+        "comparison": None if run.comparison is None else comparison_document(*run.comparison),
+        "certified": [certificate["certified"] for certificate in run.certificates],
+    }
+
+
+def _tell(run: Run, app: Application, path: Path) -> None:
+    for record, (_, result) in zip(run.records, run.tests, strict=True):
+        click.echo(f"\nmodel {record.id} '{record.name}' on the hours after its training")
+        print_evaluation("test, 95 % interval by coin and time", result.evaluation)
+    if run.comparison is not None:
+        click.echo()
+        print_comparison(*run.comparison, (run.records[0].name, run.records[1].name))
+    for certificate in run.certificates:
+        click.echo()
+        print_certificate(certificate)
+    click.echo(f"\nreport    {path.absolute()}")
+    click.echo(f"database  {app.database}")
+    click.echo("go on with")
+    for line in _commands(run):
+        click.echo(f"  {line.line:45} {line.purpose}")
