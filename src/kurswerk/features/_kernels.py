@@ -534,35 +534,6 @@ def keep_past(work: Vector, slots: Ints2, rings: Ints2, count: int, memory: Vect
 
 
 @kernel
-def admit(codes: Ints, times: Ints, last: Ints, turns: Ints, rounds: Ints) -> int:
-    """Count through the rows of each instrument within a batch and advance its last time.
-
-    Returns
-    -------
-    int
-        -1, or the place of the first row that is not newer than its instrument's last; then nothing is changed.
-    """
-    before = np.empty(codes.size, np.int64)
-    failed = -1
-    seen = 0
-    for i in range(codes.size):
-        code = codes[i]
-        if times[i] <= last[code]:
-            failed = i
-            break
-        before[i] = last[code]
-        last[code] = times[i]
-        rounds[i] = turns[code]
-        turns[code] += 1
-        seen += 1
-    for i in range(seen - 1, -1, -1):
-        turns[codes[i]] = 0
-        if failed >= 0:
-            last[codes[i]] = before[i]
-    return failed
-
-
-@kernel
 def run_moment(
     values: Matrix, times: Ints, codes: Ints, work: Vector, sources: Ints, slots: Ints2, lags: Ints2, rings: Ints2,
     ops: Ints2, numbers: Matrix, memory: Matrix, states: Matrix, counts: Ints, results: Ints, out: Matrix,

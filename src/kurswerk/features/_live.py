@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError, UnknownNameError
 from kurswerk.core.timestamps import format_timestamp
-from kurswerk.features._kernels import Ints, Matrix, admit, keep_past, run_moment, run_rows
+from kurswerk.features._admission import admit
+from kurswerk.features._kernels import Ints, Matrix, keep_past, run_moment, run_rows
 from kurswerk.features._plan import FeaturePlan, as_readonly
 from kurswerk.market import Panel
 

@@ -40,10 +40,9 @@ def test_a_compiled_step_equals_its_text(name):
 
 def plain(monkeypatch):
     """Replace the compiled drivers by their text; the steps they call are replaced as well."""
-    for name, function in inspect.getmembers(_kernels, lambda member: hasattr(member, "py_func")):
-        for module in (_kernels, _plan, _live):
-            if hasattr(module, name):
-                monkeypatch.setattr(module, name, function.py_func)
+    for module in (_kernels, _plan, _live):
+        for name, function in inspect.getmembers(module, lambda member: hasattr(member, "py_func")):
+            monkeypatch.setattr(module, name, function.py_func)
 
 
 @pytest.mark.filterwarnings("ignore:(overflow|invalid value|divide by zero):RuntimeWarning")
