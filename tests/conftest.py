@@ -1,3 +1,11 @@
-"""Fixtures of all tests."""
+"""Fixtures for all tests, and one cache of compiled kernels for all their processes."""
 
-pytest_plugins = ["database"]
+import os
+from pathlib import Path
+
+from kurswerk.bootstrap.caches import VARIABLE, state_of_sources
+
+# Before any kernel is imported, here and in the processes that tests start.
+os.environ.setdefault(VARIABLE, str(Path(__file__).parents[1] / ".cache" / "kernels" / state_of_sources()))
+
+pytest_plugins = ("database",)

@@ -1,13 +1,17 @@
 """The command ``kurswerk``: finds a command's file, runs it, turns errors into one clear line."""
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 from typing_extensions import override
 
 from kurswerk import __version__
+from kurswerk.bootstrap.caches import use_kernel_cache
+from kurswerk.bootstrap.settings import read_settings
 from kurswerk.cli._output import report_error
 from kurswerk.core.errors import KurswerkError
 
@@ -42,6 +46,7 @@ class LazyGroup(click.Group):
         """Import and return one command, or None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
+        use_kernel_cache(read_settings(os.environ, Path.cwd()))
         module = import_module(f"kurswerk.cli.{COMMANDS[cmd_name][0]}")
         command = module.command
         if not isinstance(command, click.Command):

@@ -2,7 +2,7 @@
 
 import click
 
-from kurswerk.bootstrap import open_application
+from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import comparison_document
 from kurswerk.cli._options import cost_options, mints_option, model_key, parse_mints, parse_period, period_options
 from kurswerk.cli._output import json_option, print_json

@@ -2,7 +2,7 @@
 
 import click
 
-from kurswerk.bootstrap import current_settings, database_url
+from kurswerk.bootstrap.application import current_settings, database_url
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.errors import ConflictError

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from kurswerk.bootstrap import Application, open_application
+from kurswerk.bootstrap.application import Application, open_application
 from kurswerk.cli._models import comparison_document, model_document, print_evaluation, test_document
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar

@@ -6,7 +6,6 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.bootstrap import use_caches
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.features import FeaturePlan, LiveEngine
@@ -27,7 +26,6 @@ def command(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, a
 
     OUT has the keys of IN and one float64 column per feature; both paths give the same bits.
     """
-    use_caches()
     specification = ModelSpec.read(spec)
     file = read_panel(source, {*COIN_COLUMNS, SOL_PRICE})
     plan = training_plan(specification, file.panel)

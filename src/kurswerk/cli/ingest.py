@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kurswerk.bootstrap import open_application
+from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.ingest import IngestSummary, ingest_coins

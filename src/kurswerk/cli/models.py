@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kurswerk.bootstrap import open_application
+from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import model_document, print_model
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json

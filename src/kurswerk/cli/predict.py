@@ -2,7 +2,7 @@
 
 import click
 
-from kurswerk.bootstrap import open_application
+from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table

@@ -7,7 +7,7 @@ from shlex import quote
 
 import click
 
-from kurswerk.bootstrap import Application, open_application
+from kurswerk.bootstrap.application import Application, open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kurswerk.bootstrap import Application, open_application, use_caches
+from kurswerk.bootstrap.application import Application, open_application
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
@@ -39,7 +39,6 @@ def coins(n_coins: int, hours: float, seed: int, start: str, output: Path | None
             summary = store_market(market, open_application(), progress)
             document |= {"rows": summary.rows_read, "accepted": summary.accepted, **vars(summary.stored)}
         else:
-            use_caches()
             document |= {"rows": write_market(market, output, progress), "path": str(output)}
     if as_json:
         print_json(document)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from kurswerk.bootstrap import open_application
+from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import model_document, print_model
 from kurswerk.cli._options import cost_options
 from kurswerk.cli._output import json_option, print_json

@@ -1,7 +1,6 @@
 """The one way to compile a kernel: IEEE order kept, GIL released, cached on disk."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
@@ -26,9 +25,3 @@ def inlined_kernel(function: Callable[P, R]) -> Callable[P, R]:
         function
     )
     return cast("Callable[P, R]", compiled)
-
-
-def use_kernel_cache(directory: Path) -> None:
-    """Keep compiled kernels under ``directory``; call before a module with kernels is imported."""
-    directory.mkdir(parents=True, exist_ok=True)
-    numba.config.CACHE_DIR = str(directory)

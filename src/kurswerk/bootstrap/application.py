@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kurswerk.bootstrap._caches import use_caches
 from kurswerk.bootstrap.settings import Settings, read_settings
 from kurswerk.storage import (
     CoinMetricsStore,
@@ -42,7 +41,6 @@ def database_url(settings: Settings) -> str:
 def open_application(settings: Settings | None = None) -> Application:
     """Start the embedded database if none is configured, migrate it, and join everything to it."""
     settings = settings or current_settings()
-    use_caches(settings)
     database = Database(database_url(settings))
     upgrade(database)
     return Application(

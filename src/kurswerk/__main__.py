@@ -1,0 +1,5 @@
+"""``python -m kurswerk`` is the command ``kurswerk``."""
+
+from kurswerk.cli import main
+
+main()

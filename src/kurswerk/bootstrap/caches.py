@@ -1,0 +1,28 @@
+"""Compiled kernels are kept where several processes can write, and never outlive the code they came from."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import kurswerk
+from kurswerk.bootstrap.settings import Settings
+
+VARIABLE = "NUMBA_CACHE_DIR"
+
+
+def use_kernel_cache(settings: Settings) -> None:
+    """Keep compiled kernels under the data directory unless ``NUMBA_CACHE_DIR`` says otherwise.
+
+    Call it before a module with kernels is imported: numba reads the variable when it is itself imported. numba notices
+    a change in a kernel's own file, but not in a function that it calls from another one; a directory per state of the
+    sources makes a stale kernel impossible.
+    """
+    if VARIABLE not in os.environ:
+        os.environ[VARIABLE] = str(settings.kernel_cache_dir / state_of_sources())
+
+
+def state_of_sources() -> str:
+    """Return a digest of all Python sources of the package, 16 hexadecimal digits."""
+    root = Path(kurswerk.__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted(root.rglob("*.py")))
+    return hashlib.sha256(sources).hexdigest()[:16]
