@@ -82,7 +82,8 @@ def _filled(X: NDArray[np.floating], rows: Rows | None, count: int) -> Matrix:
     filled = np.empty((count, X.shape[1]), np.float32)
     at = 0
     for block in row_blocks(X, rows):
-        filled[at : at + len(block)] = np.where(np.isnan(block), _MISSING, block)
+        np.copyto(filled[at : at + len(block)], block)
+        np.copyto(filled[at : at + len(block)], _MISSING, where=np.isnan(block))
         at += len(block)
     return filled
 

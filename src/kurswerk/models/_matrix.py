@@ -1,11 +1,13 @@
 """Feature matrices as models take them: float32, finite or NaN, in blocks of rows."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
+from kurswerk.core.jit import kernel
 
 LARGEST = float(np.finfo(np.float32).max)
 # 131,072 rows of 80 features are 42 MB: large enough to be fast, small beside the matrix itself.
@@ -26,18 +28,43 @@ def as_model_input(values: NDArray[np.floating]) -> Matrix:
     Returns
     -------
     ndarray
-        float32 in C order, ``|x|`` limited to the largest float32 (so ±inf and 1e308 become ±3.4e38); NaN stays NaN.
+        A copy, float32 in C order, ``|x|`` limited to the largest float32 (so ±inf and 1e308 become ±3.4e38); NaN stays
+        NaN.
 
     Examples
     --------
     >>> as_model_input(np.array([[1.0, np.nan, -np.inf]]))
     array([[ 1.0000000e+00,            nan, -3.4028235e+38]], dtype=float32)
     """
+    array = _floats(values)
+    taken = np.empty(array.shape, np.float32)
+    take_rows(array, np.arange(len(array)), taken)
+    return taken
+
+
+@kernel
+def take_rows(X: NDArray[np.floating], rows: Rows, taken: Matrix) -> None:
+    """Copy the given rows, limited to float32, into ``taken`` (rows, f).
+
+    A few rows at a time, column by column: whichever of the two lies scattered in memory stays in the cache.
+    """
+    for first in range(0, len(rows), 256):
+        last = min(first + 256, len(rows))
+        for column in range(X.shape[1]):
+            for at in range(first, last):
+                value = X[rows[at], column]
+                if value > LARGEST:
+                    value = LARGEST
+                elif value < -LARGEST:
+                    value = -LARGEST
+                taken[at, column] = value
+
+
+def _floats(values: NDArray[Any]) -> NDArray[np.floating]:
     array = np.asarray(values)
-    if array.dtype.kind != "f":
-        array = array.astype(np.float64)
-    limited = np.clip(array, -LARGEST, LARGEST) if array.dtype != np.float16 else np.asarray(array, np.float32)
-    return np.ascontiguousarray(np.clip(limited, -LARGEST, LARGEST), dtype=np.float32)
+    if array.ndim != 2:
+        raise DataError(f"features have shape {array.shape}; need (n, f)")
+    return array if array.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else array.astype(np.float64)
 
 
 def check_training(X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows | None) -> NDArray[np.int8]:
@@ -46,10 +73,13 @@ def check_training(X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows |
     Raises
     ------
     DataError
-        If shapes disagree, a label is neither 0 nor 1, there is no row or feature, or only one class occurs.
+        If shapes disagree, a row index is outside, a label is neither 0 nor 1, there is no row or feature, or
+        only one class occurs.
     """
     if X.ndim != 2 or y.ndim != 1 or len(X) != len(y):
         raise DataError(f"features of shape {X.shape} do not match labels of shape {y.shape}; need (n, f) and (n,)")
+    if rows is not None and rows.size and not 0 <= rows.min() <= rows.max() < len(y):
+        raise DataError(f"row indexes reach from {rows.min()} to {rows.max()}; there are {len(y)} rows")
     chosen = y if rows is None else y[rows]
     if chosen.size == 0 or X.shape[1] == 0:
         raise DataError(f"nothing to train on: {chosen.size} rows and {X.shape[1]} features; widen the period")
@@ -66,8 +96,15 @@ def check_training(X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows |
 
 
 def row_blocks(X: NDArray[np.floating], rows: Rows | None, size: int = BLOCK_ROWS) -> Iterator[Matrix]:
-    """Yield the chosen rows as model input, ``size`` rows at a time, so that no second full matrix comes into being."""
-    count = len(X) if rows is None else len(rows)
+    """Yield the chosen rows as model input, ``size`` rows at a time, so that no second full matrix comes into being.
+
+    All blocks share one buffer: use each before asking for the next.
+    """
+    array = _floats(X)
+    count = len(array) if rows is None else len(rows)
+    buffer = np.empty((min(size, count), array.shape[1]), np.float32)
     for start in range(0, count, size):
-        part = slice(start, min(start + size, count))
-        yield as_model_input(X[part] if rows is None else X[rows[part]])
+        stop = min(start + size, count)
+        block = buffer[: stop - start]
+        take_rows(array, np.arange(start, stop) if rows is None else rows[start:stop], block)
+        yield block

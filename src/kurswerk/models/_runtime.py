@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 from kurswerk.core.errors import ArtifactCorruptError, ArtifactForeignError, DataError
 from kurswerk.models._graph import FORMAT, FORMAT_VERSION, INPUT, OPERATORS, OUTPUT, SEAL_LENGTH, seal
-from kurswerk.models._matrix import Matrix, as_model_input
+from kurswerk.models._matrix import as_model_input
 
 # Under this many rows per thread, handing work over costs more than it saves.
 _ROWS_PER_THREAD = 256
@@ -100,23 +100,20 @@ class OnnxModel:
         DataError
             If the number of columns is not that of ``feature_names``.
         """
-        if X.dtype != np.float32 or not X.flags.c_contiguous:
-            X = as_model_input(X)
         if X.ndim != 2 or X.shape[1:] != self._shape:
             raise DataError(f"features of shape {X.shape} do not fit a model of {self._shape[0]} features")
-        if len(X) <= _ROWS_PER_THREAD:
-            result: NDArray[np.float32] = self._run(_OUTPUTS, {INPUT: X})[0]
-            return result
-        return self._predict_blocks(X)
+        return self._predict_block(X) if len(X) <= _ROWS_PER_THREAD else self._predict_blocks(X)
 
-    def _predict_blocks(self, X: Matrix) -> NDArray[np.float32]:
+    def _predict_blocks(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
         workers = min(self._threads, -(-len(X) // _ROWS_PER_THREAD))
         size = min(_BLOCK_ROWS, -(-len(X) // workers))
         blocks = [X[start : start + size] for start in range(0, len(X), size)]
         runs = self._workers().map(self._predict_block, blocks) if workers > 1 else map(self._predict_block, blocks)
         return np.concatenate(list(runs))
 
-    def _predict_block(self, X: Matrix) -> NDArray[np.float32]:
+    def _predict_block(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
+        if X.dtype != np.float32 or not X.flags.c_contiguous:
+            X = as_model_input(X)
         result: NDArray[np.float32] = self._run(_OUTPUTS, {INPUT: X})[0]
         return result
 

@@ -3,6 +3,7 @@ import pytest
 import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 
 from kurswerk.core.errors import DataError
 from kurswerk.models import OnnxModel, create
@@ -107,3 +108,20 @@ def test_without_any_split_the_base_rate_is_predicted_and_nothing_is_important()
 def test_one_class_is_refused():
     with pytest.raises(DataError, match="both classes"):
         create("xgboost", {}).fit(np.zeros((5, 1)), np.ones(5, int))
+
+
+def test_bins_from_a_sample_keep_every_law(market, monkeypatch):
+    monkeypatch.setattr("kurswerk.models._boosting._SAMPLE_ROWS", 300)
+    X, y = market(3000)
+    X[:, 3] = np.nan
+    X[7, 3] = 1.0  # not in the sample
+    X[8, 0] = 1e9  # beyond the sample
+    whole = create("xgboost", {}).fit(X, y)
+    assert_equal_to_the_library(whole, X)
+    rows = np.arange(1, 3000, 2)
+    part = create("xgboost", {}).fit(X, y, rows).to_onnx(NAMES, {})
+    assert part == create("xgboost", {}).fit(X[rows], y[rows]).to_onnx(NAMES, {})
+    monkeypatch.undo()
+    exact = create("xgboost", {}).fit(X, y).predict_proba(X)
+    assert average_precision_score(y, whole.predict_proba(X)) > average_precision_score(y, exact) - 0.05
+    assert not np.array_equal(exact, whole.predict_proba(X))

@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from kurswerk.core.errors import DataError
 from kurswerk.models import as_model_input
-from kurswerk.models._matrix import check_training, row_blocks
+from kurswerk.models._matrix import check_training, row_blocks, take_rows
 
 LARGEST = np.finfo(np.float32).max
 
 
+@settings(deadline=None)  # the first of each type compiles
 @given(hnp.arrays(st.sampled_from([np.float64, np.float32]), hnp.array_shapes(min_dims=2, max_dims=2, min_side=0)))
 def test_model_input_is_float32_finite_or_missing_in_c_order(values):
     for given_order in (values, np.asfortranarray(values)):
@@ -40,7 +41,7 @@ def test_infinite_values_are_limited():
 @pytest.mark.parametrize("rows", [None, np.array([5, 0, 5, 2])])
 def test_blocks_are_the_rows_in_order(size, rows):
     X = np.asfortranarray(np.arange(21.0).reshape(7, 3))
-    joined = np.concatenate(list(row_blocks(X, rows, size)))
+    joined = np.concatenate([block.copy() for block in row_blocks(X, rows, size)])
     assert np.array_equal(joined, X if rows is None else X[rows])
 
 
@@ -64,3 +65,23 @@ def test_what_cannot_be_trained_on_is_refused(X, y, told):
 def test_only_the_chosen_rows_must_be_labelled():
     y = np.array([-1, 0, 1, -1])
     assert check_training(np.zeros((4, 1)), y, np.array([1, 2])).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("rows", [[-1, 1], [0, 4]])
+def test_rows_outside_are_refused(rows):
+    with pytest.raises(DataError, match="there are 4 rows"):
+        check_training(np.zeros((4, 1)), np.array([0, 1, 0, 1]), np.array(rows))
+
+
+def test_features_must_be_a_matrix():
+    with pytest.raises(DataError, match="need \\(n, f\\)"):
+        as_model_input(np.zeros(3))
+
+
+def test_taking_rows_is_the_same_compiled_and_not():
+    X = np.array([[1.0, np.nan], [np.inf, -1e39], [2.0, 3.0]])
+    plain, compiled = np.zeros((2, 2, 2), np.float32)
+    take_rows.py_func(X, np.array([1, 0]), plain)
+    take_rows(X, np.array([1, 0]), compiled)
+    assert np.array_equal(plain, compiled, equal_nan=True)
+    assert plain[0].tolist() == [LARGEST, -LARGEST]

@@ -150,3 +150,10 @@ def test_what_cannot_be_resampled_is_refused():
         resample(X, np.zeros_like(y), 0)
     with pytest.raises(SpecError, match="random_state is -1"):
         resample(X, y, -1)
+
+
+def test_a_minority_already_at_half_the_majority_gets_no_synthetic_row():
+    X, y = np.arange(4, dtype=np.float32).reshape(4, 1), np.array([0, 1, 0, 0])
+    made_X, made_y = resample(X, y, 0)
+    assert made_y.tolist().count(1) == made_y.tolist().count(0) == 1
+    assert made_X[made_y == 1].tolist() == [[1.0]]
