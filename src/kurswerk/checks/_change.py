@@ -47,13 +47,6 @@ def thin(panel: Panel, share: float, rng: np.random.Generator) -> Panel:
     return panel.where(rng.random(len(panel)) >= share)
 
 
-def random_cut(panel: Panel, rng: np.random.Generator) -> int:
-    """Return the moment of a random row that is neither among the first nor the last tenth."""
-    ordered = np.sort(panel.timestamps)
-    low, high = len(ordered) // 10, max(len(ordered) - len(ordered) // 10, len(ordered) // 10 + 1)
-    return int(ordered[int(rng.integers(low, min(high, len(ordered))))])
-
-
 def sample_panel(panel: Panel, most_rows: int, rng: np.random.Generator) -> Panel:
     """Return whole coins at random until ``most_rows`` is reached; of a coin too long, one stretch without gaps.
 

@@ -52,7 +52,7 @@ class Effort:
     Attributes
     ----------
     trials
-        Random changes per law.
+        Random changes per law; laws that compute in batch alone make four times as many.
     panel_rows
         At most so many rows take part where features are computed row by row.
     fit_rows
@@ -78,9 +78,9 @@ class Evidence:
         self.trials = 0
         self.problem: str | None = None
 
-    def rounds(self) -> Iterator[int]:
-        """Yield the numbers of the trials to make; each counts once it has begun."""
-        for trial in range(self.effort.trials):
+    def rounds(self, times: int = 1) -> Iterator[int]:
+        """Yield the numbers of the trials to make, ``times`` as many where one is cheap; each counts once begun."""
+        for trial in range(self.effort.trials * times):
             self.trials += 1
             yield trial
 
@@ -105,7 +105,7 @@ class Evidence:
             self.require(
                 False,
                 f"{what}: {int((bits > 0).sum())} of {expected.size} values differ, "
-                f"first {actual[index]!r} instead of {expected[index]!r} at {place(index)}",
+                f"first {actual[index].item()!r} instead of {expected[index].item()!r} at {place(index)}",
             )
 
 

@@ -151,14 +151,17 @@ def _late_rows(case: FeatureCase, evidence: Evidence) -> None:
 
 
 def _held_back(panel: Panel, early: Int, rng: np.random.Generator) -> Int:
-    """Return one row each of up to three coins, never the coin's newest among the early rows."""
+    """Return one row each of up to six coins, never the coin's newest among the early rows.
+
+    Half of them are the row before the newest, which every window of two rows or more still sees.
+    """
     codes = panel.codes[early]
-    late = []
+    late: list[int] = []
     for code in rng.permutation(np.unique(codes)):
         rows = np.sort(early[codes == code])
         if len(rows) >= 2:
-            late.append(int(rng.choice(rows[:-1])))
-        if len(late) == 3:
+            late.append(int(rng.choice(rows[:-1]) if len(late) % 2 else rows[-2]))
+        if len(late) == 6:
             break
     return np.array(late, dtype=np.int64)
 
@@ -192,7 +195,7 @@ def cut_rows(panel: Panel, rng: np.random.Generator) -> Int:
 
 def _future_rows(case: FeatureCase, evidence: Evidence) -> None:
     panel, batch = case.panel, case.features.batch(case.panel)
-    for trial in evidence.rounds():
+    for trial in evidence.rounds(4):
         past = np.arange(len(panel)) <= cut_rows(panel, evidence.rng)[panel.codes]
         changed = panel.where(past) if trial % 2 else change_rows(panel, ~past, evidence.rng)
         values = case.features.batch(changed)
@@ -208,7 +211,7 @@ def _future_rows(case: FeatureCase, evidence: Evidence) -> None:
 def _missing_values(case: FeatureCase, evidence: Evidence) -> None:
     """Make whole rows missing, among them the last ones before a cut, and change everything after the cut."""
     panel = case.panel
-    for _ in evidence.rounds():
+    for _ in evidence.rounds(4):
         cuts, number = cut_rows(panel, evidence.rng)[panel.codes], np.arange(len(panel))
         past = number <= cuts
         holes = past & ((cuts - number < 2) | (evidence.rng.random(len(panel)) < 0.03))
@@ -230,7 +233,9 @@ def _nothing_invented(case: FeatureCase, evidence: Evidence, holes: NDArray[np.b
     evidence.values_compared += int(holes.sum()) * int(depends.sum())
     if invented.any():
         index = tuple(int(i) for i in np.argwhere(invented)[0])
-        evidence.require(False, f"{pierced[index]!r} where the row's inputs are missing, at {case.place()(index)}")
+        evidence.require(
+            False, f"{pierced[index].item()!r} where the row's inputs are missing, at {case.place()(index)}"
+        )
 
 
 def _windows_full(case: FeatureCase, evidence: Evidence) -> None:
@@ -245,7 +250,7 @@ def _windows_full(case: FeatureCase, evidence: Evidence) -> None:
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
         evidence.require(
             False,
-            f"{values[index]!r} at row {int(position[index[0]]) + 1} of a coin, before the look-back of "
+            f"{values[index].item()!r} at row {int(position[index[0]]) + 1} of a coin, before the look-back of "
             f"{int(needed[index[1]]) + 1} rows is full, at {case.place()(index)}",
         )
 
@@ -253,7 +258,7 @@ def _windows_full(case: FeatureCase, evidence: Evidence) -> None:
 def _other_coins(case: FeatureCase, evidence: Evidence) -> None:
     panel, batch = case.panel, case.features.batch(case.panel)
     evidence.require(len(panel.instruments) > 1, "there is one coin only, so mixing cannot show; give at least two")
-    for trial in evidence.rounds():
+    for trial in evidence.rounds(4):
         kept = (evidence.rng.permutation(len(panel.instruments)) % 2 == 0)[panel.codes]
         rows = np.flatnonzero(kept)
         changed = panel.where(kept) if trial % 2 else change_rows(panel, ~kept, evidence.rng)
@@ -309,7 +314,8 @@ def _constant_input(case: FeatureCase, evidence: Evidence) -> None:
         live = replay(case.features, panel, arrival_order(panel), np.array([len(panel)]))
         evidence.trials += 1
         evidence.equal(batch, live, case.place(), f"all inputs {value}, live against batch")
-        _within_ranges(case, evidence, batch, f"all inputs {value}")
+        if value in {0.0, 1.0}:  # valid for every input, shares of one included
+            _within_ranges(case, evidence, batch, f"all inputs {value}")
 
 
 def _in_range(case: FeatureCase, evidence: Evidence) -> None:
@@ -323,7 +329,9 @@ def _within_ranges(case: FeatureCase, evidence: Evidence, values: Float, what: s
         evidence.values_compared += len(values)
         if outside.size:
             index = (int(outside[0]), column)
-            evidence.require(False, f"{what}: {values[index]!r} lies outside [{low}, {high}] at {case.place()(index)}")
+            evidence.require(
+                False, f"{what}: {values[index].item()!r} lies outside [{low}, {high}] at {case.place()(index)}"
+            )
 
 
 PURE = Law("pure", "the same panel gives the same bits, and is left as it was", _pure)

@@ -150,7 +150,9 @@ def _served_equal(case: ModelCase, evidence: Evidence) -> None:
         gap = np.abs(own - theirs)
         worst = int(np.argmax(gap))
         close = bool(np.all(gap <= SERVED_WITHIN))
-        evidence.require(close, f"served {theirs[worst]!r} where the model says {own[worst]!r}, row {worst}")
+        evidence.require(
+            close, f"served {theirs[worst].item()!r} where the model says {own[worst].item()!r}, row {worst}"
+        )
         other = np.flatnonzero((own >= DECISION) != (theirs >= DECISION))
         evidence.require(other.size == 0, f"{other.size} decisions differ, first row {other[:1].tolist()}")
 

@@ -68,7 +68,18 @@ def _cases(case: SplitCase, evidence: Evidence) -> Iterator[tuple[Int, Int, Sequ
                 continue  # a part of the rows may be too short to be cut
             raise
         evidence.require(len(folds) > 0, f"{len(rows)} rows give no fold")
-        yield times, ends, folds
+        yield times, ends, [fold for k, fold in enumerate(folds) if _in_range(evidence, k, fold, len(times))]
+
+
+def _in_range(evidence: Evidence, number: int, fold: FoldRows, n: int) -> bool:
+    """Return whether a fold has rows on both sides and all of them exist, after noting what is wrong."""
+    for part, rows in (("training", fold.train), ("test", fold.test)):
+        evidence.require(len(rows) > 0, f"fold {number} has no {part} rows")
+        outside = rows[(rows < 0) | (rows >= n)]
+        evidence.require(outside.size == 0, f"fold {number}: {part} row {outside[:1].tolist()} is not among {n} rows")
+        if outside.size or not len(rows):
+            return False
+    return True
 
 
 def _wrong(evidence: Evidence, number: int, rows: Int, wrong: NDArray[Any], times: Int, what: str) -> None:
@@ -104,19 +115,16 @@ def _ordered(case: SplitCase, evidence: Evidence) -> None:
 
 def _disjoint(case: SplitCase, evidence: Evidence) -> None:
     for times, _, folds in _cases(case, evidence):
-        tested = np.concatenate([fold.test for fold in folds]) if folds else np.zeros(0, dtype=np.int64)
-        evidence.require(len(np.unique(tested)) == len(tested), "a row is tested in two folds")
+        tested_before = np.zeros(len(times), dtype=bool)
         for number, fold in enumerate(folds):
-            _sound(evidence, number, fold, len(times))
-            _wrong(evidence, number, fold.train, np.isin(fold.train, fold.test), times, "training rows are tested too")
-
-
-def _sound(evidence: Evidence, number: int, fold: FoldRows, n: int) -> None:
-    for part, rows in (("training", fold.train), ("test", fold.test)):
-        evidence.require(len(rows) > 0, f"fold {number} has no {part} rows")
-        evidence.require(len(np.unique(rows)) == len(rows), f"fold {number} holds a {part} row twice")
-        outside = rows[(rows < 0) | (rows >= n)]
-        evidence.require(outside.size == 0, f"fold {number}: {part} row {outside[:1].tolist()} is not among {n} rows")
+            for part, rows in (("training", fold.train), ("test", fold.test)):
+                twice = int(np.bincount(rows).max()) > 1
+                evidence.require(not twice, f"fold {number} holds a {part} row twice")
+            tested = np.zeros(len(times), dtype=bool)
+            tested[fold.test] = True
+            _wrong(evidence, number, fold.train, tested[fold.train], times, "training rows are tested too")
+            _wrong(evidence, number, fold.test, tested_before[fold.test], times, "rows are tested in a fold before")
+            tested_before |= tested
 
 
 def _repeatable(case: SplitCase, evidence: Evidence) -> None:
@@ -135,7 +143,7 @@ def _entry(number: int) -> Place:
 
 def _test_start(fold: FoldRows, times: Int) -> int:
     """Return where the test part begins: as declared, or at its first row if that is earlier."""
-    return min(int(fold.test_start_us), int(times[fold.test].min())) if len(fold.test) else int(fold.test_start_us)
+    return min(int(fold.test_start_us), int(times[fold.test].min()))
 
 
 SPLIT_PURGED = Law("purge", "no training label reaches the test part or the embargo before it", _purged)
