@@ -1,8 +1,5 @@
 """Engineered features against pandas group-by, and indicators against TA-Lib, in one run on the same bars."""
 
-import statistics
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from kurswerk.bench._measure import compare
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.features import FeaturePlan, engineered_names
@@ -78,33 +76,6 @@ def run(data: Path | None = None, *, bars: int = BARS, repeats: int = 5, threads
             (1.0, f"{len(INDICATORS)} outputs, {size}, one thread each"),
         ),
     ]
-
-
-def compare(
-    name: str,
-    ours: Callable[[], object],
-    peer: tuple[str, Callable[[], object]],
-    repeats: tuple[int, int],
-    demand: tuple[float, str],
-) -> dict[str, Any]:
-    """Time ours and a peer in turn and return the medians beside each other."""
-    times: tuple[list[float], list[float]] = ([], [])
-    for turn in range(max(repeats)):
-        for which, work in enumerate((ours, peer[1])):
-            if turn < repeats[which]:
-                start = time.perf_counter()
-                work()
-                times[which].append(time.perf_counter() - start)
-    mine, theirs = statistics.median(times[0]), statistics.median(times[1])
-    return {
-        "name": name,
-        "ours_s": mine,
-        "peer": peer[0],
-        "peer_s": theirs,
-        "ratio": theirs / mine,
-        "at_least": demand[0],
-        "note": demand[1],
-    }
 
 
 def read_bars(path: Path) -> Panel:

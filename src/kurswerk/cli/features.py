@@ -30,7 +30,11 @@ def command(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, a
     file = read_panel(source, {*COIN_COLUMNS, SOL_PRICE})
     plan = training_plan(specification, file.panel)
     with progress_bar("features") as progress:
-        values = _replay(plan, file.panel, chunk, progress) if live else plan.compute(file.panel, threads=2)
+        values = (
+            _replay(plan, file.panel, chunk, progress)
+            if live
+            else plan.compute(file.panel, threads=2).astype(np.float64, copy=False)
+        )
     write_features(target, file, plan.names, values)
     document = {"rows": len(file.panel), "features": list(plan.names), "path": str(target), "live": live}
     if as_json:

@@ -131,7 +131,12 @@ def fit_version(
         dataset_fingerprint=dataset.panel.fingerprint(),
         library_versions=library_versions(),
         metrics=evaluation.metrics,
-        evaluation={"kind": "out of fold", "training_rows": len(y), **evaluation.as_json()},
+        evaluation={
+            "kind": "out of fold",
+            "training_rows": len(y),
+            "training_base_rate": float(y.mean()),
+            **evaluation.as_json(),
+        },
         cv_scores=summary.as_json(),
         cv_overfitting_gap=summary.overfitting_gap,
         feature_importance=dict(importance),

@@ -68,6 +68,7 @@ def result_of(scored: Scored, period: Period, costs: Costs | None = None) -> Tes
         dataset.labels,
         dataset.rows,
         scored.probability,
+        base_rate=(record.evaluation or {}).get("training_base_rate"),
         costs=TradeCosts(costs.fee_bps, costs.slippage_bps, spec.label_spec().trade_direction),
     )
     shared = overlap(to_us(record.train_start), to_us(record.train_end), period.start_us, period.end_us)

@@ -28,7 +28,7 @@ class MarketStore(Protocol):
 class Progress(Protocol):
     """Hears how far the work has come."""
 
-    def __call__(self, fraction: float, message: str) -> None:
+    def __call__(self, fraction: float, message: str, /) -> None:
         """Take a share in [0, 1] and what is happening."""
         ...
 
