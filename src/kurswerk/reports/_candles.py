@@ -22,7 +22,7 @@ def figure_candles(panel: Panel, *, theme: Theme = LIGHT) -> go.Figure:
     """
     figure = go.Figure(layout=theme.layout(height=380, showlegend=False, hovermode="x unified"))
     figure.update_xaxes(rangeslider={"visible": False}, nticks=6, title_text="UTC")
-    figure.update_yaxes(title_text="price")
+    figure.update_yaxes(title_text="price", exponentformat="power", minexponent=4)
     if len(panel) == 0 or _CLOSE not in panel.columns:
         return figure
     rows = slice(0, int(panel.offsets[1]))

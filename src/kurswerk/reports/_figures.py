@@ -4,6 +4,7 @@ Every function takes model name → JSON and keeps the order: the model at posit
 also where a model before it has nothing to show. A figure without traces means that nothing could be shown.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -70,10 +71,11 @@ def figure_precision_recall(evaluations: Mapping[str, Json], *, theme: Theme = L
             legendgroup=name,
             hovertemplate="recall %{x:.3f}<br>precision %{y:.3f}",
         )
-        _add_decisions(figure, evaluation, name, k, theme)
     _add_base_rates(figure, [list(evaluations.values())[k] for k, _, _ in shown], theme)
-    figure.update_xaxes(title_text="recall: share of what came true that was found", range=[-0.02, 1.02])
-    figure.update_yaxes(title_text="precision: share of predictions that came true", rangemode="tozero")
+    for k, name, _ in shown:
+        _add_decisions(figure, list(evaluations.values())[k], name, k, theme)
+    figure.update_xaxes(title_text="recall: share found of what came true", range=[-0.02, 1.02])
+    figure.update_yaxes(title_text="precision", rangemode="tozero")
     return figure
 
 
@@ -138,10 +140,8 @@ def figure_roc(evaluations: Mapping[str, Json], *, theme: Theme = LIGHT) -> go.F
         )
     if figure.data:
         _add_diagonal(figure, 1.0, "chance", theme)
-    figure.update_xaxes(
-        title_text="false positive rate: share of what did not come true, predicted", range=[-0.02, 1.02]
-    )
-    figure.update_yaxes(title_text="recall: share of what came true, predicted", range=[-0.02, 1.02])
+    figure.update_xaxes(title_text="false positive rate", range=[-0.02, 1.02])
+    figure.update_yaxes(title_text="recall", range=[-0.02, 1.02])
     return figure
 
 
@@ -206,7 +206,9 @@ def figure_calibration(evaluations: Mapping[str, Json], *, theme: Theme = LIGHT)
         )
         figure.update_xaxes(range=[-0.02, end + 0.02])
     figure.update_yaxes(title_text="share that came true", rangemode="tozero", row=1, col=1)
+    most = max((max(trace.y) for trace in figure.data if trace.type == "bar"), default=1)
     figure.update_yaxes(title_text="rows (log)", type="log", dtick=1, exponentformat="none", row=2, col=1)
+    figure.update_yaxes(range=[-0.15, math.log10(most) + 0.15], row=2, col=1)
     figure.update_xaxes(title_text="probability the model gave", row=2, col=1)
     return figure
 
@@ -249,7 +251,7 @@ def figure_confusion(evaluation: Json, *, position: int = 0, theme: Theme = LIGH
                 y=truth,
                 text=f"<b>{number(rows[i][j])}</b><br>{percent(shares[i][j])}",
                 showarrow=False,
-                font={"color": theme.ground if (shares[i][j] or 0) > 0.5 else theme.ink, "size": 15},
+                font={"color": theme.text_on(theme.grid, theme.color(position), shares[i][j] or 0.0), "size": 15},
             )
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
@@ -345,10 +347,18 @@ def figure_advantage(evaluations: Mapping[str, Json], metric: str = "pr_auc", *,
         _add_intervals(figure, name, estimates, (k, len(evaluations)), theme, signed=True)
     if figure.data:
         figure.add_vline(x=0, line={"color": theme.ink, "width": 1.5})
+        figure.update_xaxes(range=_around_zero([x for trace in figure.data for x in trace.x if x is not None]))
     figure.update_layout(height=120 + len(names) * max(52, 26 * len(evaluations)))
     figure.update_xaxes(title_text=f"{METRICS[metric][0]}: model minus baseline")
-    _name_rows(figure, [BASELINES[name].replace("ranking by ", "") for name in names])
+    _name_rows(figure, [BASELINES[name].removeprefix("ranking by ").removeprefix("the ") for name in names])
     return figure
+
+
+def _around_zero(values: Sequence[float]) -> list[float]:
+    """Return a range that holds all values and zero, with a margin so that no bar ends at the edge."""
+    low, high = min(0.0, *values), max(0.0, *values)
+    margin = 0.04 * (high - low) or 0.01
+    return [low - margin, high + margin]
 
 
 def figure_metrics(estimates: Mapping[str, Json], *, theme: Theme = LIGHT) -> go.Figure:

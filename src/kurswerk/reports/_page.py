@@ -23,6 +23,7 @@ from kurswerk.reports._figures import (
 from kurswerk.reports._report import MarketOverview, Report, ReportedModel
 from kurswerk.reports._tables import (
     comparison_table,
+    costs_of,
     facts_of,
     judged_on,
     metric_table,
@@ -67,6 +68,7 @@ def page_of(report: Report) -> dict[str, Any]:
         "verdicts": [(name, _color(k), verdicts(name, model)) for k, (name, model) in enumerate(models.items())],
         "judged": judged,
         "confidence": confidence(next((one for one in evaluations.values() if one), {})),
+        "done": "What was done" if report.steps else "Where things are" if report.places else "How to go on",
         "steps": [(step.title, step.detail, duration(step.seconds)) for step in report.steps],
         "total": duration(sum(step.seconds or 0 for step in report.steps)) if report.steps else "",
         "places": [(place.name, without_secret(place.where), place.note) for place in report.places],
@@ -78,6 +80,7 @@ def page_of(report: Report) -> dict[str, Any]:
         "calibration": figures.add("calibration", lambda theme: figure_calibration(evaluations, theme=theme)),
         "equity": figures.add("equity", lambda theme: figure_equity(evaluations, theme=theme)),
         "trades": trade_table(evaluations),
+        "costs": costs_of(evaluations),
         "folds": _folds(models, figures),
         "comparisons": [_comparison(k, one, models, figures) for k, one in enumerate(report.comparisons)],
         "models": [_model(k, name, model, figures) for k, (name, model) in enumerate(models.items())],
@@ -188,7 +191,11 @@ def _comparison(k: int, one: Comparison, models: Mapping[str, ReportedModel], fi
     a, b = (names.get(number_, f"model {number_}") for number_ in (one.model_a_id, one.model_b_id))
     sides: dict[str, Json] = {name: {} for name in names.values()}
     sides |= {a: one.significance.get("a") or {}, b: one.significance.get("b") or {}}
-    verdict = {one.model_a_id: f"{a} wins by F1", one.model_b_id: f"{b} wins by F1"}
+    scores = number(one.a_metrics.f1), number(one.b_metrics.f1)
+    verdict = {
+        one.model_a_id: f"{a} wins by F1: {scores[0]} against {scores[1]}.",
+        one.model_b_id: f"{b} wins by F1: {scores[1]} against {scores[0]}.",
+    }
     luck = one.significance.get("more_than_luck")
     return {
         "key": f"comparison-{k + 1}",
@@ -199,7 +206,7 @@ def _comparison(k: int, one: Comparison, models: Mapping[str, ReportedModel], fi
         "period": f"{moment(one.test_start)} to {moment(one.test_end)}",
         "verdict": Verdict(
             "good" if luck else "unsure",
-            verdict.get(one.winner_id or 0, "A draw: both have the same F1"),
+            verdict.get(one.winner_id or 0, f"A draw: both have the F1 {scores[0]}."),
             str(one.significance.get("sentence", "")),
         ),
         "table": comparison_table(one),

@@ -88,11 +88,24 @@ def trade_table(evaluations: Mapping[str, Json]) -> dict[str, Any] | None:
         {"name": text, "values": [number(of.get(key), digits) for of in trades.values()]}
         for key, (text, digits) in _TRADES.items()
     ]
-    sides = {"up": "bought, sold at the horizon", "down": "sold short, bought back at the horizon"}
+    sides = {"up": "long", "down": "short"}
     rows.append(
-        {"name": "each trade is", "values": [sides.get(of.get("direction", ""), NOTHING) for of in trades.values()]}
+        {"name": "long or short", "values": [sides.get(of.get("direction", ""), NOTHING) for of in trades.values()]}
     )
     return {"names": list(trades), "rows": rows}
+
+
+def costs_of(evaluations: Mapping[str, Json]) -> list[str]:
+    """State the costs of the simulated trades, once for all models that share them."""
+    sharing: dict[str, list[str]] = {}
+    for name, evaluation in evaluations.items():
+        trades = evaluation.get("trades") or {}
+        if trades:
+            text = f"{number(trades['fee_bps'], 1)} and {number(trades['slippage_bps'], 1)} basis points"
+            sharing.setdefault(text, []).append(name)
+    if len(sharing) == 1:
+        return [f"Fee and slippage are {text} on each side." for text in sharing]
+    return [f"Fee and slippage of {', '.join(names)} are {text} on each side." for text, names in sharing.items()]
 
 
 def summary_table(models: Mapping[str, ReportedModel]) -> Rows:
@@ -171,7 +184,7 @@ def comparison_table(comparison: Comparison) -> Rows:
                 "b": number(values[1]),
                 "difference": signed(difference.get("value")) if shown else NOTHING,
                 "interval": f"{signed(low)} … {signed(high)}" if shown and low is not None else NOTHING,
-                "clear": bool(shown and low is not None and high is not None and (low > 0 or high < 0)),
+                "sure": bool(shown and low is not None and high is not None and (low > 0 or high < 0)),
             }
         )
     return rows

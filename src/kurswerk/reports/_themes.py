@@ -1,6 +1,6 @@
 """Colours of figures on light and on dark ground."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,6 +8,20 @@ from plotly import graph_objects as go
 
 FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _DASHES: Final = ("solid", "dash", "dot")
+
+
+def _channels(color: str) -> list[float]:
+    return [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+
+
+def _luminance(channels: Sequence[float]) -> float:
+    """Relative luminance of sRGB (WCAG 2.2)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(one: float, other: float) -> float:
+    return (max(one, other) + 0.05) / (min(one, other) + 0.05)
 
 
 @dataclass(frozen=True)
@@ -41,6 +55,12 @@ class Theme:
     def color(self, k: int) -> str:
         """Return the colour of the model at position ``k``."""
         return self.palette[k % len(self.palette)]
+
+    def text_on(self, low: str, high: str, share: float) -> str:
+        """Return ink or ground, whichever stands out better from a mixture of two colours; share 1 is ``high``."""
+        mixed = [(1 - share) * a + share * b for a, b in zip(_channels(low), _channels(high), strict=True)]
+        behind = _luminance(mixed)
+        return max((self.ink, self.ground), key=lambda color: _contrast(behind, _luminance(_channels(color))))
 
     def layout(self, **more: Any) -> dict[str, Any]:
         """Return what all figures share, with ``more`` set on top of it."""

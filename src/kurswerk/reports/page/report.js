@@ -2,12 +2,7 @@
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const options = {
-    responsive: true,
-    displaylogo: false,
-    modeBarButtons: [["toImage"]],
-    toImageButtonOptions: { format: "svg" },
-  };
+  const options = { displayModeBar: false };
   const draw = (ground, width) => {
     for (const [id, drawn] of Object.entries(figures)) {
       const layout = { ...drawn[ground].layout };
@@ -20,6 +15,15 @@
   const paper = (plot) => (plot.closest(".pair") ? 320 : 680);
   show();
   dark.addEventListener("change", show);
+  const widths = new WeakMap();
+  const resized = new ResizeObserver((entries) => {
+    for (const { target, contentRect } of entries) {
+      const before = widths.get(target);
+      widths.set(target, contentRect.width);
+      if (before !== contentRect.width && contentRect.width > 0) Plotly.Plots.resize(target);
+    }
+  });
+  for (const id of Object.keys(figures)) resized.observe(document.getElementById(id));
   window.addEventListener("beforeprint", () => draw("light", paper));
   window.addEventListener("afterprint", show);
   // The contents lie open beside the text where there is room for it.
