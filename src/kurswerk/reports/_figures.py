@@ -38,6 +38,11 @@ def _each(of: Mapping[str, Json], *path: str) -> Iterator[tuple[int, str, Any]]:
             yield k, plain(name), found
 
 
+def _height(base: int, of: Mapping[str, Json]) -> int:
+    """Return a height with room for the legend of many models."""
+    return base + 20 * max(len(of) - 3, 0)
+
+
 def _value(evaluation: Json, metric: str) -> float | None:
     found: float | None = ((evaluation.get("metrics") or {}).get(metric) or {}).get("value")
     return found
@@ -58,7 +63,7 @@ def figure_precision_recall(evaluations: Mapping[str, Json], *, theme: Theme = L
     plotly.graph_objects.Figure
         Lines, one per model with positives; markers for its threshold and the baselines; a line per base rate.
     """
-    figure = go.Figure(layout=theme.layout(hovermode="closest"))
+    figure = go.Figure(layout=theme.layout(height=_height(400, evaluations), hovermode="closest"))
     shown = list(_each(evaluations, "curves", "precision_recall"))
     for k, name, curve in shown:
         evaluation = list(evaluations.values())[k]
@@ -127,7 +132,7 @@ def _add_base_rates(figure: go.Figure, evaluations: Sequence[Json], theme: Theme
 
 def figure_roc(evaluations: Mapping[str, Json], *, theme: Theme = LIGHT) -> go.Figure:
     """Draw the true over the false positive rate, with the diagonal of chance; parameters as above."""
-    figure = go.Figure(layout=theme.layout(hovermode="closest"))
+    figure = go.Figure(layout=theme.layout(height=_height(400, evaluations), hovermode="closest"))
     for k, name, curve in _each(evaluations, "curves", "roc"):
         area = _value(list(evaluations.values())[k], "roc_auc")
         figure.add_scatter(
@@ -162,7 +167,7 @@ def figure_calibration(evaluations: Mapping[str, Json], *, theme: Theme = LIGHT)
     Parameters as above. The counts stand on a logarithmic axis; empty bins are left out.
     """
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.05)
-    figure.update_layout(theme.layout(height=480, hovermode="closest", barmode="group"))
+    figure.update_layout(theme.layout(height=_height(480, evaluations), hovermode="closest", barmode="group"))
     end = 0.0
     for k, name, bins in _each(evaluations, "curves", "calibration"):
         filled = [found for found in bins if found["count"]]
@@ -285,7 +290,7 @@ def figure_importance(importance: Mapping[str, float], *, position: int = 0, the
 
 def figure_equity(evaluations: Mapping[str, Json], *, theme: Theme = LIGHT) -> go.Figure:
     """Draw the running sum of net returns of the simulated trades, in percent of one stake; parameters as above."""
-    figure = go.Figure(layout=theme.layout(hovermode="x unified"))
+    figure = go.Figure(layout=theme.layout(height=_height(400, evaluations), hovermode="x unified"))
     for k, name, points in _each(evaluations, "trades", "equity"):
         figure.add_scatter(
             x=[point["timestamp"] for point in points],
@@ -312,7 +317,7 @@ def figure_folds(cv_scores: Mapping[str, Json], *, theme: Theme = LIGHT) -> go.F
     theme
         Colours.
     """
-    figure = go.Figure(layout=theme.layout(hovermode="closest"))
+    figure = go.Figure(layout=theme.layout(height=_height(400, cv_scores), hovermode="closest"))
     for k, name, scores in _each(cv_scores):
         for side, text in (("test", "later rows"), ("train", "its training rows")):
             values = scores.get(f"{side}_pr_auc") or []

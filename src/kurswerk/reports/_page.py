@@ -59,7 +59,7 @@ def page_of(report: Report) -> dict[str, Any]:
     models = _named(report.models)
     evaluations = {name: model.evaluation for name, model in models.items()}
     figures = Figures()
-    judged = list(dict.fromkeys(judged_on(model) for model in models.values()))
+    judged = list(dict.fromkeys(judged_on(model) for model in models.values() if model.evaluation))
     page: dict[str, Any] = {
         "title": report.title,
         "introduction": report.introduction,

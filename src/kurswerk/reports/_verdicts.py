@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from kurswerk.reports._report import ReportedModel
-from kurswerk.reports._words import BASELINES, number, percent, signed
+from kurswerk.reports._words import BASELINES, number, percent, shortened, signed
 
 Json = Mapping[str, Any]
+
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Verdict:
 
 def verdicts(name: str, model: ReportedModel) -> list[Verdict]:
     """Return all that can be said about a model, the most telling first."""
+    name = shortened(name, _LONGEST_NAME)
     return [
         *_on_status(name, model),
         *_on_baselines(name, model.evaluation),
@@ -128,6 +131,8 @@ def _on_profit(name: str, evaluation: Json, trades: Json) -> Verdict:
 
 def _on_certificate(name: str, model: ReportedModel) -> Iterator[Verdict]:
     certificate = model.record.certificate
+    if model.record.status != "READY":
+        return
     if certificate is None:
         yield Verdict(
             "unsure", f"{name} is not certified yet.", "kurswerk certify looks for leaks and compares batch with live."

@@ -171,6 +171,17 @@ def test_names_are_shown_literally_and_long_ones_cut(evaluations: dict[str, Json
     assert figure.data[1].name.startswith("x" * 31 + "…")
 
 
+def test_charts_grow_with_the_number_of_models(evaluations: dict[str, Json]) -> None:
+    many = {f"m{k}": evaluations["forest"] for k in range(8)}
+    for draw in (
+        figures.figure_precision_recall,
+        figures.figure_roc,
+        figures.figure_calibration,
+        figures.figure_equity,
+    ):
+        assert draw(many).layout.height > draw(evaluations).layout.height
+
+
 def test_colours_stand_out_from_their_ground_and_repeat_with_another_dash() -> None:
     for theme in (LIGHT, DARK):
         assert len(set(theme.palette)) == len(theme.palette)

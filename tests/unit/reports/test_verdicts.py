@@ -84,6 +84,7 @@ def test_status_and_missing_tests(model: ReportedModel) -> None:
     assert "not been tested" in texts(ReportedModel(model.record))
     assert "beats persistence" in texts(ReportedModel(model.record)), "out of fold stands in for the test"
     assert "trade" not in texts(ReportedModel(failed))
+    assert "certified" not in texts(ReportedModel(failed))
 
 
 def test_trades(model: ReportedModel) -> None:
@@ -103,6 +104,11 @@ def test_certificates(model: ReportedModel) -> None:
     broken = replace(model, record=replace(model.record, certificate=certificate(certified=False)))
     assert "bad: forest is NOT certified: 17 differing bits, 1 of 7 probes failed." in texts(broken)
     assert "not certified yet" in texts(replace(model, record=replace(model.record, certificate=None)))
+
+
+def test_a_long_name_is_cut_in_sentences(model: ReportedModel) -> None:
+    found = verdicts("x" * 255, model)
+    assert all(one.text.startswith("x" * 59 + "…") for one in found)
 
 
 def test_warnings(model: ReportedModel) -> None:
