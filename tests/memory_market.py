@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ConflictError, NotFoundError
@@ -57,6 +60,16 @@ def a_spec(**changes: Any) -> ModelSpec:
         "params": {"n_estimators": 10, "max_depth": 3},
     }
     return ModelSpec.parse(document | changes)
+
+
+def write_panel(panel: Panel, path: Path, names: dict[str, str] | None = None) -> None:
+    """Write a panel as Parquet, columns under the names given."""
+    table = {
+        "mint": pa.array(np.asarray(panel.instruments, dtype=object)[panel.codes]),
+        "timestamp": pa.array(panel.timestamps).view(pa.timestamp("us", "UTC")),
+        **{name: pa.array(panel.column(name)) for name in panel.columns},
+    }
+    pq.write_table(pa.table({(names or {}).get(name, name): column for name, column in table.items()}), path)
 
 
 class MemoryMarket:

@@ -74,9 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 failed with one clear line, 2 wrong usage."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        kurswerk.main(args=words, prog_name="kurswerk", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        result = kurswerk.main(args=words, prog_name="kurswerk", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)  # click hands over the code of Context.exit
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
