@@ -156,13 +156,10 @@ def _held_back(panel: Panel, early: Int, rng: np.random.Generator) -> Int:
     Half of them are the row before the newest, which every window of two rows or more still sees.
     """
     codes = panel.codes[early]
-    late: list[int] = []
-    for code in rng.permutation(np.unique(codes)):
+    several, late = np.flatnonzero(np.bincount(codes, minlength=1) >= 2), []
+    for number, code in enumerate(rng.permutation(several)[:6]):
         rows = np.sort(early[codes == code])
-        if len(rows) >= 2:
-            late.append(int(rng.choice(rows[:-1]) if len(late) % 2 else rows[-2]))
-        if len(late) == 6:
-            break
+        late.append(rng.choice(rows[:-1]) if number % 2 else rows[-2])
     return np.array(late, dtype=np.int64)
 
 
