@@ -1,0 +1,116 @@
+"""The laws, tried on everything that is registered."""
+
+import numpy as np
+import pytest
+
+from kurswerk.checks import (
+    Effort,
+    PlanFeatures,
+    feature_checks,
+    label_checks,
+    model_checks,
+    resampler_checks,
+    split_checks,
+)
+from kurswerk.evaluation import purged_walk_forward
+from kurswerk.features import engineered_names, registered_features
+from kurswerk.labels import LabelSpec, compute_labels
+from kurswerk.market import COIN_COLUMNS, SOL_PRICE, Kind, Panel
+from kurswerk.models import MODEL_TYPES, OnnxModel, create, resample
+
+EFFORT = Effort(trials=2)
+MINUTE = 60_000_000
+
+
+@pytest.fixture(scope="module")
+def panel():
+    """Four coins with every column, reporting unevenly, one value in 200 missing."""
+    rng, coins, rows = np.random.default_rng(7), 4, 90
+    n = coins * rows
+    times = np.concatenate([np.cumsum(rng.integers(5, 100, rows)) for _ in range(coins)]) * 1_000_000
+    draw = {
+        Kind.FLOAT: lambda: rng.lognormal(0, 1, n),
+        Kind.INT: lambda: rng.poisson(4, n).astype(float),
+        Kind.BOOL: lambda: (rng.random(n) < 0.1).astype(float),
+    }
+    columns = {name: draw[kind]() for name, kind in COIN_COLUMNS.items()}
+    close = np.exp(np.concatenate([np.cumsum(rng.normal(0, 0.05, rows)) for _ in range(coins)]))
+    opened = close * np.exp(rng.normal(0, 0.02, n))
+    columns |= {
+        "price_open": opened,
+        "price_close": close,
+        "price_high": np.maximum(opened, close) * rng.uniform(1, 1.02, n),
+        "price_low": np.minimum(opened, close) * rng.uniform(0.98, 1, n),
+        "net_volume_sol": rng.normal(0, 1, n),
+        "dev_sold_amount": rng.lognormal(0, 1, n) * (rng.random(n) < 0.1),
+        "buy_pressure_ratio": rng.random(n),
+        "unique_signer_ratio": rng.random(n),
+        SOL_PRICE: 150 * np.exp(rng.normal(0, 0.01, n)),
+    }
+    for column in columns.values():
+        column[rng.random(n) < 0.005] = np.nan
+    return Panel.from_columns(
+        np.repeat([f"coin{k}" for k in range(coins)], rows), times + 1_700_000_000_000_000, columns
+    )
+
+
+def violations(findings):
+    found = list(findings)
+    assert found
+    return {finding.check: finding.message for finding in found if not finding.passed}
+
+
+@pytest.mark.parametrize("name", [feature.name for feature in registered_features()])
+def test_every_feature_obeys_the_laws(name, panel):
+    features = PlanFeatures([name])
+    assert violations(feature_checks(features, panel, 3, ranges=features.ranges, effort=EFFORT)) == {}
+
+
+def test_all_engineered_features_together_obey_the_laws(panel):
+    features = PlanFeatures(engineered_names(panel.columns, [2, 7]))
+    assert violations(feature_checks(features, panel, 4, ranges=features.ranges, effort=EFFORT)) == {}
+
+
+LABELS = [
+    LabelSpec("price_close", minutes=10, min_percent_change=2, direction="up"),
+    LabelSpec("price_close", minutes=3, min_percent_change=2, direction="down"),
+    LabelSpec("price_close", minutes=6, min_percent_change=3, direction="up", mode="within"),
+    LabelSpec("price_close", minutes=6, min_percent_change=3, direction="down", mode="within"),
+    *(LabelSpec("market_cap_close", operator, 1.0, minutes=5) for operator in (">", "<", ">=", "<=")),
+    LabelSpec("num_buys", "=", 4, minutes=2, mode="within"),
+    LabelSpec("num_buys", "=", 4),
+    LabelSpec("volume_sol", ">", 1.5),
+]
+
+
+@pytest.mark.parametrize("spec", LABELS, ids=str)
+def test_every_label_obeys_the_laws(spec, panel):
+    def labels(some):
+        return compute_labels(some, spec)
+
+    assert violations(label_checks(labels, spec.horizon_us, panel, 5, effort=EFFORT)) == {}
+
+
+@pytest.mark.parametrize(("splits", "embargo"), [(1, 0), (3, 0), (3, 2 * MINUTE), (8, MINUTE)])
+def test_walk_forward_obeys_the_laws(splits, embargo, panel):
+    ends = panel.timestamps + 4 * MINUTE
+
+    def split(times, label_end):
+        return purged_walk_forward(times, label_end, splits, embargo)
+
+    assert violations(split_checks(split, panel.timestamps, ends, embargo, effort=EFFORT)) == {}
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+def test_every_model_obeys_the_laws(model_type):
+    def fresh():
+        return create(model_type, {"n_estimators": 12})
+
+    assert violations(model_checks(fresh, OnnxModel.load, name=model_type, effort=EFFORT)) == {}
+
+
+def test_resampling_obeys_the_laws():
+    def seeded(X, y, random_state):
+        return resample(X, y, random_state=random_state)
+
+    assert violations(resampler_checks(seeded, effort=EFFORT)) == {}
