@@ -41,7 +41,11 @@ def server_url() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="kurswerk-test-"))
     server = EmbeddedPostgres(folder)
     try:
-        yield server.start()
+        url = server.start()
+        for setting in ("fsync", "full_page_writes"):  # tests need not survive a power cut
+            execute(url, "ALTER SYSTEM SET {} = off", setting)
+        execute(url, "SELECT pg_reload_conf()")
+        yield url
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,19 +1,26 @@
-"""PostgreSQL: embedded or external, migrations, coin metrics, models and their results."""
+"""PostgreSQL: embedded or external, migrations, coin metrics, models and their results.
 
-from kurswerk.storage._coin_metrics import Availability, CoinMetricsStore
-from kurswerk.storage._database import Database
-from kurswerk.storage._embedded import EmbeddedPostgres, ServerStatus
-from kurswerk.storage._market_context import MarketContextStore
-from kurswerk.storage._models import PostgresModelStore
-from kurswerk.storage._results import PostgresResultStore
-from kurswerk.storage._schema import (
-    SchemaStatus,
-    TableStatus,
-    current_revision,
-    downgrade,
-    schema_status,
-    upgrade,
-)
+Names are imported when they are first used, because ``kurswerk db url`` shall not wait for Arrow and numba.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kurswerk.storage._coin_metrics import Availability, CoinMetricsStore
+    from kurswerk.storage._database import Database
+    from kurswerk.storage._embedded import EmbeddedPostgres, ServerStatus
+    from kurswerk.storage._market_context import MarketContextStore
+    from kurswerk.storage._models import PostgresModelStore
+    from kurswerk.storage._results import PostgresResultStore
+    from kurswerk.storage._schema import (
+        SchemaStatus,
+        TableStatus,
+        current_revision,
+        downgrade,
+        schema_status,
+        upgrade,
+    )
 
 __all__ = [
     "Availability",
@@ -31,3 +38,20 @@ __all__ = [
     "schema_status",
     "upgrade",
 ]
+
+_MODULES = {
+    "_coin_metrics": ("Availability", "CoinMetricsStore"),
+    "_database": ("Database",),
+    "_embedded": ("EmbeddedPostgres", "ServerStatus"),
+    "_market_context": ("MarketContextStore",),
+    "_models": ("PostgresModelStore",),
+    "_results": ("PostgresResultStore",),
+    "_schema": ("SchemaStatus", "TableStatus", "current_revision", "downgrade", "schema_status", "upgrade"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'kurswerk.storage' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"kurswerk.storage.{_HOME[name]}"), name)

@@ -28,11 +28,23 @@ class ServerUser:
 
     @classmethod
     def choose(cls, owned: Path) -> "ServerUser":
-        """Return ourselves, or, when we are root, the owner of ``owned`` or an unprivileged account."""
+        """Return ourselves, or, when we are root, the owner of ``owned`` or an unprivileged account.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            If ``owned`` belongs to somebody else, or root finds no account.
+        """
         uid = os.geteuid()
+        owner = owned.stat() if owned.exists() else None
         if uid != 0:
+            if owner is not None and owner.st_uid != uid:
+                raise DatabaseUnavailableError(
+                    f"{owned} belongs to user {_name_of(owner.st_uid)}, this is {_name_of(uid)}; "
+                    "run Kurswerk as that user or set KURSWERK_DATA_DIR"
+                )
             return cls(uid, os.getegid(), _name_of(uid), switch=False)
-        if owned.exists() and (owner := owned.stat()).st_uid != 0:
+        if owner is not None and owner.st_uid != 0:
             return cls(owner.st_uid, owner.st_gid, _name_of(owner.st_uid), switch=True)
         for name in _SERVER_USERS:
             try:

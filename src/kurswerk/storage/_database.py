@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import adbc_driver_manager
-import adbc_driver_postgresql.dbapi
 import psycopg
 
 from kurswerk.core.errors import DatabaseUnavailableError, StorageError
@@ -82,6 +80,10 @@ class Database:
         DatabaseUnavailableError, StorageError
             As for `connection`.
         """
+        # Imported here because it brings pyarrow.dataset and pandas, which most commands never need.
+        import adbc_driver_manager  # noqa: PLC0415
+        import adbc_driver_postgresql.dbapi  # noqa: PLC0415
+
         self._open().close()  # clear errors, patience and the version check are in one place
         try:
             with adbc_driver_postgresql.dbapi.connect(self._url) as connection:

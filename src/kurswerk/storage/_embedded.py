@@ -27,10 +27,11 @@ _SUPERUSER = "postgres"
 _SOCKET = ".s.PGSQL.5432"
 _LONGEST_SOCKET_PATH = 107  # sockaddr_un.sun_path holds 108 bytes on Linux, the last is NUL
 _POLL_S = 0.02
+# A server may be found running and gone a moment later, because somebody killed it.
+_MOST_LAUNCHES = 3
 _MOST_START_S = 120  # recovery after a crash replays up to max_wal_size
-# Sessions of a server that was killed end by themselves, but hold its memory until they do.
-_ORPHANS = "pre-existing shared memory block"
-_MOST_ORPHANS_S = 30.0
+# Sessions of a server that was killed end by themselves when they notice.
+_MOST_SURVIVAL_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class EmbeddedPostgres:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._data_dir = Path(data_dir).expanduser().absolute()
+        # Resolved, because one server must go by one name whichever link leads to it.
+        self._data_dir = Path(data_dir).expanduser().resolve()
         self._cluster = self._data_dir / "postgres"
         self._log = self._data_dir / "postgres.log"
 
@@ -96,11 +98,12 @@ class EmbeddedPostgres:
             user = ServerUser.choose(self._cluster)
             if not (self._cluster / "PG_VERSION").exists():
                 self._make_cluster(user)
-            if self._pid() is None:
-                self._launch(user)
-            url = self._url(DATABASE)
-            self._await_database(url)
-            return url
+            for _ in range(_MOST_LAUNCHES):
+                if self._pid() is None:
+                    self._launch(user)
+                if url := self._await_database():
+                    return url
+            raise DatabaseUnavailableError(f"PostgreSQL ends as soon as it has started; see its log {self._log}")
 
     def stop(self) -> bool:
         """Stop the server, ending all sessions in good order; return whether it ran.
@@ -166,45 +169,74 @@ class EmbeddedPostgres:
     def _launch(self, user: ServerUser) -> None:
         """Start a server; the lock is held and none runs."""
         user.may_reach(self._cluster)
-        self._forget_reused_pid()
+        socket_dir = self._socket_dir(user)
+        self._bury_the_dead(socket_dir)
         settings = self._cluster / "kurswerk.conf"
-        settings.write_text(settings_text(str(self._socket_dir(user))), encoding="utf-8")
+        settings.write_text(settings_text(str(socket_dir)), encoding="utf-8")
         self._log.touch(mode=0o600)
         for path in (settings, self._log):
             user.own(path)
-        orphans_until = time.monotonic() + _MOST_ORPHANS_S
-        while not self._comes_up(user):
-            said = " ".join(_binaries.tail(self._log).split())
-            if _ORPHANS not in said or time.monotonic() > orphans_until:
-                raise DatabaseUnavailableError(f"PostgreSQL did not start; its log {self._log} ends: {said}")
-            time.sleep(10 * _POLL_S)
-
-    def _comes_up(self, user: ServerUser) -> bool:
-        """Run the server; return whether it accepts connections in time."""
+        program = self._program("pg_ctl")
         arguments = ["start", "-D", str(self._cluster), "-l", str(self._log), "-w", "-t", str(_MOST_START_S), "-s"]
         try:
-            _binaries.run(self._program("pg_ctl"), arguments, user, what="starting PostgreSQL", log=self._log)
+            _binaries.run(program, arguments, user, what="starting PostgreSQL", log=self._log)
         except DatabaseUnavailableError:
-            return False
-        return True
+            # A process killed on the way may have left us a server that is just coming up.
+            if self._pid() is None:
+                said = " ".join(_binaries.tail(self._log).split())
+                raise DatabaseUnavailableError(f"PostgreSQL did not start; its log {self._log} ends: {said}") from None
 
-    def _forget_reused_pid(self) -> None:
-        """Remove a dead server's postmaster.pid where its process number is now another program's.
+    def _bury_the_dead(self, socket_dir: Path) -> None:
+        """Clear away what a killed server left, once none of its sessions lives.
 
-        PostgreSQL itself overcomes a stale file, except where a process with that number runs under the same user.
+        PostgreSQL overcomes stale lock files itself, except where their process number is taken: by another program,
+        or by a zombie that nobody reaps, as in containers without an init.
         """
+        deadline = time.monotonic() + _MOST_SURVIVAL_S
+        while survivors := self._survivors():
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailableError(
+                    f"processes {survivors} of a PostgreSQL that was killed still use {self._cluster}; end them first"
+                )
+            time.sleep(_POLL_S)
         lines = self._postmaster()
         if lines and (Path("/proc") / lines[0]).exists():
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+            (socket_dir / f"{_SOCKET}.lock").unlink(missing_ok=True)
 
-    def _await_database(self, url: str) -> None:
-        try:
-            psycopg.connect(url, connect_timeout=30).close()
-        except psycopg.OperationalError as error:
-            if "does not exist" not in str(error):
-                raise DatabaseUnavailableError(f"the embedded PostgreSQL does not answer: {error}") from error
-            with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    def _survivors(self) -> list[int]:
+        """Return the server processes at work in the cluster's folder."""
+        return [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit()
+            and self._read(entry / "comm").strip() == "postgres"
+            and self._link(entry / "cwd") == str(self._cluster)
+        ]
+
+    def _await_database(self) -> str | None:
+        """Wait for an answer, create the database if it is not there, and return its URL; None if the server died."""
+        deadline = time.monotonic() + _MOST_START_S
+        while True:
+            url = self._url(DATABASE)
+            try:
+                psycopg.connect(url, connect_timeout=30).close()
+            except psycopg.OperationalError as error:
+                if "does not exist" in str(error) and "database" in str(error):
+                    self._create_database()
+                elif self._pid() is None:
+                    return None
+                elif time.monotonic() > deadline:
+                    raise DatabaseUnavailableError(
+                        f"the embedded PostgreSQL does not answer: {error}; its log is {self._log}"
+                    ) from error
+                time.sleep(_POLL_S)
+            else:
+                return url
+
+    def _create_database(self) -> None:
+        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def _socket_dir(self, user: ServerUser) -> Path:
         """Return the folder of the socket: the cluster, or a short one where that path is too long or has a comma."""
@@ -244,6 +276,13 @@ class EmbeddedPostgres:
         lines = self._postmaster()
         folder = lines[4] if len(lines) > 4 and lines[4] else str(self._cluster)
         return f"postgresql://{_SUPERUSER}@/{database}?host={quote(folder, safe='')}"
+
+    @staticmethod
+    def _link(path: Path) -> str:
+        try:
+            return str(path.readlink())
+        except OSError:
+            return ""
 
     @staticmethod
     def _read(path: Path) -> str:

@@ -1,22 +1,11 @@
 """The tables in a database: brought up to date, taken back, looked at."""
 
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass
-from pathlib import Path
-
-import psycopg
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from kurswerk.core.errors import StorageError
 from kurswerk.storage._database import Connection, Database
-from kurswerk.storage._errors import translated
-from kurswerk.storage._revisions import HEAD, MIGRATION_LOCK, OWNED_TABLE, VERSION_TABLE
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
+from kurswerk.storage._revisions import HEAD, OWNED_TABLE, VERSION_TABLE
 
 
 @dataclass(frozen=True)
@@ -76,14 +65,14 @@ def upgrade(database: Database) -> bool:
         raise StorageError(
             f"{database} was made by a newer Kurswerk (revision {current}, this one knows {HEAD}); update Kurswerk"
         )
-    _migrate(database, command.upgrade, HEAD)
+    _migrate(database, "upgrade", HEAD)
     return current_revision(database) != current
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
     """Take migrations back to ``revision``; drops only what Kurswerk created, with its data."""
     if current_revision(database) is not None:
-        _migrate(database, command.downgrade, revision)
+        _migrate(database, "downgrade", revision)
 
 
 def schema_status(database: Database) -> SchemaStatus:
@@ -118,17 +107,6 @@ def _owned(connection: Connection) -> set[str]:
     return {row[0] for row in connection.execute(f"SELECT name FROM {OWNED_TABLE}")}  # noqa: S608  # nosec B608 - a constant
 
 
-def _migrate(database: Database, step: Callable[[Config, str], None], revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.url), poolclass=NullPool)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            config.attributes["connection"] = connection
-            step(config, revision)
-    except DBAPIError as error:
-        raise translated(error, database.url) from error
-    finally:
-        engine.dispose()
+def _migrate(database: Database, step: str, revision: str) -> None:
+    # Imported when there is something to migrate: Alembic and SQLAlchemy take most of a second.
+    importlib.import_module("kurswerk.storage._migrating").migrate(database, step, revision)
