@@ -128,11 +128,11 @@ def _be_born(rng: State) -> tuple[Float, Float]:
 @kernel
 def _pushed(pumps: Float, reserves: float, second: int) -> tuple[float, float, float, float]:
     """Return additional buys per second, their median size, share of fresh wallets and urge to sell at an age."""
-    extra, size, fresh, urge = 0.0, 0.05, 0.0, 1.0
+    extra, size, fresh, urge = 0.0, 0.02, 0.0, 1.0
     for k in range(MOST_PUMPS):
         start, burst, end = pumps[k, 0], pumps[k, 1], pumps[k, 2]
         if start <= second < burst:
-            extra, fresh = 0.16, 0.85
+            extra, fresh = 0.22, 0.9
         elif pumps[k, 4] == 0.0 and burst <= second < end:
             size = 0.25
             extra, fresh = pumps[k, 3] * reserves / (end - burst) / 0.45, 0.6
@@ -255,12 +255,13 @@ def _holders_sell(rng: State, state: Float, row: Float) -> bool:
 
 @kernel
 def _sign(rng: State, state: Float, seen: Int, rows: int, row: Float, fresh: float) -> None:
-    """Let a wallet sign a trade: a new one with probability ``fresh``, else one known, early ones more often."""
+    """Let a wallet sign a trade: a new one with probability ``fresh``, else mostly one of fifteen regulars."""
     if uniform(rng) < fresh and state[KNOWN] < MOST_WALLETS:
         wallet = int(state[KNOWN])
         state[KNOWN] += 1.0
     else:
-        wallet = int(state[KNOWN] * uniform(rng) ** 1.5)
+        regulars = state[KNOWN] if uniform(rng) < 0.3 else min(state[KNOWN], 15.0)
+        wallet = int(regulars * uniform(rng) ** 1.5)
     if seen[wallet] != rows:
         seen[wallet] = rows
         row[WALLETS] += 1.0

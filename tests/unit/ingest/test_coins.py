@@ -33,6 +33,20 @@ ROW = st.fixed_dictionaries(
 )
 
 
+# Rows that only another with their key can condemn.
+NEARLY = st.fixed_dictionaries(
+    {
+        "symbol": st.sampled_from(["A", " A "]),
+        "ts": st.sampled_from(["2024-01-01", "1704067200", "2024-01-01T01:00:00Z"]),
+        "high": st.just("3"),
+        "low": st.sampled_from(["1", "1.0"]),
+        "close": st.sampled_from(["2", "2", "2", "2", "2", "2", ""]),
+        "num_buys": st.just(""),
+    }
+)
+ROWS = st.one_of(st.lists(st.one_of(ROW, NEARLY), max_size=25), st.lists(NEARLY, max_size=9))
+
+
 def table_of(rows):
     return pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in ROW_NAMES})
 
@@ -82,7 +96,7 @@ def expected(rows):
 
 
 @settings(max_examples=60, deadline=None)
-@given(rows=st.lists(ROW, max_size=25))
+@given(rows=ROWS)
 def test_every_row_is_accepted_or_quarantined_or_a_duplicate(tmp_path_factory, rows):
     sink, directory = MemorySink(), tmp_path_factory.mktemp("quarantine")
     file = ingest_coins([TableCandles(table_of(rows))], sink, directory).files[0]
@@ -103,7 +117,7 @@ def test_every_row_is_accepted_or_quarantined_or_a_duplicate(tmp_path_factory, r
 
 
 @settings(max_examples=15, deadline=None)
-@given(rows=st.lists(ROW, max_size=12))
+@given(rows=ROWS)
 def test_interpreted_kernels_sort_rows_alike(tmp_path_factory, rows):
     directory = tmp_path_factory.mktemp("quarantine")
     lawful_row = {"symbol": "A", "ts": "2024-01-01", "high": "2", "low": "1", "close": "1", "num_buys": ""}
@@ -117,7 +131,7 @@ def test_interpreted_kernels_sort_rows_alike(tmp_path_factory, rows):
 
 
 @settings(max_examples=20, deadline=None)
-@given(rows=st.lists(ROW, max_size=25))
+@given(rows=ROWS)
 def test_the_same_file_twice_changes_nothing(tmp_path_factory, rows):
     sink, directory = MemorySink(), tmp_path_factory.mktemp("quarantine")
     first = ingest_coins([TableCandles(table_of(rows))], sink, directory)
@@ -129,7 +143,7 @@ def test_the_same_file_twice_changes_nothing(tmp_path_factory, rows):
 
 
 @settings(max_examples=20, deadline=None)
-@given(rows=st.lists(ROW, max_size=25), size=st.integers(1, 5))
+@given(rows=ROWS, size=st.integers(1, 5))
 def test_batches_of_the_source_do_not_matter(tmp_path_factory, rows, size):
     directory = tmp_path_factory.mktemp("quarantine")
     whole, parts = MemorySink(), MemorySink()
@@ -208,6 +222,30 @@ def test_a_column_that_stands_twice_is_refused(tmp_path):
     table = table.rename_columns(["mint", "ts", "close", "close"])
     with pytest.raises(DataFileError, match="column 'close' stands twice"):
         ingest_coins([TableCandles(table)], MemorySink(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("closes", "stored", "duplicates", "conflicts"),
+    [
+        ([1.0, 1.0, 1.0], [1.0], 2, 0),
+        ([1.0, 2.0], [], 0, 2),
+        ([1.0, 2.0, 1.0], [], 0, 3),
+        ([1.0, None], [], 0, 2),
+        ([None, None], [None], 1, 0),
+        ([0.0, -0.0], [0.0], 1, 0),
+        ([1.0, -1.0], [1.0], 0, 0),
+    ],
+)
+def test_rows_of_one_key(tmp_path, closes, stored, duplicates, conflicts):
+    """The first of equal rows stays; of rows that differ none; a row that breaks a law differs from nothing."""
+    sink = MemorySink()
+    table = pa.table({"mint": ["A"] * len(closes), "ts": [1] * len(closes), "close": pa.array(closes, pa.float64())})
+    other = pa.table({"mint": ["A", "B"], "ts": [2, 1], "close": [7.0, 8.0]})
+    file = ingest_coins([TableCandles(pa.concat_tables([other, table]))], sink, tmp_path).files[0]
+    assert [row["price_close"] for key, row in sink.rows.items() if key == ("A", 1_000_000)] == stored
+    assert file.duplicates == duplicates
+    assert file.quarantined.get("key and timestamp stand twice with different values", 0) == conflicts
+    assert sink.rows.keys() >= {("A", 2_000_000), ("B", 1_000_000)}
 
 
 class BreaksAfter(TableCandles):

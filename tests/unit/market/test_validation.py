@@ -18,7 +18,14 @@ NUMBERS = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True),
 )
 CELLS = st.tuples(NUMBERS, st.sampled_from([Cell.PRESENT, Cell.PRESENT, Cell.PRESENT, Cell.MISSING, Cell.UNREADABLE]))
-ROWS = st.lists(st.lists(CELLS, min_size=len(COLUMNS), max_size=len(COLUMNS)), max_size=12)
+HOSTILE = st.lists(CELLS, min_size=len(COLUMNS), max_size=len(COLUMNS))
+# Rows that only their candle can condemn.
+NEARLY = st.lists(
+    st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([Cell.PRESENT] * 7 + [Cell.MISSING])),
+    min_size=len(COLUMNS),
+    max_size=len(COLUMNS),
+)
+ROWS = st.lists(st.one_of(HOSTILE, NEARLY, NEARLY), max_size=20)
 
 
 def expected(row: list[tuple[float, Cell]]) -> tuple[int, int]:

@@ -150,6 +150,14 @@ def test_returns_have_heavy_tails(rows):
     assert (z**4).mean() > 8  # a normal distribution has 3
 
 
+def test_buys_bring_buys(rows):
+    """Counts of neighbouring rows differ by more than two draws of one Poisson rate would."""
+    mature = rows["phase_id_at_time"] == MATURE.id
+    buys, coins = rows["num_buys"][mature], rows["coin"][mature]
+    same = coins[1:] == coins[:-1]
+    assert (np.diff(buys)[same] ** 2).sum() / (buys[1:] + buys[:-1])[same].sum() > 1.5
+
+
 def test_volatility_clusters(rows):
     returns, coins = minutely_returns(rows)
     size, same = np.abs(returns), coins[1:] == coins[:-1]
@@ -175,8 +183,8 @@ def test_some_rise_and_precursors_tell(rows):
     assert 0.01 < base < 0.12
     late = known & (rows["phase_id_at_time"] > BABY.id) & (rows["num_buys"] >= 4)
     signs = (rows["buy_pressure_ratio"] > 0.75) & (rows["unique_signer_ratio"] > 0.85)
-    factor = rise[late & signs].mean() / rise[known].mean()
-    assert factor > 1.5
+    assert rise[late & signs].mean() / base > 2.5
+    assert rise[late & signs].mean() / rise[late].mean() > 1.1  # more than trading alone tells
     assert rise[late & signs].mean() < 0.8  # they tell something, but not all
 
 
