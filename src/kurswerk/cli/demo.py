@@ -18,15 +18,14 @@ from kurswerk.cli.certify import print_certificate
 from kurswerk.cli.compare import print_comparison
 from kurswerk.cli.simulate import store_market
 from kurswerk.core.errors import NotFoundError
-from kurswerk.core.timestamps import HOUR_US, format_timestamp
+from kurswerk.core.timestamps import MICROSECONDS, format_timestamp
 from kurswerk.labels import label_name
 from kurswerk.registry import Comparison, ModelRecord, TestResult
 from kurswerk.reports import Command, MarketOverview, Place, Report, ReportedModel, Step, write_report
 from kurswerk.sources import CoinMarket
 from kurswerk.training import ModelSpec, Period, Progress, certify, compare_models, run_test, train
 
-COINS, HOURS, SEED = 150, 24.0, 42
-TRAINING_HOURS = 16
+TRAINING_SHARE = 2 / 3
 MODELS = {"demo-forest": "random_forest", "demo-xgboost": "xgboost"}
 _CHARTED = ["price_open", "price_high", "price_low", "price_close", "volume_sol"]
 
@@ -52,6 +51,11 @@ class Run:
         click.echo(f"{seconds:6.1f} s  {title}", err=True)
 
 
+def training_end_us(market: CoinMarket) -> int:
+    """Return the whole second that parts training from testing, microseconds UTC."""
+    return market.start_us + int(market.hours * 3600 * TRAINING_SHARE) * MICROSECONDS
+
+
 def specification(name: str, market: CoinMarket) -> ModelSpec:
     """Return what the demo trains: will a coin's price be up 20 % in 10 minutes?"""
     return ModelSpec.parse(
@@ -60,7 +64,7 @@ def specification(name: str, market: CoinMarket) -> ModelSpec:
             "model_type": MODELS[name],
             "features": ["volume_sol", "buy_pressure_ratio", "unique_signer_ratio", "num_whale_buys"],
             "train_start": format_timestamp(market.start_us),
-            "train_end": format_timestamp(market.start_us + TRAINING_HOURS * HOUR_US),
+            "train_end": format_timestamp(training_end_us(market)),
             "target_var": "price_close",
             "use_time_based_prediction": True,
             "future_minutes": 10,
@@ -75,17 +79,20 @@ def specification(name: str, market: CoinMarket) -> ModelSpec:
 
 @click.command("demo")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default="exports", show_default=True)
+@click.option("--coins", type=int, default=150, show_default=True, help="Coins that are born.")
+@click.option("--hours", type=float, default=24.0, show_default=True, help="Length of the market.")
+@click.option("--seed", type=int, default=42, show_default=True, help="The same seed gives the same market.")
 @json_option
-def command(output: Path, *, as_json: bool) -> None:
-    """Simulate a market, train two models on its first 16 hours, test them on the rest, compare and certify them.
+def command(output: Path, coins: int, hours: float, seed: int, *, as_json: bool) -> None:
+    """Simulate a market, train two models on its first two thirds, test them on the rest, compare and certify them.
 
     Leaves a report to open in a browser. Again, it replaces the models of the last demo.
     """
+    market = CoinMarket(coins, hours, seed)
     run = Run()
     with run.step("open the database"):
         app = open_application()
-    market = CoinMarket(COINS, HOURS, SEED)
-    with run.step(f"simulate {COINS} coins over {HOURS:g} hours") as progress:
+    with run.step(f"simulate {coins} coins over {hours:g} hours") as progress:
         store_market(market, app, progress)
     _work(run, app, market)
     path = write_report(output / "kurswerk-demo.html", _report(run, app, market))
@@ -100,10 +107,10 @@ def _work(run: Run, app: Application, market: CoinMarket) -> None:
         _forget(app, name)
         with run.step(f"train {name} ({model_type})") as progress:
             run.records.append(train(specification(name, market), app.market, app.models, progress=progress))
-    later = Period(market.start_us + TRAINING_HOURS * HOUR_US + 1, market.end_us)
+    later = Period(training_end_us(market) + 1, market.end_us)
     mints = run.records[0].spec["mints"]
     for record in run.records:
-        with run.step(f"test {record.name} on the {HOURS - TRAINING_HOURS:g} hours after") as progress:
+        with run.step(f"test {record.name} on the time after") as progress:
             run.tests.append(
                 run_test(record.id, later, app.market, app.models, app.results, mints=mints, progress=progress)
             )
@@ -133,8 +140,8 @@ def _report(run: Run, app: Application, market: CoinMarket) -> Report:
         title="Kurswerk demo",
         written_at=datetime.now(UTC),
         introduction=(
-            f"{COINS} simulated coins over {HOURS:g} hours. Two models learnt on the first {TRAINING_HOURS} hours to "
-            f"foresee “{target}” and were tested on the hours after, which they had never seen."
+            f"{market.n_coins} simulated coins over {market.hours:g} hours. Two models learnt on the first two thirds "
+            f"to foresee “{target}” and were tested on the time after, which they had never seen."
         ),
         models=tuple(
             ReportedModel(record, (result,)) for record, (_, result) in zip(run.records, run.tests, strict=True)
@@ -147,7 +154,9 @@ def _report(run: Run, app: Application, market: CoinMarket) -> Report:
             *(Place(f"artifact of {record.name}", f"SHA-256 {record.artifact_sha256}") for record in run.records),
         ),
         commands=_commands(run),
-        market=MarketOverview.of(panel, f"kurswerk simulate coins --coins {COINS} --hours {HOURS:g} --seed {SEED}"),
+        market=MarketOverview.of(
+            panel, f"kurswerk simulate coins --coins {market.n_coins} --hours {market.hours:g} --seed {market.seed}"
+        ),
     )
 
 
@@ -176,7 +185,7 @@ def _document(run: Run, path: Path) -> dict[str, Any]:
 
 def _tell(run: Run, app: Application, path: Path) -> None:
     for record, (_, result) in zip(run.records, run.tests, strict=True):
-        click.echo(f"\nmodel {record.id} '{record.name}' on the hours after its training")
+        click.echo(f"\nmodel {record.id} '{record.name}' on the time after its training")
         print_evaluation("test, 95 % interval by coin and time", result.evaluation)
     if run.comparison is not None:
         click.echo()

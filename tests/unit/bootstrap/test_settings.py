@@ -1,0 +1,85 @@
+"""Settings: where they come from, which wins, and what is refused."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kurswerk.bootstrap.caches import VARIABLE, state_of_sources, use_kernel_cache
+from kurswerk.bootstrap.settings import Settings, read_settings
+from kurswerk.core.errors import InvalidInputError, UnknownNameError
+
+
+def test_without_anything_the_database_is_embedded_in_the_users_data_directory(tmp_path):
+    settings = read_settings({}, tmp_path)
+    assert settings.database_url is None
+    assert settings.data_dir.is_absolute()
+    assert settings.quarantine_dir.parent == settings.data_dir
+
+
+def test_the_environment_wins_over_the_file(tmp_path):
+    (tmp_path / "kurswerk.toml").write_text('database_url = "postgresql://file/db"\ndata_dir = "/from/file"\n')
+    assert read_settings({}, tmp_path) == Settings(Path("/from/file"), "postgresql://file/db")
+    environment = {"KURSWERK_DATABASE_URL": "postgresql://env/db", "KURSWERK_DATA_DIR": "/from/env"}
+    assert read_settings(environment, tmp_path) == Settings(Path("/from/env"), "postgresql://env/db")
+
+
+def test_a_file_may_be_named(tmp_path):
+    (tmp_path / "other.toml").write_text('data_dir = "/named"\n')
+    assert read_settings({"KURSWERK_CONFIG": str(tmp_path / "other.toml")}, tmp_path).data_dir == Path("/named")
+    with pytest.raises(InvalidInputError, match="cannot read the settings file"):
+        read_settings({"KURSWERK_CONFIG": str(tmp_path / "absent.toml")}, tmp_path)
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters="\x00"), min_size=1), st.text(min_size=1, max_size=20))
+def test_the_older_services_names_make_a_url_whatever_the_password(password, name):
+    environment = {"DB_HOST": "db", "DB_PORT": "5433", "DB_NAME": name, "DB_USER": "me", "DB_PASSWORD": password}
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return
+    parts = urlsplit(read_settings(environment, Path("/nowhere")).database_url)
+    assert (parts.hostname, parts.port, parts.username) == ("db", 5433, "me")
+    assert unquote(parts.password) == password
+    assert unquote(parts.path[1:]) == name
+
+
+def test_a_dsn_wins_over_its_parts_and_drivers_in_the_scheme_are_dropped(tmp_path):
+    environment = {"DB_DSN": "postgresql+asyncpg://a:b@h/db", "DB_HOST": "other"}
+    assert read_settings(environment, tmp_path).database_url == "postgresql://a:b@h/db"
+
+
+@pytest.mark.parametrize(
+    ("environment", "file", "error", "says"),
+    [
+        ({"KURSWERK_DATABASE_URL": "mysql://h/db"}, "", InvalidInputError, "'mysql'"),
+        ({"KURSWERK_DATABASE_URL": "nonsense"}, "", InvalidInputError, "postgresql://user:password@host"),
+        ({"DB_HOST": "h", "DB_PORT": "five"}, "", InvalidInputError, "DB_PORT is 'five'"),
+        ({}, "data_dir = 5", InvalidInputError, "must be text in quotes"),
+        ({}, "data_dri = 'x'", UnknownNameError, "did you mean 'data_dir'"),
+        ({}, "[", InvalidInputError, "is no TOML"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path, environment, file, error, says):
+    (tmp_path / "kurswerk.toml").write_text(file)
+    with pytest.raises(error, match=says):
+        read_settings(environment, tmp_path)
+
+
+def test_a_password_is_never_in_the_message(tmp_path):
+    with pytest.raises(InvalidInputError) as caught:
+        read_settings({"KURSWERK_DATABASE_URL": "oracle://me:secret@host/db"}, tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_cache_of_kernels_belongs_to_one_state_of_the_sources(tmp_path, monkeypatch):
+    monkeypatch.delenv(VARIABLE)
+    use_kernel_cache(Settings(tmp_path))
+
+    assert os.environ[VARIABLE] == str(tmp_path / "cache" / "kernels" / state_of_sources())
+    monkeypatch.setenv(VARIABLE, "/chosen")
+    use_kernel_cache(Settings(tmp_path))
+    assert os.environ[VARIABLE] == "/chosen"
