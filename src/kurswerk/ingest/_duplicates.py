@@ -10,7 +10,7 @@ Three looks at most, since a row can be judged only when all others are known:
 3. The rows themselves, each with its verdict.
 """
 
-from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ Hashes = NDArray[np.uint64]
 Int = NDArray[np.int64]
 
 KEEP, DUPLICATE, CONFLICT = 0, 1, 2
-_CANDIDATE = np.dtype([("coin", np.uint64), ("moment", np.int64), ("values", np.uint64), ("ordinal", np.int64)])
+
+Number = TypeVar("Number", np.int64, np.uint64)
 
 
 class RepeatedKeys:
@@ -51,37 +52,37 @@ class RepeatedKeys:
         return np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
 
 
-@dataclass
 class Verdicts:
     """Second look: judges rows whose key may stand twice; ``repeated`` comes from the first."""
 
-    repeated: Hashes
-    _found: list[NDArray[np.void]] = field(default_factory=list)
-    _ordinals: Int = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    _verdicts: NDArray[np.uint8] = field(default_factory=lambda: np.empty(0, dtype=np.uint8))
+    def __init__(self, repeated: Hashes) -> None:
+        self._repeated = repeated
+        self._coins: list[Hashes] = []
+        self._moments: list[Int] = []
+        self._values: list[Hashes] = []
+        self._places: list[Int] = []
+        self._ordinals: Int = np.empty(0, dtype=np.int64)
+        self._verdicts: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
 
     def add(self, judged: Judged, first: int) -> None:
         """Take rows, the first of which is row ``first`` of the file."""
         coins = judged.keys.hashes()
         hashes = _hash_keys(coins, judged.moments)
-        place = np.minimum(np.searchsorted(self.repeated, hashes), len(self.repeated) - 1)
-        rows = np.flatnonzero((judged.laws == Law.OBEYED) & (self.repeated[place] == hashes))
-        candidates = np.empty(len(rows), dtype=_CANDIDATE)
-        candidates["coin"], candidates["moment"] = coins[rows], judged.moments[rows]
-        candidates["values"] = _hash_values(judged.values, judged.cells, rows)
-        candidates["ordinal"] = first + rows
-        self._found.append(candidates)
+        place = np.minimum(np.searchsorted(self._repeated, hashes), len(self._repeated) - 1)
+        rows = np.flatnonzero((judged.laws == Law.OBEYED) & (self._repeated[place] == hashes))
+        self._coins.append(coins[rows])
+        self._moments.append(judged.moments[rows])
+        self._values.append(_hash_values(judged.values, judged.cells, rows))
+        self._places.append(first + rows)
 
     def decide(self) -> None:
         """Judge all rows taken."""
-        found = np.concatenate(self._found)
-        self._found.clear()
-        order = np.lexsort((found["ordinal"], found["moment"], found["coin"]))
-        verdicts = _decide(found["coin"][order], found["moment"][order], found["values"][order])
-        ordinals = found["ordinal"][order]
+        coins, moments = _joined(self._coins), _joined(self._moments)
+        # Stable: rows of one key stay in the order of the file.
+        order = np.lexsort((moments, coins))
+        verdicts = _decide(order, coins, moments, _joined(self._values))
         judged = np.flatnonzero(verdicts != KEEP)
-        ascending = judged[np.argsort(ordinals[judged])]
-        self._ordinals, self._verdicts = ordinals[ascending], verdicts[ascending]
+        self._ordinals, self._verdicts = _joined(self._places)[judged], verdicts[judged]
 
     def of(self, first: int, count: int) -> NDArray[np.uint8]:
         """Return KEEP, DUPLICATE or CONFLICT of rows ``first`` to ``first + count``, shape (count,)."""
@@ -115,21 +116,29 @@ def _hash_values(values: NDArray[np.float64], cells: NDArray[np.uint8], rows: In
     return hashes
 
 
+def _joined(parts: list[NDArray[Number]]) -> NDArray[Number]:
+    """Join arrays and forget them, so that they are not held twice for longer than this takes."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
+
+
 @kernel
-def _decide(coins: Hashes, moments: Int, values: Hashes) -> NDArray[np.uint8]:
-    """Judge rows that are sorted by coin, moment and place in the file."""
-    verdicts = np.zeros(len(coins), dtype=np.uint8)
+def _decide(order: Int, coins: Hashes, moments: Int, values: Hashes) -> NDArray[np.uint8]:
+    """Judge rows, of which ``order`` names those of one key one after the other."""
+    verdicts = np.zeros(len(order), dtype=np.uint8)
     start = 0
-    while start < len(coins):
+    while start < len(order):
+        head = order[start]
         stop = start + 1
         agree = True
-        while stop < len(coins) and coins[stop] == coins[start] and moments[stop] == moments[start]:
-            agree = agree and values[stop] == values[start]
+        while stop < len(order) and coins[order[stop]] == coins[head] and moments[order[stop]] == moments[head]:
+            agree = agree and values[order[stop]] == values[head]
             stop += 1
-        for i in range(start, stop):
+        for k in range(start, stop):
             if not agree:
-                verdicts[i] = 2
-            elif i > start:
-                verdicts[i] = 1
+                verdicts[order[k]] = 2
+            elif k > start:
+                verdicts[order[k]] = 1
         start = stop
     return verdicts
