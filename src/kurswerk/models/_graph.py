@@ -23,7 +23,7 @@ OPERATORS = frozenset(
 )
 _OPSETS = (("", 18), ("ai.onnx.ml", 5))
 _IR_VERSION = 10
-_LEQ, _LT = 0, 1  # TreeEnsemble's codes for x <= threshold and x < threshold
+_LEQ, _LT, _GTE, _GT = 0, 1, 2, 3  # TreeEnsemble's codes for how a node compares x with its threshold
 _SUM, _NO_TRANSFORM = 1, 0
 
 Link = Literal["mean", "logistic"]
@@ -113,7 +113,9 @@ def _graph(trees: TreeEnsemble, link: Link, n_features: int) -> GraphProto:
 def _ensemble(trees: TreeEnsemble) -> NodeProto:
     """Write the trees; the operator counts inner nodes and leaves apart, and knows no tree without a node.
 
-    A tree that is a single leaf becomes a node whose two sides are that leaf.
+    A tree that is a single leaf becomes a node whose two sides are that leaf. NaN fails every comparison, so where all
+    nodes send it to the same side no flag per node is needed, which is faster: only the comparison may have to be
+    turned round, and the sides with it.
     """
     inner = trees.feature >= 0
     inner[trees.roots] = True
@@ -122,8 +124,12 @@ def _ensemble(trees: TreeEnsemble) -> NodeProto:
     at = np.flatnonzero(inner)
     lone = leaf[at]
     left, right = np.where(lone, at, trees.left[at]), np.where(lone, at, trees.right[at])
+    missing_left = trees.missing_left[at]
+    turned = bool(missing_left[~lone].all()) and not lone.all()
+    if turned:
+        left, right = right, left
     node = NodeProto(op_type="TreeEnsemble", domain="ai.onnx.ml", name="trees", input=[INPUT], output=["sum"])
-    mode = _LT if trees.strict else _LEQ
+    mode = (_GTE if trees.strict else _GT) if turned else (_LT if trees.strict else _LEQ)
     node.attribute.extend(
         [
             _integer("aggregate_function", _SUM),
@@ -133,7 +139,6 @@ def _ensemble(trees: TreeEnsemble) -> NodeProto:
             _integers("nodes_falseleafs", leaf[right]),
             _integers("nodes_falsenodeids", np.where(leaf[right], leaf_index[right], inner_index[right])),
             _integers("nodes_featureids", np.where(lone, 0, trees.feature[at])),
-            _integers("nodes_missing_value_tracks_true", trees.missing_left[at]),
             _tensor("nodes_modes", np.full(len(at), mode, np.uint8)),
             _tensor("nodes_splits", np.where(lone, np.float32(0), trees.threshold[at]).astype(np.float32)),
             _integers("nodes_trueleafs", leaf[left]),
@@ -142,6 +147,8 @@ def _ensemble(trees: TreeEnsemble) -> NodeProto:
             _integers("tree_roots", inner_index[trees.roots]),
         ]
     )
+    if missing_left.any() and not turned:
+        node.attribute.append(_integers("nodes_missing_value_tracks_true", missing_left))
     return node
 
 
