@@ -35,6 +35,22 @@ def scale_rows(panel: Panel, mask: Bool, factor: float) -> Panel:
     return replace(panel, values=values)
 
 
+def with_companion(panel: Panel) -> Panel:
+    """Return a panel of one coin with a second one beside it, the same rows at three times the values.
+
+    Where there are several coins already the panel is returned as it is: whether coins mix shows only beside others.
+    """
+    if len(panel.instruments) != 1:
+        return panel
+    return Panel(
+        instruments=(panel.instruments[0], panel.instruments[0] + " (companion)"),
+        offsets=np.array([0, len(panel), 2 * len(panel)], dtype=np.int64),
+        timestamps=np.tile(panel.timestamps, 2),
+        columns=panel.columns,
+        values=np.hstack((panel.values, panel.values * 3.0)),
+    )
+
+
 def pierce_rows(panel: Panel, mask: Bool) -> Panel:
     """Return the panel with every value of the masked rows missing."""
     values = panel.values.copy()

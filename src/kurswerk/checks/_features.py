@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.checks._change import arrival_order, change_rows, pierce_rows, place_in
+from kurswerk.checks._change import arrival_order, change_rows, pierce_rows, place_in, with_companion
 from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, Place, examine_all
 from kurswerk.checks.ports import FeatureSet, Float, Int
 from kurswerk.core.errors import DataError
@@ -253,8 +253,8 @@ def _windows_full(case: FeatureCase, evidence: Evidence) -> None:
 
 
 def _other_coins(case: FeatureCase, evidence: Evidence) -> None:
+    case = replace(case, panel=with_companion(case.panel))
     panel, batch = case.panel, case.features.batch(case.panel)
-    evidence.require(len(panel.instruments) > 1, "there is one coin only, so mixing cannot show; give at least two")
     for trial in evidence.rounds(4):
         kept = (evidence.rng.permutation(len(panel.instruments)) % 2 == 0)[panel.codes]
         rows = np.flatnonzero(kept)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.checks._change import change_rows, place_in, scale_rows, thin
+from kurswerk.checks._change import change_rows, place_in, scale_rows, thin, with_companion
 from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, examine_all
 from kurswerk.checks._features import cut_rows
 from kurswerk.checks.ports import LabelFunction, LabelRows
@@ -153,8 +153,8 @@ def _none_of(evidence: Evidence, panel: Panel, wrong: NDArray[np.bool_], what: s
 
 
 def _other_coins(case: LabelCase, evidence: Evidence) -> None:
-    panel, first = case.panel, case.labels(case.panel)
-    evidence.require(len(panel.instruments) > 1, "there is one coin only, so mixing cannot show; give at least two")
+    panel = with_companion(case.panel)
+    first = case.labels(panel)
     for trial in evidence.rounds(4):
         kept = (evidence.rng.permutation(len(panel.instruments)) % 2 == 0)[panel.codes]
         if trial % 2:

@@ -52,7 +52,7 @@ def probe_pipeline(
     pipeline
         The very functions the model is trained and served with.
     panel
-        Data of the model's training period, at least two coins.
+        Data of the model's training period; a coin alone gets a companion where mixing is looked for.
     random_state
         The same one draws the same samples and changes.
     name

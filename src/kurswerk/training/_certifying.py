@@ -15,6 +15,7 @@ from kurswerk.checks import (
     PlanFeatures,
     TrainingRows,
     certificate,
+    differing_bits,
     probe_pipeline,
 )
 from kurswerk.core.errors import KurswerkError
@@ -148,23 +149,20 @@ def certify(
 
 
 def _served_alike(record: ModelRecord, pipeline: TrainingPipeline, served: OnnxModel, panel: Panel) -> Finding:
-    """Check that live rows through the served artifact give what batch rows give, bit by bit."""
-    newest = panel.until(int(panel.timestamps.max()))
-    rows = np.arange(len(newest))[-_MOST_ROWS_SERVED:]
-    batch = as_model_input(pipeline.plan.compute(newest)[rows])
+    """Check that the stored artifact gives a row alone the same bits as among others."""
+    rows = slice(max(0, len(panel) - _MOST_ROWS_SERVED), len(panel))
+    batch = as_model_input(pipeline.plan.compute(panel, rows=rows))
     whole = served.predict_proba(batch)
     single = np.concatenate([served.predict_proba(batch[i : i + 1]) for i in range(len(batch))])
-    differing = int((whole.view(np.uint32) != single.view(np.uint32)).sum())
-    valid = bool(np.all((whole >= 0) & (whole <= 1)))
+    differing = int(differing_bits(whole, single).sum())
+    outside = int(np.count_nonzero(~((whole >= 0) & (whole <= 1))))
+    held = "the artifact gives one row alone the same bits as among others"
+    broken = f"{differing} bits differ when rows are served alone, {outside} probabilities lie outside [0, 1]"
     return Finding(
         check="served_row_by_row",
         subject=record.name,
-        passed=differing == 0 and valid,
-        message=(
-            "the artifact gives one row alone the same bits as among others"
-            if differing == 0 and valid
-            else f"{differing} of {len(whole)} probabilities differ when served alone"
-        ),
+        passed=differing == 0 and outside == 0,
+        message=held if differing == 0 and outside == 0 else broken,
         values_compared=len(whole),
         differing_bits=differing,
     )

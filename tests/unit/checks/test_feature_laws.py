@@ -67,9 +67,16 @@ def test_feature_that_refuses_is_not_proved(panel):
     assert found["pure"] == "could not be tried: no such data"
 
 
-def test_too_little_data_proves_nothing():
+def test_mixing_shows_with_one_coin_too():
+    def mean_of_all(p):
+        return np.full(len(p), np.nanmean(p.column("price_close")))
+
     one_coin = toy.market(coins=1, rows=30)
-    assert "one coin only" in failed(ToyFeatures(), one_coin)["other_coins"]
+    assert "other_coins" not in failed(ToyFeatures(), one_coin)
+    assert "other_coins" in failed(ToyFeatures((Toy("mean", 1, mean_of_all),)), one_coin)
+
+
+def test_too_little_data_proves_nothing():
     lone_rows = toy.market(coins=5, rows=1, missing=0)
     assert "no row can come late" in failed(ToyFeatures((toy.RAW,)), lone_rows)["late_row"]
 

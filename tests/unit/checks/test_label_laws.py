@@ -74,8 +74,16 @@ def test_fault_that_hides_behind_unknown_labels_is_found(panel):
     assert {"label_future", "label_past"} <= set(failed(past, panel))
 
 
-def test_mixing_cannot_show_with_one_coin():
-    assert "one coin only" in failed(toy.label_rise, toy.market(coins=1, rows=60))["label_other_coins"]
+def test_mixing_shows_with_one_coin_too():
+    one_coin = toy.market(coins=1, rows=60)
+
+    def above_all(p):
+        honest = toy.label_rise(p)
+        above = p.column("price_close") > np.nanmean(p.column("price_close"))
+        return ToyLabels(np.where(honest.values >= 0, above, -1).astype(np.int8), honest.end_us)
+
+    assert "label_other_coins" not in failed(toy.label_rise, one_coin)
+    assert "label_other_coins" in failed(above_all, one_coin)
 
 
 @pytest.mark.parametrize("declared", [None, 0])

@@ -1,10 +1,8 @@
 """Kernels keep the order of operations and follow IEEE 754."""
 
-import numba
 import numpy as np
-import pytest
 
-from kurswerk.core.jit import inlined_kernel, kernel, use_kernel_cache
+from kurswerk.core.jit import inlined_kernel, kernel
 
 
 @inlined_kernel
@@ -40,10 +38,3 @@ def test_sums_are_taken_in_order():
     for value in values.tolist():
         total += value
     assert _sum(values) == total
-
-
-def test_cache_directory_is_made_and_used(tmp_path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(numba.config, "CACHE_DIR", numba.config.CACHE_DIR)
-    use_kernel_cache(tmp_path / "a" / "b")
-    assert (tmp_path / "a" / "b").is_dir()
-    assert str(tmp_path / "a" / "b") == numba.config.CACHE_DIR

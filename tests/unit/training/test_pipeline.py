@@ -159,6 +159,13 @@ def test_a_clean_model_is_certified_with_no_bit_different(market, trained):
         assert trained.get(name).certificate == document
 
 
+def test_a_model_of_one_coin_alone_is_certified_too(market):
+    registry = MemoryRegistry()
+    train(a_spec(mints=["COIN1"]), market, registry)
+    document = certify("small", market, registry, effort=EFFORT)
+    assert document["certified"], [probe for probe in document["probes"] if not probe["passed"]]
+
+
 def test_training_again_from_the_record_gives_the_same_bytes(market, trained):
     for name in ("small", "forest"):
         assert sha256_bytes(reproduce(name, market, trained)) == trained.get(name).artifact_sha256
