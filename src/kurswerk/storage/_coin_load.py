@@ -22,7 +22,7 @@ _SPARE_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class Selection:
-    """Which rows; bounds are inclusive microseconds, None is all; ``newest`` keeps that many rows at the end."""
+    """Which rows; bounds are inclusive microseconds, None is all; ``newest`` keeps so many last rows of one coin."""
 
     start_us: int | None = None
     end_us: int | None = None
@@ -75,12 +75,15 @@ def rows_query(table: CoinTable, columns: Sequence[str], selection: Selection, s
     ]
     if not table.has_key:
         fields.append(sql.SQL("id::bigint" if "id" in table.columns else "0::bigint"))
-    query = sql.SQL("SELECT {} FROM coin_metrics WHERE {}").format(
-        sql.SQL(", ").join(fields), _condition(table, selection)
+    newest = selection.newest is not None
+    # Of one coin: rows with one moment are rows with one key.
+    head = sql.SQL('DISTINCT ON ("timestamp") ' if newest and not table.has_key else "")
+    query = sql.SQL("SELECT {}{} FROM coin_metrics WHERE {}").format(
+        head, sql.SQL(", ").join(fields), _condition(table, selection)
     )
-    if selection.newest is not None:
-        order = sql.SQL("id DESC") if "id" in table.columns else sql.SQL("ctid DESC")
-        query += sql.SQL(' ORDER BY "timestamp" DESC, {} LIMIT {}').format(order, sql.Literal(selection.newest))
+    if newest:
+        last = sql.SQL("id DESC" if "id" in table.columns else "ctid DESC")
+        query += sql.SQL(' ORDER BY "timestamp" DESC, {} LIMIT {}').format(last, sql.Literal(selection.newest))
     return query
 
 
@@ -217,26 +220,33 @@ def encode(hashes: Int, known: Int, codes: Int, out: NDArray[np.int32]) -> None:
         out[i] = codes[place]
 
 
-@kernel
 def arrange(codes: NDArray[np.int32], times: Int, n_codes: int) -> Int:
-    """Return the order of rows by (code, time): rows are dealt out by coin, then a coin is sorted if it must be."""
+    """Return the order of rows by (code, time): they are dealt out by coin, and coins out of order are sorted.
+
+    Rows are mostly stored in the order of time, so that dealing out is all that is left to do.
+    """
     starts = np.zeros(n_codes + 1, dtype=np.int64)
-    for code in codes:
-        starts[code + 1] += 1
-    for k in range(n_codes):
-        starts[k + 1] += starts[k]
+    starts[1:] = np.cumsum(np.bincount(codes, minlength=n_codes))
     order = np.empty(len(codes), dtype=np.int64)
-    place = starts[:-1].copy()
-    for i in range(len(codes)):
-        order[place[codes[i]]] = i
-        place[codes[i]] += 1
-    for k in range(n_codes):
+    unsorted = np.zeros(n_codes, dtype=np.bool_)
+    deal(codes, times, starts[:-1].copy(), order, unsorted)
+    for k in np.flatnonzero(unsorted):
         rows = order[starts[k] : starts[k + 1]]
-        for i in range(1, len(rows)):
-            if times[rows[i]] < times[rows[i - 1]]:
-                order[starts[k] : starts[k + 1]] = rows[np.argsort(times[rows])]
-                break
+        order[starts[k] : starts[k + 1]] = rows[np.argsort(times[rows], kind="stable")]
     return order
+
+
+@kernel
+def deal(codes: NDArray[np.int32], times: Int, place: Int, order: Int, unsorted: NDArray[np.bool_]) -> None:
+    """Write each row's number to the next place of its coin, and mark coins whose times go back."""
+    last = np.full(len(place), -1, dtype=np.int64)
+    for i in range(len(codes)):
+        code = codes[i]
+        if last[code] >= 0 and times[i] < times[last[code]]:
+            unsorted[code] = True
+        last[code] = i
+        order[place[code]] = i
+        place[code] += 1
 
 
 def _sol_price(cursor: Any, timestamps: Int) -> Float:

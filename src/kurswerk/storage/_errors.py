@@ -9,7 +9,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from kurswerk.core.errors import ConstraintError, DatabaseUnavailableError, InvalidInputError, StorageError
 
-_UNREACHABLE_CLASSES = ("08", "28", "3D", "53", "57P")
+# Connection lost, login refused, no such database, too many connections, server going down or coming up.
+_UNREACHABLE = ("08", "28", "3D", "53300", "57P")
 _DRIVER_SUFFIX = re.compile(r"^(postgres(?:ql)?)\+\w+://")
 
 
@@ -54,8 +55,10 @@ def describe_url(url: str) -> str:
     return f"database {name} on {host}{port}" + (f" as {parts['user']}" if parts.get("user") else "")
 
 
-def _is_unreachable(sqlstate: str | None) -> bool:
-    return sqlstate is None or sqlstate.startswith(_UNREACHABLE_CLASSES)
+def _is_unreachable(error: Exception, sqlstate: str | None) -> bool:
+    if sqlstate is None:  # the server never said a word
+        return isinstance(error, psycopg.OperationalError)
+    return sqlstate.startswith(_UNREACHABLE)
 
 
 def _without_password(text: str, url: str) -> str:
@@ -71,7 +74,7 @@ def translated(error: Exception, url: str) -> StorageError:
     text = getattr(diag, "message_primary", None) or str(original)
     detail = getattr(diag, "message_detail", None)
     text = _without_password(" ".join(text.split()) + (f" ({detail})" if detail else ""), url)
-    if isinstance(original, psycopg.OperationalError) and _is_unreachable(state):
+    if _is_unreachable(original, state):
         return DatabaseUnavailableError(
             f"no connection to {describe_url(url)}: {text}; "
             "check that the server runs and that KURSWERK_DATABASE_URL is right"
