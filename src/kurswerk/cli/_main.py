@@ -10,7 +10,7 @@ import click
 from typing_extensions import override
 
 from kurswerk import __version__
-from kurswerk.bootstrap.caches import use_kernel_cache
+from kurswerk.bootstrap.environment import let_idle_threads_sleep, use_kernel_cache
 from kurswerk.bootstrap.settings import read_settings
 from kurswerk.cli._output import report_error
 from kurswerk.core.errors import KurswerkError
@@ -46,6 +46,7 @@ class LazyGroup(click.Group):
         """Import and return one command, or None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
+        let_idle_threads_sleep()
         use_kernel_cache(read_settings(os.environ, Path.cwd()))
         module = import_module(f"kurswerk.cli.{COMMANDS[cmd_name][0]}")
         command = module.command

@@ -56,7 +56,7 @@ def fit_rows(spec: ModelSpec, X: NDArray[np.float32], y: NDArray[np.int8], rows:
     params = spec.full_params
     classifier = create(spec.model_type, params)
     if spec.use_smote and min(positives, len(rows) - positives) < 0.3 * len(rows):
-        return classifier.fit(*resample(as_model_input(X[rows]), y[rows], random_state=int(params["random_state"])))
+        return classifier.fit(*resample(X, y, int(params["random_state"]), rows))
     return classifier.fit(X, y, rows=rows)
 
 

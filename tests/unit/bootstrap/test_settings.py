@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurswerk.bootstrap.caches import VARIABLE, state_of_sources, use_kernel_cache
+from kurswerk.bootstrap.environment import VARIABLE, let_idle_threads_sleep, state_of_sources, use_kernel_cache
 from kurswerk.bootstrap.settings import Settings, read_settings
 from kurswerk.core.errors import InvalidInputError, UnknownNameError
 
@@ -83,3 +83,12 @@ def test_the_cache_of_kernels_belongs_to_one_state_of_the_sources(tmp_path, monk
     monkeypatch.setenv(VARIABLE, "/chosen")
     use_kernel_cache(Settings(tmp_path))
     assert os.environ[VARIABLE] == "/chosen"
+
+
+def test_idle_threads_sleep_unless_told_otherwise(monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    let_idle_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    let_idle_threads_sleep()
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"

@@ -1,4 +1,4 @@
-"""Compiled kernels are kept where several processes can write, and never outlive the code they came from."""
+"""What must be set in the environment before numerical libraries are imported."""
 
 import hashlib
 import os
@@ -19,6 +19,15 @@ def use_kernel_cache(settings: Settings) -> None:
     """
     if VARIABLE not in os.environ:
         os.environ[VARIABLE] = str(settings.kernel_cache_dir / state_of_sources())
+
+
+def let_idle_threads_sleep() -> None:
+    """Keep threads of OpenMP from spinning while they wait, unless ``OMP_WAIT_POLICY`` says otherwise.
+
+    Spinning steals the processor from other processes: with both cores busy, XGBoost's fit of 20,000 × 60
+    took five times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def state_of_sources() -> str:

@@ -1,0 +1,59 @@
+"""The whole way on real 5-minute bars of 16 pairs: ingested whole, trained, tested later, certified, reproduced."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BARS = Path(__file__).resolve().parents[3] / "shared" / "data" / "crypto_5m_16_pairs_2024.parquet"
+SPEC = Path(__file__).resolve().parents[2] / "docs" / "examples" / "up-2-percent-in-an-hour.json"
+
+pytestmark = pytest.mark.skipif(not BARS.exists(), reason=f"the real bars are not at {BARS}")
+
+
+@pytest.fixture(scope="module")
+def kurswerk(tmp_path_factory, embedded_data_dir):
+    """Run the command with ``--json`` on a database of this test's own and return the document."""
+    directory = tmp_path_factory.mktemp("real")
+    environment = os.environ | {"KURSWERK_DATA_DIR": str(embedded_data_dir / "real")}
+
+    def run(*words: str):
+        done = subprocess.run(
+            [sys.executable, "-m", "kurswerk", *words, "--json"],
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        return json.loads(done.stdout)
+
+    yield run
+    subprocess.run([sys.executable, "-m", "kurswerk", "db", "stop"], env=environment, check=True, capture_output=True)
+
+
+def test_real_bars_make_a_certified_model_that_beats_volatility(kurswerk):
+    ingested = kurswerk("ingest", "coins", str(BARS))
+    assert ingested["rows_read"] == ingested["accepted"] == ingested["inserted"] == 923_030
+    assert ingested["quarantined"] == 0
+    name = kurswerk("train", str(SPEC))["name"]
+
+    tested = kurswerk("test", name, "--start", "2024-07-01", "--end", "2024-09-07")
+    evaluation = tested["evaluation"]
+    assert not tested["has_overlap"]
+    assert tested["num_samples"] > 290_000
+    assert evaluation["beats"]["volatility"], evaluation["differences"]["volatility"]["pr_auc"]
+
+    certificate = kurswerk("certify", name)
+    assert certificate["certified"]
+    assert certificate["differing_bits"] == certificate["leaks_found"] == 0
+    assert certificate["values_compared"] > 1_000_000
+    assert kurswerk("models", name, "--reproduce")["reproduced"]
+
+    again = kurswerk("ingest", "coins", str(BARS))
+    assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 923_030)
