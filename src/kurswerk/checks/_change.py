@@ -22,16 +22,23 @@ def change_rows(panel: Panel, mask: Bool, rng: np.random.Generator) -> Panel:
     shape = (len(panel.columns), int(mask.sum()))
     old = values[:, mask]
     fresh = np.where(np.isfinite(old) & (old != 0.0), old, rng.uniform(0.5, 2.0, shape))
-    fresh *= 10.0 ** rng.uniform(-3.0, 3.0, shape)
+    fresh = _scaled(fresh, 10.0 ** rng.uniform(-3.0, 3.0, shape))
     fresh[rng.random(shape) < 0.05] = np.nan
     values[:, mask] = fresh
     return replace(panel, values=values)
 
 
+def _scaled(values: NDArray[np.float64], factor: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Multiply; what would overflow becomes the largest float, because no stored value is infinite."""
+    largest = np.finfo(np.float64).max
+    with np.errstate(over="ignore"):
+        return np.clip(values * factor, -largest, largest)
+
+
 def scale_rows(panel: Panel, mask: Bool, factor: float) -> Panel:
     """Return the panel with every value of the masked rows multiplied."""
     values = panel.values.copy()
-    values[:, mask] *= factor
+    values[:, mask] = _scaled(values[:, mask], factor)
     return replace(panel, values=values)
 
 
@@ -47,7 +54,7 @@ def with_companion(panel: Panel) -> Panel:
         offsets=np.array([0, len(panel), 2 * len(panel)], dtype=np.int64),
         timestamps=np.tile(panel.timestamps, 2),
         columns=panel.columns,
-        values=np.hstack((panel.values, panel.values * 3.0)),
+        values=np.hstack((panel.values, _scaled(panel.values, 3.0))),
     )
 
 

@@ -23,6 +23,7 @@ END_MOMENT_US = 9_214_646_400_000_000
 LARGEST_INT = 2_147_483_647
 
 _SIGNED = frozenset({"net_volume_sol"})
+_SHARES = frozenset({"buy_pressure_ratio", "unique_signer_ratio"})
 
 
 class Law(IntEnum):
@@ -93,7 +94,8 @@ def judge_rows(
     """Find the first law that each row breaks.
 
     A cell may be missing, also a price: what is not there breaks nothing. A cell that holds a number must hold a
-    finite one; all but ``net_volume_sol`` must not be negative; counts and flags are whole and fit the database. Of the
+    finite one; all but ``net_volume_sol`` must not be negative; counts and flags are whole and fit the database;
+    ratios are at most 1. Of the
     prices that are there, high ≥ low and low ≤ open, close ≤ high.
 
     Parameters
@@ -131,16 +133,29 @@ def judge_rows(
     culprits = np.full(len(found), -1, dtype=np.int16)
     whole = np.array([COIN_COLUMNS[name] is not Kind.FLOAT for name in columns], dtype=np.bool_)
     signed = np.array([name in _SIGNED for name in columns], dtype=np.bool_)
-    _judge_cells(values, cells, whole, signed, found, culprits)
+    most = np.array([_largest(name) for name in columns], dtype=np.float64)
+    _judge_cells(values, cells, whole, signed, most, found, culprits)
     position = {name: index for index, name in enumerate(columns)}
     prices = np.array([position.get(name, -1) for name in PRICE_COLUMNS], dtype=np.int64)
     _judge_candles(values, cells, prices, found)
     return found, culprits
 
 
+def _largest(column: str) -> float:
+    if column in _SHARES:
+        return 1.0
+    return np.inf if COIN_COLUMNS[column] is Kind.FLOAT else float(LARGEST_INT)
+
+
 @kernel
 def _judge_cells(
-    values: Float, cells: Small, whole: NDArray[np.bool_], signed: NDArray[np.bool_], laws: Small, culprits: Culprits
+    values: Float,
+    cells: Small,
+    whole: NDArray[np.bool_],
+    signed: NDArray[np.bool_],
+    most: Float,
+    laws: Small,
+    culprits: Culprits,
 ) -> None:
     for c in range(values.shape[0]):
         for i in range(values.shape[1]):
@@ -155,7 +170,7 @@ def _judge_cells(
                 laws[i] = 10
             elif whole[c] and value != np.floor(value):
                 laws[i] = 11
-            elif whole[c] and value > 2147483647.0:
+            elif value > most[c]:
                 laws[i] = 12
             if laws[i] != 0:
                 culprits[i] = c

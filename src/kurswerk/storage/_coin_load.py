@@ -1,6 +1,10 @@
 """``coin_metrics`` into a `Panel`, in Arrow batches, with one copy of the data in memory."""
 
-from collections.abc import Iterable, Sequence
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +21,11 @@ Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
 _AS_THEY_ARE = frozenset({"float8", "int2", "int4", "int8", "bool"})
-_SPARE_ROWS = 1 << 16
+_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_LEAST_ROWS_TO_PART = 100_000
+_MOST_PARTS = 4
+
+Connect = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass(frozen=True)
@@ -31,27 +39,71 @@ class Selection:
     newest: int | None = None
 
 
-def fetch_panel(connection: Any, table: CoinTable, columns: Sequence[str], selection: Selection) -> Panel:
-    """Read a panel over an ADBC connection, all of it as of one moment.
+def fetch_panel(connect: Connect, table: CoinTable, columns: Sequence[str], selection: Selection) -> Panel:
+    """Read a panel over ADBC connections that ``connect`` opens, all of it as of one moment.
 
     Coins travel as 64-bit hashes, made by the server, instead of as text; the rows come in the table's order and are
-    put in theirs afterwards.
+    put in theirs afterwards. A large table is read in parts, each over a connection of its own.
     """
     stored = [name for name in columns if name != SOL_PRICE]
-    with connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    with connect() as connection, connection.cursor() as cursor:
+        cursor.execute(_ONE_MOMENT)
         cursor.execute("SELECT set_config('kurswerk.mints', $1, true)", (array_text(selection.mints or ()),))
         coins, seed = _fetch_coins(cursor, table, selection)
-        rows = _Rows(len(columns), table.rows, ordinals=not table.has_key)
+        count = _count(cursor, table, selection)
+        rows = _Rows(len(columns), count, coins, ordinals=not table.has_key)
         query = rows_query(table, stored, selection, seed)
-        cursor.execute(query.as_string())
-        reader = cursor.fetch_record_batch()
-        for batch in reader:
-            rows.take(batch, coins)
-        panel = rows.panel(coins, (*stored, *(name for name in columns if name == SOL_PRICE)))
+        parts = _parts(table, selection, count)
+        _fetch_rows(connect, cursor, [query + part for part in parts], rows)
+        panel = rows.panel((*stored, *(name for name in columns if name == SOL_PRICE)))
         if SOL_PRICE in columns:
             panel.values[len(stored)] = _sol_price(cursor, panel.timestamps)
     return _in_order(panel, tuple(columns))
+
+
+def _fetch_rows(connect: Connect, cursor: Any, queries: Sequence[sql.Composed], rows: "_Rows") -> None:
+    """Run all queries at once, as of the moment of ``cursor``'s transaction; the first one on ``cursor`` itself."""
+    if len(queries) == 1:
+        _read(cursor, queries[0], rows)
+        return
+    cursor.execute("SELECT pg_export_snapshot()")
+    snapshot = cursor.fetchone()[0]
+
+    def read_there(query: sql.Composed) -> None:
+        with connect() as connection, connection.cursor() as other:
+            other.execute(_ONE_MOMENT)
+            other.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)).as_string())
+            _read(other, query, rows)
+
+    with ThreadPoolExecutor(len(queries) - 1, thread_name_prefix="kurswerk-load") as pool:
+        others = [pool.submit(read_there, query) for query in queries[1:]]
+        _read(cursor, queries[0], rows)
+        for other in others:
+            other.result()
+
+
+def _read(cursor: Any, query: sql.Composed, rows: "_Rows") -> None:
+    cursor.execute(query.as_string())
+    for batch in cursor.fetch_record_batch():
+        rows.take(batch)
+
+
+def _count(cursor: Any, table: CoinTable, selection: Selection) -> int:
+    query = sql.SQL("SELECT count(*) FROM coin_metrics WHERE {}").format(_condition(table, selection))
+    cursor.execute(query.as_string())
+    return int(cursor.fetchone()[0])
+
+
+def _parts(table: CoinTable, selection: Selection, count: int) -> list[sql.Composable]:
+    """Return conditions that part the table by blocks, in as many parts as there are processors, four at most."""
+    parts = min(_MOST_PARTS, os.cpu_count() or 1)
+    if count < _LEAST_ROWS_TO_PART or not table.pages or parts == 1 or selection.newest is not None:
+        return [sql.SQL("")]
+    bounds = [table.pages * k // parts for k in range(1, parts)]
+    before = [sql.SQL(" AND ctid < {}::tid").format(sql.Literal(f"({bound},0)")) for bound in bounds]
+    behind = [sql.SQL(" AND ctid >= {}::tid").format(sql.Literal(f"({bound},0)")) for bound in bounds]
+    # The last part has no end: blocks may have come since the table was looked at.
+    return [low + high for low, high in zip([sql.SQL(""), *behind], [*before, sql.SQL("")], strict=True)]
 
 
 def array_text(values: Iterable[str]) -> str:
@@ -82,7 +134,7 @@ def rows_query(table: CoinTable, columns: Sequence[str], selection: Selection, s
         head, sql.SQL(", ").join(fields), _condition(table, selection)
     )
     if newest:
-        last = sql.SQL("id DESC" if "id" in table.columns else "ctid DESC")
+        last = sql.SQL("id DESC" if "id" in table.columns else '"timestamp"')
         query += sql.SQL(' ORDER BY "timestamp" DESC, {} LIMIT {}').format(last, sql.Literal(selection.newest))
     return query
 
@@ -143,56 +195,44 @@ def _fetch_coins(cursor: Any, table: CoinTable, selection: Selection) -> tuple[_
 
 
 class _Rows:
-    """Rows as they come, in arrays that are larger than needed; memory that nobody wrote to costs nothing."""
+    """Rows as they come, from several threads, in arrays made for all of them."""
 
-    def __init__(self, n_columns: int, estimate: int, *, ordinals: bool) -> None:
-        capacity = max(estimate + estimate // 8, 0) + _SPARE_ROWS
+    def __init__(self, n_columns: int, n_rows: int, coins: _Coins, *, ordinals: bool) -> None:
+        self._coins = coins
+        self._lock = threading.Lock()
         self._n = 0
-        self._values = np.empty((n_columns, capacity), dtype=np.float64)
-        self._codes = np.empty(capacity, dtype=np.int32)
-        self._times = np.empty(capacity, dtype=np.int64)
-        self._ordinals = np.empty(capacity if ordinals else 0, dtype=np.int64)
+        self._values = np.empty((n_columns, n_rows), dtype=np.float64)
+        self._codes = np.empty(n_rows, dtype=np.int32)
+        self._times = np.empty(n_rows, dtype=np.int64)
+        self._ordinals = np.empty(n_rows if ordinals else 0, dtype=np.int64)
 
-    def take(self, batch: pa.RecordBatch, coins: _Coins) -> None:
+    def take(self, batch: pa.RecordBatch) -> None:
         """Append a batch of hash, timestamp, values…[, ordinal]."""
-        n = batch.num_rows
-        if self._n + n > len(self._times):
-            self._grow(self._n + n)
-        rows = slice(self._n, self._n + n)
-        encode(batch.column(0).to_numpy(), coins.hashes, coins.codes, self._codes[rows])
+        with self._lock:
+            rows = slice(self._n, self._n + batch.num_rows)
+            self._n = rows.stop
+        encode(batch.column(0).to_numpy(), self._coins.hashes, self._coins.codes, self._codes[rows])
         self._times[rows] = batch.column(1).view(pa.int64()).to_numpy()
         has_ordinal = len(self._ordinals) > 0
         if has_ordinal:
             self._ordinals[rows] = batch.column(batch.num_columns - 1).to_numpy()
         for j in range(2, batch.num_columns - has_ordinal):
             self._values[j - 2, rows] = _numbers(batch.column(j))
-        self._n += n
 
-    def _grow(self, least: int) -> None:
-        capacity = max(least, len(self._times) * 2)
-        values = np.empty((len(self._values), capacity), dtype=np.float64)
-        values[:, : self._n] = self._values[:, : self._n]
-        self._values = values
-        self._codes = np.concatenate([self._codes[: self._n], np.empty(capacity - self._n, dtype=np.int32)])
-        self._times = np.concatenate([self._times[: self._n], np.empty(capacity - self._n, dtype=np.int64)])
-        if len(self._ordinals):
-            self._ordinals = np.concatenate([self._ordinals[: self._n], np.empty(capacity - self._n, dtype=np.int64)])
-
-    def panel(self, coins: _Coins, columns: tuple[str, ...]) -> Panel:
+    def panel(self, columns: tuple[str, ...]) -> Panel:
         """Put the rows in order; of rows with the same key the one with the highest ordinal stays."""
-        codes, times = self._codes[: self._n], self._times[: self._n]
+        codes, times, names = self._codes[: self._n], self._times[: self._n], self._coins.names
         if len(self._ordinals):
             order = np.lexsort((self._ordinals[: self._n], times, codes))
             last = np.ones(len(order), dtype=np.bool_)
             last[:-1] = (np.diff(codes[order]) != 0) | (np.diff(times[order]) != 0)
             order = order[last]
         else:
-            order = arrange(codes, times, len(coins.names))
-        counts = np.bincount(codes[order], minlength=len(coins.names))
+            order = arrange(codes, times, len(names))
+        counts = np.bincount(codes[order], minlength=len(names))
         present = np.flatnonzero(counts)
         offsets = np.concatenate(([0], np.cumsum(counts[present]))).astype(np.int64)
-        names = tuple(coins.names[k] for k in present)
-        return Panel(names, offsets, times[order], columns, self._ordered_values(order))
+        return Panel(tuple(names[k] for k in present), offsets, times[order], columns, self._ordered_values(order))
 
     def _ordered_values(self, order: Int) -> Float:
         """Sort every column within the memory it lies in: column j ends before the unsorted column j + 1 begins."""

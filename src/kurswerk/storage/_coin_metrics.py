@@ -149,5 +149,4 @@ class CoinMetricsStore:
         table = self._table()
         names = table.require([*columns, *(["phase_id_at_time"] if selection.phases is not None else [])])
         wanted = names if "phase_id_at_time" in columns or selection.phases is None else names[:-1]
-        with self._database.arrow_connection() as connection:
-            return fetch_panel(connection, table, wanted, selection)
+        return fetch_panel(self._database.arrow_connection, table, wanted, selection)

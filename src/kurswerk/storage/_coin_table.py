@@ -44,8 +44,8 @@ class CoinTable:
         (mint, timestamp) is unique, so that conflicts can be left to the server.
     has_mint_index
         Coins can be listed without reading all rows.
-    rows
-        As the server estimates; -1 where it does not know.
+    pages
+        Blocks of 8 KiB that the rows lie in; 0 for a view or a partitioned table, which has none of its own.
     has_rates
         ``exchange_rates`` holds at least one price.
     """
@@ -53,7 +53,7 @@ class CoinTable:
     columns: Mapping[str, FoundColumn]
     has_key: bool
     has_mint_index: bool
-    rows: int
+    pages: int
     has_rates: bool
 
     @classmethod
@@ -76,10 +76,11 @@ class CoinTable:
         if lacking := [name for name in (KEY, TIMESTAMP) if name not in columns]:
             raise StorageError(f"coin_metrics lacks {' and '.join(lacking)}; found: {', '.join(columns)}")
         unique = connection.execute(_UNIQUE_KEY).fetchone() or (False, False)
-        estimate = connection.execute(
-            "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass('coin_metrics')"
+        pages = connection.execute(
+            "SELECT pg_relation_size(oid) / current_setting('block_size')::int FROM pg_class"
+            " WHERE oid = to_regclass('coin_metrics') AND relkind = 'r'"
         ).fetchone()
-        return cls(columns, bool(unique[0]), bool(unique[1]), estimate[0] if estimate else -1, _has_rates(connection))
+        return cls(columns, bool(unique[0]), bool(unique[1]), pages[0] if pages else 0, _has_rates(connection))
 
     @property
     def coin_columns(self) -> tuple[str, ...]:

@@ -303,17 +303,65 @@ def test_batches_are_cut_and_joined(ours: CoinMetricsStore, monkeypatch: pytest.
     assert_same(ours.load_panel(["price_close"]), expected_panel(rows, ["price_close"]))
 
 
-def test_more_rows_than_the_server_knew_of(ours: CoinMetricsStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(coin_load, "_SPARE_ROWS", 2)
+@pytest.mark.parametrize("kind", ["ours", "no id"])
+def test_a_large_table_is_read_in_parts(bare_database: Database, kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(coin_load, "_LEAST_ROWS_TO_PART", 1)
+    monkeypatch.setattr(coin_load.os, "cpu_count", lambda: 3)
+    store = make(bare_database, kind)
+    # Late rows first: no coin's rows lie in the order of time.
+    rows = [(f"coin {k % 5}", (7 * k) % 2003, {"price_close": float(k)}) for k in range(2000)]
+    store.upsert([batch_of(rows)])
+    opened = []
+    connect = Database.arrow_connection
+    monkeypatch.setattr(Database, "arrow_connection", lambda self: opened.append(1) or connect(self))
+    assert_same(store.load_panel(COLUMNS), expected_panel(rows))
+    assert len(opened) == 3
+    few = [row for row in rows if row[1] < 100]
+    assert_same(store.load_panel(COLUMNS, end_us=START_US + 99_000_000), expected_panel(few))
+
+
+def test_a_part_that_fails_is_no_silent_gap(ours: CoinMetricsStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(coin_load, "_LEAST_ROWS_TO_PART", 1)
+    monkeypatch.setattr(coin_load.os, "cpu_count", lambda: 2)
     ours.upsert([batch_of(ROWS)])
+    monkeypatch.setattr(coin_load, "_ONE_MOMENT", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    with pytest.raises(StorageError, match="SNAPSHOT"):
+        ours.load_panel(COLUMNS)
+
+
+def test_a_view_is_read_too(bare_database: Database):
+    run(
+        bare_database,
+        FOREIGN["no key"].replace("coin_metrics", "other"),
+        "CREATE VIEW coin_metrics AS SELECT * FROM other",
+    )
+    run(bare_database, "INSERT INTO other (id, mint, \"timestamp\", price_close) VALUES (1, 'a', '2024-01-01Z', 5)")
+    store = make(bare_database, "ours")
+    assert_same(store.load_panel(["price_close"]), expected_panel([("a", 0, {"price_close": 5.0})], ["price_close"]))
+    assert len(store.latest_rows("a", 3)) == 1
+
+
+def test_hashes_that_collide_are_taken_anew(ours: CoinMetricsStore, monkeypatch: pytest.MonkeyPatch):
+    ours.upsert([batch_of(ROWS)])
+    unique = np.unique
+    seen: list[int] = []
+
+    def collide(values: Any) -> Any:
+        seen.append(len(values))
+        return unique(values)[1:] if len(seen) == 1 else unique(values)
+
+    monkeypatch.setattr(coin_load.np, "unique", collide)
     assert_same(ours.load_panel(COLUMNS), expected_panel(ROWS))
+    assert seen == [3, 3]
 
 
-def test_more_rows_than_the_server_knew_of_without_key(bare_database: Database, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(coin_load, "_SPARE_ROWS", 2)
-    store = make(bare_database, "no id")
-    store.upsert([batch_of(ROWS)])
-    assert_same(store.load_panel(COLUMNS), expected_panel(ROWS))
+def test_several_staged_batches(ours: CoinMetricsStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(coin_upsert, "_LEAST_ROWS", 10)
+    rows = [(f"coin {k % 3}", k, {"price_close": float(k)}) for k in range(90)]
+    ours.upsert([batch_of(rows[::2])])
+    batches = [batch_of(rows[start : start + 10]) for start in range(0, 90, 10)]
+    assert ours.upsert(batches) == UpsertCount(inserted=45, unchanged=45)
+    assert_same(ours.load_panel(["price_close"]), expected_panel(rows, ["price_close"]))
 
 
 KEYS = st.tuples(st.sampled_from(["a", "b", "B", "ä", "aa"]), st.integers(0, 12))
