@@ -239,7 +239,8 @@ class _Rows:
         n = len(order)
         flat = self._values.reshape(-1)
         for j in range(len(self._values)):
-            flat[j * n : (j + 1) * n] = self._values[j, : self._n].copy()[order]
+            unsorted = self._values[j, : self._n].copy()
+            np.take(unsorted, order, out=flat[j * n : (j + 1) * n], mode="clip")  # "raise" would copy once more
         return flat[: len(self._values) * n].reshape(len(self._values), n)
 
 

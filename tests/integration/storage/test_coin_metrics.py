@@ -350,9 +350,11 @@ def test_hashes_that_collide_are_taken_anew(ours: CoinMetricsStore, monkeypatch:
         seen.append(len(values))
         return unique(values)[1:] if len(seen) == 1 else unique(values)
 
-    monkeypatch.setattr(coin_load.np, "unique", collide)
-    assert_same(ours.load_panel(COLUMNS), expected_panel(ROWS))
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "unique", collide)
+        panel = ours.load_panel(COLUMNS)
     assert seen == [3, 3]
+    assert_same(panel, expected_panel(ROWS))
 
 
 def test_several_staged_batches(ours: CoinMetricsStore, monkeypatch: pytest.MonkeyPatch):
