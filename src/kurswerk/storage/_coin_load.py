@@ -48,20 +48,27 @@ def fetch_panel(connect: Connect, table: CoinTable, columns: Sequence[str], sele
     stored = [name for name in columns if name != SOL_PRICE]
     with connect() as connection, connection.cursor() as cursor:
         cursor.execute(_ONE_MOMENT)
-        cursor.execute("SELECT set_config('kurswerk.mints', $1, true)", (array_text(selection.mints or ()),))
+        _choose(cursor, selection)
         coins, seed = _fetch_coins(cursor, table, selection)
         count = _count(cursor, table, selection)
         rows = _Rows(len(columns), count, coins, ordinals=not table.has_key)
         query = rows_query(table, stored, selection, seed)
         parts = _parts(table, selection, count)
-        _fetch_rows(connect, cursor, [query + part for part in parts], rows)
+        _fetch_rows(connect, cursor, selection, [query + part for part in parts], rows)
         panel = rows.panel((*stored, *(name for name in columns if name == SOL_PRICE)))
         if SOL_PRICE in columns:
             panel.values[len(stored)] = _sol_price(cursor, panel.timestamps)
     return _in_order(panel, tuple(columns))
 
 
-def _fetch_rows(connect: Connect, cursor: Any, queries: Sequence[sql.Composed], rows: "_Rows") -> None:
+def _choose(cursor: Any, selection: Selection) -> None:
+    """Hand the coins to the transaction as a value; the queries read them there."""
+    cursor.execute("SELECT set_config('kurswerk.mints', $1, true)", (array_text(selection.mints or ()),))
+
+
+def _fetch_rows(
+    connect: Connect, cursor: Any, selection: Selection, queries: Sequence[sql.Composed], rows: "_Rows"
+) -> None:
     """Run all queries at once, as of the moment of ``cursor``'s transaction; the first one on ``cursor`` itself."""
     if len(queries) == 1:
         _read(cursor, queries[0], rows)
@@ -73,6 +80,7 @@ def _fetch_rows(connect: Connect, cursor: Any, queries: Sequence[sql.Composed], 
         with connect() as connection, connection.cursor() as other:
             other.execute(_ONE_MOMENT)
             other.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)).as_string())
+            _choose(other, selection)
             _read(other, query, rows)
 
     with ThreadPoolExecutor(len(queries) - 1, thread_name_prefix="kurswerk-load") as pool:

@@ -318,6 +318,8 @@ def test_a_large_table_is_read_in_parts(bare_database: Database, kind: str, monk
     assert len(opened) == 3
     few = [row for row in rows if row[1] < 100]
     assert_same(store.load_panel(COLUMNS, end_us=START_US + 99_000_000), expected_panel(few))
+    chosen = [row for row in rows if row[0] in {"coin 1", "coin 3"}]
+    assert_same(store.load_panel(COLUMNS, mints=["coin 1", "coin 3", "absent"]), expected_panel(chosen))
 
 
 def test_a_part_that_fails_is_no_silent_gap(ours: CoinMetricsStore, monkeypatch: pytest.MonkeyPatch):
