@@ -1,5 +1,6 @@
 """A real PostgreSQL under the data directory, shared by all Kurswerk processes that use it."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -8,7 +9,6 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -119,8 +119,12 @@ class EmbeddedPostgres:
             if self._pid() is None:
                 return False
             user = ServerUser.choose(self._cluster)
+            socket_dir = Path(self._postmaster()[4] or self._cluster)
             arguments = ["stop", "-D", str(self._cluster), "-m", "fast", "-w", "-t", "60"]
             _binaries.run(self._program("pg_ctl"), arguments, user, what="stopping PostgreSQL")
+            if socket_dir != self._cluster:
+                with contextlib.suppress(OSError):  # somebody put something there
+                    socket_dir.rmdir()
             return True
 
     def status(self) -> ServerStatus:
@@ -134,7 +138,7 @@ class EmbeddedPostgres:
     def _program(self, name: str) -> Path:
         return _binaries.folder_for(self._cluster) / name
 
-    @contextmanager
+    @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)

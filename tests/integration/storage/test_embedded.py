@@ -95,12 +95,15 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(data_dir: Path):
         assert Database(url).check().startswith("18")
         folder = Path("/tmp") / url.rpartition("%2F")[2]
         assert folder.stat().st_mode & 0o777 == 0o700
-    server.start()  # the folder is there and ours
-    server.stop()
-    folder.chmod(0o755)
+    assert not folder.exists()
+    folder.mkdir(mode=0o755)
     with pytest.raises(DatabaseUnavailableError, match="open to others"):
         server.start()
-    folder.rmdir()
+    folder.chmod(0o700)
+    server.start()  # the folder is there, and ours
+    (folder / "note.txt").write_text("somebody put something here")
+    assert server.stop()
+    shutil.rmtree(folder)
 
 
 def test_processes_that_start_at_once_share_one_server(data_dir: Path):
