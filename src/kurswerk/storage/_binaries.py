@@ -4,7 +4,7 @@ import importlib.util
 import os
 import pwd
 import stat
-import subprocess  # nosec B404 - runs PostgreSQL's own programs only
+import subprocess  # runs PostgreSQL's own programs only  # nosec B404
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -87,7 +87,7 @@ def _folders() -> dict[int, Path]:
     # The wheel is not imported: its __init__ creates folders and warns.
     for root in (spec.submodule_search_locations or []) if spec else []:
         for program in Path(root).glob("pginstall*/bin/postgres"):
-            answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603  # nosec B603 - a fixed program
+            answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)  # noqa: S603 - a fixed program  # nosec B603
             words = answer.stdout.split()
             if answer.returncode == 0 and len(words) >= 3:
                 found[int(words[2].partition(".")[0])] = program.parent
@@ -130,7 +130,7 @@ def run(program: Path, arguments: Sequence[str], user: ServerUser, *, what: str,
     """
     user.may_reach(program)
     options: dict[str, object] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user.switch else {}
-    answer = subprocess.run(  # noqa: S603  # nosec B603 - fixed programs, no shell
+    answer = subprocess.run(  # noqa: S603 - fixed programs, no shell  # nosec B603
         [str(program), *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL if log else subprocess.PIPE,

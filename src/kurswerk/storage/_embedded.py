@@ -248,7 +248,7 @@ class EmbeddedPostgres:
         if len(os.fsencode(self._cluster / _SOCKET)) <= _LONGEST_SOCKET_PATH and "," not in text and text.isprintable():
             return self._cluster
         digest = hashlib.sha256(os.fsencode(self._cluster.resolve())).hexdigest()[:12]
-        folder = Path("/tmp") / f"kurswerk-{user.uid}-{digest}"  # noqa: S108  # nosec B108 - refused below unless it is ours and closed
+        folder = Path("/tmp") / f"kurswerk-{user.uid}-{digest}"  # noqa: S108 - refused below unless it is ours and closed  # nosec B108
         try:
             folder.mkdir(mode=0o700)
             user.own(folder)

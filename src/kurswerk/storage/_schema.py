@@ -96,7 +96,7 @@ def _current(connection: Connection) -> str | None:
     there = connection.execute("SELECT to_regclass(%s)", [VERSION_TABLE]).fetchone()
     if there is None or there[0] is None:
         return None
-    row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608  # nosec B608 - a constant
+    row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608 - a constant  # nosec B608
     return row[0] if row else None
 
 
@@ -104,7 +104,7 @@ def _owned(connection: Connection) -> set[str]:
     there = connection.execute("SELECT to_regclass(%s)", [OWNED_TABLE]).fetchone()
     if there is None or there[0] is None:
         return set()
-    return {row[0] for row in connection.execute(f"SELECT name FROM {OWNED_TABLE}")}  # noqa: S608  # nosec B608 - a constant
+    return {row[0] for row in connection.execute(f"SELECT name FROM {OWNED_TABLE}")}  # noqa: S608 - a constant  # nosec B608
 
 
 def _migrate(database: Database, step: str, revision: str) -> None:

@@ -32,7 +32,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    owned = {row[0] for row in op.get_bind().execute(text(f"SELECT name FROM {OWNED_TABLE}"))}  # noqa: S608  # nosec B608 - a constant
+    owned = {row[0] for row in op.get_bind().execute(text(f"SELECT name FROM {OWNED_TABLE}"))}  # noqa: S608 - a constant  # nosec B608
     for name in reversed([*coins_v1.TABLES, *models_v1.TABLES]):
         if name in owned:
             op.execute(f"DROP TABLE IF EXISTS {name} CASCADE")
@@ -46,4 +46,4 @@ def _exists(name: str) -> bool:
 def _create(name: str, statements: tuple[str, ...]) -> None:
     for statement in statements:
         op.get_bind().exec_driver_sql(statement)
-    op.get_bind().execute(text(f"INSERT INTO {OWNED_TABLE} (name) VALUES (:name)"), {"name": name})  # noqa: S608  # nosec B608 - a constant
+    op.get_bind().execute(text(f"INSERT INTO {OWNED_TABLE} (name) VALUES (:name)"), {"name": name})  # noqa: S608 - a constant
