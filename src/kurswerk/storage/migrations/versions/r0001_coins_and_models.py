@@ -46,4 +46,4 @@ def _exists(name: str) -> bool:
 def _create(name: str, statements: tuple[str, ...]) -> None:
     for statement in statements:
         op.get_bind().exec_driver_sql(statement)
-    op.get_bind().execute(text(f"INSERT INTO {OWNED_TABLE} (name) VALUES (:name)"), {"name": name})  # noqa: S608 - a constant
+    op.get_bind().execute(text(f"INSERT INTO {OWNED_TABLE} (name) VALUES (:name)"), {"name": name})  # noqa: S608 - a constant  # nosec B608
