@@ -112,7 +112,7 @@ class Panel:
             If the panel has no such column.
         """
         try:
-            return self.values[self.columns.index(name)]  # type: ignore[no-any-return]
+            return self.values[self.columns.index(name)]  # type: ignore[no-any-return]  # indexing loses the type
         except ValueError:
             raise UnknownNameError("column", name, self.columns) from None
 

@@ -37,10 +37,10 @@ def create(model_type: str, params: Mapping[str, Any] | None = None, *, threads:
     complete = model_params(model_type, params)
     # The training libraries take seconds to import; a server that only predicts never pays for them.
     if model_type == "random_forest":
-        from kurswerk.models._forest import RandomForest  # noqa: PLC0415
+        from kurswerk.models._forest import RandomForest  # noqa: PLC0415 - slow to import
 
         return RandomForest(complete, threads)
-    from kurswerk.models._boosting import GradientBoosting  # noqa: PLC0415
+    from kurswerk.models._boosting import GradientBoosting  # noqa: PLC0415 - slow to import
 
     return GradientBoosting(complete, threads)
 
@@ -68,6 +68,6 @@ def from_scikit_learn(forest: Any, *, threads: int | None = None) -> Classifier:
             f"the forest tells {list(getattr(forest, 'classes_', ()))} apart; needed: classes 0 and 1, fitted"
         )
     # As in create: only those who train import it.
-    from kurswerk.models._forest import RandomForest  # noqa: PLC0415
+    from kurswerk.models._forest import RandomForest  # noqa: PLC0415 - slow to import
 
     return RandomForest.from_scikit_learn(forest, threads)

@@ -138,9 +138,9 @@ def _spread(minority: Matrix) -> NDArray[np.float64]:
 def _interpolated(group: Matrix, count: int, scale: NDArray[np.float64], random_state: int) -> Matrix:
     """Let SMOTE make ``count`` rows from rows that miss the same values."""
     # These take a second to import, and a server never resamples.
-    from imblearn.over_sampling import SMOTE  # noqa: PLC0415
+    from imblearn.over_sampling import SMOTE  # noqa: PLC0415 - slow to import
 
-    from kurswerk.models._neighbors import ScaledNeighbors  # noqa: PLC0415
+    from kurswerk.models._neighbors import ScaledNeighbors  # noqa: PLC0415 - slow to import
 
     present = ~np.isnan(group[0])
     made = np.full((count, group.shape[1]), np.nan, np.float32)
