@@ -52,7 +52,7 @@ def ingested(path, **options):
         TEXT + "\n\n\n",
         "made by somebody\n" + TEXT,
         '"mint","timestamp","close"\n"A","2024-01-01","1"\n"B","2024-01-02","2"\n',
-        gzip.compress(TEXT.encode()),
+        gzip.compress(TEXT.encode(), mtime=0),
         pa.compress(TEXT.encode(), codec="zstd", asbytes=True),
     ],
 )
