@@ -1,0 +1,97 @@
+"""How well the service is: one report, a status for each thing it depends on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from kurswerk.observability._resources import free_disk_bytes
+
+CheckStatus = Literal["ok", "degraded", "failed"]
+# Below the first PostgreSQL soon cannot write; below the second somebody should look.
+LEAST_DISK_BYTES = 200 * 1024**2
+LOW_DISK_BYTES = 2 * 1024**3
+_HIGH_MEMORY_PERCENT = 95.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at.
+
+    Attributes
+    ----------
+    status
+        ``failed`` means that the service cannot serve; ``degraded`` that it can, but somebody should look.
+    message
+        What was found, for a person.
+    details
+        The same for programs, as JSON.
+    """
+
+    status: CheckStatus
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HealthReport:
+    """All checks together.
+
+    Examples
+    --------
+    >>> report = HealthReport({"disk": Check("ok", "12 GB free"), "workers": Check("degraded", "none")}, 60)
+    >>> report.status, report.able_to_serve
+    ('degraded', True)
+    """
+
+    checks: Mapping[str, Check]
+    uptime_seconds: float
+    active_models: int | None = None
+    predictions_last_hour: int | None = None
+
+    @property
+    def status(self) -> Literal["healthy", "degraded", "unhealthy"]:
+        """The worst of the checks."""
+        found = {check.status for check in self.checks.values()}
+        return "unhealthy" if "failed" in found else "degraded" if "degraded" in found else "healthy"
+
+    @property
+    def able_to_serve(self) -> bool:
+        """Whether requests can be answered; a load balancer should look elsewhere if not."""
+        return self.status != "unhealthy"
+
+    @property
+    def db_connected(self) -> bool:
+        """Whether the database answered."""
+        check = self.checks.get("database")
+        return check is not None and check.status != "failed"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer of ``/health`` (contracts.md), with the checks beside it."""
+        return {
+            "status": self.status,
+            "active_models": self.active_models,
+            "predictions_last_hour": self.predictions_last_hour,
+            "uptime_seconds": round(self.uptime_seconds, 3),
+            "db_connected": self.db_connected,
+            "checks": {
+                name: {"status": check.status, "message": check.message, **check.details}
+                for name, check in self.checks.items()
+            },
+        }
+
+
+def disk_check(path: Path) -> Check:
+    """Say how much disk is left where the data lie."""
+    free = free_disk_bytes(path)
+    status: CheckStatus = "failed" if free < LEAST_DISK_BYTES else "degraded" if free < LOW_DISK_BYTES else "ok"
+    return Check(status, f"{free / 1e9:.1f} GB free", {"free_bytes": free})
+
+
+def memory_check() -> Check:
+    """Say how much of the machine's memory is in use."""
+    memory = psutil.virtual_memory()
+    status: CheckStatus = "degraded" if memory.percent >= _HIGH_MEMORY_PERCENT else "ok"
+    return Check(status, f"{memory.percent:.0f} % in use", {"available_bytes": int(memory.available)})

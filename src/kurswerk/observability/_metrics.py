@@ -1,0 +1,180 @@
+"""The Prometheus metrics that dashboards rely on (names: contracts.md), counted over all processes together.
+
+Each process writes its counts into files of its own in a directory that all share; a scrape of any of them adds them
+up. prometheus_client chooses this way when it is imported, by the variable ``PROMETHEUS_MULTIPROC_DIR``; without it the
+counts are this process's alone.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
+
+DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_KEPT = ("counter", "histogram")  # the kinds whose values outlive the process
+_ARCHIVE = "0"  # stands where a file's name has the process's number; no process has this one
+# The start of a process is known to a hundredth of a second, its files' times to the file system's tick.
+_CLOCK_SLACK_S = 5.0
+
+# The two that carry no type information.
+_ValueFile: Any = MmapedDict
+_SharedCollector: Any = MultiProcessCollector
+
+_REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_FAST_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
+_LAG_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """What is read anew at each scrape.
+
+    ``None`` is left out of the answer: a database that cannot be asked has no number of models.
+    ``job_progress`` maps a running job to its share done in [0, 1].
+    """
+
+    uptime_seconds: float
+    db_connected: bool
+    models_total: int | None = None
+    active_models: int | None = None
+    pending_jobs: int | None = None
+    job_progress: Mapping[int, float] | None = field(default=None)
+
+
+class Metrics:
+    """All metrics of a process; make one and hand it on.
+
+    Examples
+    --------
+    >>> metrics = Metrics()
+    >>> metrics.observe_request("GET", "/api/models/{model_id}", 200, 0.004)
+    >>> text = metrics.text(ServiceState(uptime_seconds=1.0, db_connected=True)).decode()
+    >>> 'api_requests_total{endpoint="/api/models/{model_id}",method="GET",status="200"} 1.0' in text
+    True
+    """
+
+    def __init__(self) -> None:
+        directory = os.environ.get(DIRECTORY_VARIABLE)
+        self._directory = Path(directory) if directory else None
+        if self._directory:
+            with _locked(self._directory):
+                _bury_the_dead(self._directory)
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter("api_requests", "HTTP requests", ["method", "endpoint", "status"], registry=registry)
+        self._request_seconds = Histogram(
+            "request_duration_seconds", "Time to answer", ["endpoint"], buckets=_REQUEST_BUCKETS, registry=registry
+        )
+        self.errors = Counter("ml_errors", "Errors by type", ["type"], registry=registry)
+        self.predictions = Counter("ml_predictions", "Predictions stored", registry=registry)
+        self.predictions_by_model = Counter(
+            "ml_predictions_by_model", "Predictions stored", ["model_id", "model_name"], registry=registry
+        )
+        self.alerts = Counter("ml_alerts_triggered", "Alerts raised", ["model_id"], registry=registry)
+        self.models_loaded = Gauge(
+            "ml_models_loaded", "Models in memory", multiprocess_mode="livemax", registry=registry
+        )
+        self.coins_tracked = Gauge(
+            "ml_coins_tracked", "Coins with live state", multiprocess_mode="livesum", registry=registry
+        )
+        self.prediction_seconds = _seconds("ml_prediction_duration", "One prediction", _FAST_BUCKETS, registry)
+        self.feature_seconds = _seconds(
+            "ml_feature_processing_duration", "Features of a batch", _FAST_BUCKETS, registry
+        )
+        self.model_load_seconds = _seconds("ml_model_load_duration", "Load of a model", _REQUEST_BUCKETS, registry)
+        self.commit_to_prediction_seconds = _seconds(
+            "ml_commit_to_prediction", "From a row's commit to its stored prediction", _LAG_BUCKETS, registry
+        )
+
+    def observe_request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
+        """Count an answered request; ``endpoint`` is the route's template, never the path."""
+        self._requests.labels(method, endpoint, str(status)).inc()
+        self._request_seconds.labels(endpoint).observe(seconds)
+
+    def text(self, state: ServiceState) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        if self._directory is None:
+            return generate_latest(self._registry) + _state_text(state)
+        shared = CollectorRegistry()
+        _SharedCollector(shared, path=str(self._directory))
+        with _locked(self._directory):
+            _bury_the_dead(self._directory)
+            return generate_latest(shared) + _state_text(state)
+
+
+def _seconds(name: str, text: str, buckets: tuple[float, ...], registry: CollectorRegistry) -> Histogram:
+    return Histogram(f"{name}_seconds", text, buckets=buckets, registry=registry)
+
+
+def _state_text(state: ServiceState) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(_StateCollector(state))
+    return generate_latest(registry)
+
+
+class _StateCollector:
+    def __init__(self, state: ServiceState) -> None:
+        self._state = state
+
+    def collect(self) -> Iterable[Metric]:
+        state = self._state
+        jobs = state.job_progress
+        for name, text, value in (
+            ("ml_service_uptime_seconds", "Since this process started", state.uptime_seconds),
+            ("ml_db_connected", "Whether the database answers", float(state.db_connected)),
+            ("ml_models_total", "Models that are not deleted", state.models_total),
+            ("ml_active_models", "Models that predict", state.active_models),
+            ("ml_pending_jobs", "Jobs that wait", state.pending_jobs),
+            ("ml_active_jobs", "Jobs at work", None if jobs is None else len(jobs)),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(name, text, value=value)
+        progress = GaugeMetricFamily("ml_job_progress_percent", "How far a running job is", labels=["job_id"])
+        for job_id, share in (jobs or {}).items():
+            progress.add_metric([str(job_id)], 100 * share)
+        yield progress
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _bury_the_dead(directory: Path) -> None:
+    """Add what ended processes counted to the archive and remove their files, so that sums never fall."""
+    for path in directory.glob("*.db"):
+        kind, number = path.stem.partition("_")[0], path.stem.rpartition("_")[2]
+        if number == _ARCHIVE or _writes(int(number), path):
+            continue
+        if kind in _KEPT:
+            _add(path, directory / f"{kind}_{_ARCHIVE}.db")
+        path.unlink(missing_ok=True)
+
+
+def _writes(pid: int, path: Path) -> bool:
+    """Whether the process that made a file lives: another one with its number was started after the last write."""
+    try:
+        return bool(psutil.Process(pid).create_time() <= path.stat().st_mtime + _CLOCK_SLACK_S)
+    except (psutil.Error, OSError):
+        return False
+
+
+def _add(path: Path, archive_path: Path) -> None:
+    archive = _ValueFile(str(archive_path))
+    try:
+        for key, value, _, _ in _ValueFile.read_all_values_from_file(str(path)):
+            before, _ = archive.read_value(key)
+            archive.write_value(key, before + value, 0.0)
+    finally:
+        archive.close()
