@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from procrastinate.schema import SchemaManager
 
 import kurswerk.storage
 from kurswerk.core.errors import ConflictError, StorageError
 from kurswerk.storage import Database, current_revision, downgrade, schema_status, upgrade
 from kurswerk.storage._revisions import HEAD, MIGRATION_LOCK, VERSION_TABLE
+from kurswerk.storage.migrations.jobs_v2 import PROCRASTINATE_SCHEMA
 
 UPGRADE = "import sys; from kurswerk.storage import Database, upgrade; print(upgrade(Database(sys.argv[1])))"
 COLLECTORS = """
@@ -123,3 +125,35 @@ def test_a_role_that_may_not_create_tables(bare_database: Database):
         connection.execute(f"ALTER DATABASE {connection.info.dbname} SET default_transaction_read_only = on")  # type: ignore[arg-type]
     with pytest.raises(StorageError, match="read-only"):
         upgrade(bare_database)
+
+
+def test_procrastinates_schema_is_the_one_the_revision_was_written_for():
+    found = sorted(path.name for path in Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    assert found[-1] == PROCRASTINATE_SCHEMA, "write a revision that runs Procrastinate's new migrations"
+
+
+def test_a_database_with_data_keeps_it_down_and_up_again(database: Database):
+    downgrade(database, "0001")
+    assert not tables(database) & {"procrastinate_jobs", "api_keys"}
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO ml_models (name, model_type, target_variable, train_start, train_end)"
+            " VALUES ('kept', 'xgboost', 'price_close', '2024-01-01', '2024-02-01')"
+        )
+        connection.execute("INSERT INTO ml_jobs (job_type, status) VALUES ('TRAIN', 'RUNNING'), ('TEST', 'COMPLETED')")
+    for _ in range(2):
+        assert upgrade(database)
+        with database.connection() as connection:
+            assert connection.execute("SELECT name FROM ml_models").fetchall() == [("kept",)]
+            jobs = connection.execute("SELECT job_type, status, attempt FROM ml_jobs ORDER BY id").fetchall()
+            connection.execute("SELECT procrastinate_register_worker_v1()")
+        assert jobs == [("TRAIN", "PENDING", 0), ("TEST", "COMPLETED", 0)]
+        downgrade(database, "0001")
+
+
+def test_another_procrastinate_is_not_taken_over(bare_database: Database):
+    with bare_database.connection() as connection:
+        connection.execute("CREATE TABLE procrastinate_jobs (id int)")
+    with pytest.raises(ConflictError, match="holds procrastinate_jobs already"):
+        upgrade(bare_database)
+    assert tables(bare_database) == {"procrastinate_jobs"}

@@ -1,25 +1,30 @@
 """Connections to any PostgreSQL from version 14."""
 
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import psycopg
+from psycopg_pool import ConnectionPool
 
 from kurswerk.core.errors import DatabaseUnavailableError, StorageError
 from kurswerk.storage._errors import describe_url, plain_url, translated, translating
 
 OLDEST_SERVER = 140000
+_APPLICATION = "kurswerk"
 _STARTING_UP = "57P03"
 _PAUSE_S = 0.1
 _PATIENCE_WITH_START_S = 30.0
+_LEAST_WAIT_FOR_POOL_S = 5.0
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class Database:
-    """A PostgreSQL database, by URL; opens a connection per use.
+    """A PostgreSQL database, by URL.
 
     Parameters
     ----------
@@ -28,6 +33,8 @@ class Database:
     patience_s
         For how many seconds a database that cannot be reached is tried again; 0 tries once. A server that says it is
         starting up is waited for in any case, up to 30 seconds.
+    pool_size
+        How many connections are kept for further use, as a server needs; 0 opens one per use.
 
     Raises
     ------
@@ -40,9 +47,14 @@ class Database:
     'database market on db.example:5433 as me'
     """
 
-    def __init__(self, url: str, *, patience_s: float = 0.0) -> None:
+    def __init__(self, url: str, *, patience_s: float = 0.0, pool_size: int = 0) -> None:
         self._url = plain_url(url)
         self._patience_s = patience_s
+        self._pool_size = pool_size
+        self._pool: ConnectionPool[Connection] | None = None
+        self._pool_lock = threading.Lock()
+        # Of this thread or asyncio task: the connection whose transaction every `connection` joins.
+        self._joined: ContextVar[Connection | None] = ContextVar("joined", default=None)
 
     def __str__(self) -> str:
         return describe_url(self._url)
@@ -57,7 +69,9 @@ class Database:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Open a connection with one transaction: committed at the end of the block, rolled back on any error.
+        """Give a connection with one transaction: committed at the end of the block, rolled back on any error.
+
+        Inside `transaction` it is a part of that one: rolled back on an error in the block, committed with the whole.
 
         Raises
         ------
@@ -68,8 +82,47 @@ class Database:
         StorageError
             For anything else the database refuses.
         """
-        with translating(self._url), self._open() as connection:
-            yield connection
+        joined = self._joined.get()
+        with translating(self._url):
+            if joined is not None:
+                with joined.transaction():
+                    yield joined
+            else:
+                with self._pooled() if self._pool_size else self._open() as connection:
+                    yield connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Join every `connection` of this thread or asyncio task into one transaction, whichever store asks for it.
+
+        Blocks may be nested; the outermost one commits.
+
+        Raises
+        ------
+        DatabaseUnavailableError, ConstraintError, StorageError
+            As for `connection`.
+
+        Examples
+        --------
+        ::
+
+            with database.transaction():
+                model_id = models.create(model)
+                jobs.order("TRAIN", request, model_id=model_id)  # both, or neither
+        """
+        with self.connection() as connection:
+            token = self._joined.set(connection)
+            try:
+                yield connection
+            finally:
+                self._joined.reset(token)
+
+    def close(self) -> None:
+        """Close the connections that are kept; the next use opens new ones."""
+        with self._pool_lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
     @contextmanager
     def arrow_connection(self) -> Iterator[Any]:
@@ -103,12 +156,29 @@ class Database:
             row = connection.execute("SHOW server_version").fetchone()
         return str(row[0]) if row else ""
 
+    def _pooled(self) -> AbstractContextManager[Connection]:
+        with self._pool_lock:
+            if self._pool is None:
+                self._open().close()  # clear errors, patience and the version check are in one place
+                self._pool = ConnectionPool(
+                    self._url,
+                    kwargs={"application_name": _APPLICATION, "connect_timeout": 10},
+                    min_size=1,
+                    max_size=self._pool_size,
+                    timeout=max(self._patience_s, _LEAST_WAIT_FOR_POOL_S),
+                    # A server that was restarted leaves dead connections behind; they are replaced before use.
+                    check=ConnectionPool.check_connection,
+                    name=_APPLICATION,
+                    open=True,
+                )
+            return self._pool.connection()
+
     def _open(self) -> Connection:
         deadline = time.monotonic() + self._patience_s
         started = time.monotonic()
         while True:
             try:
-                connection = psycopg.connect(self._url, application_name="kurswerk", connect_timeout=10)
+                connection = psycopg.connect(self._url, application_name=_APPLICATION, connect_timeout=10)
             except psycopg.OperationalError as error:
                 now = time.monotonic()
                 starting = error.sqlstate == _STARTING_UP or "starting up" in str(error)

@@ -18,7 +18,8 @@ from kurswerk.storage._metrics_row import number
 
 _NAME_KEY = "ml_models_name_key"
 _STATUSES = ("TRAINING", "READY", "FAILED")
-_SORTS = ("id", "name", "created_at", "updated_at", "training_f1", "training_accuracy", "roc_auc", "mcc")
+_SORTS_WITHOUT_GAPS = ("id", "name", "created_at", "updated_at")
+_SORTS = (*_SORTS_WITHOUT_GAPS, "training_f1", "training_accuracy", "roc_auc", "mcc")
 _LARGEST_ID = 2**63 - 1
 
 
@@ -123,14 +124,17 @@ class PostgresModelStore:
             raise UnknownNameError("column to sort by", sort, _SORTS)
         if limit < 0 or offset < 0:
             raise InvalidInputError(f"limit is {limit} and offset {offset}; both must be 0 or more")
-        query = sql.SQL(
-            "SELECT * FROM ml_models WHERE NOT is_deleted AND (%(status)s::text IS NULL OR status = %(status)s)"
-            " AND (%(model_type)s::text IS NULL OR model_type = %(model_type)s)"
-            " ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s"
-        ).format(_order(sort, descending=descending))
-        filters = {"status": status, "model_type": model_type, "limit": limit, "offset": offset}
+        filters = {"status": status, "model_type": model_type}
+        given = {name: value for name, value in filters.items() if value is not None}
+        query = sql.SQL("SELECT * FROM ml_models WHERE {} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s").format(
+            sql.SQL(" AND ").join(
+                [sql.SQL("NOT is_deleted")]
+                + [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in given]
+            ),
+            _order(sort, descending=descending),
+        )
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            return [_record(row) for row in cursor.execute(query, filters)]
+            return [_record(row) for row in cursor.execute(query, {**given, "limit": limit, "offset": offset})]
 
     def artifact(self, sha256: str) -> bytes:
         """Return the bytes registered under a hash, unverified.
@@ -203,7 +207,11 @@ def _id_of(row: tuple[Any, ...] | None) -> int:
 def _order(sort: str, *, descending: bool) -> sql.Composable:
     way = sql.SQL("DESC" if descending else "ASC")
     by_id = sql.SQL("id {}").format(way)
-    return by_id if sort == "id" else sql.SQL("{} {} NULLS LAST, {}").format(sql.Identifier(sort), way, by_id)
+    if sort == "id":
+        return by_id
+    # As the indexes say it: one that is told where missing values go serves one way only.
+    gaps = sql.SQL("" if sort in _SORTS_WITHOUT_GAPS else " NULLS LAST")
+    return sql.SQL("{} {}{}, {}").format(sql.Identifier(sort), way, gaps, by_id)
 
 
 def _row_of_spec(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def test_the_tables_of_the_contract(database: Database):
     status = schema_status(database)
     assert status.up_to_date
     assert {table.name for table in status.tables if table.owned} == {
+        "api_keys",
         "coin_metrics",
         "coin_streams",
         "exchange_rates",
@@ -58,6 +59,10 @@ def test_the_tables_of_the_contract(database: Database):
         "ml_test_results",
         "prediction_alerts",
         "predictions",
+        "procrastinate_events",
+        "procrastinate_jobs",
+        "procrastinate_periodic_defers",
+        "procrastinate_workers",
         "ref_coin_phases",
     }
     assert status.size_bytes > 1_000_000
