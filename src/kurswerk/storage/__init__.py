@@ -1,4 +1,4 @@
-"""PostgreSQL: embedded or external, migrations, coin metrics, models and their results.
+"""PostgreSQL: embedded or external, migrations, coin metrics, models and their results, API keys.
 
 Names are imported when they are first used, because ``kurswerk db url`` shall not wait for Arrow and numba.
 """
@@ -7,9 +7,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kurswerk.storage._api_keys import SCOPES, ApiKey, PostgresKeyStore
+    from kurswerk.storage._catalog import Listing, Page, PostgresCatalog
+    from kurswerk.storage._changes import PostgresChangeFeed
     from kurswerk.storage._coin_metrics import Availability, CoinMetricsStore
     from kurswerk.storage._database import Database
     from kurswerk.storage._embedded import EmbeddedPostgres, ServerStatus
+    from kurswerk.storage._json import jsonb
     from kurswerk.storage._market_context import MarketContextStore
     from kurswerk.storage._models import PostgresModelStore
     from kurswerk.storage._results import PostgresResultStore
@@ -23,11 +27,18 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "SCOPES",
+    "ApiKey",
     "Availability",
     "CoinMetricsStore",
     "Database",
     "EmbeddedPostgres",
+    "Listing",
     "MarketContextStore",
+    "Page",
+    "PostgresCatalog",
+    "PostgresChangeFeed",
+    "PostgresKeyStore",
     "PostgresModelStore",
     "PostgresResultStore",
     "SchemaStatus",
@@ -35,14 +46,19 @@ __all__ = [
     "TableStatus",
     "current_revision",
     "downgrade",
+    "jsonb",
     "schema_status",
     "upgrade",
 ]
 
 _MODULES = {
+    "_api_keys": ("SCOPES", "ApiKey", "PostgresKeyStore"),
+    "_catalog": ("Listing", "Page", "PostgresCatalog"),
+    "_changes": ("PostgresChangeFeed",),
     "_coin_metrics": ("Availability", "CoinMetricsStore"),
     "_database": ("Database",),
     "_embedded": ("EmbeddedPostgres", "ServerStatus"),
+    "_json": ("jsonb",),
     "_market_context": ("MarketContextStore",),
     "_models": ("PostgresModelStore",),
     "_results": ("PostgresResultStore",),
