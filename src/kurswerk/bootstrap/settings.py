@@ -1,39 +1,47 @@
-"""Settings, read once from the environment and an optional ``kurswerk.toml``.
+"""Settings, read once from the environment and an optional ``kurswerk.toml``; ``.env.example`` lists them all.
 
-The environment wins over the file. Names: ``KURSWERK_DATABASE_URL``, ``KURSWERK_DATA_DIR``, ``KURSWERK_CONFIG``;
-``DB_DSN`` or ``DB_HOST``, ``DB_PORT``, ``DB_NAME``, ``DB_USER``, ``DB_PASSWORD`` are honoured as older services
-set them. The file holds the same as lower-case keys: ``database_url = "…"``, ``data_dir = "…"``.
+The environment wins over the file. Names: ``KURSWERK_DATABASE_URL``, ``KURSWERK_DATA_DIR``, ``KURSWERK_CONFIG``, and
+``KURSWERK_<GROUP>_<FIELD>`` for the groups; ``DB_DSN`` or ``DB_HOST``, ``DB_PORT``, ``DB_NAME``, ``DB_USER``,
+``DB_PASSWORD`` are honoured as older services set them. The file holds the same as lower-case keys: ``data_dir = "…"``,
+and a table for each group: ``[http]`` with ``port = 8000``.
 """
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import platformdirs
 
+from kurswerk.bootstrap.setting_groups import HttpSettings, LogSettings, WorkerSettings, read_group
 from kurswerk.core.errors import InvalidInputError, UnknownNameError
 
 CONFIG_FILE = "kurswerk.toml"
-_FILE_KEYS = frozenset({"database_url", "data_dir"})
+GROUPS: dict[str, type[Any]] = {"http": HttpSettings, "worker": WorkerSettings, "log": LogSettings}
+_TEXT_KEYS = frozenset({"database_url", "data_dir"})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where Kurswerk keeps its data.
+    """Where Kurswerk keeps its data, and how its service runs.
 
     Attributes
     ----------
     data_dir
-        Holds the embedded database, quarantined rows and compiled kernels.
+        Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
+    http, worker, log
+        Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
     data_dir: Path
     database_url: str | None = None
+    http: HttpSettings = field(default_factory=HttpSettings)
+    worker: WorkerSettings = field(default_factory=WorkerSettings)
+    log: LogSettings = field(default_factory=LogSettings)
 
     @property
     def quarantine_dir(self) -> Path:
@@ -44,6 +52,11 @@ class Settings:
     def kernel_cache_dir(self) -> Path:
         """Where compiled kernels are kept."""
         return self.data_dir / "cache" / "kernels"
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Where the processes of one data directory count together."""
+        return self.data_dir / "metrics"
 
 
 def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
@@ -59,19 +72,20 @@ def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     Raises
     ------
     InvalidInputError
-        If the file is no TOML, a value has the wrong type or a port is no number.
+        If the file is no TOML, or a value has the wrong type or lies outside its limits.
     """
-    file = _read_file(environment, directory)
+    path, file = _read_file(environment, directory)
     data_dir = environment.get("KURSWERK_DATA_DIR") or file.get("data_dir") or platformdirs.user_data_dir("kurswerk")
     url = environment.get("KURSWERK_DATABASE_URL") or _seed_url(environment) or file.get("database_url")
-    return Settings(data_dir=Path(data_dir).expanduser().absolute(), database_url=_checked_url(url))
+    groups = {name: read_group(kind, name, environment, file.get(name, {}), str(path)) for name, kind in GROUPS.items()}
+    return Settings(data_dir=Path(data_dir).expanduser().absolute(), database_url=_checked_url(url), **groups)
 
 
-def _read_file(environment: Mapping[str, str], directory: Path) -> dict[str, str]:
+def _read_file(environment: Mapping[str, str], directory: Path) -> tuple[Path, dict[str, Any]]:
     named = environment.get("KURSWERK_CONFIG")
     path = Path(named) if named else directory / CONFIG_FILE
     if not named and not path.is_file():
-        return {}
+        return path, {}
     try:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -79,11 +93,13 @@ def _read_file(environment: Mapping[str, str], directory: Path) -> dict[str, str
     except ValueError as error:
         raise InvalidInputError(f"{path} is no TOML: {error}") from error
     for key, value in document.items():
-        if key not in _FILE_KEYS:
-            raise UnknownNameError(f"setting in {path}", key, _FILE_KEYS)
-        if not isinstance(value, str):
+        if key not in _TEXT_KEYS | set(GROUPS):
+            raise UnknownNameError(f"setting in {path}", key, _TEXT_KEYS | set(GROUPS))
+        if key in _TEXT_KEYS and not isinstance(value, str):
             raise InvalidInputError(f"{path}: {key} must be text in quotes, found {value!r}")
-    return document
+        if key in GROUPS and not isinstance(value, dict):
+            raise InvalidInputError(f"{path}: {key} is a table; write [{key}] and its settings below")
+    return path, document
 
 
 def _seed_url(environment: Mapping[str, str]) -> str | None:

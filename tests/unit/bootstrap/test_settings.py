@@ -1,6 +1,7 @@
 """Settings: where they come from, which wins, and what is refused."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import env_example
 from kurswerk.bootstrap.environment import VARIABLE, let_idle_threads_sleep, state_of_sources, use_kernel_cache
 from kurswerk.bootstrap.settings import Settings, read_settings
 from kurswerk.core.errors import InvalidInputError, UnknownNameError
@@ -92,3 +94,51 @@ def test_idle_threads_sleep_unless_told_otherwise(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     let_idle_threads_sleep()
     assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_groups_come_from_the_environment_the_file_and_the_defaults_in_this_order(tmp_path):
+    (tmp_path / "kurswerk.toml").write_text(
+        '[http]\nport = 9000\nhost = "::1"\nallowed_hosts = ["a", "b"]\n[worker]\nconcurrency = 3\n'
+    )
+    environment = {"KURSWERK_HTTP_PORT": "9001", "KURSWERK_LOG_LEVEL": "debug", "KURSWERK_HTTP_READ_LIMIT": "off"}
+    settings = read_settings(environment, tmp_path)
+    assert (settings.http.port, settings.http.host, settings.http.allowed_hosts) == (9001, "::1", ("a", "b"))
+    assert (settings.http.read_limit, settings.http.write_limit) == (None, "600/minute")
+    assert (settings.worker.concurrency, settings.worker.memory_mb) == (3, None)
+    assert (settings.log.level, settings.log.format) == ("debug", "auto")
+
+
+@pytest.mark.parametrize("text", ["1", "true", "YES", "on"])
+def test_keys_are_required_or_not_in_several_words(text, tmp_path):
+    assert read_settings({}, tmp_path).http.require_keys is None
+    assert read_settings({"KURSWERK_HTTP_REQUIRE_KEYS": text}, tmp_path).http.require_keys is True
+    assert read_settings({"KURSWERK_HTTP_REQUIRE_KEYS": "no"}, tmp_path).http.require_keys is False
+
+
+@pytest.mark.parametrize(
+    ("environment", "file", "error", "says"),
+    [
+        ({"KURSWERK_HTTP_PORT": "70000"}, "", InvalidInputError, "PORT is 70000; it must be at least 0 and at most"),
+        ({"KURSWERK_HTTP_PORT": "http"}, "", InvalidInputError, "'http'; give a whole number"),
+        ({"KURSWERK_WORKER_CONCURRENCY": "0"}, "", InvalidInputError, "must be at least 1"),
+        ({"KURSWERK_WORKER_MEMORY_MB": "1"}, "", InvalidInputError, "must be at least 64"),
+        ({"KURSWERK_HTTP_REQUIRE_KEYS": "maybe"}, "", InvalidInputError, "write true or false"),
+        ({"KURSWERK_LOG_LEVEL": "infos"}, "", UnknownNameError, "did you mean 'info'"),
+        ({}, "[http]\nprot = 1", UnknownNameError, "did you mean 'port'"),
+        ({}, "[http]\nport = 'x'", InvalidInputError, r"\[http\] port is 'x'"),
+        ({}, "http = 5", InvalidInputError, r"write \[http\]"),
+        ({}, "[htpt]", UnknownNameError, "did you mean 'http'"),
+    ],
+)
+def test_a_wrong_value_in_a_group_is_named(tmp_path, environment, file, error, says):
+    (tmp_path / "kurswerk.toml").write_text(file)
+    with pytest.raises(error, match=says):
+        read_settings(environment, tmp_path)
+
+
+def test_the_example_file_lists_every_setting_and_changes_none_of_them(tmp_path):
+    text = env_example.TARGET.read_text(encoding="utf-8")
+    assert text == env_example.page(), "run python tools/env_example.py"
+    given = dict(re.findall(r"^#(KURSWERK_\w+_\w+)=(.+)$", text, flags=re.MULTILINE))
+    given.pop("KURSWERK_DATABASE_URL")
+    assert read_settings(given, tmp_path) == read_settings({}, tmp_path)

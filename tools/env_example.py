@@ -1,0 +1,48 @@
+"""Write ``.env.example`` from the settings that the code declares: ``python tools/env_example.py``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kurswerk.bootstrap.setting_groups import rules_of, variable_of
+from kurswerk.bootstrap.settings import GROUPS
+
+TARGET = Path(__file__).resolve().parents[1] / ".env.example"
+HEAD = """\
+# Settings of Kurswerk. Every line is optional; what stands behind '=' is the default.
+# The same may stand in kurswerk.toml: data_dir = "…", and [http] with port = 8000.
+
+# A PostgreSQL of yours, version 14 or newer; empty: an embedded one under the data directory.
+#KURSWERK_DATABASE_URL=postgresql://user:password@host:5432/name
+# Embedded database, quarantined rows, compiled kernels, metrics; empty: the user's data directory.
+#KURSWERK_DATA_DIR=
+# Another file than kurswerk.toml in the current directory.
+#KURSWERK_CONFIG=
+# What older services set is understood too: DB_DSN, or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD.
+"""
+
+
+def page() -> str:
+    """Return the whole file."""
+    return HEAD + "".join("\n" + "\n".join(group_lines(name, kind)) + "\n" for name, kind in GROUPS.items())
+
+
+def group_lines(name: str, kind: type[Any]) -> Iterator[str]:
+    """Yield a heading, and two lines for each setting of a group."""
+    yield f"# --- {name}: {(kind.__doc__ or '').strip().splitlines()[0]}"
+    defaults = kind()
+    for field, rule in rules_of(kind).items():
+        choices = f" ({', '.join(rule.choices)})" if rule.choices else ""
+        yield f"# {rule.meaning}{choices}"
+        yield f"#{variable_of(name, field)}={default_text(getattr(defaults, field))}"
+
+
+def default_text(value: object) -> str:
+    """Return a default as it is written in the environment."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(page(), encoding="utf-8")
