@@ -1,7 +1,6 @@
 """Coins and their rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 from psycopg import sql
@@ -15,16 +14,7 @@ from kurswerk.storage._coin_load import Selection, fetch_panel
 from kurswerk.storage._coin_table import CoinTable
 from kurswerk.storage._coin_upsert import CoinWriter, sized
 from kurswerk.storage._database import Database
-
-
-@dataclass(frozen=True)
-class Availability:
-    """What data there is; times are microseconds UTC, None in an empty table."""
-
-    first_us: int | None
-    last_us: int | None
-    rows: int
-    coins: int
+from kurswerk.training.ports import Availability
 
 
 class CoinMetricsStore:

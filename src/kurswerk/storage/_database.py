@@ -110,7 +110,8 @@ class Database:
                 model_id = models.create(model)
                 jobs.order("TRAIN", request, model_id=model_id)  # both, or neither
         """
-        with self.connection() as connection:
+        # Begun at once: of a connection that has not begun one, each block inside would be a transaction of its own.
+        with self.connection() as connection, translating(self._url), connection.transaction():
             token = self._joined.set(connection)
             try:
                 yield connection

@@ -82,6 +82,28 @@ class PostgresModelStore:
         with self._database.connection() as connection:
             self._change(connection, model_id, row, only_training=True)
 
+    def reopen(self, model_id: int) -> None:
+        """Turn a FAILED model TRAINING again, a deleted one too.
+
+        Raises
+        ------
+        ConflictError
+            If it is not FAILED, or another model has taken its name.
+        """
+        try:
+            with self._database.connection() as connection:
+                done = connection.execute(
+                    "UPDATE ml_models SET status = 'TRAINING', is_deleted = false, error_msg = NULL, updated_at = now()"
+                    " WHERE id = %s AND status = 'FAILED'",
+                    [model_id],
+                )
+        except ConstraintError as error:
+            if error.constraint == _NAME_KEY:
+                raise ConflictError(f"another model has taken the name of model {model_id}; delete that one") from error
+            raise
+        if not done.rowcount:
+            raise ConflictError(f"model {model_id} is not FAILED; only a model that failed can be trained again")
+
     def get(self, model: int | str) -> ModelRecord:
         """Return a model by id or name; text that is no name but a number is an id.
 

@@ -5,15 +5,25 @@ from kurswerk.training._comparing import compare_models
 from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, load_for_plan, training_plan
 from kurswerk.training._fit import Costs, fit_final, fit_version, load_dataset, train
 from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_folds
+from kurswerk.training._jobs import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, JOB_TYPES, LARGEST_PRIORITY, Job
 from kurswerk.training._testing import Period, run_test
-from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training.ports import Availability, JobStore, MarketStore, MarketSurvey, Progress, no_progress
 from kurswerk.training.spec import ModelSpec
 
 __all__ = [
+    "DEFAULT_PRIORITY",
+    "JOB_SORTS",
+    "JOB_STATUSES",
+    "JOB_TYPES",
+    "LARGEST_PRIORITY",
+    "Availability",
     "Costs",
     "Dataset",
     "FoldOutcome",
+    "Job",
+    "JobStore",
     "MarketStore",
+    "MarketSurvey",
     "ModelSpec",
     "Period",
     "Progress",

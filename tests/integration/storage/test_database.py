@@ -1,84 +1,102 @@
-"""Connections and errors on a real PostgreSQL."""
+"""Connections: one per use or from a pool, and one transaction over several uses."""
 
-import re
 import threading
-from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
-from database import execute, url_of
-from kurswerk.core.errors import ConstraintError, DatabaseUnavailableError, StorageError
-from kurswerk.storage import Database, _database
+from kurswerk.core.errors import ConstraintError, DatabaseUnavailableError
+from kurswerk.storage import Database
 
 
-def run_block(database: Database, *statements: str, then: Exception | None = None) -> None:
+@pytest.fixture(params=[0, 3], ids=["without pool", "with pool"])
+def numbers(request: pytest.FixtureRequest, database: Database) -> Database:
+    """A database with a table of unique numbers."""
     with database.connection() as connection:
-        for statement in statements:
-            connection.execute(statement)  # type: ignore[arg-type]
-        if then is not None:
-            raise then
+        connection.execute("CREATE TABLE numbers (n int UNIQUE)")
+    return Database(database.url, pool_size=request.param)
 
 
-def test_a_block_is_one_transaction(bare_database: Database):
-    run_block(bare_database, "CREATE TABLE t (x int CONSTRAINT t_x_check CHECK (x > 0))")
-    with pytest.raises(ConstraintError) as caught:
-        run_block(bare_database, "INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (-1)")
-    assert caught.value.constraint == "t_x_check"
-    with pytest.raises(ZeroDivisionError):
-        run_block(bare_database, "INSERT INTO t VALUES (2)", then=ZeroDivisionError())
-    with bare_database.connection() as connection:
-        assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+def add(database: Database, number: int) -> None:
+    with database.connection() as connection:
+        connection.execute("INSERT INTO numbers VALUES (%s)", [number])
 
 
-def test_what_the_server_refuses_is_named(bare_database: Database):
-    with pytest.raises(StorageError, match="no_such_table"), bare_database.connection() as connection:
-        connection.execute("SELECT * FROM no_such_table")
-    with (
-        pytest.raises(StorageError, match="no_such_table"),
-        bare_database.arrow_connection() as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute("SELECT * FROM no_such_table")
+def found(database: Database) -> list[int]:
+    with database.connection() as connection:
+        return [row[0] for row in connection.execute("SELECT n FROM numbers ORDER BY n")]
 
 
-def test_a_database_that_is_not_there(server_url: str):
-    missing = Database(url_of(server_url, "no_such_database"))
-    with pytest.raises(DatabaseUnavailableError, match="no_such_database"):
-        missing.check()
-    with pytest.raises(DatabaseUnavailableError, match="no_such_database"), missing.arrow_connection():
+def test_uses_inside_a_transaction_commit_together(numbers: Database):
+    with numbers.transaction():
+        add(numbers, 1)
+        with numbers.transaction():
+            add(numbers, 2)
+        assert found(numbers) == [1, 2]
+        assert found(Database(numbers.url)) == []
+    assert found(Database(numbers.url)) == [1, 2]
+    numbers.close()
+
+
+def test_an_error_takes_all_of_it_back(numbers: Database):
+    with pytest.raises(ZeroDivisionError), numbers.transaction():  # noqa: PT012 - both belong to the case
+        add(numbers, 1)
+        _ = 1 / 0
+    assert found(numbers) == []
+    numbers.close()
+
+
+def test_an_error_that_is_caught_inside_takes_back_that_part(numbers: Database):
+    with numbers.transaction():
+        add(numbers, 1)
+        with pytest.raises(ConstraintError, match="numbers_n_key"), numbers.connection() as connection:  # noqa: PT012 - one case
+            connection.execute("INSERT INTO numbers VALUES (2)")
+            connection.execute("INSERT INTO numbers VALUES (1)")
+        add(numbers, 3)
+    assert found(numbers) == [1, 3]
+    numbers.close()
+
+
+def test_another_thread_has_its_own(numbers: Database):
+    with numbers.transaction():
+        add(numbers, 1)
+        thread = threading.Thread(target=add, args=(numbers, 2))
+        thread.start()
+        thread.join()
+        assert found(Database(numbers.url)) == [2]
+    assert found(numbers) == [1, 2]
+    numbers.close()
+
+
+def test_a_pool_keeps_connections_and_replaces_dead_ones(database: Database):
+    pooled = Database(database.url, pool_size=2)
+
+    def backend() -> int:
+        with pooled.connection() as connection:
+            return connection.info.backend_pid
+
+    first = backend()
+    assert backend() == first
+    with database.connection() as connection:
+        connection.execute("SELECT pg_terminate_backend(%s, 5000)", [first])
+    assert backend() != first
+    pooled.close()
+    assert backend() != first
+    pooled.close()
+    pooled.close()
+
+
+def test_a_pool_without_a_server_says_so(tmp_path):
+    nowhere = Database(f"postgresql:///db?host={tmp_path}", pool_size=2)
+    with pytest.raises(DatabaseUnavailableError, match="no connection"), nowhere.connection():
         pass
 
 
-def test_no_server_and_no_password_in_the_message():
-    database = Database("postgresql://me:s3cret@127.0.0.1:9/db")
-    with pytest.raises(DatabaseUnavailableError, match=re.escape("database db on 127.0.0.1:9 as me")) as caught:
-        database.check()
-    assert "s3cret" not in str(caught.value)
-    assert "s3cret" not in repr(database)
-
-
-def test_patience_waits_for_a_database_that_comes(server_url: str):
-    name = "kurswerk_test_late"
-    later = threading.Timer(0.4, execute, (server_url, "CREATE DATABASE {}", name))
-    later.start()
-    try:
-        assert Database(url_of(server_url, name), patience_s=30).check()
-    finally:
-        later.join()
-        execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
-
-
-def test_an_old_server_is_refused(bare_database: Database, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_database, "OLDEST_SERVER", 990000)
-    with pytest.raises(StorageError, match="needs 14 or newer"):
-        bare_database.check()
-
-
-def test_a_session_that_the_server_ends(bare_database: Database):
-    with pytest.raises(DatabaseUnavailableError):
-        run_block(bare_database, "SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1")
-
-
-def test_urls_of_sqlalchemy_are_understood(bare_database: Database):
-    parts = urlsplit(bare_database.url)
-    assert Database(urlunsplit(parts._replace(scheme="postgresql+psycopg"))).check() == bare_database.check()
+def test_a_connection_lost_in_the_middle_is_unavailability(numbers: Database):
+    with pytest.raises(DatabaseUnavailableError), numbers.transaction() as connection:  # noqa: PT012 - one case
+        add(numbers, 1)
+        with psycopg.connect(numbers.url) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        add(numbers, 2)
+    assert found(numbers) == []
+    numbers.close()

@@ -1,0 +1,212 @@
+"""``ml_jobs``: ordering, looking, cancelling, finishing."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
+from typing import Any, LiteralString
+
+from psycopg import Connection, sql
+from psycopg.rows import DictRow, dict_row
+
+from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError, UnknownNameError
+from kurswerk.jobs._queue import put_ticket, withdraw_ticket
+from kurswerk.storage import Database, PostgresModelStore, jsonb
+from kurswerk.training import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, JOB_TYPES, Job
+
+_COLUMNS: LiteralString = (
+    "id, job_type, status, priority, progress, progress_msg, error_msg, request, result_model_id, result_test_id,"
+    " result_comparison_id, worker_id, attempt, request_id, created_at, started_at, completed_at"
+)
+_LARGEST_ID = 2**63 - 1
+_CANCELLED = "cancelled before it was finished"
+
+
+class ProcrastinateJobStore:
+    """Jobs in PostgreSQL with Procrastinate as their queue; implements `kurswerk.training.JobStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._models = PostgresModelStore(database)
+
+    def transaction(self) -> AbstractContextManager[object]:
+        """Join all that stores of the same `Database` do inside the block into one transaction."""
+        return self._database.transaction()
+
+    def order(
+        self,
+        job_type: str,
+        request: Mapping[str, Any],
+        *,
+        model_id: int | None = None,
+        priority: int = DEFAULT_PRIORITY,
+        request_id: str | None = None,
+    ) -> int:
+        """Insert a PENDING job and put it in the queue, both or neither; return its id.
+
+        Raises
+        ------
+        UnknownNameError
+            For an unknown type of job.
+        """
+        _refuse_unknown("type of job", job_type, JOB_TYPES)
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO ml_jobs (job_type, request, result_model_id, priority, request_id, progress_msg)"
+                " VALUES (%s, %s, %s, %s, %s, 'waiting for a worker') RETURNING id",
+                [job_type, jsonb(request), model_id, priority, request_id],
+            ).fetchone()
+            job_id = int(row[0]) if row else 0
+            put_ticket(connection, job_id, priority)
+        return job_id
+
+    def get(self, job_id: int) -> Job:
+        """Return a job.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none with this id.
+        """
+        if abs(job_id) <= _LARGEST_ID:
+            with self._database.connection() as connection:
+                found = _select(connection, sql.SQL("WHERE id = %(id)s"), {"id": job_id})
+            if found:
+                return found[0]
+        raise NotFoundError(f"there is no job {job_id}")
+
+    def find(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        sort: str = "id",
+        descending: bool = True,
+    ) -> Sequence[Job]:
+        """Return jobs, newest first unless sorted otherwise.
+
+        Raises
+        ------
+        UnknownNameError
+            For an unknown status, type or column to sort by.
+        InvalidInputError
+            If ``limit`` or ``offset`` is negative.
+        """
+        if status is not None:
+            _refuse_unknown("status", status, JOB_STATUSES)
+        if job_type is not None:
+            _refuse_unknown("type of job", job_type, JOB_TYPES)
+        _refuse_unknown("column to sort by", sort, JOB_SORTS)
+        if limit < 0 or offset < 0:
+            raise InvalidInputError(f"limit is {limit} and offset {offset}; both must be 0 or more")
+        filters = {"status": status, "job_type": job_type}
+        given = {name: value for name, value in filters.items() if value is not None}
+        conditions = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in given]
+        columns = dict.fromkeys((sort, "id"))
+        way = sql.SQL("DESC" if descending else "ASC")
+        order = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(name), way) for name in columns)
+        where = sql.SQL("WHERE ") + sql.SQL(" AND ").join(conditions) if conditions else sql.SQL("")
+        tail = sql.SQL("{} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s").format(where, order)
+        with self._database.connection() as connection:
+            return _select(connection, tail, {**given, "limit": limit, "offset": offset})
+
+    def cancel(self, job_id: int) -> Job:
+        """Turn a PENDING or RUNNING job CANCELLED; the worker that runs it stops within a second.
+
+        The model of a training is FAILED and deleted with it, so that its name is free again.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job.
+        ConflictError
+            If it is finished already.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "UPDATE ml_jobs SET status = 'CANCELLED', error_msg = %s, completed_at = now()"
+                " WHERE id = %s AND status IN ('PENDING', 'RUNNING') RETURNING procrastinate_id",
+                [_CANCELLED, min(job_id, _LARGEST_ID)],
+            ).fetchone()
+            job = self.get(job_id)
+            if row is None:
+                raise ConflictError(f"job {job_id} is {job.status}; only a PENDING or RUNNING job can be cancelled")
+            withdraw_ticket(connection, row[0])
+            if job.job_type == "TRAIN" and job.result_model_id is not None:
+                close_model(self._models, job.result_model_id, _CANCELLED)
+                with suppress(NotFoundError):
+                    self._models.delete(job.result_model_id)
+        return job
+
+    def retry(self, job_id: int) -> Job:
+        """Turn a FAILED or CANCELLED job PENDING again, with all its tries anew; a training gets its model back.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job.
+        ConflictError
+            If the job is not FAILED or CANCELLED, or another model has taken the name meanwhile.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "UPDATE ml_jobs SET status = 'PENDING', interruptions = attempt, progress = 0, error_msg = NULL,"
+                " progress_msg = 'waiting for a worker', completed_at = NULL"
+                " WHERE id = %s AND status IN ('FAILED', 'CANCELLED') RETURNING priority",
+                [min(job_id, _LARGEST_ID)],
+            ).fetchone()
+            job = self.get(job_id)
+            if row is None:
+                raise ConflictError(f"job {job_id} is {job.status}; only a FAILED or CANCELLED job can be retried")
+            if job.job_type == "TRAIN" and job.result_model_id is not None:
+                self._models.reopen(job.result_model_id)
+            put_ticket(connection, job_id, job.priority)
+        return job
+
+    def complete(self, job: Job, *, test_id: int | None = None, comparison_id: int | None = None) -> None:
+        """Turn a RUNNING job COMPLETED; call it first in the transaction that stores its result.
+
+        Raises
+        ------
+        ConflictError
+            If this run of the job is not the present one any more: cancelled, or taken for dead and begun again.
+        """
+        with self._database.connection() as connection:
+            done = connection.execute(
+                "UPDATE ml_jobs SET status = 'COMPLETED', progress = 1, progress_msg = 'done', error_msg = NULL,"
+                " completed_at = now(), result_test_id = %s, result_comparison_id = %s"
+                " WHERE id = %s AND attempt = %s AND status = 'RUNNING'",
+                [test_id, comparison_id, job.id, job.attempt],
+            )
+            if not done.rowcount:
+                raise ConflictError(f"run {job.attempt} of job {job.id} is not the present one any more")
+
+
+def close_model(models: PostgresModelStore, model_id: int, reason: str) -> None:
+    """Turn the model of a training that has ended FAILED, unless it is gone or finished."""
+    with suppress(NotFoundError, ConflictError):
+        models.fail(model_id, reason)
+
+
+def _refuse_unknown(kind: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+
+
+def _select(connection: Connection[Any], tail: sql.Composable, parameters: Mapping[str, Any]) -> list[Job]:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        query = sql.SQL("SELECT {} FROM ml_jobs {}").format(sql.SQL(_COLUMNS), tail)
+        return [job_of(row) for row in cursor.execute(query, parameters)]
+
+
+def job_of(row: DictRow) -> Job:
+    """Return a row of ``ml_jobs`` as a `Job`."""
+    return Job(**{**row, "request": row["request"] or {}, **{name: _utc(row[name]) for name in _MOMENTS}})
+
+
+_MOMENTS = ("created_at", "started_at", "completed_at")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None

@@ -1,0 +1,56 @@
+"""Fixtures: stores over one database, and a registered model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from kurswerk.jobs import ProcrastinateJobStore
+from kurswerk.registry import NewModel
+from kurswerk.storage import Database, PostgresModelStore
+from memory_market import a_spec
+
+
+@pytest.fixture
+def jobs(database: Database) -> ProcrastinateJobStore:
+    return ProcrastinateJobStore(database)
+
+
+@pytest.fixture
+def models(database: Database) -> PostgresModelStore:
+    return PostgresModelStore(database)
+
+
+@pytest.fixture
+def training(jobs: ProcrastinateJobStore, models: PostgresModelStore) -> tuple[int, int]:
+    """An ordered training: its job and its model."""
+    spec = a_spec().as_json()
+    with jobs.transaction():
+        model_id = models.create(NewModel(spec))
+        return jobs.order("TRAIN", spec, model_id=model_id), model_id
+
+
+@pytest.fixture
+def plan_of_list(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], str]:
+    """Return a function that calls another one and returns how the server carries out its one paged query."""
+
+    def plan_of(call: Callable[[], object]) -> str:
+        plans: list[str] = []
+        execute = psycopg.Cursor.execute
+
+        def explaining(self: Any, query: Any, params: Any = None, **options: Any) -> Any:
+            text = query.as_string(self) if isinstance(query, psycopg.sql.Composable) else str(query)
+            if "LIMIT" in text:
+                with psycopg.Cursor(self.connection) as cursor:
+                    execute(cursor, f"EXPLAIN {text}", params)
+                    plans.append("\n".join(row[0] for row in cursor.fetchall()))
+            return execute(self, query, params, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(psycopg.Cursor, "execute", explaining)
+            call()
+        assert len(plans) == 1
+        return plans[0]
+
+    return plan_of
