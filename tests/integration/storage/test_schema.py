@@ -48,8 +48,13 @@ def test_the_tables_of_the_contract(database: Database):
     status = schema_status(database)
     assert status.up_to_date
     assert {table.name for table in status.tables if table.owned} == {
+        "alert_deliveries",
+        "alert_rules",
         "api_keys",
+        "coin_feed",
+        "coin_feed_seen",
         "coin_metrics",
+        "coin_revisions",
         "coin_streams",
         "exchange_rates",
         "ml_artifacts",
@@ -57,13 +62,17 @@ def test_the_tables_of_the_contract(database: Database):
         "ml_jobs",
         "ml_models",
         "ml_test_results",
+        "model_activations",
         "prediction_alerts",
+        "prediction_backlog",
+        "prediction_counts",
         "predictions",
         "procrastinate_events",
         "procrastinate_jobs",
         "procrastinate_periodic_defers",
         "procrastinate_workers",
         "ref_coin_phases",
+        "serving_replicas",
     }
     assert status.size_bytes > 1_000_000
     with database.connection() as connection:
