@@ -14,12 +14,16 @@
     ├── ArtifactError                a model artifact that must not be loaded
     │   ├── ArtifactCorruptError     bytes differ from their SHA-256
     │   └── ArtifactForeignError     not written by Kurswerk, or for other features
-    └── StorageError                 the database refused or could not be reached
-        ├── DatabaseUnavailableError no connection
-        └── ConstraintError          a named constraint was violated
+    ├── StorageError                 the database refused or could not be reached
+    │   ├── DatabaseUnavailableError no connection
+    │   └── ConstraintError          a named constraint was violated
+    └── ServiceError                 a Kurswerk service, asked over HTTP, did not do what was asked
+        ├── ServiceUnavailableError  no answer
+        ├── RequestRefusedError      an error answer, with its status and code
+        └── JobFailedError           the job that was waited for failed or was cancelled
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 
@@ -111,3 +115,47 @@ class ConstraintError(StorageError):
     def __init__(self, message: str, constraint: str) -> None:
         super().__init__(message)
         self.constraint = constraint
+
+
+class ServiceError(KurswerkError):
+    """A Kurswerk service, asked over HTTP, did not do what was asked."""
+
+
+class ServiceUnavailableError(ServiceError):
+    """The service gave no answer."""
+
+
+class RequestRefusedError(ServiceError):
+    """The service answered with an error.
+
+    Parameters
+    ----------
+    message
+        What the service said.
+    status, code
+        HTTP status, and the error's name for programs, such as ``"not_found"``.
+    details
+        One entry per wrong field.
+    request_id
+        Finds the request in the service's log.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str = "",
+        details: Sequence[Mapping[str, str]] = (),
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.status, self.code, self.details, self.request_id = status, code, tuple(details), request_id
+
+
+class JobFailedError(ServiceError):
+    """The job that was waited for failed or was cancelled; ``job_id`` and ``status`` say which and how."""
+
+    def __init__(self, message: str, *, job_id: int, status: str) -> None:
+        super().__init__(message)
+        self.job_id, self.status = job_id, status

@@ -1,0 +1,199 @@
+"""The client for asyncio."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from kurswerk.client import _calls as calls
+from kurswerk.client._calls import API_KEY_HEADER, Call, Moment
+from kurswerk.client._client import DEFAULT_URL, FIRST_POLL_S, SLOWEST_POLL_S
+from kurswerk.client._progress import ProgressLine
+from kurswerk.client._records import Availability, Comparison, Health, Job, Model, Order, Page, Phase, TestResult
+
+Answer = TypeVar("Answer")
+
+
+class AsyncClient:
+    """The same as `Client`, method by method, to be awaited.
+
+    Examples
+    --------
+    >>> async def coins():
+    ...     answer = httpx.Response(200, json={"rows": 12, "coins": 2})
+    ...     async with AsyncClient(transport=httpx.MockTransport(lambda request: answer)) as client:
+    ...         return (await client.data_availability()).coins
+    >>> asyncio.run(coins())
+    2
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        tries: int = 6,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        headers = {API_KEY_HEADER: api_key} if api_key else {}
+        self._http = httpx.AsyncClient(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+        self._tries = tries
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._http.aclose()
+
+    async def train(self, spec: Mapping[str, Any]) -> Order:
+        """Order a training; ``spec`` is what ``kurswerk train`` reads from a file."""
+        return await self._send(calls.train(spec))
+
+    async def test(self, model_id: int, start: Moment, end: Moment, *, mints: list[str] | None = None) -> Order:
+        """Order a test on a period, both ends inclusive; ``mints`` None is all coins."""
+        return await self._send(calls.test(model_id, start, end, mints))
+
+    async def compare(
+        self, model_a_id: int, model_b_id: int, start: Moment, end: Moment, *, mints: list[str] | None = None
+    ) -> Order:
+        """Order a comparison of two models on identical rows."""
+        return await self._send(calls.compare(model_a_id, model_b_id, start, end, mints))
+
+    async def wait(
+        self,
+        job: Job | Order | int,
+        *,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """Wait until a job is completed and return it; JobFailedError or TimeoutError if it is not."""
+        show = on_progress or ProgressLine()
+        number = calls.job_number(job)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause = FIRST_POLL_S
+        while not (found := await self.job(number)).ended:
+            show(found)
+            if deadline is not None and time.monotonic() + pause > deadline:
+                raise TimeoutError(f"job {number} is {found.status} after {timeout_s:g} s; it goes on")
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST_POLL_S)
+        show(found)
+        if found.status != "COMPLETED":
+            raise calls.failure_of(found)
+        return found
+
+    async def models(
+        self,
+        *,
+        status: str | None = None,
+        model_type: str | None = None,
+        name: str | None = None,
+        sort: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Page[Model]:
+        """Return models, newest first unless ``sort`` and ``order`` (``asc`` or ``desc``) say otherwise."""
+        query = {"status": status, "model_type": model_type, "name": name, "sort": sort, "order": order}
+        return await self._send(calls.models({**query, "limit": limit, "offset": offset}))
+
+    async def model(self, model_id: int) -> Model:
+        """Return a model with everything that is known of it."""
+        return await self._send(calls.model(model_id))
+
+    async def update_model(
+        self,
+        model_id: int,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        alert_threshold: float | None = None,
+    ) -> Model:
+        """Change what may be changed of a model, and return it."""
+        changes = {"name": name, "description": description, "alert_threshold": alert_threshold}
+        return await self._send(calls.update_model(model_id, changes))
+
+    async def delete_model(self, model_id: int) -> None:
+        """Mark a model deleted; its name is free again."""
+        await self._send(calls.delete_model(model_id))
+
+    async def download(self, model_id: int) -> bytes:
+        """Return a model's ONNX file."""
+        return await self._send(calls.download(model_id))
+
+    async def test_results(
+        self, *, model_id: int | None = None, limit: int | None = None, offset: int | None = None
+    ) -> Page[TestResult]:
+        """Return test results, newest first."""
+        return await self._send(calls.test_results({"model_id": model_id, "limit": limit, "offset": offset}))
+
+    async def test_result(self, test_id: int) -> TestResult:
+        """Return one test result."""
+        return await self._send(calls.test_result(test_id))
+
+    async def comparisons(
+        self, *, model_id: int | None = None, limit: int | None = None, offset: int | None = None
+    ) -> Page[Comparison]:
+        """Return comparisons, newest first."""
+        return await self._send(calls.comparisons({"model_id": model_id, "limit": limit, "offset": offset}))
+
+    async def comparison(self, comparison_id: int) -> Comparison:
+        """Return one comparison."""
+        return await self._send(calls.comparison(comparison_id))
+
+    async def jobs(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Page[Job]:
+        """Return jobs, newest first."""
+        query = {"status": status, "job_type": job_type, "limit": limit, "offset": offset}
+        return await self._send(calls.jobs(query))
+
+    async def job(self, job: Job | Order | int) -> Job:
+        """Return a job as it is now."""
+        return await self._send(calls.job(calls.job_number(job)))
+
+    async def cancel(self, job: Job | Order | int) -> Job:
+        """Cancel a job that waits or runs."""
+        return await self._send(calls.cancel(calls.job_number(job)))
+
+    async def retry(self, job: Job | Order | int) -> Job:
+        """Let a job that failed or was cancelled begin again."""
+        return await self._send(calls.retry(calls.job_number(job)))
+
+    async def phases(self) -> list[Phase]:
+        """Return the phases in a coin's life."""
+        return await self._send(calls.phases())
+
+    async def data_availability(self) -> Availability:
+        """Say which market data there are."""
+        return await self._send(calls.data_availability())
+
+    async def health(self) -> Health:
+        """Say how the service is, also when it cannot serve."""
+        return await self._send(calls.health())
+
+    async def _send(self, call: Call[Answer]) -> Answer:
+        pauses = call.pauses(self._tries)
+        while True:
+            pause = next(pauses, None)
+            try:
+                response = await self._http.request(**call.request())
+            except httpx.TransportError as error:
+                if pause is None:
+                    raise calls.unavailable(error, str(self._http.base_url)) from error
+            else:
+                if pause is None or not call.may_be_tried_again(response):
+                    return call.answered(response)
+            await asyncio.sleep(pause)

@@ -1,0 +1,232 @@
+"""The client for ordinary programs."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from kurswerk.client import _calls as calls
+from kurswerk.client._calls import API_KEY_HEADER, Call, Moment
+from kurswerk.client._progress import ProgressLine
+from kurswerk.client._records import Availability, Comparison, Health, Job, Model, Order, Page, Phase, TestResult
+
+Answer = TypeVar("Answer")
+DEFAULT_URL = "http://127.0.0.1:8000"
+FIRST_POLL_S, SLOWEST_POLL_S = 0.2, 2.0
+
+
+class Client:
+    """Talks to a Kurswerk service.
+
+    Every method raises `kurswerk.core.errors.RequestRefusedError` where the service refuses, with its status, code,
+    message and request id, and `kurswerk.core.errors.ServiceUnavailableError` where it does not answer.
+
+    Parameters
+    ----------
+    url
+        Where the service listens, as ``kurswerk serve`` prints it.
+    api_key
+        Needed where the service requires keys.
+    timeout_s
+        For one answer.
+    tries
+        How often something is read at most if there is no answer or the service says to come back; what changes
+        something is never sent twice.
+    transport
+        Another way to the service, for tests.
+
+    Examples
+    --------
+    >>> def answer(request):
+    ...     return httpx.Response(200, json={"rows": 12, "coins": 2})
+    >>> with Client(transport=httpx.MockTransport(answer)) as client:
+    ...     client.data_availability().coins
+    2
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        tries: int = 6,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        headers = {API_KEY_HEADER: api_key} if api_key else {}
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout_s, transport=transport)
+        self._tries = tries
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def train(self, spec: Mapping[str, Any]) -> Order:
+        """Order a training; ``spec`` is what ``kurswerk train`` reads from a file."""
+        return self._send(calls.train(spec))
+
+    def test(self, model_id: int, start: Moment, end: Moment, *, mints: list[str] | None = None) -> Order:
+        """Order a test on a period, both ends inclusive; ``mints`` None is all coins."""
+        return self._send(calls.test(model_id, start, end, mints))
+
+    def compare(
+        self, model_a_id: int, model_b_id: int, start: Moment, end: Moment, *, mints: list[str] | None = None
+    ) -> Order:
+        """Order a comparison of two models on identical rows."""
+        return self._send(calls.compare(model_a_id, model_b_id, start, end, mints))
+
+    def wait(
+        self,
+        job: Job | Order | int,
+        *,
+        timeout_s: float | None = None,
+        on_progress: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """Wait until a job is completed and return it.
+
+        Parameters
+        ----------
+        job
+            A job, its id, or the order that made it.
+        timeout_s
+            For how long at most; None is without end.
+        on_progress
+            Hears of the job at each look; by default a line on a terminal shows it.
+
+        Raises
+        ------
+        JobFailedError
+            If the job failed or was cancelled.
+        TimeoutError
+            If it took too long; the job goes on.
+        """
+        show = on_progress or ProgressLine()
+        number = calls.job_number(job)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pause = FIRST_POLL_S
+        while not (found := self.job(number)).ended:
+            show(found)
+            if deadline is not None and time.monotonic() + pause > deadline:
+                raise TimeoutError(f"job {number} is {found.status} after {timeout_s:g} s; it goes on")
+            time.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST_POLL_S)
+        show(found)
+        if found.status != "COMPLETED":
+            raise calls.failure_of(found)
+        return found
+
+    def models(
+        self,
+        *,
+        status: str | None = None,
+        model_type: str | None = None,
+        name: str | None = None,
+        sort: str | None = None,
+        order: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Page[Model]:
+        """Return models, newest first unless ``sort`` and ``order`` (``asc`` or ``desc``) say otherwise."""
+        query = {"status": status, "model_type": model_type, "name": name, "sort": sort, "order": order}
+        return self._send(calls.models({**query, "limit": limit, "offset": offset}))
+
+    def model(self, model_id: int) -> Model:
+        """Return a model with everything that is known of it."""
+        return self._send(calls.model(model_id))
+
+    def update_model(
+        self,
+        model_id: int,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        alert_threshold: float | None = None,
+    ) -> Model:
+        """Change what may be changed of a model, and return it."""
+        changes = {"name": name, "description": description, "alert_threshold": alert_threshold}
+        return self._send(calls.update_model(model_id, changes))
+
+    def delete_model(self, model_id: int) -> None:
+        """Mark a model deleted; its name is free again."""
+        self._send(calls.delete_model(model_id))
+
+    def download(self, model_id: int) -> bytes:
+        """Return a model's ONNX file."""
+        return self._send(calls.download(model_id))
+
+    def test_results(
+        self, *, model_id: int | None = None, limit: int | None = None, offset: int | None = None
+    ) -> Page[TestResult]:
+        """Return test results, newest first."""
+        return self._send(calls.test_results({"model_id": model_id, "limit": limit, "offset": offset}))
+
+    def test_result(self, test_id: int) -> TestResult:
+        """Return one test result."""
+        return self._send(calls.test_result(test_id))
+
+    def comparisons(
+        self, *, model_id: int | None = None, limit: int | None = None, offset: int | None = None
+    ) -> Page[Comparison]:
+        """Return comparisons, newest first."""
+        return self._send(calls.comparisons({"model_id": model_id, "limit": limit, "offset": offset}))
+
+    def comparison(self, comparison_id: int) -> Comparison:
+        """Return one comparison."""
+        return self._send(calls.comparison(comparison_id))
+
+    def jobs(
+        self,
+        *,
+        status: str | None = None,
+        job_type: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> Page[Job]:
+        """Return jobs, newest first."""
+        query = {"status": status, "job_type": job_type, "limit": limit, "offset": offset}
+        return self._send(calls.jobs(query))
+
+    def job(self, job: Job | Order | int) -> Job:
+        """Return a job as it is now."""
+        return self._send(calls.job(calls.job_number(job)))
+
+    def cancel(self, job: Job | Order | int) -> Job:
+        """Cancel a job that waits or runs."""
+        return self._send(calls.cancel(calls.job_number(job)))
+
+    def retry(self, job: Job | Order | int) -> Job:
+        """Let a job that failed or was cancelled begin again."""
+        return self._send(calls.retry(calls.job_number(job)))
+
+    def phases(self) -> list[Phase]:
+        """Return the phases in a coin's life."""
+        return self._send(calls.phases())
+
+    def data_availability(self) -> Availability:
+        """Say which market data there are."""
+        return self._send(calls.data_availability())
+
+    def health(self) -> Health:
+        """Say how the service is, also when it cannot serve."""
+        return self._send(calls.health())
+
+    def _send(self, call: Call[Answer]) -> Answer:
+        pauses = call.pauses(self._tries)
+        while True:
+            pause = next(pauses, None)
+            try:
+                response = self._http.request(**call.request())
+            except httpx.TransportError as error:
+                if pause is None:
+                    raise calls.unavailable(error, str(self._http.base_url)) from error
+            else:
+                if pause is None or not call.may_be_tried_again(response):
+                    return call.answered(response)
+            time.sleep(pause)
