@@ -14,7 +14,7 @@ from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import MINUTE_US, to_datetime, to_us
 from kurswerk.market import Panel
 from kurswerk.registry import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
-from kurswerk.training import ModelSpec
+from kurswerk.training import Availability, ModelSpec
 
 START_US = to_us(to_datetime(1_704_067_200_000_000))  # 2024-01-01
 
@@ -100,6 +100,19 @@ class MemoryMarket:
         values = np.stack([kept.column(name) for name in columns]) if columns else np.empty((0, len(kept)))
         return replace(kept, columns=tuple(columns), values=values)
 
+    def has_rows(
+        self, *, start_us: int, end_us: int, mints: Sequence[str] | None = None, phases: Sequence[int] | None = None
+    ) -> bool:
+        found = self.load_panel(self.panel.columns, start_us=start_us, end_us=end_us, mints=mints)
+        return bool(len(found) if phases is None else np.isin(found.column("phase_id_at_time"), phases).any())
+
+    def estimated_rows(self, *, end_us: int, mints: Sequence[str] | None = None) -> int:
+        return len(self.load_panel([], end_us=end_us, mints=mints))
+
+    def availability(self) -> Availability:
+        times = self.panel.timestamps
+        return Availability(int(times.min()), int(times.max()), len(times), len(self.panel.instruments))
+
 
 class MemoryRegistry:
     """A `ModelStore` and `ResultStore` in dictionaries."""
@@ -147,6 +160,7 @@ class MemoryRegistry:
             cv_scores=version.cv_scores,
             cv_overfitting_gap=version.cv_overfitting_gap,
             feature_importance=version.feature_importance,
+            certificate=version.certificate,
         )
 
     def fail(self, model_id: int, reason: str) -> None:
@@ -173,6 +187,11 @@ class MemoryRegistry:
 
     def set_certificate(self, model_id: int, certificate: Mapping[str, Any]) -> None:
         self.records[model_id] = replace(self.records[model_id], certificate=certificate)
+
+    def update(self, model_id: int, changes: Mapping[str, Any]) -> None:
+        if any(record.name == changes.get("name") and record.id != model_id for record in self.records.values()):
+            raise ConflictError(f"the name '{changes['name']}' is taken")
+        self.records[model_id] = replace(self.get(model_id), **changes)
 
     def delete(self, model_id: int) -> None:
         del self.records[model_id]

@@ -39,6 +39,10 @@ class ModelStore(Protocol):
         """Store a certificate as the model's latest."""
         ...
 
+    def update(self, model_id: int, changes: Mapping[str, Any]) -> None:
+        """Change name, description or alert threshold; ConflictError if the name is taken."""
+        ...
+
     def delete(self, model_id: int) -> None:
         """Mark a model deleted; its name is free again."""
         ...

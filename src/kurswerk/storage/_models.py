@@ -20,6 +20,7 @@ _NAME_KEY = "ml_models_name_key"
 _STATUSES = ("TRAINING", "READY", "FAILED")
 _SORTS_WITHOUT_GAPS = ("id", "name", "created_at", "updated_at")
 _SORTS = (*_SORTS_WITHOUT_GAPS, "training_f1", "training_accuracy", "roc_auc", "mcc")
+_CHANGEABLE = ("name", "description", "alert_threshold")
 _LARGEST_ID = 2**63 - 1
 
 
@@ -46,9 +47,7 @@ class PostgresModelStore:
                 return _id_of(connection.execute(statement, row).fetchone())
         except ConstraintError as error:
             if error.constraint == _NAME_KEY:
-                raise ConflictError(
-                    f"a model named '{row['name']}' exists already; choose another name or delete that model"
-                ) from error
+                raise _name_is_taken(row["name"]) from error
             raise
 
     def complete(self, model_id: int, version: TrainedVersion) -> None:
@@ -183,6 +182,29 @@ class PostgresModelStore:
         with self._database.connection() as connection:
             self._change(connection, model_id, {"certificate": jsonb(certificate)})
 
+    def update(self, model_id: int, changes: Mapping[str, Any]) -> None:
+        """Change ``name``, ``description`` or ``alert_threshold``; what is not in ``changes`` stays.
+
+        Raises
+        ------
+        UnknownNameError
+            For anything else.
+        NotFoundError
+            If there is no such model.
+        ConflictError
+            If the name is taken.
+        """
+        for name in changes:
+            if name not in _CHANGEABLE:
+                raise UnknownNameError("field that can be changed", name, _CHANGEABLE)
+        try:
+            with self._database.connection() as connection:
+                self._change(connection, model_id, changes)
+        except ConstraintError as error:
+            if error.constraint == _NAME_KEY:
+                raise _name_is_taken(changes["name"]) from error
+            raise
+
     def delete(self, model_id: int) -> None:
         """Mark a model deleted and inactive; its name is free again.
 
@@ -197,12 +219,12 @@ class PostgresModelStore:
     def _change(
         self, connection: Connection, model_id: int, row: Mapping[str, Any], *, only_training: bool = False
     ) -> None:
-        assignments = sql.SQL(", ").join(
-            sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in row
+        assignments = sql.SQL("").join(
+            sql.SQL("{} = {}, ").format(sql.Identifier(name), sql.Placeholder(name)) for name in row
         )
         condition = sql.SQL(" AND status = 'TRAINING'" if only_training else "")
         statement = sql.SQL(
-            "UPDATE ml_models SET {}, updated_at = now() WHERE id = %(model_id)s AND NOT is_deleted{}"
+            "UPDATE ml_models SET {}updated_at = now() WHERE id = %(model_id)s AND NOT is_deleted{}"
         ).format(assignments, condition)
         if connection.execute(statement, {**row, "model_id": model_id}).rowcount:
             return
@@ -220,6 +242,10 @@ class PostgresModelStore:
             for row in connection.execute("SELECT name FROM ml_models WHERE NOT is_deleted ORDER BY id DESC LIMIT 1000")
         ]
         raise NotFoundError(str(UnknownNameError("model", str(model), names)))
+
+
+def _name_is_taken(name: str) -> ConflictError:
+    return ConflictError(f"a model named '{name}' exists already; choose another name or delete that model")
 
 
 def _id_of(row: tuple[Any, ...] | None) -> int:
@@ -300,6 +326,7 @@ def _row_of_version(version: TrainedVersion) -> dict[str, Any]:
         "cv_scores": jsonb(version.cv_scores),
         "cv_overfitting_gap": number(version.cv_overfitting_gap),
         "feature_importance": jsonb(version.feature_importance),
+        "certificate": jsonb(version.certificate),
     }
 
 

@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from kurswerk.core.errors import DataFileError, SpecError, UnknownNameError
 from kurswerk.core.timestamps import MINUTE_US, to_us
@@ -34,11 +43,16 @@ def _as_utc(value: object) -> object:
         except ValueError:
             raise ValueError(f"'{value}' is no ISO 8601 time; write it like 2024-07-01T00:00:00Z") from None
     if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        try:
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        except OverflowError:
+            raise ValueError(f"{value.isoformat()} lies outside the years 1 to 9999 in UTC") from None
     return value
 
 
 UtcTime = Annotated[datetime, BeforeValidator(_as_utc)]
+# PostgreSQL's text cannot hold NUL.
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
 
 class ModelSpec(BaseModel):
@@ -72,14 +86,14 @@ class ModelSpec(BaseModel):
     direction: Literal["up", "down"] | None = None
     horizon_mode: Literal["at", "within"] = "at"
     phases: tuple[int, ...] | None = Field(default=None, min_length=1)
-    mints: tuple[str, ...] | None = Field(default=None, min_length=1)
+    mints: tuple[Text, ...] | None = Field(default=None, min_length=1)
     use_engineered_features: bool = False
     feature_engineering_windows: tuple[int, ...] = Field(default=(5, 10, 15), min_length=1, max_length=100)
     use_smote: bool = True
     use_timeseries_split: bool = True
     cv_splits: int = Field(default=5, ge=2, le=50)
     params: dict[str, Any] = Field(default_factory=dict)
-    description: str | None = None
+    description: Annotated[Text, Field(max_length=10_000)] | None = None
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
@@ -94,7 +108,7 @@ class ModelSpec(BaseModel):
         """
         if not isinstance(document, Mapping):
             raise SpecError(f"a model specification is a JSON object, not {type(document).__name__}")
-        lifted = _lift_from_params(document)
+        lifted = lift_from_params(document)
         for key in lifted:
             if key not in cls.model_fields:
                 raise UnknownNameError("key in the model specification", str(key), cls.model_fields)
@@ -212,7 +226,8 @@ class ModelSpec(BaseModel):
         return self.model_dump(mode="json")
 
 
-def _lift_from_params(document: Mapping[str, Any]) -> dict[str, Any]:
+def lift_from_params(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a specification with the fields that older clients send inside ``params`` in their place."""
     lifted = dict(document)
     params = lifted.get("params")
     if isinstance(params, Mapping):

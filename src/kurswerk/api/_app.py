@@ -1,0 +1,72 @@
+"""The application: routes, and what stands before them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from kurswerk import __version__
+from kurswerk.api import comparisons, health, market, models, tests
+from kurswerk.api._admission import Admission
+from kurswerk.api._freshness import Freshness
+from kurswerk.api._gate import Gate
+from kurswerk.api._limits import RateLimiter
+from kurswerk.api._openapi import DESCRIPTION, describe, only_known_parameters, operation_id
+from kurswerk.api._services import ApiOptions, Services
+from kurswerk.api.errors import handle_errors
+
+# One file per noun; each gives its paths in full.
+ROUTERS: tuple[APIRouter, ...] = (
+    models.router,
+    tests.router,
+    comparisons.router,
+    market.router,
+    health.router,
+)
+
+
+def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI:
+    """Build the API over the ports it is given.
+
+    Raises
+    ------
+    InvalidInputError
+        If a rate limit or the URL of its storage cannot be read.
+    """
+    options = options or ApiOptions()
+    freshness = Freshness()
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(freshness.follow(services.changes))
+        yield
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+    app = FastAPI(
+        title="Kurswerk",
+        version=__version__,
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        dependencies=[Depends(only_known_parameters)],
+        generate_unique_id_function=operation_id,
+    )
+    app.state.services, app.state.freshness = services, freshness
+    handle_errors(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    describe(app, keys=options.require_keys)
+    app.add_middleware(
+        Gate,
+        options=options,
+        admission=Admission(services.keys, freshness),
+        limiter=RateLimiter(options.read_limit, options.write_limit, options.limit_storage),
+        freshness=freshness,
+        on_request=services.on_request,
+    )
+    return app

@@ -1,0 +1,71 @@
+"""How many calls a client may make."""
+
+import math
+import time
+from typing import Any
+
+from limits import parse
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import storage_from_string
+
+from kurswerk.core.errors import InvalidInputError
+from kurswerk.observability import get_logger
+
+log = get_logger(__name__)
+
+_MEMORY = "async+memory://"
+_WARN_EVERY_S = 60.0
+
+
+class RateLimiter:
+    """Counts calls per client in a sliding window, reading and writing ones apart.
+
+    Parameters
+    ----------
+    reads, writes
+        Such as ``"1200/minute"``; None is no limit.
+    storage_url
+        ``async+memory://``, or ``async+redis://host:6379`` to count over all processes. While that storage cannot be
+        reached, each process counts by itself.
+
+    Raises
+    ------
+    InvalidInputError
+        If a limit or the URL cannot be read.
+    """
+
+    def __init__(self, reads: str | None, writes: str | None, storage_url: str = _MEMORY) -> None:
+        options = {"implementation": "redispy"} if "redis" in storage_url.partition("://")[0] else {}
+        try:
+            self._limits = [limit and parse(limit) for limit in (reads, writes)]
+            storage = storage_from_string(storage_url, wrap_exceptions=True, **options)
+        except (ValueError, ConfigurationError) as error:
+            # Neither is repeated: a URL may hold a password.
+            raise InvalidInputError(
+                f"the rate limits cannot be set up ({type(error).__name__}); write limits like '600/minute', "
+                "and the storage like async+redis://host:6379 (needs the extra 'redis')"
+            ) from error
+        self._shared = SlidingWindowCounterRateLimiter(storage)
+        self._alone = SlidingWindowCounterRateLimiter(storage_from_string(_MEMORY))
+        self._warned_at = -math.inf
+
+    async def wait_s(self, client: str, *, writing: bool) -> int | None:
+        """Count a call; return None if it may be made, otherwise after how many seconds to try again."""
+        limit = self._limits[writing]
+        if not limit:
+            return None
+        try:
+            return await self._hit(self._shared, limit, client)
+        except StorageError as error:
+            if time.monotonic() - self._warned_at > _WARN_EVERY_S:
+                self._warned_at = time.monotonic()
+                log.warning("calls are counted in this process alone", reason=str(error.storage_error))
+            return await self._hit(self._alone, limit, client)
+
+    @staticmethod
+    async def _hit(limiter: SlidingWindowCounterRateLimiter, limit: Any, client: str) -> int | None:
+        if await limiter.hit(limit, client):
+            return None
+        window = await limiter.get_window_stats(limit, client)
+        return max(1, math.ceil(window.reset_time - time.time()))

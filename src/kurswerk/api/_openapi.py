@@ -1,0 +1,109 @@
+"""The OpenAPI document: what it says beyond what the routes say, and what is not in it is refused."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from kurswerk.api._admission import KEY_HEADER, needed_scope
+from kurswerk.api.schemas.errors import ErrorRead
+from kurswerk.core.errors import UnknownNameError
+
+DESCRIPTION = """
+Order trainings, tests and comparisons of models, follow them, and read what came of them.
+
+A call that orders work answers at once with a `job_id`; `GET /api/queue/{job_id}` tells how far it is and, in the end,
+what came of it. Lists take `limit`, `offset`, `sort` and `order`. Times are ISO 8601 in UTC. Every answer carries
+`X-Request-ID`, every error the same body. A `GET` answers with an `ETag`; send it as `If-None-Match`, and an answer
+that has not changed comes as an empty 304.
+"""
+TAGS = [
+    {"name": "models", "description": "Train, look at, change and delete models."},
+    {"name": "test results", "description": "How models did in a period they were not trained on."},
+    {"name": "comparisons", "description": "Two models on identical rows."},
+    {"name": "jobs", "description": "What was ordered; `/api/jobs` and `/api/queue` are the same."},
+    {"name": "market", "description": "What data there are."},
+    {"name": "service", "description": "Health and metrics."},
+]
+_MEANING = {
+    400: "The request cannot be carried out: no JSON, or no data for it.",
+    401: "An API key is needed, or it is unknown or revoked.",
+    403: "The key lacks the scope.",
+    404: "There is nothing with this id.",
+    409: "The request contradicts the present state.",
+    413: "The body is too large.",
+    422: "A field or parameter is wrong; `details` names each.",
+    429: "Too many calls; `Retry-After` says how long to wait.",
+    503: "The database cannot be reached at the moment.",
+}
+Responses = dict[int | str, dict[str, Any]]
+_EVERYWHERE = (400, 401, 403, 422, 429, 503)
+
+
+def errors(*statuses: int) -> Responses:
+    """Return the error answers a call can give beside those that every call can give, for ``responses=``."""
+    return {status: {"model": ErrorRead, "description": _MEANING[status]} for status in (*_EVERYWHERE, *statuses)}
+
+
+def describe(app: FastAPI, *, keys: bool) -> None:
+    """Let the application's OpenAPI document say which scope each call needs, where keys are required."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+            )
+            if keys:
+                _say_scopes(document)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _say_scopes(document: dict[str, Any]) -> None:
+    schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+    schemes["ApiKey"] = {"type": "apiKey", "in": "header", "name": KEY_HEADER}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            scope = needed_scope(method.upper(), path)
+            if scope is not None:
+                operation["security"] = [{"ApiKey": []}]
+                operation["description"] = f"{operation.get('description', '')}\n\nNeeds the scope `{scope}`.".strip()
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse query parameters that the call does not have.
+
+    Raises
+    ------
+    UnknownNameError
+        With the nearest name.
+    """
+    if not request.scope["query_string"]:
+        return
+    known = _parameters(request.app)[request.method, request.scope["route"].path_format]
+    for name in request.query_params:
+        if name not in known:
+            raise UnknownNameError("query parameter", name, known)
+
+
+def _parameters(app: FastAPI) -> Mapping[tuple[str, str], frozenset[str]]:
+    found: Mapping[tuple[str, str], frozenset[str]] | None = getattr(app.state, "parameters", None)
+    if found is None:
+        found = app.state.parameters = {
+            (method.upper(), path): frozenset(
+                item["name"] for item in operation.get("parameters", ()) if item["in"] == "query"
+            )
+            for path, operations in app.openapi()["paths"].items()
+            for method, operation in operations.items()
+        }
+    return found
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return a name for a call that generated clients can use, such as ``get_api_models_model_id``."""
+    words = route.path_format.replace("{", "").replace("}", "").replace("-", "_").strip("/").split("/")
+    return "_".join([*(method.lower() for method in sorted(route.methods or ())), *words])

@@ -1,0 +1,147 @@
+"""The one table that says which HTTP status an error becomes, and the body every error has.
+
+Below this package nothing knows HTTP.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from kurswerk.core import errors
+from kurswerk.observability import get_logger
+
+log = get_logger(__name__)
+
+# 422 says that a field is wrong whatever the data are, 400 that the request cannot be carried out on these data.
+STATUS: Mapping[type[Exception], tuple[int, str]] = {
+    errors.SpecError: (422, "invalid_spec"),
+    errors.UnknownNameError: (422, "unknown_name"),
+    errors.NoDataError: (400, "no_data"),
+    errors.DataError: (400, "invalid_data"),
+    errors.InvalidInputError: (400, "invalid_request"),
+    errors.NotFoundError: (404, "not_found"),
+    errors.ConflictError: (409, "conflict"),
+    errors.ConstraintError: (409, "constraint_violated"),
+    errors.ArtifactCorruptError: (500, "artifact_corrupt"),
+    errors.ArtifactError: (409, "artifact_unusable"),
+    errors.DatabaseUnavailableError: (503, "database_unavailable"),
+    errors.KurswerkError: (500, "internal_error"),
+}
+
+_CODES = {
+    400: "invalid_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+    503: "unavailable",
+}
+# What is said instead of a message that could tell a stranger about hosts, tables or paths; the log has it all.
+_UNSAID = {
+    500: "something went wrong here; tell the operator the request_id",
+    503: "the database cannot be reached at the moment; try again in a few seconds",
+    409: "the database refused this because of the constraint '{constraint}'",
+}
+_RETRY_AFTER_S = "5"
+
+
+class Refusal(HTTPException):
+    """An answer that is no answer: status, a code for programs and a message for people."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, message, dict(headers or {}))
+        self.code = code or _CODES.get(status, "invalid_request")
+
+
+def error_response(
+    scope: Scope,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    details: Sequence[Mapping[str, str]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return an error in the form of contracts.md."""
+    body = {
+        "code": code,
+        "message": message,
+        "details": list(details),
+        "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+        "request_id": scope.get("state", {}).get("request_id", ""),
+    }
+    return JSONResponse({"error": body}, status, headers=dict(headers or {}))
+
+
+def response_to(error: Exception, scope: Scope) -> JSONResponse:
+    """Return the answer to an error that stopped a call; what nobody foresaw is logged with its traceback."""
+    if isinstance(error, HTTPException):
+        code = getattr(error, "code", None) or _CODES.get(error.status_code, "invalid_request")
+        return error_response(scope, error.status_code, code, str(error.detail), headers=error.headers)
+    status, code = status_of(error)
+    if status >= 500:
+        log.error("request failed", path=scope["path"], code=code, exc_info=error)
+    message = str(error)
+    if status >= 500 or isinstance(error, errors.ConstraintError):
+        message = _UNSAID[status].format(constraint=getattr(error, "constraint", ""))
+    headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else None
+    return error_response(scope, status, code, message, headers=headers)
+
+
+def status_of(error: Exception) -> tuple[int, str]:
+    """Return HTTP status and code of an error, by the nearest of its classes in the table.
+
+    Examples
+    --------
+    >>> status_of(errors.NoDataError("nothing there")), status_of(ZeroDivisionError())
+    ((400, 'no_data'), (500, 'internal_error'))
+    """
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    return 500, "internal_error"
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Answer every error of a call in the one form."""
+
+    async def handle(request: Request, error: Exception) -> JSONResponse:
+        return response_to(error, request.scope)
+
+    async def handle_fields(request: Request, error: Exception) -> JSONResponse:
+        return (
+            _response_to_fields(request.scope, error) if isinstance(error, RequestValidationError) else NotImplemented
+        )
+
+    app.add_exception_handler(errors.KurswerkError, handle)
+    app.add_exception_handler(HTTPException, handle)
+    app.add_exception_handler(RequestValidationError, handle_fields)
+
+
+def _response_to_fields(scope: Scope, error: RequestValidationError) -> JSONResponse:
+    """Name every field that is wrong; what was sent is not repeated."""
+    found: Sequence[Any] = error.errors()
+    if any(item["type"] == "json_invalid" for item in found):
+        reason = found[0].get("ctx", {}).get("error", "")
+        return error_response(scope, 400, "invalid_json", f"the body is no JSON: {reason}")
+    details = [
+        {
+            "field": ".".join(str(part) for part in item["loc"]),
+            "message": item["msg"].removeprefix("Value error, "),
+        }
+        for item in found
+    ]
+    first = f"{details[0]['field']}: {details[0]['message']}" if details else "invalid"
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return error_response(scope, 422, "invalid_fields", first + more, details=details)

@@ -1,0 +1,32 @@
+"""Market data: what there is."""
+
+from fastapi import APIRouter
+
+from kurswerk.api._answers import kept
+from kurswerk.api._openapi import errors
+from kurswerk.api._services import ServicesOf
+from kurswerk.api.schemas.market import AvailabilityRead, PhaseRead
+from kurswerk.core.timestamps import to_datetime
+
+router = APIRouter(prefix="/api", tags=["market"])
+
+# Rows come all the time, and to count them all takes a while.
+_COUNTED_EVERY_S = 10.0
+
+
+@router.get("/phases", dependencies=[kept(seconds=_COUNTED_EVERY_S)], responses=errors())
+def list_phases(services: ServicesOf) -> list[PhaseRead]:
+    """List the phases a coin passes; a specification's `phases` names them by id."""
+    return PhaseRead.all_of(services.catalog.phases())
+
+
+@router.get("/data-availability", dependencies=[kept(seconds=_COUNTED_EVERY_S)], responses=errors())
+def read_availability(services: ServicesOf) -> AvailabilityRead:
+    """Show from when to when there are market data, how many rows and of how many coins; at most ten seconds old."""
+    found = services.market.availability()
+    return AvailabilityRead(
+        first_timestamp=None if found.first_us is None else to_datetime(found.first_us),
+        last_timestamp=None if found.last_us is None else to_datetime(found.last_us),
+        rows=found.rows,
+        coins=found.coins,
+    )

@@ -1,0 +1,65 @@
+"""Jobs."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from kurswerk.api.schemas._base import Answer, Json, PageAnswer, PageQuery, UtcTime
+from kurswerk.api.schemas.models import ModelRead
+from kurswerk.api.schemas.results import ComparisonRead, Id, TestRead
+
+JobType = Literal["TRAIN", "TEST", "COMPARE", "CERTIFY"]
+JobStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
+
+
+class JobOrdered(Answer):
+    """A job that was accepted; `GET /api/queue/{job_id}` tells how it goes."""
+
+    job_id: int = Field(examples=[42])
+    message: str = Field(examples=["training of 'up 2 % within the hour' is queued"])
+    status: JobStatus = "PENDING"
+
+
+class JobQuery(PageQuery):
+    """Which jobs, in which order."""
+
+    sort: Literal["id", "created_at", "priority"] = Field("id", description="What to sort by.")
+    status: JobStatus | None = Field(None, description="Only those in this state.")
+    job_type: JobType | None = Field(None, description="Only those of this type.")
+    model_id: Id | None = Field(None, description="Only the training of this model.")
+
+
+class JobSummary(Answer):
+    """A job as lists show it."""
+
+    id: int = Field(examples=[42])
+    job_type: JobType
+    status: JobStatus
+    priority: int = Field(description="Higher runs first.")
+    progress: float = Field(description="Share done, in [0, 1].", examples=[0.4])
+    progress_msg: str | None = Field(description="What is happening.", examples=["fold 3 of 5"])
+    error_msg: str | None = Field(description="Why it failed, was cancelled, or runs again.")
+    request: Json | None = Field(description="What was ordered.")
+    result_model_id: int | None
+    result_test_id: int | None
+    result_comparison_id: int | None
+    worker_id: str | None
+    attempt: int = Field(description="Which run this is; 0 before the first.")
+    request_id: str | None = Field(description="X-Request-ID of the call that ordered it.")
+    created_at: UtcTime
+    started_at: UtcTime | None
+    completed_at: UtcTime | None
+
+
+class JobRead(JobSummary):
+    """A job with what came of it, once it is COMPLETED."""
+
+    result_model: ModelRead | None = None
+    result_test: TestRead | None = None
+    result_comparison: ComparisonRead | None = None
+
+
+class JobPage(PageAnswer):
+    """One page of jobs."""
+
+    jobs: list[JobSummary]

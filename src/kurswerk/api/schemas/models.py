@@ -1,0 +1,131 @@
+"""Models."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from kurswerk.api.schemas._base import Answer, Importance, Json, Order, PageAnswer, PageQuery, Ratio, UtcTime
+from kurswerk.training import ModelSpec
+from kurswerk.training.spec import lift_from_params
+
+ModelType = Literal["random_forest", "xgboost"]
+ModelStatus = Literal["TRAINING", "READY", "FAILED"]
+ModelSort = Literal["id", "name", "created_at", "updated_at", "training_f1", "training_accuracy", "roc_auc", "mcc"]
+# No NUL, which PostgreSQL's text cannot hold, and something to see.
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+Text = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
+
+EXAMPLE_SPEC: Json = {
+    "name": "up 2 % within the hour",
+    "model_type": "xgboost",
+    "features": ["price_close", "volume_sol", "buy_pressure_ratio"],
+    "train_start": "2024-01-01T00:00:00Z",
+    "train_end": "2024-03-01T00:00:00Z",
+    "target_var": "price_close",
+    "use_time_based_prediction": True,
+    "future_minutes": 60,
+    "min_percent_change": 2.0,
+    "direction": "up",
+    "use_engineered_features": True,
+    "params": {"n_estimators": 200, "max_depth": 6},
+}
+
+
+class ModelCreate(ModelSpec):
+    """What to train, on what, to predict what.
+
+    Either a threshold (`operator` and `target_value`), or with `use_time_based_prediction` a change of `target_var` by
+    `min_percent_change` percent in a `direction` at, or within, `future_minutes`. Times without an offset are UTC.
+    Hyper-parameters go into `params`.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_SPEC]})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_older_clients_send_it(cls, document: Any) -> Any:
+        return lift_from_params(document) if isinstance(document, Mapping) else document
+
+
+class ModelUpdate(Order):
+    """What can be changed of a model; what is left out stays as it is."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"alert_threshold": 0.8}]})
+
+    name: ModelName | None = None
+    description: Text | None = None
+    alert_threshold: float | None = Field(None, ge=0, le=1, description="Probability from which on an alert is raised.")
+
+    def changes(self) -> Json:
+        """Return what was given; null takes a description away and says nothing about the others."""
+        given = self.model_dump(exclude_unset=True)
+        return {name: value for name, value in given.items() if value is not None or name == "description"}
+
+
+class ModelQuery(PageQuery):
+    """Which models, in which order."""
+
+    sort: ModelSort = Field("id", description="What to sort by.")
+    name: str | None = Field(None, max_length=255, pattern=r"^[^\x00]*$", description="Only the one with this name.")
+    status: ModelStatus | None = Field(None, description="Only those in this state.")
+    model_type: ModelType | None = Field(None, description="Only those of this type.")
+    is_active: bool | None = Field(None, description="Only those that predict, or that do not.")
+
+
+class ModelSummary(Answer):
+    """A model as lists show it."""
+
+    id: int = Field(examples=[7])
+    name: str = Field(examples=["up 2 % within the hour"])
+    model_type: str = Field(examples=["xgboost"])
+    status: ModelStatus
+    is_active: bool = Field(description="Whether it predicts every new row.")
+    alert_threshold: float
+    target_variable: str = Field(examples=["price_close"])
+    target_operator: str | None
+    target_value: float | None
+    future_minutes: float | None
+    price_change_percent: float | None
+    target_direction: str | None
+    horizon_mode: str
+    features: list[str] = Field(description="In the order of the model's input, once it is READY.")
+    phases: list[int] | None
+    params: Json | None
+    train_start: UtcTime
+    train_end: UtcTime
+    training_accuracy: Ratio
+    training_f1: Ratio
+    training_precision: Ratio
+    training_recall: Ratio
+    roc_auc: Ratio
+    mcc: float | None = Field(description="In [-1, 1].")
+    fpr: Ratio
+    fnr: Ratio
+    confusion_matrix: dict[str, int] | None = Field(description="tp, tn, fp, fn.")
+    cv_overfitting_gap: float | None
+    simulated_profit_pct: float | None = Field(description="Mean net return per simulated trade, in percent.")
+    description: str | None
+    artifact_sha256: str | None
+    error_msg: str | None = Field(description="Why the training failed.")
+    created_at: UtcTime
+    updated_at: UtcTime
+
+
+class ModelRead(ModelSummary):
+    """A model with everything that is kept of it."""
+
+    spec: Json = Field(description="The whole specification, from which the model can be trained again.")
+    feature_importance: Importance
+    cv_scores: Any = Field(description="Scores of each fold.")
+    evaluation: Json | None = Field(description="Metrics with confidence intervals beside naive baselines.")
+    certificate: Json | None = Field(description="Outcome of the leak probes.")
+    dataset_fingerprint: str | None
+    feature_hashes: dict[str, str] | None
+    library_versions: dict[str, str] | None
+
+
+class ModelPage(PageAnswer):
+    """One page of models."""
+
+    models: list[ModelSummary]
