@@ -9,6 +9,7 @@ from kurswerk.evaluation._metrics import checked
 
 MAX_POINTS = 200
 CALIBRATION_BINS = 10
+THRESHOLD_STEPS = 100
 
 
 def evenly(n: int, at_most: int = MAX_POINTS) -> NDArray[np.int64]:
@@ -22,7 +23,9 @@ def evenly(n: int, at_most: int = MAX_POINTS) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, n - 1, min(n, at_most)).round().astype(np.int64))
 
 
-def curves(y: NDArray[np.integer], probability: NDArray[np.floating]) -> dict[str, Any]:
+def curves(
+    y: NDArray[np.integer], probability: NDArray[np.floating], returns: NDArray[np.float64] | None = None
+) -> dict[str, Any]:
     """Return the curves of a report as JSON-able data.
 
     Parameters
@@ -31,14 +34,16 @@ def curves(y: NDArray[np.integer], probability: NDArray[np.floating]) -> dict[st
         1 or 0, shape (n,).
     probability
         In [0, 1], shape (n,).
+    returns
+        Net return in percent of a trade on each row, NaN where none is possible; None if there is no price.
 
     Returns
     -------
     dict
         ``precision_recall`` with ``recall`` and ``precision`` (None without positives), ``roc`` with ``fpr`` and
         ``tpr`` (None with one class), each of at most 200 points evenly spread over its horizontal axis; and
-        ``calibration``: ten bins of equal width with ``low``, ``high``, ``count``, ``mean_probability`` and
-        ``positive_rate`` (None in an empty bin).
+        ``calibration``: ten bins of equal width with ``low``, ``high``, ``count``, ``mean_probability``,
+        ``positive_rate`` (None in an empty bin); and ``thresholds`` as `decisions_by_threshold` returns them.
 
     Raises
     ------
@@ -55,6 +60,51 @@ def curves(y: NDArray[np.integer], probability: NDArray[np.floating]) -> dict[st
         "precision_recall": _precision_recall(tp, fp),
         "roc": _roc(tp, fp),
         "calibration": calibration(y, probability),
+        "thresholds": decisions_by_threshold(y, probability, returns),
+    }
+
+
+def decisions_by_threshold(
+    y: NDArray[np.int8], probability: NDArray[np.float64], returns: NDArray[np.float64] | None = None
+) -> dict[str, list[Any]]:
+    """Say what each threshold from 0 to 1 in steps of 0.01 would decide.
+
+    Parameters
+    ----------
+    y, probability, returns
+        As in `curves`.
+
+    Returns
+    -------
+    dict
+        Lists of 101: ``threshold``; ``tp`` and ``fp`` among the rows at or above it; ``trades`` that have a return, and
+        their mean net return ``profit_pct`` (None without a trade).
+
+    Examples
+    --------
+    >>> found = decisions_by_threshold(np.array([1, 0, 1]), np.array([0.9, 0.6, 0.2]), np.array([3.0, -1.0, np.nan]))
+    >>> [found[name][50] for name in ("threshold", "tp", "fp", "trades", "profit_pct")]
+    [0.5, 1, 1, 2, 1.0]
+    """
+    thresholds = np.arange(THRESHOLD_STEPS + 1) / THRESHOLD_STEPS
+    order = np.argsort(probability, kind="stable")
+    first = np.searchsorted(probability[order], thresholds, side="left")
+    traded = np.zeros(len(y), dtype=np.bool_) if returns is None else np.isfinite(returns)
+    gained = np.where(traded, 0.0 if returns is None else returns, 0.0)
+
+    def from_threshold(values: NDArray[Any]) -> NDArray[Any]:
+        below = np.concatenate((np.zeros(1, dtype=values.dtype), np.cumsum(values[order])))
+        return np.asarray(below[-1] - below[first])
+
+    positives = from_threshold((y == 1).astype(np.int64))
+    trades = from_threshold(traded.astype(np.int64))
+    sums = from_threshold(gained)
+    return {
+        "threshold": thresholds.tolist(),
+        "tp": positives.tolist(),
+        "fp": (len(y) - first - positives).tolist(),
+        "trades": trades.tolist(),
+        "profit_pct": [float(total / count) if count else None for total, count in zip(sums, trades, strict=True)],
     }
 
 

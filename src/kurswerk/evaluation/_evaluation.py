@@ -189,7 +189,7 @@ def evaluate(
         baselines={name: other.estimates(blocks, bootstrap) for name, other in measured.items()},
         differences={name: model.minus(other, blocks, bootstrap) for name, other in measured.items()},
         trades=trades,
-        curves=curves(y, probability),
+        curves=curves(y, probability, returns),
         resampling=resampling_json(blocks, bootstrap),
     )
 

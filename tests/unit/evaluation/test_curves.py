@@ -57,3 +57,32 @@ def test_empty_bins_are_none() -> None:
     assert found[5]["mean_probability"] is None
     assert found[5]["positive_rate"] is None
     assert found[9]["positive_rate"] == 1.0
+
+
+outcomes = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 20).map(lambda k: k / 20), st.sampled_from([-2.0, 0.5, 3.0, np.nan])),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(outcomes)
+def test_each_threshold_decides_as_counted_row_by_row(data: list[tuple[int, float, float]]) -> None:
+    y, probability, returns = (np.array(column) for column in zip(*data, strict=True))
+    found = curves(y, probability, returns)["thresholds"]
+    for k, threshold in enumerate(found["threshold"]):
+        chosen = [(truth, gain) for truth, score, gain in data if score >= threshold]
+        gains = [gain for _, gain in chosen if gain == gain]
+        assert found["tp"][k] == sum(truth for truth, _ in chosen)
+        assert found["fp"][k] == sum(1 - truth for truth, _ in chosen)
+        assert found["trades"][k] == len(gains)
+        assert found["profit_pct"][k] == (pytest.approx(sum(gains) / len(gains)) if gains else None)
+    json.dumps(found, allow_nan=False)
+
+
+def test_without_prices_no_threshold_trades() -> None:
+    found = curves(np.array([1, 0]), np.array([0.7, 0.3]))["thresholds"]
+    assert len(found["threshold"]) == 101
+    assert set(found["trades"]) == {0}
+    assert set(found["profit_pct"]) == {None}
