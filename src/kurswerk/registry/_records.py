@@ -41,6 +41,8 @@ class TrainedVersion:
         Scores per fold, and mean train minus mean test F1.
     feature_importance
         Name → share in [0, 1], descending.
+    certificate
+        What the leak probes found; None where they have not been tried yet.
     """
 
     artifact: bytes
@@ -53,6 +55,7 @@ class TrainedVersion:
     cv_scores: Json | None
     cv_overfitting_gap: float | None
     feature_importance: Mapping[str, float]
+    certificate: Json | None = None
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _read(cursor: Any, query: sql.Composed, rows: "_Rows") -> None:
 
 
 def _count(cursor: Any, table: CoinTable, selection: Selection) -> int:
-    query = sql.SQL("SELECT count(*) FROM coin_metrics WHERE {}").format(_condition(table, selection))
+    query = sql.SQL("SELECT count(*) FROM coin_metrics WHERE {}").format(condition(table, selection))
     cursor.execute(query.as_string())
     return int(cursor.fetchone()[0])
 
@@ -139,7 +139,7 @@ def rows_query(table: CoinTable, columns: Sequence[str], selection: Selection, s
     # Of one coin: rows with one moment are rows with one key.
     head = sql.SQL('DISTINCT ON ("timestamp") ' if newest and not table.has_key else "")
     query = sql.SQL("SELECT {}{} FROM coin_metrics WHERE {}").format(
-        head, sql.SQL(", ").join(fields), _condition(table, selection)
+        head, sql.SQL(", ").join(fields), condition(table, selection)
     )
     if newest:
         last = sql.SQL("id DESC" if "id" in table.columns else '"timestamp"')
@@ -154,7 +154,8 @@ def _as_number(table: CoinTable, name: str) -> sql.Composable:
     return sql.SQL("{}::double precision").format(column)
 
 
-def _condition(table: CoinTable, selection: Selection) -> sql.Composable:
+def condition(table: CoinTable, selection: Selection) -> sql.Composable:
+    """Return the condition of a selection; its coins are read from the setting that `array_text` was put into."""
     parts = [table.present()]
     # Bounds are numbers that Python made text of; the session's time zone plays no part.
     bound = sql.SQL("{} {} timestamptz 'epoch' + {} * interval '1 microsecond'")

@@ -1,7 +1,7 @@
 """Certify a model: replay its own pipeline on its own data and look for a leak."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from kurswerk.checks import (
     differing_bits,
     probe_pipeline,
 )
+from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.evaluation import Fold
@@ -25,7 +26,7 @@ from kurswerk.features import FeaturePlan
 from kurswerk.labels import Labels, compute_labels
 from kurswerk.market import Panel
 from kurswerk.models import Classifier, OnnxModel, as_model_input
-from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
+from kurswerk.registry import ModelRecord, ModelStore, TrainedVersion, load_model, plan_of
 from kurswerk.training._dataset import build_dataset, load_for_plan
 from kurswerk.training._fit import fit_final, load_dataset
 from kurswerk.training._folds import fit_rows, plan_folds
@@ -129,13 +130,53 @@ def certify(
     spec, served, plan = ModelSpec.parse(record.spec), load_model(record, models), plan_of(record)
     progress(0.0, "loading the model's data")
     panel = load_for_plan(market, plan, spec.label_spec(), spec.train_end_us, spec.mints)
-    pipeline = TrainingPipeline(spec, plan)
+    document = _examine(record, TrainingPipeline(spec, plan), served, panel, effort, random_state, progress)
+    models.set_certificate(record.id, document)
+    return document
+
+
+def certify_version(
+    record: ModelRecord,
+    version: TrainedVersion,
+    panel: Panel,
+    *,
+    effort: Effort | None = None,
+    random_state: int = 0,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """Probe a version that is not stored yet and return its certificate.
+
+    Parameters
+    ----------
+    record
+        The model, TRAINING.
+    panel
+        The rows that the version was trained from.
+    """
+    complete = replace(
+        record,
+        artifact_sha256=sha256_bytes(version.artifact),
+        dataset_fingerprint=version.dataset_fingerprint,
+    )
+    pipeline = TrainingPipeline(ModelSpec.parse(record.spec), FeaturePlan(version.features))
+    return _examine(complete, pipeline, OnnxModel.load(version.artifact), panel, effort, random_state, progress)
+
+
+def _examine(
+    record: ModelRecord,
+    pipeline: TrainingPipeline,
+    served: OnnxModel,
+    panel: Panel,
+    effort: Effort | None,
+    random_state: int,
+    progress: Progress,
+) -> dict[str, Any]:
     findings: list[Finding] = []
     for finding in probe_pipeline(pipeline, panel, random_state, name=record.name, effort=effort):
         findings.append(finding)
         progress(min(0.05 * len(findings), 0.9), f"{finding.check}: {'held' if finding.passed else 'BROKEN'}")
     findings.append(_served_alike(record, pipeline, served, panel))
-    document = certificate(
+    return certificate(
         findings,
         model_id=record.id,
         model=record.name,
@@ -144,8 +185,6 @@ def certify(
         random_state=random_state,
         library_versions=library_versions(),
     )
-    models.set_certificate(record.id, document)
-    return document
 
 
 def _served_alike(record: ModelRecord, pipeline: TrainingPipeline, served: OnnxModel, panel: Panel) -> Finding:

@@ -1,7 +1,7 @@
 """Compare two models on identical rows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from kurswerk.core.errors import NoDataError, SpecError
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.evaluation import compare_paired, winner
-from kurswerk.registry import Comparison, ModelStore, ResultStore
+from kurswerk.registry import Comparison, ModelStore, ResultStore, TestResult
 from kurswerk.training._dataset import Dataset
 from kurswerk.training._fit import Costs
 from kurswerk.training._testing import Period, Scored, result_of, score
 from kurswerk.training.ports import MarketStore, Progress, no_progress
+
+_UNSAVED = 0
 
 
 def compare_models(
@@ -40,6 +42,38 @@ def compare_models(
     NoDataError
         If no row of the period has a known label for both.
     """
+    duel = evaluate_comparison(model_a, model_b, period, market, models, mints=mints, costs=costs, progress=progress)
+    return duel.save(results)
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two tests on identical rows, and the comparison that follows from them; nothing is stored yet."""
+
+    result_a: TestResult
+    result_b: TestResult
+    comparison: Comparison
+
+    def save(self, results: ResultStore) -> tuple[int, Comparison]:
+        """Store the tests and the comparison that names them; return its id and itself."""
+        comparison = replace(
+            self.comparison, test_a_id=results.save_test(self.result_a), test_b_id=results.save_test(self.result_b)
+        )
+        return results.save_comparison(comparison), comparison
+
+
+def evaluate_comparison(
+    model_a: int | str,
+    model_b: int | str,
+    period: Period,
+    market: MarketStore,
+    models: ModelStore,
+    *,
+    mints: Sequence[str] | None = None,
+    costs: Costs | None = None,
+    progress: Progress = no_progress,
+) -> Duel:
+    """Do what `compare_models` does, and store nothing."""
     record_a, record_b = models.get(model_a), models.get(model_b)
     if record_a.id == record_b.id:
         raise SpecError(f"both sides are model '{record_a.name}'; name two different models")
@@ -54,8 +88,8 @@ def compare_models(
     comparison = Comparison(
         model_a_id=record_a.id,
         model_b_id=record_b.id,
-        test_a_id=results.save_test(result_a),
-        test_b_id=results.save_test(result_b),
+        test_a_id=_UNSAVED,
+        test_b_id=_UNSAVED,
         test_start=to_datetime(period.start_us),
         test_end=to_datetime(period.end_us),
         num_samples=len(a.probability),
@@ -64,7 +98,7 @@ def compare_models(
         winner_id={"a": record_a.id, "b": record_b.id, None: None}[first],
         significance=_significance(a, b),
     )
-    return results.save_comparison(comparison), comparison
+    return Duel(result_a, result_b, comparison)
 
 
 def _on_identical_rows(a: Scored, b: Scored) -> tuple[Scored, Scored]:

@@ -117,8 +117,22 @@ def run_test(
     NoDataError
         If no row of the period has a known label.
     """
+    result = evaluate_test(model, period, market, models, mints=mints, costs=costs, progress=progress)
+    return results.save_test(result), result
+
+
+def evaluate_test(
+    model: int | str,
+    period: Period,
+    market: MarketStore,
+    models: ModelStore,
+    *,
+    mints: Sequence[str] | None = None,
+    costs: Costs | None = None,
+    progress: Progress = no_progress,
+) -> TestResult:
+    """Do what `run_test` does, and store nothing."""
     progress(0.0, "loading rows")
     scored = score(models.get(model), period, mints, market, models)
     progress(0.6, f"evaluating {len(scored.probability):,} rows")
-    result = result_of(scored, period, costs)
-    return results.save_test(result), result
+    return result_of(scored, period, costs)
