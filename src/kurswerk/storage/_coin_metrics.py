@@ -16,7 +16,6 @@ from kurswerk.storage._coin_upsert import CoinWriter, sized
 from kurswerk.storage._database import Database
 from kurswerk.training.ports import Availability
 
-
 # 160 MB, counted in about a tenth of a second.
 _MOST_PAGES_TO_COUNT = 20_000
 
