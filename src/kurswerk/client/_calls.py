@@ -151,7 +151,7 @@ def retry(number: int) -> Call[Job]:
 
 
 def phases() -> Call[list[Phase]]:
-    return Call("GET", "/api/phases", lambda response: [Phase.model_validate(row) for row in response.json()["phases"]])
+    return Call("GET", "/api/phases", lambda response: [Phase.model_validate(row) for row in response.json()])
 
 
 def data_availability() -> Call[Availability]:

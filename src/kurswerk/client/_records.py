@@ -24,32 +24,6 @@ class Order(_Record):
     status: JobStatus = "PENDING"
 
 
-class Job(_Record):
-    """A job; ``progress`` is in [0, 1], ``result`` the model, test or comparison once it is COMPLETED."""
-
-    id: int
-    job_type: str
-    status: JobStatus
-    priority: int = 0
-    progress: float = 0.0
-    progress_msg: str | None = None
-    error_msg: str | None = None
-    result_model_id: int | None = None
-    result_test_id: int | None = None
-    result_comparison_id: int | None = None
-    result: dict[str, Any] | None = None
-    attempt: int = 0
-    request_id: str | None = None
-    created_at: datetime | None = None
-    started_at: datetime | None = None
-    completed_at: datetime | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.status in ENDED
-
-
 class Model(_Record):
     """A model; figures are out of fold and None until it is READY."""
 
@@ -107,12 +81,40 @@ class Comparison(_Record):
     winner_id: int | None = None
 
 
+class Job(_Record):
+    """A job; ``progress`` is in [0, 1], and one of the results is there once it is COMPLETED."""
+
+    id: int
+    job_type: str
+    status: JobStatus
+    priority: int = 0
+    progress: float = 0.0
+    progress_msg: str | None = None
+    error_msg: str | None = None
+    result_model_id: int | None = None
+    result_test_id: int | None = None
+    result_comparison_id: int | None = None
+    result_model: Model | None = None
+    result_test: TestResult | None = None
+    result_comparison: Comparison | None = None
+    attempt: int = 0
+    request_id: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in ENDED
+
+
 class Phase(_Record):
     """A phase in a coin's life."""
 
     id: int
     name: str
-    interval_seconds: int
+    interval_seconds: int | None = None
 
 
 class Availability(_Record):

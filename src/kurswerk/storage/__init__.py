@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kurswerk.storage._market_context import MarketContextStore
     from kurswerk.storage._models import PostgresModelStore
     from kurswerk.storage._results import PostgresResultStore
+    from kurswerk.storage._revisions import HEAD
     from kurswerk.storage._schema import (
         SchemaStatus,
         TableStatus,
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
         schema_status,
         upgrade,
     )
+    from kurswerk.storage._service_figures import ServiceFigures, service_figures
 
 __all__ = [
+    "HEAD",
     "SCOPES",
     "ApiKey",
     "Availability",
@@ -43,11 +46,13 @@ __all__ = [
     "PostgresResultStore",
     "SchemaStatus",
     "ServerStatus",
+    "ServiceFigures",
     "TableStatus",
     "current_revision",
     "downgrade",
     "jsonb",
     "schema_status",
+    "service_figures",
     "upgrade",
 ]
 
@@ -62,7 +67,9 @@ _MODULES = {
     "_market_context": ("MarketContextStore",),
     "_models": ("PostgresModelStore",),
     "_results": ("PostgresResultStore",),
+    "_revisions": ("HEAD",),
     "_schema": ("SchemaStatus", "TableStatus", "current_revision", "downgrade", "schema_status", "upgrade"),
+    "_service_figures": ("ServiceFigures", "service_figures"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -62,7 +62,7 @@ CALLS = {
     "phases": (
         (),
         ("GET", "/api/phases", None),
-        {"phases": [{"id": 1, "name": "Baby Zone", "interval_seconds": 5}]},
+        [{"id": 1, "name": "Baby Zone", "interval_seconds": 5}],
     ),
     "data_availability": ((), ("GET", "/api/data-availability", None), {"rows": 5, "coins": 2}),
     "health": (
