@@ -23,7 +23,7 @@ def running(app: Any) -> Iterator[str]:
             time.sleep(0.005)
         assert server.started, "the server did not start"
         try:
-            yield "http://127.0.0.1:{}".format(listener.getsockname()[1])
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(30)

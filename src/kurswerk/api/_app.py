@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import APIRouter, Depends, FastAPI
 
 from kurswerk import __version__
-from kurswerk.api import comparisons, health, market, models, tests
+from kurswerk.api import comparisons, health, jobs, market, models, tests
 from kurswerk.api._admission import Admission
 from kurswerk.api._freshness import Freshness
 from kurswerk.api._gate import Gate
@@ -21,6 +21,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     models.router,
     tests.router,
     comparisons.router,
+    jobs.queue_router,
+    jobs.jobs_router,
     market.router,
     health.router,
 )

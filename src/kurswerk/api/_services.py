@@ -8,8 +8,7 @@ from fastapi import Depends, Request
 
 from kurswerk.api.ports import Catalog, ChangeFeed, KeyStore
 from kurswerk.observability import HealthReport
-from kurswerk.registry import ModelStore
-from kurswerk.training.ports import MarketSurvey
+from kurswerk.training import OrderDesk
 
 
 @dataclass(frozen=True)
@@ -20,10 +19,8 @@ class Services:
     ----------
     catalog
         Reads models, tests, comparisons, jobs and phases as rows, filtered, sorted and paged.
-    models
-        Changes models and hands out their artifacts.
-    market
-        Says what market data there are.
+    desk
+        Where work is ordered, with the market, models and jobs that it is about.
     keys
         Knows the API keys.
     changes
@@ -37,8 +34,7 @@ class Services:
     """
 
     catalog: Catalog
-    models: ModelStore
-    market: MarketSurvey
+    desk: OrderDesk
     keys: KeyStore
     changes: ChangeFeed
     health: Callable[[], HealthReport]

@@ -2,19 +2,91 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from kurswerk.api._answers import kept
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import ServicesOf
+from kurswerk.api.jobs import Priority, ordered, request_id_of
 from kurswerk.api.schemas._base import page_fields
-from kurswerk.api.schemas.models import ModelPage, ModelQuery, ModelRead, ModelSummary, ModelUpdate
+from kurswerk.api.schemas.jobs import JobOrdered
+from kurswerk.api.schemas.models import ModelCreate, ModelPage, ModelQuery, ModelRead, ModelSummary, ModelUpdate
+from kurswerk.api.schemas.results import ComparisonCreate, TestCreate
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ArtifactCorruptError, ConflictError
+from kurswerk.core.timestamps import to_us
+from kurswerk.training import (
+    DEFAULT_PRIORITY,
+    Period,
+    order_certificate,
+    order_comparison,
+    order_test,
+    order_training,
+)
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
 ModelId = Annotated[int, Path(ge=1, le=2**63 - 1, description="A model's id.")]
+
+
+@router.post("/create", status_code=201, responses=errors(409, 413))
+def order_model_training(
+    spec: ModelCreate, services: ServicesOf, request: Request, response: Response, priority: Priority = DEFAULT_PRIORITY
+) -> JobOrdered:
+    """Order the training of a model.
+
+    What cannot succeed is refused at once: unknown or missing columns (with the nearest match), a period without data
+    (with the range there is), a name that is taken, more memory than a training may take. The name is reserved from now
+    on.
+    """
+    job = order_training(spec, services.desk, priority=priority, request_id=request_id_of(request))
+    return ordered(job, f"training of '{spec.name}' is queued", response)
+
+
+@router.post("/compare", status_code=201, responses=errors(404, 409, 413))
+def order_model_comparison(
+    order: ComparisonCreate,
+    services: ServicesOf,
+    request: Request,
+    response: Response,
+    priority: Priority = DEFAULT_PRIORITY,
+) -> JobOrdered:
+    """Order the comparison of two READY models on the rows that both can judge."""
+    a, b, period = order.model_a_id, order.model_b_id, period_of(order)
+    job = order_comparison(
+        a, b, period, order.mints, services.desk, priority=priority, request_id=request_id_of(request)
+    )
+    return ordered(job, f"comparison of models {a} and {b} is queued", response)
+
+
+@router.post("/{model_id:int}/test", status_code=201, responses=errors(404, 409, 413))
+def order_model_test(
+    model_id: ModelId,
+    order: TestCreate,
+    services: ServicesOf,
+    request: Request,
+    response: Response,
+    priority: Priority = DEFAULT_PRIORITY,
+) -> JobOrdered:
+    """Order a test of a READY model in a period it was not trained on."""
+    job = order_test(
+        model_id,
+        period_of(order),
+        order.mints,
+        services.desk,
+        priority=priority,
+        request_id=request_id_of(request),
+    )
+    return ordered(job, f"test of model {model_id} is queued", response)
+
+
+@router.post("/{model_id:int}/certify", status_code=201, responses=errors(404, 409))
+def order_model_certificate(
+    model_id: ModelId, services: ServicesOf, request: Request, response: Response, priority: Priority = DEFAULT_PRIORITY
+) -> JobOrdered:
+    """Order a new certificate for a READY model: its pipeline is probed for looks into the future."""
+    job = order_certificate(model_id, services.desk, priority=priority, request_id=request_id_of(request))
+    return ordered(job, f"certificate of model {model_id} is queued", response)
 
 
 @router.get("", dependencies=[kept("ml_models")], responses=errors())
@@ -33,14 +105,14 @@ def read_model(model_id: ModelId, services: ServicesOf) -> ModelRead:
 @router.patch("/{model_id:int}", responses=errors(404, 409, 413))
 def update_model(model_id: ModelId, change: ModelUpdate, services: ServicesOf) -> ModelRead:
     """Change a model's name, description or alert threshold; fields that are left out stay as they are."""
-    services.models.update(model_id, change.changes())
+    services.desk.models.update(model_id, change.changes())
     return ModelRead.model_validate(services.catalog.model(model_id))
 
 
 @router.delete("/{model_id:int}", status_code=204, responses=errors(404))
 def delete_model(model_id: ModelId, services: ServicesOf) -> None:
     """Delete a model. It is only marked as deleted: its results stay, its name is free again."""
-    services.models.delete(model_id)
+    services.desk.models.delete(model_id)
 
 
 @router.get(
@@ -57,8 +129,13 @@ def download_model(model_id: ModelId, services: ServicesOf) -> Response:
     sha256 = row["artifact_sha256"]
     if sha256 is None:
         raise ConflictError(f"model {model_id} is {row['status']}; only a READY model can be downloaded")
-    data = services.models.artifact(sha256)
+    data = services.desk.models.artifact(sha256)
     if sha256_bytes(data) != sha256:
         raise ArtifactCorruptError(f"the artifact of model {model_id} is not what was registered")
     headers = {"Content-Disposition": f'attachment; filename="kurswerk-model-{model_id}.onnx"', "X-SHA256": sha256}
     return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+def period_of(order: TestCreate) -> Period:
+    """Return the period of an order; SpecError if it is empty or reversed."""
+    return Period(to_us(order.test_start), to_us(order.test_end))

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.jobs import ProcrastinateJobStore
 from kurswerk.observability import Check, HealthReport
 from kurswerk.storage import (
     CoinMetricsStore,
@@ -17,7 +18,9 @@ from kurswerk.storage import (
     PostgresChangeFeed,
     PostgresKeyStore,
     PostgresModelStore,
+    PostgresResultStore,
 )
+from kurswerk.training import OrderDesk
 from running_app import running
 
 
@@ -44,8 +47,12 @@ def service(database: Database) -> Iterator[Service]:
     state = Service(pooled, None, HealthReport({"database": Check("ok", "answers")}, 1.0), requests)
     state.services = Services(
         catalog=PostgresCatalog(pooled),
-        models=PostgresModelStore(pooled),
-        market=CoinMetricsStore(pooled),
+        desk=OrderDesk(
+            market=CoinMetricsStore(pooled),
+            models=PostgresModelStore(pooled),
+            results=PostgresResultStore(pooled),
+            jobs=ProcrastinateJobStore(pooled),
+        ),
         keys=PostgresKeyStore(pooled),
         changes=PostgresChangeFeed(pooled),
         health=lambda: state.health,

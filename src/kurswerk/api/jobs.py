@@ -1,0 +1,92 @@
+"""Jobs: what was ordered, how far it is, what came of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from kurswerk.api._answers import kept
+from kurswerk.api._openapi import errors
+from kurswerk.api._services import Services, ServicesOf
+from kurswerk.api.schemas._base import page_fields
+from kurswerk.api.schemas.jobs import JobOrdered, JobPage, JobQuery, JobRead, JobSummary
+from kurswerk.core.errors import NotFoundError
+from kurswerk.training import LARGEST_PRIORITY, Job
+
+# Both prefixes name the same: older clients know the first.
+queue_router = APIRouter(prefix="/api/queue", tags=["jobs"])
+jobs_router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+JobId = Annotated[int, Path(ge=1, le=2**63 - 1, description="A job's id.")]
+Priority = Annotated[int, Query(ge=0, le=LARGEST_PRIORITY, description="A job with a higher priority runs first.")]
+
+_RESULT_TABLES = ("ml_jobs", "ml_models", "ml_test_results", "ml_comparisons")
+
+
+@queue_router.get("", dependencies=[kept("ml_jobs")], responses=errors())
+@jobs_router.get("", dependencies=[kept("ml_jobs")], responses=errors())
+def list_jobs(query: Annotated[JobQuery, Query()], services: ServicesOf) -> JobPage:
+    """List jobs, newest first."""
+    listing = services.catalog.jobs(query.page(), query.filters())
+    return JobPage(jobs=JobSummary.all_of(listing.rows), **page_fields(query, listing))
+
+
+@queue_router.get("/{job_id:int}", dependencies=[kept(*_RESULT_TABLES)], responses=errors(404))
+@jobs_router.get("/{job_id:int}", dependencies=[kept(*_RESULT_TABLES)], responses=errors(404))
+def read_job(job_id: JobId, services: ServicesOf) -> JobRead:
+    """Show how far a job is and, once it is COMPLETED, what came of it."""
+    return job_with_result(job_id, services)
+
+
+@queue_router.post("/{job_id:int}/cancel", responses=errors(404, 409))
+@jobs_router.post("/{job_id:int}/cancel", responses=errors(404, 409))
+def cancel_job(job_id: JobId, services: ServicesOf) -> JobRead:
+    """Cancel a PENDING or RUNNING job; the model of a training that is cancelled is deleted."""
+    services.desk.jobs.cancel(job_id)
+    return job_with_result(job_id, services)
+
+
+@queue_router.post("/{job_id:int}/retry", responses=errors(404, 409))
+@jobs_router.post("/{job_id:int}/retry", responses=errors(404, 409))
+def retry_job(job_id: JobId, services: ServicesOf) -> JobRead:
+    """Let a FAILED or CANCELLED job run again."""
+    services.desk.jobs.retry(job_id)
+    return job_with_result(job_id, services)
+
+
+def job_with_result(job_id: int, services: Services) -> JobRead:
+    """Return a job with its result, if there is one and it was not deleted since.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such job.
+    """
+    row = services.catalog.job(job_id)
+    if row["status"] != "COMPLETED":
+        return JobRead.model_validate(row)
+    catalog = services.catalog
+    results = {
+        "result_model": _found(catalog.model, row["result_model_id"]),
+        "result_test": _found(catalog.test, row["result_test_id"]),
+        "result_comparison": _found(catalog.comparison, row["result_comparison_id"]),
+    }
+    return JobRead.model_validate({**row, **results})
+
+
+def ordered(job: Job, message: str, response: Response) -> JobOrdered:
+    """Answer an order that was accepted; ``Location`` says where the job is."""
+    response.headers["Location"] = f"/api/queue/{job.id}"
+    return JobOrdered(job_id=job.id, message=message)
+
+
+def request_id_of(request: Request) -> str:
+    """Return the id under which the log knows a request."""
+    return str(request.state.request_id)
+
+
+def _found(read: Callable[[int], Mapping[str, Any]], number: int | None) -> Mapping[str, Any] | None:
+    try:
+        return None if number is None else read(number)
+    except NotFoundError:
+        return None
