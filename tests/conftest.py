@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import prometheus_client  # noqa: F401 - now, so that metrics count in this process alone whatever a command sets
 from hypothesis import settings
 
 from kurswerk.bootstrap.environment import VARIABLE, let_idle_threads_sleep, state_of_sources

@@ -8,6 +8,7 @@ import kurswerk
 from kurswerk.bootstrap.settings import Settings
 
 VARIABLE = "NUMBA_CACHE_DIR"
+METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def use_kernel_cache(settings: Settings) -> None:
@@ -19,6 +20,14 @@ def use_kernel_cache(settings: Settings) -> None:
     """
     if VARIABLE not in os.environ:
         os.environ[VARIABLE] = str(settings.kernel_cache_dir / state_of_sources())
+
+
+def share_metrics(settings: Settings) -> None:
+    """Let all processes of one data directory count together.
+
+    Call it before prometheus_client is imported, which reads the variable then.
+    """
+    os.environ[METRICS_VARIABLE] = str(settings.metrics_dir)
 
 
 def let_idle_threads_sleep() -> None:

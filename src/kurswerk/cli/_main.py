@@ -10,7 +10,7 @@ import click
 from typing_extensions import override
 
 from kurswerk import __version__
-from kurswerk.bootstrap.environment import let_idle_threads_sleep, use_kernel_cache
+from kurswerk.bootstrap.environment import let_idle_threads_sleep, share_metrics, use_kernel_cache
 from kurswerk.bootstrap.settings import read_settings
 from kurswerk.cli._output import report_error
 from kurswerk.core.errors import KurswerkError
@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "features": ("features", "Compute a specification's features for a file."),
     "predict": ("predict", "Predict from a coin's latest stored row."),
     "report": ("report", "Write a readable report on tested models."),
+    "serve": ("serve", "Serve the REST API and work on its jobs."),
+    "keys": ("keys", "Make, list and revoke API keys."),
     "bench": ("bench", "Measure speed beside a named peer in the same run."),
 }
 
@@ -47,7 +49,9 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         let_idle_threads_sleep()
-        use_kernel_cache(read_settings(os.environ, Path.cwd()))
+        settings = read_settings(os.environ, Path.cwd())
+        use_kernel_cache(settings)
+        share_metrics(settings)
         module = import_module(f"kurswerk.cli.{COMMANDS[cmd_name][0]}")
         command = module.command
         if not isinstance(command, click.Command):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -63,8 +63,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        directory = os.environ.get(DIRECTORY_VARIABLE)
-        self._directory = Path(directory) if directory else None
+        shared = values.ValueClass is not values.MutexValue
+        self._directory = Path(os.environ[DIRECTORY_VARIABLE]) if shared else None
         if self._directory:
             with _locked(self._directory):
                 _bury_the_dead(self._directory)
@@ -98,6 +98,8 @@ class Metrics:
         """Count an answered request; ``endpoint`` is the route's template, never the path."""
         self._requests.labels(method, endpoint, str(status)).inc()
         self._request_seconds.labels(endpoint).observe(seconds)
+        if status >= 500:
+            self.errors.labels(f"http_{status}").inc()
 
     def text(self, state: ServiceState) -> bytes:
         """Return all metrics in Prometheus' text format."""

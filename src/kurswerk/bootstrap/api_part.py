@@ -1,0 +1,175 @@
+"""The REST API as a part of the service: uvicorn on a socket that is bound before anything starts."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import uvicorn
+from typing_extensions import override
+
+from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.bootstrap.lookout import Lookout
+from kurswerk.bootstrap.service import Service, order_desk
+from kurswerk.bootstrap.setting_groups import HttpSettings
+from kurswerk.core.errors import ConflictError, InvalidInputError
+from kurswerk.storage import PostgresCatalog, PostgresChangeFeed, PostgresKeyStore
+
+# Answers under way get this long when the service stops.
+_GRACE_S = 3
+_BACKLOG = 2048
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def part(service: Service) -> "ApiPart":
+    """Make the API.
+
+    Raises
+    ------
+    ConflictError
+        If the port is taken, or strangers could reach an API that asks for no key.
+    """
+    http = service.settings.http
+    keys = PostgresKeyStore(service.database)
+    listener = bind(http.host, http.port)
+    options = options_for(http, insecure=service.insecure, usable_keys=keys.any_usable())
+    lookout = Lookout(service)
+    services = Services(
+        catalog=PostgresCatalog(service.database),
+        desk=order_desk(service),
+        keys=keys,
+        changes=PostgresChangeFeed(service.database),
+        health=lookout.health,
+        metrics_text=lookout.metrics_text,
+        on_request=service.metrics.observe_request,
+    )
+    config = uvicorn.Config(
+        create_app(services, options),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return ApiPart(_Server(config), listener)
+
+
+class ApiPart:
+    """uvicorn, from the first request until ``stop``."""
+
+    def __init__(self, server: "_Server", listener: socket.socket) -> None:
+        self._server = server
+        self._listener = listener
+        self.ready = server.ready
+        self._url = url_of(listener)
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Where the API, its documentation and its metrics are."""
+        return {"api": self._url, "docs": f"{self._url}/docs", "metrics": f"{self._url}/metrics"}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until ``stop`` is set, and the answers under way to their end."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        self._server.should_exit = True
+        stopping.cancel()
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to the service and says when it answers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @override
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take a port; 0 takes a free one.
+
+    Raises
+    ------
+    ConflictError
+        If it is taken, or not ours to take.
+    InvalidInputError
+        If the host has no address here.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, *_, address = found[0]
+        return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
+    except socket.gaierror as error:
+        raise InvalidInputError(f"'{host}' is no address: {error.strerror}; give one of this machine") from error
+    except OSError as error:
+        raise ConflictError(
+            f"cannot listen on {host} port {port}: {error.strerror}; choose another --port (0 takes a free one)"
+        ) from error
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of a socket; that of one on all addresses leads to this machine."""
+    host, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"
+
+
+def options_for(http: HttpSettings, *, insecure: bool, usable_keys: bool) -> ApiOptions:
+    """Return how the API behaves: on loopback open to this machine, elsewhere only with keys.
+
+    Raises
+    ------
+    ConflictError
+        If keys are needed and there are none, or strangers could reach an API without.
+    """
+    local = is_loopback(http.host)
+    require_keys = (not local if http.require_keys is None else http.require_keys) and not insecure
+    if not local and not require_keys and not insecure:
+        raise ConflictError(
+            f"{http.host} can be reached by others, and no API keys are required; "
+            "require them, or say --insecure if something else keeps strangers out"
+        )
+    if require_keys and not usable_keys:
+        raise ConflictError(
+            f"listening on {http.host} needs API keys and there are none; make one with "
+            "kurswerk keys create NAME --scope admin, or say --insecure if something else keeps strangers out"
+        )
+    # Without keys a name check keeps web pages from reaching the API through a name of their own.
+    names = _LOCAL_NAMES if local and not require_keys else ()
+    options = ApiOptions(
+        require_keys=require_keys,
+        allowed_hosts=http.allowed_hosts or names,
+        read_limit=http.read_limit,
+        write_limit=http.write_limit,
+    )
+    return replace(options, limit_storage=f"async+{http.redis_url}") if http.redis_url else options
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

@@ -1,0 +1,87 @@
+"""``kurswerk keys``: who may call the API."""
+
+from typing import Any
+
+import click
+
+from kurswerk.bootstrap.application import current_settings, database_url
+from kurswerk.cli._output import json_option, print_json
+from kurswerk.cli._terminal import print_table
+from kurswerk.core.timestamps import format_timestamp, to_us
+from kurswerk.storage import SCOPES, ApiKey, Database, PostgresKeyStore, upgrade
+
+
+@click.group("keys")
+def command() -> None:
+    """Make, list and revoke API keys.
+
+    A client sends its key in the header X-API-Key. Each scope includes the ones before it: read; train (order and
+    cancel jobs, change models); admin (delete models, decide which ones predict).
+    """
+
+
+@command.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(SCOPES),
+    multiple=True,
+    default=["read"],
+    show_default=True,
+    help="What the key allows.",
+)
+@json_option
+def create_command(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
+    """Make a key called NAME and print it; it cannot be shown again."""
+    record, key = _store().create(name, scopes)
+    if as_json:
+        print_json({**_document(record), "key": key})
+        return
+    click.echo(key)
+    click.echo(f"key {record.id} '{record.name}' allows {', '.join(record.scopes)}; it is not shown again", err=True)
+
+
+@command.command("list")
+@json_option
+def list_command(*, as_json: bool) -> None:
+    """List all keys, revoked ones too."""
+    documents = [_document(record) for record in _store().all()]
+    if as_json:
+        print_json({"keys": documents})
+        return
+    if not documents:
+        click.echo("no keys; make one with kurswerk keys create NAME --scope read")
+        return
+    header = ("id", "name", "prefix", "scopes", "created", "last used", "revoked")
+    rows = [tuple(" ".join(v) if isinstance(v, list) else v for v in document.values()) for document in documents]
+    print_table("API keys", header, rows)
+
+
+@command.command("revoke")
+@click.argument("key")
+@json_option
+def revoke_command(key: str, *, as_json: bool) -> None:
+    """Revoke KEY (its id, name or prefix); it is refused from now on."""
+    record = _store().revoke(key)
+    if as_json:
+        print_json(_document(record))
+    else:
+        click.echo(f"key {record.id} '{record.name}' is revoked")
+
+
+def _store() -> PostgresKeyStore:
+    database = Database(database_url(current_settings()))
+    upgrade(database)
+    return PostgresKeyStore(database)
+
+
+def _document(record: ApiKey) -> dict[str, Any]:
+    moments = {name: getattr(record, name) for name in ("created_at", "last_used_at", "revoked_at")}
+    return {
+        "id": record.id,
+        "name": record.name,
+        "prefix": record.prefix,
+        "scopes": list(record.scopes),
+        **{name: moment and format_timestamp(to_us(moment)) for name, moment in moments.items()},
+    }

@@ -1,0 +1,56 @@
+"""``kurswerk serve``: the service, in one process or split over several."""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import replace
+
+import click
+import uvloop
+
+from kurswerk import __version__
+from kurswerk.bootstrap.application import current_settings
+from kurswerk.bootstrap.service import PARTS, make_parts, open_service, run_parts
+from kurswerk.bootstrap.settings import Settings
+from kurswerk.cli._output import json_option, print_json
+
+
+@click.command("serve")
+@click.option("--host", help="Address to listen on; any but loopback needs API keys.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8000]")
+@click.option("--only", metavar="PART,…", help=f"Only these parts: {', '.join(PARTS)}.")
+@click.option("--insecure", is_flag=True, help="Listen beyond this machine without API keys.")
+@json_option
+def command(host: str | None, port: int | None, only: str | None, *, insecure: bool, as_json: bool) -> None:
+    """Serve the REST API and work on its jobs until Ctrl-C.
+
+    Brings the tables up to date first. Several may run side by side on one database, each on a port of its own.
+    """
+    settings = current_settings()
+    http = replace(
+        settings.http,
+        host=settings.http.host if host is None else host,
+        port=settings.http.port if port is None else port,
+    )
+    parts = [name.strip() for name in (only or "").split(",") if name.strip()]
+    serve(replace(settings, http=http), parts, insecure=insecure, as_json=as_json)
+
+
+def serve(settings: Settings, only: Collection[str] = (), *, insecure: bool = False, as_json: bool = False) -> None:
+    """Run parts of the service until SIGTERM or Ctrl-C; print where they are once they work."""
+    service, watch = open_service(settings, insecure=insecure)
+    try:
+        parts = make_parts(service, only)
+        addresses = {name: address for part in parts for name, address in part.addresses.items()}
+
+        def announce() -> None:
+            if as_json:
+                print_json({"addresses": addresses, "database": str(service.database)})
+            else:
+                click.echo(f"Kurswerk {__version__} on {service.database}; Ctrl-C stops it")
+                for name, address in addresses.items():
+                    click.echo(f"  {name:8} {address}")
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run_parts([*watch, *parts], announce))
+    finally:
+        service.database.close()

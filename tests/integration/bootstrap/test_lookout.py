@@ -1,0 +1,79 @@
+"""Health and metrics of a service over a real database, living and gone."""
+
+import os
+import threading
+import time
+
+import pytest
+
+from kurswerk.bootstrap.lookout import Impatient, Lookout
+from kurswerk.bootstrap.service import Service
+from kurswerk.bootstrap.settings import Settings
+from kurswerk.core.errors import DatabaseUnavailableError, StorageError
+from kurswerk.observability import Metrics
+from kurswerk.storage import Database, ServiceFigures, service_figures
+
+
+def lookout_on(database: Database, folder) -> Lookout:
+    return Lookout(Service(Settings(folder), database, Metrics()))
+
+
+def test_a_good_database_is_healthy_and_counted(database, tmp_path):
+    watch = lookout_on(database, tmp_path)
+    report = watch.health()
+    assert report.able_to_serve
+    assert set(report.checks) >= {"database", "migrations", "disk", "memory"}
+    assert report.checks["database"].details["round_trip_ms"] < 1000
+    text = watch.metrics_text().decode()
+    assert "ml_db_connected 1.0" in text
+    assert "ml_models_total 0.0" in text
+
+
+def test_tables_that_are_not_ours_or_of_another_time_are_told(bare_database, database, tmp_path):
+    assert service_figures(bare_database) == ServiceFigures(None, 0, 0, 0, {})
+    report = lookout_on(bare_database, tmp_path).health()
+    assert report.checks["migrations"].status == "failed"
+    assert "kurswerk db upgrade" in report.checks["migrations"].message
+    with database.connection() as connection:
+        connection.execute("UPDATE kurswerk_version SET version_num = '9999'")
+    report = lookout_on(database, tmp_path).health()
+    assert report.checks["migrations"].status == "degraded"
+    assert report.able_to_serve
+
+
+def test_a_database_that_cannot_be_reached_is_unhealthy_without_delay(tmp_path):
+    watch = lookout_on(Database(f"postgresql://nobody@/none?host={tmp_path}"), tmp_path)
+    started = time.monotonic()
+    report = watch.health()
+    assert not report.able_to_serve
+    assert not report.db_connected
+    assert "ml_db_connected 0.0" in watch.metrics_text().decode()
+    assert time.monotonic() - started < 2
+
+
+def test_nobody_waits_for_an_answer_that_does_not_come_and_only_one_asks():
+    asked = []
+    answer = threading.Event()
+
+    def ask() -> int:
+        asked.append(os.getpid())
+        assert answer.wait(10)
+        return 5
+
+    impatient = Impatient(ask, patience_s=0.05)
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailableError, match=r"no answer within 0\.05 s"):
+            impatient()
+    assert len(asked) == 1
+    answer.set()
+    time.sleep(0.05)
+    assert impatient() == 5
+
+
+@pytest.mark.parametrize(("raised", "seen"), [(StorageError("refused"), "refused"), (ValueError("odd"), "ValueError")])
+def test_what_asking_raised_is_raised(raised, seen):
+    def ask() -> None:
+        raise raised
+
+    with pytest.raises(StorageError, match=seen):
+        Impatient(ask)()
