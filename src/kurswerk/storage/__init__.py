@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from kurswerk.storage._api_keys import SCOPES, ApiKey, PostgresKeyStore
     from kurswerk.storage._catalog import Listing, Page, PostgresCatalog
     from kurswerk.storage._changes import PostgresChangeFeed
+    from kurswerk.storage._coin_coverage import coin_coverage
     from kurswerk.storage._coin_metrics import Availability, CoinMetricsStore
     from kurswerk.storage._database import Database
     from kurswerk.storage._embedded import EmbeddedPostgres, ServerStatus
+    from kurswerk.storage._feed import PostgresFeedSession
     from kurswerk.storage._json import jsonb
     from kurswerk.storage._market_context import MarketContextStore
     from kurswerk.storage._models import PostgresModelStore
@@ -41,6 +43,7 @@ __all__ = [
     "Page",
     "PostgresCatalog",
     "PostgresChangeFeed",
+    "PostgresFeedSession",
     "PostgresKeyStore",
     "PostgresModelStore",
     "PostgresResultStore",
@@ -48,6 +51,7 @@ __all__ = [
     "ServerStatus",
     "ServiceFigures",
     "TableStatus",
+    "coin_coverage",
     "current_revision",
     "downgrade",
     "jsonb",
@@ -60,9 +64,11 @@ _MODULES = {
     "_api_keys": ("SCOPES", "ApiKey", "PostgresKeyStore"),
     "_catalog": ("Listing", "Page", "PostgresCatalog"),
     "_changes": ("PostgresChangeFeed",),
+    "_coin_coverage": ("coin_coverage",),
     "_coin_metrics": ("Availability", "CoinMetricsStore"),
     "_database": ("Database",),
     "_embedded": ("EmbeddedPostgres", "ServerStatus"),
+    "_feed": ("PostgresFeedSession",),
     "_json": ("jsonb",),
     "_market_context": ("MarketContextStore",),
     "_models": ("PostgresModelStore",),
