@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, LiteralString
+from typing import Any
 
 from psycopg import Connection, sql
 from psycopg.rows import DictRow, dict_row
@@ -13,10 +14,6 @@ from kurswerk.jobs._queue import put_ticket, withdraw_ticket
 from kurswerk.storage import Database, PostgresModelStore, jsonb
 from kurswerk.training import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, JOB_TYPES, Job
 
-_COLUMNS: LiteralString = (
-    "id, job_type, status, priority, progress, progress_msg, error_msg, request, result_model_id, result_test_id,"
-    " result_comparison_id, worker_id, attempt, request_id, created_at, started_at, completed_at"
-)
 _LARGEST_ID = 2**63 - 1
 _CANCELLED = "cancelled before it was finished"
 
@@ -196,17 +193,11 @@ def _refuse_unknown(kind: str, name: str, known: Sequence[str]) -> None:
 
 def _select(connection: Connection[Any], tail: sql.Composable, parameters: Mapping[str, Any]) -> list[Job]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        query = sql.SQL("SELECT {} FROM ml_jobs {}").format(sql.SQL(_COLUMNS), tail)
-        return [job_of(row) for row in cursor.execute(query, parameters)]
+        return [job_of(row) for row in cursor.execute(sql.SQL("SELECT * FROM ml_jobs ") + tail, parameters)]
 
 
 def job_of(row: DictRow) -> Job:
     """Return a row of ``ml_jobs`` as a `Job`."""
-    return Job(**{**row, "request": row["request"] or {}, **{name: _utc(row[name]) for name in _MOMENTS}})
-
-
-_MOMENTS = ("created_at", "started_at", "completed_at")
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.astimezone(UTC) if moment else None
+    values = {field.name: row[field.name] for field in fields(Job)}
+    moments = {name: value.astimezone(UTC) for name, value in values.items() if isinstance(value, datetime)}
+    return Job(**{**values, **moments, "request": row["request"] or {}})

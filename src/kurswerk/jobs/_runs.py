@@ -1,0 +1,164 @@
+"""``ml_jobs`` as a worker sees it: runs are begun, give signs of life, and end.
+
+Every statement names the run (job and attempt), so that a run that was taken for dead can change nothing any more.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from kurswerk.jobs._queue import put_ticket
+from kurswerk.jobs._store import close_model, job_of
+from kurswerk.storage import Database, PostgresModelStore
+from kurswerk.training import Job
+
+# A job that is interrupted time and again, through no fault of its own as it seems, is given up in the end.
+_MOST_RUNS_PER_TRY = 10
+_LONGEST_REASON = 4000
+_SWEEP_LOCK = 0x4B75_7273_5377_6570
+# Workers whose last sign of life is older are forgotten.
+_FORGET_WORKERS_AFTER_S = 60.0
+
+# A server that came up a moment ago has yet to hear from workers that lived through its absence.
+_SILENT_RUNS = """
+SELECT * FROM ml_jobs
+WHERE status = 'RUNNING' AND heartbeat_at < now() - make_interval(secs => %(patience_s)s)
+AND pg_postmaster_start_time() < now() - make_interval(secs => %(patience_s)s)
+FOR UPDATE SKIP LOCKED"""
+# Waiting jobs without a ticket in the queue, or whose ticket was fetched by a worker that never began the run.
+_LOST_TICKETS = """
+SELECT j.id, j.priority FROM ml_jobs j LEFT JOIN procrastinate_jobs t ON t.id = j.procrastinate_id
+WHERE j.status = 'PENDING' AND (t.status IS NULL OR t.status NOT IN ('todo', 'doing')
+    OR (t.status = 'doing' AND EXISTS (SELECT FROM procrastinate_events e WHERE e.job_id = t.id AND e.type = 'started'
+        AND e.at < now() - make_interval(secs => %(patience_s)s))))
+FOR UPDATE OF j SKIP LOCKED"""
+_DROP_USED_TICKETS = """
+DELETE FROM procrastinate_jobs t WHERE t.status <> 'todo' AND NOT EXISTS (
+    SELECT FROM ml_jobs j WHERE j.procrastinate_id = t.id AND j.status IN ('PENDING', 'RUNNING'))
+AND NOT EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = t.worker_id
+    AND w.last_heartbeat > now() - make_interval(secs => %(patience_s)s))"""
+
+
+class Runs:
+    """The runs of jobs in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._models = PostgresModelStore(database)
+
+    def start(self, job_id: int, ticket: int, worker_id: str) -> Job | None:
+        """Begin a run of a PENDING job; None if the job does not wait any more, or not for this ticket."""
+        with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(
+                "UPDATE ml_jobs SET status = 'RUNNING', attempt = attempt + 1, worker_id = %s, started_at = now(),"
+                " heartbeat_at = now(), progress = 0, progress_msg = 'starting'"
+                " WHERE id = %s AND procrastinate_id = %s AND status = 'PENDING' RETURNING *",
+                [worker_id, job_id, ticket],
+            ).fetchone()
+        return job_of(row) if row else None
+
+    def report(self, job: Job, fraction: float, message: str) -> None:
+        """Write how far a run is; a sign of life as well."""
+        values = {"fraction": min(max(fraction, 0.0), 1.0), "message": _text(message), **_run(job)}
+        with self._database.connection() as connection:
+            connection.execute(
+                "UPDATE ml_jobs SET progress = %(fraction)s, progress_msg = %(message)s, heartbeat_at = now()"
+                " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'",
+                values,
+            )
+
+    def beat(self, attempts: Mapping[int, int]) -> set[int]:
+        """Give a sign of life for several runs, by job their attempt; return the jobs whose run still counts."""
+        with self._database.connection() as connection:
+            rows = connection.execute(
+                "UPDATE ml_jobs j SET heartbeat_at = now() FROM unnest(%s::bigint[], %s::int[]) AS r (id, attempt)"
+                " WHERE j.id = r.id AND j.attempt = r.attempt AND j.status = 'RUNNING' RETURNING j.id",
+                [list(attempts), list(attempts.values())],
+            )
+            return {row[0] for row in rows}
+
+    def fail(self, job: Job, reason: str) -> bool:
+        """End a run and its job for good, and its model if it is a training; return whether the run still counted."""
+        with self._database.transaction() as connection:
+            done = connection.execute(
+                "UPDATE ml_jobs SET status = 'FAILED', error_msg = %(reason)s, completed_at = now()"
+                " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'",
+                {"reason": _text(reason), **_run(job)},
+            )
+            if done.rowcount and job.job_type == "TRAIN" and job.result_model_id is not None:
+                close_model(self._models, job.result_model_id, reason)
+        return bool(done.rowcount)
+
+    def put_back(self, job: Job, reason: str, *, counted: bool, delay_s: int = 0) -> bool:
+        """End a run and let its job wait for another one, unless it has used up its tries.
+
+        Parameters
+        ----------
+        counted
+            Whether this run was a try; one that was interrupted from outside is not.
+        delay_s
+            How long the job must wait at least.
+
+        Returns
+        -------
+        bool
+            Whether the run still counted; nothing is changed otherwise.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "UPDATE ml_jobs SET status = 'PENDING', interruptions = interruptions + %(interrupted)s, progress = 0,"
+                " progress_msg = 'waiting to run again', error_msg = %(reason)s"
+                " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'"
+                " RETURNING attempt - interruptions, attempt, max_attempts",
+                {"interrupted": 0 if counted else 1, "reason": _text(reason), **_run(job)},
+            ).fetchone()
+            if row is None:
+                return False
+            tries, runs, most = row
+            if tries >= most or runs >= most * _MOST_RUNS_PER_TRY:
+                connection.execute("UPDATE ml_jobs SET status = 'RUNNING' WHERE id = %s", [job.id])
+                self.fail(job, f"given up after {tries if tries >= most else runs} tries: {reason}")
+            else:
+                put_ticket(connection, job.id, job.priority, delay_s=delay_s)
+        return True
+
+    def sweep(self, patience_s: float) -> list[Job]:
+        """Find runs without a sign of life for so long and put their jobs back; mend the queue.
+
+        One worker at a time does it; the others return at once.
+
+        Returns
+        -------
+        list of Job
+            The jobs whose run is taken for dead.
+        """
+        given = {"patience_s": patience_s}
+        with self._database.transaction() as connection:
+            free = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEP_LOCK]).fetchone()
+            if not free or not free[0]:
+                return []
+            with connection.cursor(row_factory=dict_row) as cursor:
+                silent = [job_of(row) for row in cursor.execute(_SILENT_RUNS, given)]
+            for job in silent:
+                self.put_back(job, f"worker {job.worker_id} gave no sign of life for {patience_s:g} s", counted=True)
+            for job_id, priority in connection.execute(_LOST_TICKETS, given).fetchall():
+                put_ticket(connection, job_id, priority)
+            _tidy(connection, patience_s)
+        return silent
+
+
+def _tidy(connection: Connection[Any], patience_s: float) -> None:
+    connection.execute(_DROP_USED_TICKETS, {"patience_s": patience_s})
+    connection.execute(
+        "SELECT procrastinate_prune_stalled_workers_v1(%s)", [max(_FORGET_WORKERS_AFTER_S, 2 * patience_s)]
+    )
+
+
+def _run(job: Job) -> dict[str, int]:
+    return {"id": job.id, "attempt": job.attempt}
+
+
+def _text(reason: str) -> str:
+    return reason.replace("\0", "�")[:_LONGEST_REASON]

@@ -1,0 +1,240 @@
+"""A worker: fetches tickets, has job processes run the jobs, and puts back what was interrupted."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from procrastinate import App, JobContext, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+
+from kurswerk.core.errors import StorageError
+from kurswerk.jobs._messages import Ending, Setup
+from kurswerk.jobs._process import JobProcess
+from kurswerk.jobs._queue import QUEUE, TASK
+from kurswerk.jobs._runs import Runs
+from kurswerk.observability import get_logger, log_context
+from kurswerk.storage import Database
+from kurswerk.training import Job
+
+log = get_logger(__name__)
+
+# A worker that has been silent for this many heartbeats is taken for dead.
+_HEARTBEATS_OF_PATIENCE = 3
+_DATABASE_PAUSE_S = 1.0
+_DATABASE_WAIT_S = 3.0
+_ABORT_POLL_S = 1.0
+_FETCH_POLL_S = 2.0
+# A job that was interrupted waits so long, so that a database that comes and goes is not stormed.
+_DELAY_S = 1
+_STOPPED = Ending("interrupted", "its worker was stopped")
+
+
+@dataclass(frozen=True)
+class WorkerEvent:
+    """Something that happened to a job: ``started``, ``progress``, or how the run ended (see `Ending.outcome`)."""
+
+    kind: Literal["started", "progress", "completed", "failed", "interrupted", "died"]
+    job: Job
+    fraction: float = 0.0
+    message: str = ""
+
+
+class Worker:
+    """Carries out jobs until it is told to stop.
+
+    Any number of workers may share a database, on any number of machines. A worker survives the loss of its job
+    processes and of the database.
+
+    Parameters
+    ----------
+    database_url
+        Migrated already.
+    command
+        Program and arguments of a job process; it calls `serve_jobs`.
+    worker_id
+        Its name in ``ml_jobs``, host and process number by default.
+    concurrency
+        Jobs at once; each has a process of its own, which is kept warm for the next job.
+    memory_budget_bytes
+        What one job may take; None is unlimited.
+    ensure_database
+        Called when the database cannot be reached, e.g. to start the embedded one again.
+    on_event
+        Hears what happens to jobs, on the event loop; it must not block.
+    heartbeat_s
+        Seconds between two signs of life; after three of them without one, others take over.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        command: Sequence[str],
+        worker_id: str | None = None,
+        concurrency: int = 1,
+        memory_budget_bytes: int | None = None,
+        ensure_database: Callable[[], object] | None = None,
+        on_event: Callable[[WorkerEvent], None] | None = None,
+        heartbeat_s: float = 5.0,
+    ) -> None:
+        self.worker_id = worker_id or f"{socket.gethostname()}:{os.getpid()}"
+        self._url = database_url
+        self._concurrency = concurrency
+        self._ensure_database = ensure_database
+        self._on_event = on_event
+        self._heartbeat_s = heartbeat_s
+        self._runs = Runs(Database(database_url))
+        setup = Setup(database_url, memory_budget_bytes)
+        self._idle = [JobProcess(command, setup) for _ in range(concurrency)]
+        self._processes = tuple(self._idle)
+        self._running: dict[int, tuple[int, asyncio.Task[Any]]] = {}
+        # Runs whose end could not be written because the database was away.
+        self._unsettled: list[tuple[Job, Ending]] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set; running jobs then go back to PENDING, which does not count as a try."""
+        try:
+            await asyncio.gather(*(process.start() for process in self._processes))
+            while not stop.is_set():
+                try:
+                    await self._work(stop)
+                except (ConnectorException, StorageError) as error:
+                    log.warning("database lost", worker_id=self.worker_id, reason=_innermost(error))
+                    await self._bring_back_database(stop)
+            await self._settle_all()
+        finally:
+            for process in self._processes:
+                await process.kill()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set or the database is lost."""
+        await self._settle_all()
+        connector = PsycopgConnector(
+            conninfo=self._url,
+            kwargs={"application_name": "kurswerk worker"},
+            min_size=1,
+            max_size=2 + self._concurrency,
+            timeout=_DATABASE_WAIT_S,
+        )
+        app = App(connector=connector)
+        app.task(name=TASK, queue=QUEUE, pass_context=True)(self._run_ticket)
+        async with app.open_async():
+            log.info("worker ready", worker_id=self.worker_id, concurrency=self._concurrency)
+            await _until_first_ends(self._fetch(app), self._keep_alive(), stop.wait())
+
+    async def _fetch(self, app: App) -> None:
+        await app.run_worker_async(
+            queues=[QUEUE],
+            name=self.worker_id,
+            concurrency=self._concurrency,
+            delete_jobs="always",
+            install_signal_handlers=False,
+            shutdown_graceful_timeout=0,
+            fetch_job_polling_interval=_FETCH_POLL_S,
+            abort_job_polling_interval=_ABORT_POLL_S,
+            update_heartbeat_interval=self._heartbeat_s,
+            stalled_worker_timeout=self._patience_s,
+        )
+
+    @property
+    def _patience_s(self) -> float:
+        return self._heartbeat_s * _HEARTBEATS_OF_PATIENCE
+
+    async def _run_ticket(self, context: JobContext, job_id: int) -> None:
+        """Run a job, if it still waits for this ticket."""
+        job = await asyncio.to_thread(self._runs.start, job_id, context.job.id or 0, self.worker_id)
+        task = asyncio.current_task()
+        if job is None or task is None:
+            return
+        process = self._idle.pop()
+        self._running[job.id] = (job.attempt, task)
+        with log_context(job_id=job.id, request_id=job.request_id):
+            self._tell(WorkerEvent("started", job))
+            ending = _STOPPED  # unless it ends by itself
+            try:
+                ending = await process.run(job, self._listener(job))
+            finally:
+                del self._running[job.id]
+                self._idle.append(process)
+                await self._settle(job, ending)
+                await process.start()
+
+    def _listener(self, job: Job) -> Callable[[float, str], Coroutine[Any, Any, None]]:
+        async def listen(fraction: float, message: str) -> None:
+            self._tell(WorkerEvent("progress", job, fraction, message))
+            with contextlib.suppress(StorageError):  # told again in a moment, and no reason to end the job
+                await asyncio.to_thread(self._runs.report, job, fraction, message)
+
+        return listen
+
+    async def _settle(self, job: Job, ending: Ending) -> None:
+        """Write how a run ended; where the database is away, keep it for later."""
+        try:
+            counts = await asyncio.to_thread(self._write_ending, job, ending)
+        except StorageError:
+            self._unsettled.append((job, ending))
+            return
+        log.info("run ended", outcome=ending.outcome, reason=ending.reason, attempt=job.attempt, counts=counts)
+        self._tell(WorkerEvent(ending.outcome, job, message=ending.reason))
+
+    def _write_ending(self, job: Job, ending: Ending) -> bool:
+        """Write how a run ended and return whether the run still counted."""
+        if ending.outcome == "completed":
+            return True  # its process stored the result and completed the job in one transaction
+        if ending.outcome == "failed":
+            return self._runs.fail(job, ending.reason)
+        delay_s = 0 if ending is _STOPPED else _DELAY_S
+        return self._runs.put_back(job, ending.reason, counted=ending.outcome == "died", delay_s=delay_s)
+
+    async def _settle_all(self) -> None:
+        unsettled, self._unsettled = self._unsettled, []
+        for job, ending in unsettled:
+            await self._settle(job, ending)
+
+    async def _keep_alive(self) -> None:
+        """Give signs of life for our runs, end those that do not count any more, and look after those of the dead."""
+        while True:
+            attempts = {job_id: attempt for job_id, (attempt, _) in self._running.items()}
+            valid = await asyncio.to_thread(self._runs.beat, attempts)
+            for job_id, (attempt, task) in list(self._running.items()):
+                if job_id not in valid and attempts.get(job_id) == attempt:
+                    task.cancel()
+            for job in await asyncio.to_thread(self._runs.sweep, self._patience_s):
+                log.warning("dead run put back", job_id=job.id, attempt=job.attempt, worker_id=job.worker_id)
+            await asyncio.sleep(self._heartbeat_s)
+
+    async def _bring_back_database(self, stop: asyncio.Event) -> None:
+        if self._ensure_database is not None:
+            try:
+                await asyncio.to_thread(self._ensure_database)
+            except StorageError as error:
+                log.warning("database not brought back", reason=str(error))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _DATABASE_PAUSE_S)
+
+    def _tell(self, event: WorkerEvent) -> None:
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+async def _until_first_ends(*coroutines: Coroutine[Any, Any, Any]) -> None:
+    """Run all until one ends, cancel the others and wait for them; raise what the first raised."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        first = next(task for task in tasks if task.done())
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    first.result()
+
+
+def _innermost(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())
