@@ -2,19 +2,22 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from kurswerk.bootstrap.service import Service
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, StorageError
+from kurswerk.jobs import WorkerStatus, workers_status
 from kurswerk.observability import Check, HealthReport, ServiceState, disk_check, memory_check
 from kurswerk.storage import HEAD, Database, ServiceFigures, service_figures
 
 Seen = TypeVar("Seen")
 # A load balancer does not wait longer either.
 PATIENCE_S = 2.0
+# Workers give a sign of life every 5 s; after three without one others take over their jobs.
+MOST_SILENCE_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Look:
     """What the database said, and how long that took."""
 
     figures: ServiceFigures
+    workers: Sequence[WorkerStatus]
     seconds: float
 
 
@@ -73,7 +77,9 @@ class Lookout:
 
         def look() -> Look:
             started = time.perf_counter()
-            return Look(service_figures(database), time.perf_counter() - started)
+            figures = service_figures(database)
+            seconds = time.perf_counter() - started
+            return Look(figures, workers_status(database) if figures.revision else (), seconds)
 
         self._look = Impatient(look)
 
@@ -85,7 +91,12 @@ class Lookout:
         except StorageError as error:
             return HealthReport({"database": Check("failed", str(error)), **checks}, self._uptime_s())
         return HealthReport(
-            {"database": _database_check(look), "migrations": _migrations_check(look), **checks},
+            {
+                "database": _database_check(look),
+                "migrations": _migrations_check(look),
+                "workers": _workers_check(look),
+                **checks,
+            },
             self._uptime_s(),
             active_models=look.figures.active_models,
         )
@@ -123,3 +134,18 @@ def _migrations_check(look: Look) -> Check:
         # A newer service is being rolled out beside this one; its tables hold all that this one knows.
         return Check("degraded", f"at revision {revision}, newer than this service's {HEAD}", {"revision": revision})
     return Check("failed", f"at revision {revision or 'none'} instead of {HEAD}; run kurswerk db upgrade")
+
+
+def _workers_check(look: Look) -> Check:
+    """Say who works; without anybody requests can be answered, but jobs wait."""
+    silences = sorted(worker.seconds_since_heartbeat for worker in look.workers)
+    alive = [silence for silence in silences if silence <= MOST_SILENCE_S]
+    details = {
+        "alive": len(alive),
+        "silent": len(silences) - len(alive),
+        "running_jobs": sum(worker.running for worker in look.workers),
+        "seconds_since_heartbeat": round(silences[0], 3) if silences else None,
+    }
+    if not alive:
+        return Check("degraded", "no worker is alive, jobs wait; start one with kurswerk worker", details)
+    return Check("ok", f"{len(alive)} alive, the last heartbeat {silences[0]:.1f} s ago", details)

@@ -33,6 +33,7 @@ log = get_logger(__name__)
 # Imported only when they are asked for: a worker needs no web framework.
 PARTS: dict[str, str] = {
     "api": "kurswerk.bootstrap.api_part",
+    "worker": "kurswerk.bootstrap.worker_part",
 }
 # Connections kept for the threads that answer requests; several services share the embedded server's 200.
 _POOL_SIZE = 10
@@ -189,6 +190,7 @@ async def run_parts(parts: Sequence[Part], on_ready: Callable[[], None]) -> None
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome
+    log.info("stopped")
     if late:
         raise KurswerkError(f"{len(late)} parts did not stop within {_MOST_STOP_S:g} s and were abandoned")
 

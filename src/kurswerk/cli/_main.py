@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("predict", "Predict from a coin's latest stored row."),
     "report": ("report", "Write a readable report on tested models."),
     "serve": ("serve", "Serve the REST API and work on its jobs."),
+    "worker": ("worker", "Work on jobs, beside services on this or other machines."),
     "keys": ("keys", "Make, list and revoke API keys."),
     "bench": ("bench", "Measure speed beside a named peer in the same run."),
 }

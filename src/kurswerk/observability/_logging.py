@@ -18,8 +18,8 @@ _SECRET_TEXT = (
     (re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE), rf"\1{HIDDEN}"),  # libpq's key=value form
     (re.compile(r"\bkw_[\w-]{16,}"), f"kw_{HIDDEN}"),  # our API keys
 )
-# Chatty at INFO: a line per statement, poll or request that our own lines already tell.
-_QUIET = ("procrastinate", "httpx", "httpcore", "alembic", "uvicorn")
+# Chatty at INFO: a line per statement, poll, request or tree that our own lines already tell.
+_QUIET = ("procrastinate", "httpx", "httpcore", "alembic", "uvicorn", "sklearnex")
 
 log_context = bound_contextvars
 """Add values such as ``request_id`` or ``job_id`` to every line that is written inside a ``with`` block."""

@@ -22,11 +22,26 @@ def test_a_good_database_is_healthy_and_counted(database, tmp_path):
     watch = lookout_on(database, tmp_path)
     report = watch.health()
     assert report.able_to_serve
-    assert set(report.checks) >= {"database", "migrations", "disk", "memory"}
+    assert set(report.checks) == {"database", "migrations", "workers", "disk", "memory"}
     assert report.checks["database"].details["round_trip_ms"] < 1000
     text = watch.metrics_text().decode()
     assert "ml_db_connected 1.0" in text
     assert "ml_models_total 0.0" in text
+
+
+@pytest.mark.parametrize(
+    ("silences", "status", "alive"), [([], "degraded", 0), ([1, 40], "ok", 1), ([40, 50], "degraded", 0)]
+)
+def test_workers_count_as_long_as_they_give_signs_of_life(database, tmp_path, silences, status, alive):
+    with database.connection() as connection:
+        for seconds in silences:
+            connection.execute(
+                "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - make_interval(secs => %s))",
+                [seconds],
+            )
+    check = lookout_on(database, tmp_path).health().checks["workers"]
+    assert (check.status, check.details["alive"]) == (status, alive)
+    assert check.details["silent"] == len(silences) - alive
 
 
 def test_tables_that_are_not_ours_or_of_another_time_are_told(bare_database, database, tmp_path):

@@ -1,0 +1,48 @@
+"""The worker as a part of the service."""
+
+import asyncio
+from collections.abc import Mapping
+
+from kurswerk.bootstrap.job_process import COMMAND
+from kurswerk.bootstrap.service import Service, memory_budget_bytes
+from kurswerk.jobs import Worker, WorkerEvent
+
+_ERRORS = {"failed": "job_failed", "died": "job_process_died"}
+
+
+def part(service: Service) -> "WorkerPart":
+    """Make the worker."""
+    return WorkerPart(service)
+
+
+class WorkerPart:
+    """Works on jobs until ``stop``; those under way then go back to the queue."""
+
+    def __init__(self, service: Service) -> None:
+        self._errors = service.metrics.errors
+        self._concurrency = service.settings.worker.concurrency
+        self._memory_bytes = memory_budget_bytes(service.settings.worker)
+        self._worker = Worker(
+            service.database.url,
+            command=COMMAND,
+            concurrency=self._concurrency,
+            memory_budget_bytes=self._memory_bytes,
+            ensure_database=service.ensure_database,
+            on_event=self._count,
+        )
+        self.ready = asyncio.Event()
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """What the worker does, in a few words."""
+        jobs = "1 job" if self._concurrency == 1 else f"{self._concurrency} jobs"
+        return {"worker": f"{jobs} at once, {self._memory_bytes / 1e9:.1f} GB of memory each"}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set."""
+        self.ready.set()
+        await self._worker.run(stop)
+
+    def _count(self, event: WorkerEvent) -> None:
+        if event.kind in _ERRORS:
+            self._errors.labels(_ERRORS[event.kind]).inc()
