@@ -1,0 +1,135 @@
+"""A market in a database, workers over it, and what must hold whatever was killed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow as pa
+
+from kurswerk.bootstrap.job_process import COMMAND
+from kurswerk.core.digest import sha256_bytes
+from kurswerk.jobs import ProcrastinateJobStore, Worker, WorkerEvent
+from kurswerk.market import Panel
+from kurswerk.storage import CoinMetricsStore, Database, PostgresModelStore, PostgresResultStore
+from kurswerk.training import OrderDesk
+from memory_market import random_market
+
+# Signs of life often enough that a dead worker is noticed within a second.
+HEARTBEAT_S = 0.3
+WORKER = """
+import asyncio, sys
+from kurswerk.bootstrap.job_process import COMMAND
+from kurswerk.jobs import Worker
+worker = Worker(sys.argv[1], command=COMMAND, heartbeat_s=float(sys.argv[2]), concurrency=int(sys.argv[3]))
+asyncio.run(worker.run(asyncio.Event()))
+"""
+
+
+def store_panel(database: Database, panel: Panel) -> None:
+    """Write a panel into ``coin_metrics``."""
+    keys = np.asarray(panel.instruments, dtype=object)[panel.codes]
+    columns = {name: pa.array(panel.column(name)) for name in panel.columns}
+    moments = pa.array(panel.timestamps).view(pa.timestamp("us", "UTC"))
+    batch = pa.RecordBatch.from_pydict({"mint": pa.array(keys), "timestamp": moments, **columns})
+    CoinMetricsStore(database).upsert([batch])
+
+
+def desk_of(database: Database, **changes: Any) -> OrderDesk:
+    """Return the desk of a database."""
+    return OrderDesk(
+        market=CoinMetricsStore(database),
+        models=PostgresModelStore(database),
+        results=PostgresResultStore(database),
+        jobs=ProcrastinateJobStore(database),
+        **changes,
+    )
+
+
+def market_desk(database: Database, coins: int = 4, minutes: int = 600) -> OrderDesk:
+    """Fill a database with a small market and return its desk."""
+    store_panel(database, random_market(coins, minutes))
+    return desk_of(database)
+
+
+@asynccontextmanager
+async def working(database: Database, **options: Any):
+    """Run a worker in this process; gives the worker and a list that its events are put in."""
+    events: list[WorkerEvent] = []
+    options = {"heartbeat_s": HEARTBEAT_S, **options}
+    worker = Worker(database.url, command=COMMAND, on_event=events.append, **options)
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker.run(stop))
+    try:
+        yield worker, events
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 60)
+
+
+def start_worker(
+    database: Database, *, concurrency: int = 1, heartbeat_s: float = HEARTBEAT_S
+) -> subprocess.Popen[str]:
+    """Start a worker as a process of its own."""
+    arguments = [sys.executable, "-c", WORKER, database.url, str(heartbeat_s), str(concurrency)]
+    return subprocess.Popen(arguments, stderr=subprocess.DEVNULL, text=True)
+
+
+def kill(pid: int | None) -> None:
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def children_of(pid: int) -> list[psutil.Process]:
+    return psutil.Process(pid).children(recursive=True)
+
+
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait for something and return it."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
+        time.sleep(0.02)
+    return found
+
+
+async def until_async(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait for something, letting the worker work, and return it."""
+    return await asyncio.to_thread(until, condition, seconds)
+
+
+def broken_promises(database: Database) -> list[str]:
+    """Return what is wrong with jobs, models and results, once nothing runs any more."""
+    jobs, models = ProcrastinateJobStore(database), PostgresModelStore(database)
+    wrong = [f"job {job.id} is {job.status}" for job in jobs.find(limit=10_000) if not job.finished]
+    wrong += [f"job {j.id} failed without a reason" for j in jobs.find(status="FAILED") if not j.error_msg]
+    for record in models.find(limit=10_000):
+        data = models.artifact(record.artifact_sha256) if record.artifact_sha256 else b""
+        if record.status == "TRAINING":
+            wrong.append(f"model {record.name} is still TRAINING")
+        if record.status == "READY" and (sha256_bytes(data) != record.artifact_sha256 or not record.certificate):
+            wrong.append(f"READY model {record.name} lacks its artifact or certificate")
+    with database.connection() as connection:
+        for query, meaning in _IMPOSSIBLE.items():
+            found = connection.execute(query).fetchone()  # type: ignore[call-overload]
+            if found and found[0]:
+                wrong.append(f"{found[0]} {meaning}")
+    return wrong
+
+
+_IMPOSSIBLE = {
+    "SELECT count(*) FROM ml_jobs j JOIN ml_models m ON m.id = j.result_model_id WHERE j.job_type = 'TRAIN'"
+    " AND (j.status = 'COMPLETED') <> (m.status = 'READY')": "trainings disagree with their model",
+    "SELECT count(*) - count(DISTINCT result_test_id) FROM ml_jobs WHERE job_type = 'TEST' AND status = 'COMPLETED'": "tests share or lack a result",
+    "SELECT count(*) FROM ml_test_results t WHERE NOT EXISTS (SELECT FROM ml_jobs j WHERE j.result_test_id = t.id)"
+    " AND NOT EXISTS (SELECT FROM ml_comparisons c WHERE t.id IN (c.test_a_id, c.test_b_id))": "results are orphans",
+    "SELECT count(*) FROM ml_comparisons c WHERE NOT EXISTS"
+    " (SELECT FROM ml_jobs j WHERE j.result_comparison_id = c.id)": "comparisons are orphans",
+}
