@@ -1,11 +1,14 @@
 """Predictions: from stored rows on demand, and of every new row at once."""
 
+from kurswerk.serving._activation import ActivationStore, NotCertifiedError, activate, require_certificate
 from kurswerk.serving._fleet import Fleet, Member, ModelShelf
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving._predicting import CoinPredictions, Prediction, predict_coin
+from kurswerk.serving._predictor import Predictor, PredictorEvents
 from kurswerk.serving.ports import CoinHistory
 
 __all__ = [
+    "ActivationStore",
     "BatchReport",
     "CoinHistory",
     "CoinPredictions",
@@ -14,6 +17,11 @@ __all__ = [
     "LaneOptions",
     "Member",
     "ModelShelf",
+    "NotCertifiedError",
     "Prediction",
+    "Predictor",
+    "PredictorEvents",
+    "activate",
     "predict_coin",
+    "require_certificate",
 ]

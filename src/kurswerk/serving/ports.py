@@ -195,7 +195,11 @@ class FeedSession(Protocol):
         """Return how many rows of the leased partitions wait (at most 100,000 are counted), and since when in s."""
         ...
 
-    def report(self, name: str, state: Mapping[str, Any]) -> None:
+    def look(self) -> int:
+        """Where the table tells nothing of new rows, look for them; return how many were found."""
+        ...
+
+    def report(self, state: Mapping[str, Any]) -> None:
         """Tell how this lane is."""
         ...
 

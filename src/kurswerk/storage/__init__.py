@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kurswerk.storage._activations import PostgresActivationStore
     from kurswerk.storage._api_keys import SCOPES, ApiKey, PostgresKeyStore
     from kurswerk.storage._catalog import Listing, Page, PostgresCatalog
     from kurswerk.storage._changes import PostgresChangeFeed
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kurswerk.storage._database import Database
     from kurswerk.storage._embedded import EmbeddedPostgres, ServerStatus
     from kurswerk.storage._feed import PostgresFeedSession
+    from kurswerk.storage._feed_source import install_feed, remove_feed
     from kurswerk.storage._json import jsonb
     from kurswerk.storage._market_context import MarketContextStore
     from kurswerk.storage._models import PostgresModelStore
@@ -41,6 +43,7 @@ __all__ = [
     "Listing",
     "MarketContextStore",
     "Page",
+    "PostgresActivationStore",
     "PostgresCatalog",
     "PostgresChangeFeed",
     "PostgresFeedSession",
@@ -54,13 +57,16 @@ __all__ = [
     "coin_coverage",
     "current_revision",
     "downgrade",
+    "install_feed",
     "jsonb",
+    "remove_feed",
     "schema_status",
     "service_figures",
     "upgrade",
 ]
 
 _MODULES = {
+    "_activations": ("PostgresActivationStore",),
     "_api_keys": ("SCOPES", "ApiKey", "PostgresKeyStore"),
     "_catalog": ("Listing", "Page", "PostgresCatalog"),
     "_changes": ("PostgresChangeFeed",),
@@ -69,6 +75,7 @@ _MODULES = {
     "_database": ("Database",),
     "_embedded": ("EmbeddedPostgres", "ServerStatus"),
     "_feed": ("PostgresFeedSession",),
+    "_feed_source": ("install_feed", "remove_feed"),
     "_json": ("jsonb",),
     "_market_context": ("MarketContextStore",),
     "_models": ("PostgresModelStore",),

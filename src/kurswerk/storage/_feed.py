@@ -24,6 +24,7 @@ from kurswerk.storage._coin_table import CoinTable
 from kurswerk.storage._database import Database
 from kurswerk.storage._errors import translating
 from kurswerk.storage._feed_queries import history_query, take_query
+from kurswerk.storage._feed_source import DEFAULT_OVERLAP_S, feed_installed, look
 from kurswerk.storage._json import jsonb
 from kurswerk.storage._leases import Leases
 from kurswerk.storage._prediction_writer import PredictionWriter
@@ -49,6 +50,8 @@ class PostgresFeedSession:
     ----------
     database
         It must be reached directly: a pooler that hands sessions around would lose the leases.
+    overlap_s
+        How far behind the newest row a table without triggers is looked at for more.
 
     Raises
     ------
@@ -56,7 +59,8 @@ class PostgresFeedSession:
         If there is no connection.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, overlap_s: float = DEFAULT_OVERLAP_S) -> None:
+        self._overlap_s = overlap_s
         self._url = database.url
         with translating(self._url):
             self._connection = psycopg.connect(
@@ -109,13 +113,23 @@ class PostgresFeedSession:
             row = self._connection.execute(query, [sorted(self._held), _MOST_COUNTED]).fetchone()
         return (int(row[0]), max(0.0, float(row[1]))) if row else (0, 0.0)
 
-    def report(self, name: str, state: Mapping[str, Any]) -> None:
+    def look(self) -> int:
+        """Where ``coin_metrics`` has no triggers, look for new rows while a model is active; return how many."""
+        with translating(self._url), self._connection.transaction():
+            if feed_installed(self._connection):
+                return 0
+            row = self._connection.execute(
+                "SELECT EXISTS (SELECT FROM ml_models WHERE is_active AND NOT is_deleted)"
+            ).fetchone()
+            return look(self._connection, overlap_s=self._overlap_s) if row and row[0] else 0
+
+    def report(self, state: Mapping[str, Any]) -> None:
         """Tell how this lane is; rows of lanes that fell silent a minute ago are removed."""
         with translating(self._url), self._connection.transaction():
             self._connection.execute(
                 "INSERT INTO serving_replicas (id, state) VALUES (%s, %s)"
                 " ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen_at = now()",
-                [name, jsonb(state)],
+                [self.name, jsonb(state)],
             )
             self._connection.execute("DELETE FROM serving_replicas WHERE seen_at < now() - interval '1 minute'")
 

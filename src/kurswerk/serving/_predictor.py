@@ -1,0 +1,116 @@
+"""A lane kept running: waits for rows, looks after its leases, reports, and begins again when the database was lost."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from typing import Any, Protocol
+
+from kurswerk.observability import get_logger
+from kurswerk.serving._fleet import Fleet, ModelShelf
+from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
+from kurswerk.serving.ports import FeedSession
+
+log = get_logger(__name__)
+_LEASE_EVERY_S = 1.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+class PredictorEvents(Protocol):
+    """Hears what a predictor does; called from its thread."""
+
+    def stored(self, report: BatchReport) -> None:
+        """Hear of a batch whose predictions are stored."""
+        ...
+
+    def failed(self, kind: str) -> None:
+        """Hear of an error, by its type."""
+        ...
+
+    def state(self, state: Mapping[str, Any]) -> None:
+        """Hear once a second how the lane is."""
+        ...
+
+
+class Predictor:
+    """Runs one lane until it is stopped, whatever happens to the database.
+
+    Parameters
+    ----------
+    open_session
+        Opens the lane's connection.
+    shelf
+        Models; shared by the lanes of a process.
+    options
+        How the lane works.
+    events
+        Hears what it does.
+    poll_s
+        How long it waits at most when nothing tells it of new rows.
+    """
+
+    def __init__(
+        self,
+        open_session: Callable[[], FeedSession],
+        shelf: ModelShelf,
+        options: LaneOptions,
+        events: PredictorEvents,
+        *,
+        poll_s: float = 1.0,
+    ) -> None:
+        self._open_session, self._shelf, self._options, self._events = open_session, shelf, options, events
+        self._poll_s = poll_s
+        self.ready = threading.Event()
+
+    def run(self, stop: threading.Event) -> None:
+        """Predict until ``stop`` is set."""
+        pause = _FIRST_PAUSE_S
+        while not stop.is_set():
+            started = time.monotonic()
+            try:
+                with closing(self._open_session()) as session:
+                    self._serve(session, stop)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the rows are still there: begin again
+                self._lost(error)
+                lasted = time.monotonic() - started > _LONGEST_PAUSE_S
+                pause = _FIRST_PAUSE_S if lasted else min(_LONGEST_PAUSE_S, 2 * pause)
+                stop.wait(pause)
+
+    def _lost(self, error: Exception) -> None:
+        self._events.failed(type(error).__name__)
+        log.warning("the predictor begins again", reason=str(error), kind=type(error).__name__)
+
+    def _serve(self, session: FeedSession, stop: threading.Event) -> None:
+        fleet = Fleet(self._shelf, on_fault=self._events.failed)
+        lane = Lane(session, fleet, self._options)
+        next_look = next_poll = 0.0
+        while not stop.is_set():
+            now = time.monotonic()
+            if now >= next_look:
+                lane.lease()
+                lane.settle()
+                state = self._state(lane, fleet, session)
+                session.report(state)
+                self._events.state(state)
+                self.ready.set()
+                next_look = now + _LEASE_EVERY_S
+            if now >= next_poll:
+                session.look()
+                next_poll = now + self._poll_s
+            report = lane.step()
+            if report.rows:
+                self._events.stored(report)
+            else:
+                session.wait(max(0.01, min(next_look, next_poll) - time.monotonic()))
+
+    def _state(self, lane: Lane, fleet: Fleet, session: FeedSession) -> dict[str, Any]:
+        rows, seconds = session.waiting()
+        return {
+            "partitions": len(lane.partitions),
+            "coins": lane.coins,
+            "memory_bytes": lane.memory_bytes,
+            "loaded": [member.model.id for member in fleet.members if member.runtime is not None],
+            "faults": {str(member.model.id): member.fault for member in fleet.faulty},
+            "lag_rows": rows,
+            "lag_seconds": round(seconds, 3),
+        }
