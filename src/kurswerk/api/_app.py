@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from kurswerk import __version__
 from kurswerk.api import comparisons, health, jobs, market, models, tests
 from kurswerk.api._admission import Admission
+from kurswerk.api._docs import add_docs
 from kurswerk.api._freshness import Freshness
 from kurswerk.api._gate import Gate
 from kurswerk.api._limits import RateLimiter
@@ -62,6 +63,7 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
     handle_errors(app)
     for router in ROUTERS:
         app.include_router(router)
+    add_docs(app)
     describe(app, keys=options.require_keys)
     app.add_middleware(
         Gate,

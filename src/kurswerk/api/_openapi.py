@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from kurswerk.api._admission import KEY_HEADER, needed_scope
+from kurswerk.api._examples import error_example, example_of
 from kurswerk.api.schemas.errors import ErrorRead
 from kurswerk.core.errors import UnknownNameError
 
@@ -48,19 +49,35 @@ def errors(*statuses: int) -> Responses:
 
 
 def describe(app: FastAPI, *, keys: bool) -> None:
-    """Let the application's OpenAPI document say which scope each call needs, where keys are required."""
+    """Complete the OpenAPI document: an example for every answer and, where keys are required, the scope of a call."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
             )
+            _give_examples(document)
             if keys:
                 _say_scopes(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def _give_examples(document: dict[str, Any]) -> None:
+    shapes = document["components"]["schemas"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            parts = list(operation["responses"].items())
+            parts += [("body", operation["requestBody"])] if "requestBody" in operation else []
+            for status, part in parts:
+                for media in part.get("content", {}).values():
+                    schema = media.get("schema", {})
+                    if schema.get("$ref", "").endswith("/ErrorRead"):
+                        media["example"] = error_example(status)
+                    elif schema:
+                        media["example"] = example_of(schema, shapes)
 
 
 def _say_scopes(document: dict[str, Any]) -> None:

@@ -32,6 +32,12 @@ def counted(service: Service):
     return catalog
 
 
+@pytest.fixture
+def client(service: Service, counted):
+    with service.client() as client:
+        yield client
+
+
 def names(client):
     return [model["name"] for model in client.get("/api/models").json()["models"]]
 

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from integration.api.api_service import SPEC, error_of
 from kurswerk.api import ApiOptions, create_app
@@ -61,7 +62,7 @@ def test_a_body_that_is_no_json_is_refused(client):
     post = "/api/models/create"
     json = {"Content-Type": "application/json"}
     error_of(client.post(post, content=b'{"name": ', headers=json), 400, "invalid_json")
-    error_of(client.post(post, content=b"\xff\xfe", headers=json), 400, "invalid_request")
+    error_of(client.post(post, content=b"\xff\xfe", headers=json), 400, "invalid_json")
     error_of(client.post(post, content=b"[" * 100_000, headers=json), 400, "invalid_request")
     error_of(client.post(post, content=b"[1]", headers=json), 422, "invalid_fields")
     error_of(client.post(post, content=b"{}", headers={"Content-Type": "text/plain"}), 422, "invalid_fields")
@@ -92,13 +93,15 @@ def test_errors_of_the_database_tell_strangers_nothing(service):
         (ZeroDivisionError(secrets), 500, "internal_error"),
         (ConstraintError(secrets, "ml_models_mcc_check"), 409, "constraint_violated"),
     ):
-        with service.client(replace(service.ports, catalog=Broken(error))) as client:
+        with capture_logs() as logs, service.client(replace(service.ports, catalog=Broken(error))) as client:
             answer = client.get("/api/models")
             error_of(answer, status, code)
             assert "10.0.0.7" not in answer.text
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert ("retry-after" in answer.headers) == (status == 503)
             assert client.get("/health").status_code == 200  # it goes on
+        told = [line for line in logs if line["event"] == "request failed"]
+        assert [line["exc_info"] for line in told] == ([error] if status >= 500 else [])
 
 
 def test_metrics_hear_of_templates_not_paths(client, service):

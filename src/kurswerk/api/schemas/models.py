@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from kurswerk.api.schemas._base import Answer, Importance, Json, Order, PageAnswer, PageQuery, Ratio, UtcTime
+from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
 from kurswerk.training.spec import lift_from_params
 
@@ -32,6 +33,39 @@ EXAMPLE_SPEC: Json = {
 }
 
 
+_NOTES = {
+    "name": "Free among the models there are.",
+    "model_type": "What learns.",
+    "features": "Columns of the market data, engineered features or indicators, such as price_change_10 or rsi_14.",
+    "train_start": "First moment of the rows to learn from.",
+    "train_end": "Last moment, after the first.",
+    "target_var": "The column that is watched.",
+    "operator": "With target_value: what counts as 1.",
+    "target_value": "What target_var is compared with.",
+    "use_time_based_prediction": "Predict a change instead; needs future_minutes, min_percent_change and direction.",
+    "future_minutes": "How far to look ahead.",
+    "min_percent_change": "From how many percent on it counts as 1.",
+    "direction": "Whether it has to rise or to fall.",
+    "horizon_mode": "Measured at the horizon, or reached at any time within it.",
+    "phases": "Only rows of these phases; null is all.",
+    "mints": "Only these coins; null is all.",
+    "use_engineered_features": "Add all engineered features that the columns allow.",
+    "feature_engineering_windows": "For these windows, in rows.",
+    "use_smote": "Balance the classes inside each training fold.",
+    "use_timeseries_split": "Judge by walking forward through time, purged.",
+    "cv_splits": "In so many folds.",
+    "params": "Hyper-parameters, such as n_estimators, max_depth, learning_rate, random_state.",
+    "description": "For people.",
+}
+
+
+def _describe(schema: Json) -> None:
+    for name, note in _NOTES.items():
+        schema["properties"][name]["description"] = note
+    schema["properties"]["model_type"]["enum"] = list(MODEL_TYPES)
+    schema["examples"] = [EXAMPLE_SPEC]
+
+
 class ModelCreate(ModelSpec):
     """What to train, on what, to predict what.
 
@@ -40,7 +74,7 @@ class ModelCreate(ModelSpec):
     Hyper-parameters go into `params`.
     """
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_SPEC]})
+    model_config = ConfigDict(json_schema_extra=_describe)
 
     @model_validator(mode="before")
     @classmethod
