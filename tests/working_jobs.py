@@ -124,12 +124,15 @@ def broken_promises(database: Database) -> list[str]:
     return wrong
 
 
+# Query of a count that must be 0 → what it counts.
 _IMPOSSIBLE = {
-    "SELECT count(*) FROM ml_jobs j JOIN ml_models m ON m.id = j.result_model_id WHERE j.job_type = 'TRAIN'"
-    " AND (j.status = 'COMPLETED') <> (m.status = 'READY')": "trainings disagree with their model",
-    "SELECT count(*) - count(DISTINCT result_test_id) FROM ml_jobs WHERE job_type = 'TEST' AND status = 'COMPLETED'": "tests share or lack a result",
-    "SELECT count(*) FROM ml_test_results t WHERE NOT EXISTS (SELECT FROM ml_jobs j WHERE j.result_test_id = t.id)"
-    " AND NOT EXISTS (SELECT FROM ml_comparisons c WHERE t.id IN (c.test_a_id, c.test_b_id))": "results are orphans",
-    "SELECT count(*) FROM ml_comparisons c WHERE NOT EXISTS"
-    " (SELECT FROM ml_jobs j WHERE j.result_comparison_id = c.id)": "comparisons are orphans",
+    """SELECT count(*) FROM ml_jobs j JOIN ml_models m ON m.id = j.result_model_id
+    WHERE j.job_type = 'TRAIN' AND (j.status = 'COMPLETED') <> (m.status = 'READY')""": "trainings unlike their model",
+    """SELECT count(*) - count(DISTINCT result_test_id) FROM ml_jobs
+    WHERE job_type = 'TEST' AND status = 'COMPLETED'""": "tests that share or lack a result",
+    """SELECT count(*) FROM ml_test_results t
+    WHERE NOT EXISTS (SELECT FROM ml_jobs j WHERE j.result_test_id = t.id)
+    AND NOT EXISTS (SELECT FROM ml_comparisons c WHERE t.id IN (c.test_a_id, c.test_b_id))""": "results of no job",
+    """SELECT count(*) FROM ml_comparisons c
+    WHERE NOT EXISTS (SELECT FROM ml_jobs j WHERE j.result_comparison_id = c.id)""": "comparisons of no job",
 }

@@ -1,0 +1,148 @@
+"""What a job process does, looked at from inside: locks, endings, reports."""
+
+import contextlib
+import io
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.jobs import _child
+from kurswerk.jobs._child import LOCK_SPACE, _carry_out, _guard, _hear, _Reporter
+from kurswerk.jobs._messages import Assignment, Ending, Report, Setup, decode, encode
+from kurswerk.jobs._process import DATABASE_LOST
+from kurswerk.jobs._runs import Runs
+from kurswerk.storage import Database
+from kurswerk.training import Job, OrderDesk, Progress
+from working_jobs import desk_of
+
+Work = Callable[[Job, OrderDesk, Progress], None]
+
+
+class Exited(BaseException):
+    """In place of the end of the process."""
+
+
+@pytest.fixture
+def job(database: Database) -> Job:
+    """A job that has just been begun."""
+    with database.transaction() as connection:
+        job_id = desk_of(database).jobs.order("TEST", {})
+        ticket = connection.execute("SELECT procrastinate_id FROM ml_jobs").fetchone()
+    begun = Runs(database).start(job_id, ticket[0] if ticket else 0, "w")
+    assert begun is not None
+    return begun
+
+
+def carried_out(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch, work: Work) -> Ending:
+    monkeypatch.setattr(_child, "run_job", work)
+    return _carry_out(Assignment(job.id, job.attempt), Setup(database.url, None), io.BytesIO())
+
+
+def failing(error: BaseException) -> Work:
+    def work(job: Job, desk: OrderDesk, progress: Progress) -> None:
+        raise error
+
+    return work
+
+
+def locks(database: Database) -> int:
+    with database.connection() as connection:
+        row = connection.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchone()
+    return row[0] if row else -1
+
+
+def test_the_lock_is_held_while_the_job_runs(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch):
+    held = []
+
+    def work(job: Job, desk: OrderDesk, progress: Progress) -> None:
+        held.append(locks(database))
+        desk.jobs.complete(job)
+
+    assert carried_out(database, job, monkeypatch, work) == Ending("completed")
+    assert held == [1]
+    assert locks(database) == 0
+
+
+def test_a_job_never_runs_twice_at_once(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_child, "_LOCK_PATIENCE_S", 0.3)
+    with Database(database.url).connection() as other:
+        other.execute("SELECT pg_advisory_lock(%s)", [LOCK_SPACE + job.id])
+        ending = carried_out(database, job, monkeypatch, failing(AssertionError("it ran")))
+    assert ending == Ending("interrupted", "another process is still at this job")
+
+
+def test_a_cancelled_job_is_not_begun(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch):
+    desk_of(database).jobs.cancel(job.id)
+    ending = carried_out(database, job, monkeypatch, failing(AssertionError("it ran")))
+    assert ending == Ending("interrupted", "the job was cancelled or begun again meanwhile")
+
+
+@pytest.mark.parametrize(
+    ("error", "ending"),
+    [
+        (DatabaseUnavailableError("gone"), Ending("interrupted", "gone")),
+        (MemoryError(), Ending("failed", "out of memory; choose fewer coins, an earlier end or fewer features")),
+        (ZeroDivisionError("by zero"), Ending("failed", "ZeroDivisionError: by zero")),
+    ],
+)
+def test_every_error_is_an_ending(
+    database: Database, job: Job, monkeypatch: pytest.MonkeyPatch, error: Exception, ending: Ending
+):
+    assert carried_out(database, job, monkeypatch, failing(error)) == ending
+
+
+def test_work_that_fails_for_a_known_reason_says_it(database: Database, job: Job):
+    ending = _carry_out(Assignment(job.id, job.attempt), Setup(database.url, None), io.BytesIO())
+    assert ending.outcome == "failed"
+    assert "KeyError: 'model_id'" in ending.reason
+
+
+def test_reports_come_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch):
+    now = [0.0]
+    monkeypatch.setattr(_child.time, "monotonic", lambda: now[0])
+    output = io.BytesIO()
+    report = _Reporter(output)
+    for step in range(101):
+        now[0] = step / 50
+        report(step / 100, f"step {step}")
+    heard = [decode(line) for line in output.getvalue().splitlines()]
+    assert heard == [Report(step / 100, f"step {step}") for step in (0, 25, 50, 75, 100)]
+
+
+def test_a_lost_lock_ends_the_process(database: Database, monkeypatch: pytest.MonkeyPatch):
+    codes = []
+
+    def leave(code: int) -> None:
+        codes.append(code)
+        raise Exited
+
+    monkeypatch.setattr(_child.os, "_exit", leave)
+    monkeypatch.setattr(_child, "_LOCK_CHECK_S", 0.01)
+    done = threading.Event()
+    done.set()
+    with database.connection() as connection:
+        connection.autocommit = True
+        _guard(connection, done)
+        done.clear()
+        with database.connection() as other:
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
+        with pytest.raises(Exited):
+            _guard(connection, done)
+    assert codes == [DATABASE_LOST]
+
+
+def test_the_end_of_the_worker_ends_the_process(monkeypatch: pytest.MonkeyPatch):
+    heard: list[object] = []
+
+    class Orders:
+        put = staticmethod(heard.append)
+
+    def leave(code: int) -> None:
+        raise Exited
+
+    monkeypatch.setattr(_child.os, "_exit", leave)
+    with contextlib.suppress(Exited):
+        _hear(io.BytesIO(encode(Assignment(1, 1))), Orders())  # type: ignore[arg-type]
+    assert heard == [Assignment(1, 1)]

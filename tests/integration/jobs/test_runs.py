@@ -1,0 +1,170 @@
+"""Runs: begun once, fenced off once they are taken for dead, given up after their tries."""
+
+from typing import Any
+
+import pytest
+
+from kurswerk.core.errors import ConflictError
+from kurswerk.jobs import ProcrastinateJobStore
+from kurswerk.jobs._runs import Runs
+from kurswerk.storage import Database, PostgresModelStore
+from kurswerk.training import Job
+
+
+@pytest.fixture
+def runs(database: Database) -> Runs:
+    return Runs(database)
+
+
+def rows(database: Database, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with database.connection() as connection:
+        return connection.execute(query, parameters or None).fetchall()  # type: ignore[call-overload]
+
+
+def change(database: Database, statement: str) -> None:
+    with database.connection() as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def ticket_of(database: Database, job_id: int) -> int:
+    return int(rows(database, "SELECT procrastinate_id FROM ml_jobs WHERE id = %s", job_id)[0][0])
+
+
+def begun(database: Database, runs: Runs, job_id: int) -> Job:
+    job = runs.start(job_id, ticket_of(database, job_id), "w")
+    assert job is not None
+    return job
+
+
+def tickets(database: Database) -> list[tuple[Any, ...]]:
+    return rows(database, "SELECT (args->>'job_id')::bigint, status::text FROM procrastinate_jobs ORDER BY id")
+
+
+def silent(database: Database) -> None:
+    change(database, "UPDATE ml_jobs SET heartbeat_at = now() - interval '1 hour'")
+
+
+def test_a_run_begins_once_and_for_its_ticket_alone(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    job_id = jobs.order("TEST", {})
+    assert runs.start(job_id, ticket_of(database, job_id) + 1, "w") is None
+    job = begun(database, runs, job_id)
+    assert (job.status, job.attempt, job.worker_id, job.progress) == ("RUNNING", 1, "w", 0)
+    assert job.started_at is not None
+    assert runs.start(job_id, ticket_of(database, job_id), "v") is None
+
+
+def test_a_run_taken_for_dead_can_change_nothing(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    job_id = jobs.order("TEST", {})
+    old = begun(database, runs, job_id)
+    assert runs.beat({job_id: 1}) == {job_id}
+    assert runs.put_back(old, "silent", counted=True)
+    for attempt in (1, 2):  # while it waits, and while another run is on
+        assert runs.beat({job_id: 1}) == set()
+        runs.report(old, 0.5, "half")
+        assert not runs.fail(old, "no")
+        assert not runs.put_back(old, "no", counted=True)
+        with pytest.raises(ConflictError):
+            jobs.complete(old)
+        job = jobs.get(job_id)
+        assert (job.progress, job.error_msg) == (0, "silent")
+        if attempt == 1:
+            begun(database, runs, job_id)
+    jobs.complete(jobs.get(job_id))
+    assert jobs.get(job_id).status == "COMPLETED"
+
+
+def test_progress_stays_between_0_and_1(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    job = begun(database, runs, jobs.order("TEST", {}))
+    for fraction, kept in ((-1.0, 0.0), (0.25, 0.25), (7.0, 1.0)):
+        runs.report(job, fraction, "at\0work")
+        assert (jobs.get(job.id).progress, jobs.get(job.id).progress_msg) == (kept, "at�work")
+
+
+def test_tries_are_counted_and_interruptions_are_not(
+    database: Database, runs: Runs, jobs: ProcrastinateJobStore, models: PostgresModelStore, training: tuple[int, int]
+):
+    job_id, model_id = training
+    for _ in range(5):
+        assert runs.put_back(begun(database, runs, job_id), "stopped", counted=False)
+    for _ in range(2):
+        assert runs.put_back(begun(database, runs, job_id), "died", counted=True)
+    assert tickets(database)[-1] == (job_id, "todo")
+    assert runs.put_back(begun(database, runs, job_id), "died", counted=True)
+    assert (jobs.get(job_id).status, jobs.get(job_id).error_msg) == ("FAILED", "given up after 3 tries: died")
+    assert (models.get(model_id).status, models.get(model_id).error_msg) == ("FAILED", "given up after 3 tries: died")
+    jobs.retry(job_id)
+    assert runs.put_back(begun(database, runs, job_id), "died", counted=True)
+    assert jobs.get(job_id).status == "PENDING"
+
+
+def test_a_job_interrupted_without_end_is_given_up(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    job_id = jobs.order("TEST", {})
+    for _ in range(30):
+        assert jobs.get(job_id).status == "PENDING"
+        runs.put_back(begun(database, runs, job_id), "no database", counted=False)
+    assert jobs.get(job_id).error_msg == "given up after 30 tries: no database"
+
+
+def test_the_sweep_puts_silent_runs_back(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    loud, quiet = begun(database, runs, jobs.order("TEST", {})), begun(database, runs, jobs.order("TEST", {}))
+    silent(database)
+    runs.beat({loud.id: 1})
+    assert runs.sweep(1e6) == []  # longer than the server is up: workers may have had nobody to tell
+    assert [job.id for job in runs.sweep(1)] == [quiet.id]
+    job = jobs.get(quiet.id)
+    assert (job.status, jobs.get(loud.id).status) == ("PENDING", "RUNNING")
+    assert job.error_msg is not None
+    assert "worker w gave no sign of life" in job.error_msg
+
+
+def test_one_sweep_at_a_time(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    begun(database, runs, jobs.order("TEST", {}))
+    silent(database)
+    with Database(database.url).transaction() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [0x4B75_7273_5377_6570])
+        assert runs.sweep(1) == []
+    assert len(runs.sweep(1)) == 1
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "DELETE FROM procrastinate_jobs",
+        (
+            "UPDATE procrastinate_jobs SET status = 'doing';"
+            "UPDATE procrastinate_events SET at = now() - interval '1 minute'"
+        ),
+        "UPDATE procrastinate_jobs SET status = 'failed'",
+        "UPDATE ml_jobs SET procrastinate_id = NULL",
+    ],
+)
+def test_the_sweep_gives_a_lost_job_a_new_ticket(
+    database: Database, runs: Runs, jobs: ProcrastinateJobStore, loss: str
+):
+    job_id = jobs.order("TEST", {})
+    before = ticket_of(database, job_id)
+    change(database, loss)
+    runs.sweep(15)
+    assert ticket_of(database, job_id) != before
+    assert begun(database, runs, job_id).attempt == 1
+
+
+def test_the_sweep_clears_away_what_dead_workers_left(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    job_id = jobs.order("TEST", {})
+    change(
+        database,
+        "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour');"
+        "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM procrastinate_workers)",
+    )
+    jobs.complete(begun(database, runs, job_id))
+    runs.sweep(15)
+    assert tickets(database) == []
+    assert rows(database, "SELECT * FROM procrastinate_workers") == []
+
+
+def test_the_sweep_leaves_waiting_jobs_alone(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+    job_id = jobs.order("TEST", {})
+    before = ticket_of(database, job_id)
+    runs.sweep(0.01)
+    assert ticket_of(database, job_id) == before
+    assert tickets(database) == [(job_id, "todo")]
