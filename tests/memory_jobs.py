@@ -1,0 +1,81 @@
+"""A `JobStore` in memory, for tests of use cases; the PostgreSQL one has tests of its own."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any
+
+from kurswerk.core.errors import ConflictError, NotFoundError
+from kurswerk.core.timestamps import to_datetime
+from kurswerk.training import DEFAULT_PRIORITY, Job
+
+
+class MemoryJobs:
+    """Jobs in a dictionary; nothing runs them."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[int, Job] = {}
+
+    def transaction(self) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def order(
+        self,
+        job_type: str,
+        request: Mapping[str, Any],
+        *,
+        model_id: int | None = None,
+        priority: int = DEFAULT_PRIORITY,
+        request_id: str | None = None,
+    ) -> int:
+        number = len(self.jobs) + 1
+        self.jobs[number] = Job(
+            id=number,
+            job_type=job_type,
+            status="PENDING",
+            priority=priority,
+            progress=0.0,
+            progress_msg=None,
+            error_msg=None,
+            request=request,
+            result_model_id=model_id,
+            result_test_id=None,
+            result_comparison_id=None,
+            worker_id=None,
+            attempt=0,
+            request_id=request_id,
+            created_at=to_datetime(0),
+            started_at=None,
+            completed_at=None,
+        )
+        return number
+
+    def start(self, job_id: int) -> Job:
+        """Begin a run, as a worker does."""
+        job = self.get(job_id)
+        self.jobs[job_id] = replace(job, status="RUNNING", attempt=job.attempt + 1)
+        return self.jobs[job_id]
+
+    def get(self, job_id: int) -> Job:
+        if job_id not in self.jobs:
+            raise NotFoundError(f"there is no job {job_id}")
+        return self.jobs[job_id]
+
+    def find(self, **_: Any) -> list[Job]:
+        return list(reversed(self.jobs.values()))
+
+    def cancel(self, job_id: int) -> Job:
+        self.jobs[job_id] = replace(self.get(job_id), status="CANCELLED")
+        return self.jobs[job_id]
+
+    def retry(self, job_id: int) -> Job:
+        self.jobs[job_id] = replace(self.get(job_id), status="PENDING")
+        return self.jobs[job_id]
+
+    def complete(self, job: Job, *, test_id: int | None = None, comparison_id: int | None = None) -> None:
+        now = self.get(job.id)
+        if (now.status, now.attempt) != ("RUNNING", job.attempt):
+            raise ConflictError(f"run {job.attempt} of job {job.id} is not the present one any more")
+        self.jobs[job.id] = replace(
+            now, status="COMPLETED", progress=1.0, result_test_id=test_id, result_comparison_id=comparison_id
+        )

@@ -1,0 +1,232 @@
+"""Orders are refused before anything is written, or carried out to their end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kurswerk.core.errors import (
+    ArtifactForeignError,
+    ConflictError,
+    DataError,
+    NoDataError,
+    NotFoundError,
+    SpecError,
+    UnknownNameError,
+)
+from kurswerk.core.timestamps import MINUTE_US
+from kurswerk.market import Panel
+from kurswerk.registry import NewModel
+from kurswerk.training import (
+    OrderDesk,
+    Period,
+    order_certificate,
+    order_comparison,
+    order_test,
+    order_training,
+    run_job,
+    train,
+)
+from kurswerk.training._memory import scoring_bytes, training_bytes
+from memory_jobs import MemoryJobs
+from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market
+
+LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
+NEVER = Period(START_US - 10 * MINUTE_US, START_US - MINUTE_US)
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    return random_market()
+
+
+@pytest.fixture(scope="module")
+def trained(panel: Panel) -> MemoryRegistry:
+    registry = MemoryRegistry()
+    for name in ("a", "b"):
+        train(a_spec(name=name), MemoryMarket(panel), registry)
+    return registry
+
+
+def desk_over(panel: Panel, registry: MemoryRegistry | None = None, **changes: object) -> OrderDesk:
+    registry = registry or MemoryRegistry()
+    fields = {"market": MemoryMarket(panel), "models": registry, "results": registry, "jobs": MemoryJobs(), **changes}
+    return OrderDesk(**fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def desk(panel: Panel, trained: MemoryRegistry) -> OrderDesk:
+    """A desk with the READY models a and b; what a test adds is gone after it."""
+    registry = MemoryRegistry()
+    registry.records.update(trained.records)
+    registry.artifacts.update(trained.artifacts)
+    return desk_over(panel, registry)
+
+
+def nothing_written(desk: OrderDesk, models: int) -> bool:
+    return not desk.jobs.find() and len(desk.models.find()) == models
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"features": ["buy_volume_sol"]},
+            UnknownNameError,
+            "needed by feature 'buy_volume_sol': 'buy_volume_sol'; did you mean 'volume_sol'?",
+        ),
+        ({"features": ["dev_sold_cumsum"]}, UnknownNameError, "needed by feature 'dev_sold_cumsum': 'dev_sold_amount'"),
+        ({"target_var": "market_cap_close"}, UnknownNameError, "needed by target_var: 'market_cap_close'"),
+        ({"phases": [1]}, UnknownNameError, "needed by phases: 'phase_id_at_time'"),
+        (
+            {"train_start": "2023-01-01", "train_end": "2023-02-01"},
+            NoDataError,
+            "the data reach from 2024-01-01T00:00:00Z to 2024-01-01T09:59:00Z with 2,400 rows of 4 coins",
+        ),
+        ({"mints": ["NOCOIN"]}, NoDataError, "no rows of NOCOIN from"),
+        ({"name": "a"}, ConflictError, "'a' is taken"),
+    ],
+)
+def test_a_training_that_cannot_succeed_is_refused(
+    desk: OrderDesk, changes: dict[str, object], error: type[Exception], message: str
+):
+    with pytest.raises(error) as refused:
+        order_training(a_spec(**changes), desk)
+    assert message in str(refused.value)
+    assert nothing_written(desk, models=2)
+
+
+def test_a_market_that_allows_no_feature_is_refused(panel: Panel):
+    only_whales = replace(panel, columns=("is_koth",), values=np.ones((1, len(panel))))
+    spec = a_spec(
+        features=["is_koth"],
+        target_var="is_koth",
+        use_time_based_prediction=True,
+        use_engineered_features=True,
+    )
+    with pytest.raises(DataError, match="is_koth allow none of the engineered features"):
+        order_training(spec, desk_over(only_whales))
+
+
+def test_an_empty_market_says_so(panel: Panel):
+    class EmptyMarket(MemoryMarket):
+        def has_rows(self, **_: object) -> bool:
+            return False
+
+        def availability(self):
+            return replace(super().availability(), first_us=None, last_us=None)
+
+    with pytest.raises(NoDataError, match="there are no market rows yet"):
+        order_training(a_spec(), desk_over(panel, market=EmptyMarket(panel)))
+
+
+def test_phases_are_asked_for_with_the_period(panel: Panel):
+    phases = np.full(len(panel), 3.0)
+    phased = replace(panel, columns=(*panel.columns, "phase_id_at_time"), values=np.vstack([panel.values, phases]))
+    desk = desk_over(phased)
+    with pytest.raises(NoDataError, match="in phases 1, 2 from"):
+        order_training(a_spec(phases=[1, 2]), desk)
+    assert order_training(a_spec(phases=[3]), desk).status == "PENDING"
+
+
+def test_more_memory_than_allowed_is_refused_by_name(desk: OrderDesk):
+    small = replace(desk, memory_budget_bytes=100 << 20)
+    with pytest.raises(DataError, match=r"1,604 rows need about 0\.5 GiB of memory, allowed are 0\.1 GiB"):
+        order_training(a_spec(), small)
+    with pytest.raises(DataError, match="allowed are"):
+        order_test("a", LATER, None, small)
+    assert nothing_written(desk, models=2)
+    assert order_training(a_spec(), replace(desk, memory_budget_bytes=1 << 30)).status == "PENDING"
+
+
+def test_memory_grows_with_rows_features_and_resampling():
+    stored = ["price_close", "volume_sol"]
+    plain, engineered = a_spec(use_engineered_features=False), a_spec()
+    one = training_bytes(plain, stored, 1_000_000)
+    assert one < training_bytes(engineered, stored, 1_000_000)
+    assert one < training_bytes(plain, stored, 2_000_000)
+    assert one < training_bytes(a_spec(use_engineered_features=False, use_smote=True), stored, 1_000_000)
+    assert scoring_bytes(2, 10, 10**6) < training_bytes(engineered, stored, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "message"),
+    [
+        (lambda desk: order_test("c", LATER, None, desk), NotFoundError, "no model c"),
+        (lambda desk: order_test(3, LATER, None, desk), ConflictError, "is TRAINING, not READY; wait for its training"),
+        (lambda desk: order_test("a", NEVER, None, desk), NoDataError, "the data reach from"),
+        (lambda desk: order_test("a", LATER, ["X"], desk), NoDataError, "no rows of X from"),
+        (lambda desk: order_comparison("a", 1, LATER, None, desk), SpecError, "both sides are model 'a'"),
+        (lambda desk: order_comparison("a", 3, LATER, None, desk), ConflictError, "not READY"),
+        (lambda desk: order_certificate(3, desk), ConflictError, "not READY"),
+    ],
+)
+def test_orders_about_models_are_checked(desk: OrderDesk, order, error: type[Exception], message: str):
+    desk.models.create(NewModel(a_spec(name="waiting").as_json()))
+    with pytest.raises(error) as refused:
+        order(desk)
+    assert message in str(refused.value)
+    assert nothing_written(desk, models=3)
+
+
+def test_a_failed_model_and_one_of_other_definitions_are_refused(desk: OrderDesk, trained: MemoryRegistry):
+    failed = desk.models.create(NewModel(a_spec(name="failed").as_json()))
+    desk.models.fail(failed, "no")
+    with pytest.raises(ConflictError, match="is FAILED, not READY; train it again"):
+        order_test("failed", LATER, None, desk)
+    hashes = dict.fromkeys(trained.records[1].feature_hashes, "0" * 64)
+    desk.models.records[1] = replace(trained.records[1], feature_hashes=hashes)  # type: ignore[attr-defined]
+    for order in (lambda: order_test("a", LATER, None, desk), lambda: order_certificate("a", desk)):
+        with pytest.raises(ArtifactForeignError, match="another definition"):
+            order()
+
+
+def test_a_training_is_carried_out_with_its_certificate(desk: OrderDesk):
+    job = order_training(a_spec(name="c"), desk, priority=9, request_id="r")
+    assert (job.job_type, job.priority, job.request_id) == ("TRAIN", 9, "r")
+    assert desk.models.get("c").status == "TRAINING"
+    heard: list[float] = []
+    run_job(desk.jobs.start(job.id), desk, lambda share, _: heard.append(share))  # type: ignore[attr-defined]
+    record = desk.models.get("c")
+    assert (record.id, record.status, desk.jobs.get(job.id).status) == (job.result_model_id, "READY", "COMPLETED")
+    assert record.certificate is not None
+    assert record.certificate["certified"]
+    assert record.certificate["artifact_sha256"] == record.artifact_sha256
+    assert heard == sorted(heard)
+    assert heard[0] >= 0
+    assert heard[-1] <= 1
+
+
+def test_results_are_stored_with_the_end_of_their_job(desk: OrderDesk):
+    orders = [
+        order_test("a", LATER, ["COIN1"], desk),
+        order_comparison("a", "b", LATER, None, desk),
+        order_certificate("b", desk),
+    ]
+    assert orders[0].request["mints"] == ["COIN1"]
+    for job in orders:
+        run_job(desk.jobs.start(job.id), desk, lambda *_: None)  # type: ignore[attr-defined]
+    done = [desk.jobs.get(job.id) for job in orders]
+    assert [job.status for job in done] == ["COMPLETED"] * 3
+    assert (done[0].result_test_id, done[1].result_comparison_id) == (1, 1)
+    results = desk.results
+    assert isinstance(results, MemoryRegistry)
+    assert (len(results.tests), len(results.comparisons)) == (3, 1)
+    assert (results.comparisons[0].test_a_id, results.comparisons[0].test_b_id) == (2, 3)
+    assert desk.models.get("b").certificate is not None
+
+
+def test_a_run_that_counts_no_more_stores_no_end(desk: OrderDesk):
+    job = order_test("a", LATER, None, desk)
+    run = desk.jobs.start(job.id)  # type: ignore[attr-defined]
+    desk.jobs.cancel(job.id)
+    with pytest.raises(ConflictError, match="not the present one"):
+        run_job(run, desk, lambda *_: None)
+    assert desk.jobs.get(job.id).status == "CANCELLED"
+
+
+def test_data_that_went_away_meanwhile_end_the_run(desk: OrderDesk, panel: Panel):
+    job = order_training(a_spec(name="c"), desk)
+    emptied = replace(desk, market=MemoryMarket(panel.where(panel.timestamps > LATER.end_us - MINUTE_US)))
+    with pytest.raises(NoDataError):
+        run_job(desk.jobs.start(job.id), emptied, lambda *_: None)  # type: ignore[attr-defined]
