@@ -34,6 +34,7 @@ log = get_logger(__name__)
 PARTS: dict[str, str] = {
     "api": "kurswerk.bootstrap.api_part",
     "worker": "kurswerk.bootstrap.worker_part",
+    "predictor": "kurswerk.bootstrap.predictor_part",
 }
 # Connections kept for the threads that answer requests; several services share the embedded server's 200.
 _POOL_SIZE = 10

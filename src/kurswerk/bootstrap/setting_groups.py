@@ -58,6 +58,25 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True)
+class PredictorSettings:
+    """How new rows are predicted."""
+
+    lanes: int = setting(1, "threads that share the coins, each with a connection of its own", least=1, most=16)
+    batch_size: int = setting(2000, "most rows predicted in one transaction; none waits for it", least=1, most=20_000)
+    poll_seconds: int = setting(
+        1, "pause between looks at a table without triggers; lost notifications cost as much", least=1, most=600
+    )
+    overlap_seconds: int = setting(
+        120, "how far behind its newest row a table without triggers is looked at", least=1, most=86_400
+    )
+    most_coins: int = setting(100_000, "coins in memory; those silent for longest come back from the table", least=1)
+    model_cache: int = setting(32, "models kept loaded beside the active ones", least=1, most=1000)
+    store_features: str = setting(
+        "none", "whose features are kept with the prediction", choices=("none", "alerts", "all")
+    )
+
+
+@dataclass(frozen=True)
 class LogSettings:
     """What is logged, to standard error."""
 

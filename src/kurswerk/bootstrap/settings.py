@@ -2,7 +2,8 @@
 
 The environment wins over the file. Names: ``KURSWERK_DATABASE_URL``, ``KURSWERK_DATA_DIR``, ``KURSWERK_CONFIG``, and
 ``KURSWERK_<GROUP>_<FIELD>`` for the groups; ``DB_DSN`` or ``DB_HOST``, ``DB_PORT``, ``DB_NAME``, ``DB_USER``,
-``DB_PASSWORD`` are honoured as older services set them. The file holds the same as lower-case keys: ``data_dir = "…"``,
+``DB_PASSWORD`` are honoured as older services set them, as are ``BATCH_SIZE``,
+``POLLING_INTERVAL_SECONDS`` and ``MODEL_CACHE_SIZE``. The file holds the same as lower-case keys: ``data_dir = "…"``,
 and a table for each group: ``[http]`` with ``port = 8000``.
 """
 
@@ -15,11 +16,29 @@ from urllib.parse import quote
 
 import platformdirs
 
-from kurswerk.bootstrap.setting_groups import HttpSettings, LogSettings, WorkerSettings, read_group
+from kurswerk.bootstrap.setting_groups import (
+    HttpSettings,
+    LogSettings,
+    PredictorSettings,
+    WorkerSettings,
+    read_group,
+    variable_of,
+)
 from kurswerk.core.errors import InvalidInputError, UnknownNameError
 
 CONFIG_FILE = "kurswerk.toml"
-GROUPS: dict[str, type[Any]] = {"http": HttpSettings, "worker": WorkerSettings, "log": LogSettings}
+GROUPS: dict[str, type[Any]] = {
+    "http": HttpSettings,
+    "worker": WorkerSettings,
+    "predictor": PredictorSettings,
+    "log": LogSettings,
+}
+# As older services call what is a setting of a group here.
+_SEED_NAMES = {
+    "BATCH_SIZE": variable_of("predictor", "batch_size"),
+    "POLLING_INTERVAL_SECONDS": variable_of("predictor", "poll_seconds"),
+    "MODEL_CACHE_SIZE": variable_of("predictor", "model_cache"),
+}
 _TEXT_KEYS = frozenset({"database_url", "data_dir"})
 
 
@@ -33,7 +52,7 @@ class Settings:
         Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
-    http, worker, log
+    http, worker, predictor, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -41,6 +60,7 @@ class Settings:
     database_url: str | None = None
     http: HttpSettings = field(default_factory=HttpSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
+    predictor: PredictorSettings = field(default_factory=PredictorSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
     @property
@@ -77,7 +97,9 @@ def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     path, file = _read_file(environment, directory)
     data_dir = environment.get("KURSWERK_DATA_DIR") or file.get("data_dir") or platformdirs.user_data_dir("kurswerk")
     url = environment.get("KURSWERK_DATABASE_URL") or _seed_url(environment) or file.get("database_url")
-    groups = {name: read_group(kind, name, environment, file.get(name, {}), str(path)) for name, kind in GROUPS.items()}
+    older = {ours: environment[name] for name, ours in _SEED_NAMES.items() if environment.get(name)}
+    named = {**older, **environment}
+    groups = {name: read_group(kind, name, named, file.get(name, {}), str(path)) for name, kind in GROUPS.items()}
     return Settings(data_dir=Path(data_dir).expanduser().absolute(), database_url=_checked_url(url), **groups)
 
 

@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "Compare two models on identical rows."),
     "models": ("models", "List models, show one, export, reproduce or delete it."),
     "certify": ("certify", "Prove that a model sees no future and computes the same bits live."),
+    "activate": ("activate", "Let a certified model predict every new row."),
+    "deactivate": ("deactivate", "Let a model predict no more."),
     "features": ("features", "Compute a specification's features for a file."),
     "predict": ("predict", "Predict from a coin's latest stored row."),
     "report": ("report", "Write a readable report on tested models."),

@@ -6,7 +6,15 @@ from kurswerk.bootstrap.application import current_settings, database_url
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.errors import ConflictError
-from kurswerk.storage import Database, EmbeddedPostgres, current_revision, schema_status, upgrade
+from kurswerk.storage import (
+    Database,
+    EmbeddedPostgres,
+    current_revision,
+    install_feed,
+    remove_feed,
+    schema_status,
+    upgrade,
+)
 
 
 @click.group("db")
@@ -68,6 +76,25 @@ def url_command(*, as_json: bool) -> None:
         print_json({"url": url})
     else:
         click.echo(url)
+
+
+@command.command("install-feed")
+@click.option("--remove", is_flag=True, help="Take the triggers away; the table is then looked at again and again.")
+@json_option
+def install_feed_command(*, remove: bool, as_json: bool) -> None:
+    """Put triggers on coin_metrics that tell of every new row.
+
+    They are there already on a table that Kurswerk made. On one of others' rows are found by looking until then, which
+    misses those that are much older than the newest.
+    """
+    database = Database(database_url(current_settings()))
+    upgrade(database)
+    changed = remove_feed(database) if remove else install_feed(database)
+    if as_json:
+        print_json({"database": str(database), "installed": not remove, "changed": changed})
+    else:
+        state = "are gone" if remove else "are in place"
+        click.echo(f"{database}: the feed's triggers {state}{'' if changed else ', as they were'}")
 
 
 @command.command("stop")

@@ -6,7 +6,7 @@ exactly when its predictions are there, and nobody else can have the partition b
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class BatchReport:
     rows: int = 0
     predictions: Mapping[int, int] = field(default_factory=dict)
     alerts: Mapping[int, int] = field(default_factory=dict)
+    names: Mapping[int, str] = field(default_factory=dict)
     feature_seconds: float = 0.0
     predict_seconds: float = 0.0
     total_seconds: float = 0.0
@@ -133,10 +134,7 @@ class Lane:
             raise
         self._careful = False
         self._evict(rows)
-        return BatchReport(
-            len(rows), report.predictions, report.alerts, report.feature_seconds, report.predict_seconds,
-            time.perf_counter() - started, rows.committed_us,
-        )  # fmt: skip
+        return replace(report, total_seconds=time.perf_counter() - started)
 
     def settle(self, limit: int = 500) -> int:
         """Let models that have recovered predict what they owe; return how many predictions were stored."""
@@ -192,7 +190,15 @@ class Lane:
         if corrected:
             work.revise("corrected", first_id, corrected)
         counts = {int(model): int(n) for model, n in zip(models, given.sum(axis=0), strict=True) if n}
-        return BatchReport(len(rows), counts, alerts, featured - started, predicted - featured)
+        return BatchReport(
+            rows=len(rows),
+            predictions=counts,
+            alerts=alerts,
+            names={member.model.id: member.model.name for member in self._fleet.members},
+            feature_seconds=featured - started,
+            predict_seconds=predicted - featured,
+            committed_us=rows.committed_us,
+        )
 
     def _store(
         self, work: FeedWork, known: _Known, models: Int, outcome: tuple[Score, Bool, Int]

@@ -4,9 +4,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import cache
 from typing import Any, Protocol
 
+import numpy as np
+
+from kurswerk.features import FeaturePlan, LiveEngine
+from kurswerk.market import Panel
+from kurswerk.models import as_model_input
 from kurswerk.observability import get_logger
+from kurswerk.serving._digest import feature_digests
 from kurswerk.serving._fleet import Fleet, ModelShelf
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving.ports import FeedSession
@@ -14,6 +21,19 @@ from kurswerk.serving.ports import FeedSession
 log = get_logger(__name__)
 _LEASE_EVERY_S = 1.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+
+
+@cache
+def compile_now() -> None:
+    """Compile what computes features, so that the first rows need not wait for it."""
+    plan = FeaturePlan(["price_change_1", "ema_20"])
+    engine = LiveEngine(plan)
+    row = np.ones((1, len(plan.inputs)))
+    features = engine.update(["A"], np.ones(1, dtype=np.int64), row)
+    panel = Panel(("A",), np.array([0, 1]), np.ones(1, dtype=np.int64), plan.inputs, np.ascontiguousarray(row.T))
+    plan.compute(panel)
+    engine.rebuild(panel)
+    feature_digests(as_model_input(features))
 
 
 class PredictorEvents(Protocol):
@@ -64,6 +84,7 @@ class Predictor:
 
     def run(self, stop: threading.Event) -> None:
         """Predict until ``stop`` is set."""
+        compile_now()
         pause = _FIRST_PAUSE_S
         while not stop.is_set():
             started = time.monotonic()

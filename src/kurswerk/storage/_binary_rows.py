@@ -5,6 +5,7 @@ Format: https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,17 @@ def decode_rows(data: bytes, fields: int) -> RowBlock:
     bounds = np.empty((rows, 2), dtype=np.int64)
     read_rows(raw, words, bounds, _NAN_BITS)
     return RowBlock([data[start:end].decode() for start, end in bounds.tolist()], words)
+
+
+@cache
+def compile_now() -> None:
+    """Compile what reads and writes rows, so that the first ones need not wait for it."""
+    none = np.empty((0, 1))
+    decode_rows(bytes(_HEADER_SIZE) + b"\xff\xff", 1)
+    empty, given = np.empty(0, dtype=np.int64), none.astype(np.bool_)
+    encode_predictions(
+        empty, [], empty, np.zeros(1, dtype=np.int64), none.astype(np.float32), given, none.astype(np.int64)
+    )
 
 
 @kernel

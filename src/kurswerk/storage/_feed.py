@@ -19,7 +19,7 @@ from kurswerk.serving.ports import (
     NewPredictions,
     OwedRows,
 )
-from kurswerk.storage._binary_rows import RowBlock, decode_rows
+from kurswerk.storage._binary_rows import RowBlock, compile_now, decode_rows
 from kurswerk.storage._coin_table import CoinTable
 from kurswerk.storage._database import Database
 from kurswerk.storage._errors import translating
@@ -61,6 +61,7 @@ class PostgresFeedSession:
 
     def __init__(self, database: Database, *, overlap_s: float = DEFAULT_OVERLAP_S) -> None:
         self._overlap_s = overlap_s
+        compile_now()
         self._url = database.url
         with translating(self._url):
             self._connection = psycopg.connect(

@@ -1,0 +1,141 @@
+"""The prediction service as a part: lanes in threads, which spend their time in compiled code and in the database."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kurswerk.bootstrap.service import Service
+from kurswerk.bootstrap.setting_groups import PredictorSettings
+from kurswerk.observability import Metrics
+from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor
+from kurswerk.storage import PostgresFeedSession, PostgresModelStore
+
+# Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
+_LAGS_PER_BATCH = 16
+_READY_LOOK_S = 0.05
+
+
+def part(service: Service) -> "PredictorPart":
+    """Make the predictor."""
+    return PredictorPart(service)
+
+
+class PredictorPart:
+    """Predicts new rows with all active models until ``stop``."""
+
+    def __init__(self, service: Service) -> None:
+        settings = service.settings.predictor
+        self.ready = asyncio.Event()
+        shelf = ModelShelf(
+            PostgresModelStore(service.database),
+            settings.model_cache,
+            on_load=service.metrics.model_load_seconds.observe,
+        )
+        tally = Tally(service.metrics)
+        self._stop = threading.Event()
+        self._predictors = [
+            Predictor(
+                lambda: PostgresFeedSession(service.database, overlap_s=settings.overlap_seconds),
+                shelf,
+                lane_options(settings),
+                LaneEvents(tally, lane),
+                poll_s=settings.poll_seconds,
+            )
+            for lane in range(settings.lanes)
+        ]
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """What it does."""
+        lanes = len(self._predictors)
+        return {"predictor": f"every new row, {lanes} lane{'s' if lanes > 1 else ''}"}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Predict until ``stop`` is set, and the batch under way to its end."""
+        threads = [
+            threading.Thread(target=predictor.run, args=[self._stop], name=f"kurswerk-lane-{k}", daemon=True)
+            for k, predictor in enumerate(self._predictors)
+        ]
+        for thread in threads:
+            thread.start()
+        announcing = asyncio.create_task(self._announce())
+        try:
+            await stop.wait()
+        finally:
+            announcing.cancel()
+            self._stop.set()
+            for thread in threads:
+                await asyncio.to_thread(thread.join)
+
+    async def _announce(self) -> None:
+        while not all(predictor.ready.is_set() for predictor in self._predictors):
+            await asyncio.sleep(_READY_LOOK_S)
+        self.ready.set()
+
+
+def lane_options(settings: PredictorSettings) -> LaneOptions:
+    """Return how a lane works, of as many as there are."""
+    return LaneOptions(
+        batch_rows=settings.batch_size,
+        store_features=settings.store_features,
+        most_coins=max(1, settings.most_coins // settings.lanes),
+    )
+
+
+class Tally:
+    """Counts what all lanes of this process do, in the service's metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._states: dict[int, Mapping[str, Any]] = {}
+
+    def stored(self, report: BatchReport) -> None:
+        """Count a batch."""
+        metrics, total = self._metrics, sum(report.predictions.values())
+        metrics.predictions.inc(total)
+        for model, count in report.predictions.items():
+            metrics.predictions_by_model.labels(str(model), report.names.get(model, "")).inc(count)
+        for model, count in report.alerts.items():
+            metrics.alerts.labels(str(model)).inc(count)
+        metrics.feature_seconds.observe(report.feature_seconds)
+        if total:
+            metrics.prediction_seconds.observe(report.predict_seconds / total)
+        lags = time.time() - report.committed_us / 1e6
+        for place in np.linspace(0, len(lags) - 1, min(len(lags), _LAGS_PER_BATCH)).astype(int):
+            metrics.commit_to_prediction_seconds.observe(max(0.0, float(lags[place])))
+
+    def failed(self, kind: str) -> None:
+        """Count an error."""
+        self._metrics.errors.labels(kind).inc()
+
+    def state(self, lane: int, state: Mapping[str, Any]) -> None:
+        """Keep a lane's figures and show the sum."""
+        with self._lock:
+            self._states[lane] = state
+            states = list(self._states.values())
+        self._metrics.coins_tracked.set(sum(one["coins"] for one in states))
+        self._metrics.models_loaded.set(len({model for one in states for model in one["loaded"]}))
+
+
+class LaneEvents:
+    """One lane's voice in the tally."""
+
+    def __init__(self, tally: Tally, lane: int) -> None:
+        self._tally, self._lane = tally, lane
+
+    def stored(self, report: BatchReport) -> None:
+        """Count a batch."""
+        self._tally.stored(report)
+
+    def failed(self, kind: str) -> None:
+        """Count an error."""
+        self._tally.failed(kind)
+
+    def state(self, state: Mapping[str, Any]) -> None:
+        """Show how the lane is."""
+        self._tally.state(self._lane, state)
