@@ -12,8 +12,8 @@ from kurswerk.api.ports import KeyStore
 from kurswerk.storage import ApiKey
 
 KEY_HEADER = "X-API-Key"
-# Open to everybody: what a load balancer asks, and how to use the API.
-PUBLIC = frozenset({"/health", "/api/health", "/ready", "/docs", "/openapi.json", "/favicon.ico"})
+# Open to everybody: what a load balancer asks, and how to use the API. None of them changes anything.
+PUBLIC = frozenset({"/health", "/api/health", "/ready", "/docs", "/openapi.json"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READS_BY_POST = frozenset({"/api/predict"})
 # Decide which models predict, or throw one away.
@@ -35,9 +35,9 @@ def needed_scope(method: str, path: str) -> str | None:
     >>> needed_scope("DELETE", "/api/models/7"), needed_scope("POST", "/api/models/7/activate")
     ('admin', 'admin')
     """
-    if method in SAFE_METHODS:
-        return None if path in PUBLIC else "read"
-    if path in _READS_BY_POST:
+    if path in PUBLIC:
+        return None
+    if method in SAFE_METHODS or path in _READS_BY_POST:
         return "read"
     return "admin" if method == "DELETE" or path.endswith(_ADMIN_ENDS) else "train"
 

@@ -120,6 +120,11 @@ def _parameters(app: FastAPI) -> Mapping[tuple[str, str], frozenset[str]]:
     return found
 
 
+def methods_of(app: FastAPI, path: str) -> list[str]:
+    """Return the methods that a path has, e.g. for ``Allow``."""
+    return sorted(method for method, template in _parameters(app) if template == path)
+
+
 def operation_id(route: APIRoute) -> str:
     """Return a name for a call that generated clients can use, such as ``get_api_models_model_id``."""
     words = route.path_format.replace("{", "").replace("}", "").replace("-", "_").strip("/").split("/")

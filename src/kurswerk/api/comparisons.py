@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from kurswerk.api._answers import kept
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import ServicesOf
-from kurswerk.api.schemas._base import page_fields
+from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.results import ComparisonPage, ComparisonRead, ResultQuery
 
 router = APIRouter(prefix="/api/comparisons", tags=["comparisons"])
@@ -22,7 +22,7 @@ def list_comparisons(query: Annotated[ResultQuery, Query()], services: ServicesO
 
 @router.get("/{comparison_id:int}", dependencies=[kept("ml_comparisons")], responses=errors(404))
 def read_comparison(
-    comparison_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="A comparison's id.")], services: ServicesOf
+    comparison_id: Annotated[int, Path(ge=1, le=LARGEST_ID, description="A comparison's id.")], services: ServicesOf
 ) -> ComparisonRead:
     """Show how two models did on identical rows, and whether the difference is more than luck."""
     return ComparisonRead.model_validate(services.catalog.comparison(comparison_id))

@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from kurswerk.api._openapi import methods_of
 from kurswerk.core import errors
 from kurswerk.observability import get_logger
 
@@ -117,7 +118,10 @@ def handle_errors(app: FastAPI) -> None:
     """Answer every error of a call in the one form."""
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
-        return response_to(error, request.scope)
+        response = response_to(error, request.scope)
+        if response.status_code == 405 and (methods := methods_of(app, request.scope["route"].path_format)):
+            response.headers["Allow"] = ", ".join(methods)  # Starlette names those of the first route alone
+        return response
 
     async def handle_fields(request: Request, error: Exception) -> JSONResponse:
         return (

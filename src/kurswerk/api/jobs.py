@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from kurswerk.api._answers import kept
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import Services, ServicesOf
-from kurswerk.api.schemas._base import page_fields
+from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.jobs import JobOrdered, JobPage, JobQuery, JobRead, JobSummary
 from kurswerk.core.errors import NotFoundError
 from kurswerk.training import LARGEST_PRIORITY, Job
@@ -17,7 +17,7 @@ from kurswerk.training import LARGEST_PRIORITY, Job
 queue_router = APIRouter(prefix="/api/queue", tags=["jobs"])
 jobs_router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
-JobId = Annotated[int, Path(ge=1, le=2**63 - 1, description="A job's id.")]
+JobId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A job's id.")]
 Priority = Annotated[int, Query(ge=0, le=LARGEST_PRIORITY, description="A job with a higher priority runs first.")]
 
 _RESULT_TABLES = ("ml_jobs", "ml_models", "ml_test_results", "ml_comparisons")

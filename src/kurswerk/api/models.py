@@ -8,7 +8,7 @@ from kurswerk.api._answers import kept
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import ServicesOf
 from kurswerk.api.jobs import Priority, ordered, request_id_of
-from kurswerk.api.schemas._base import page_fields
+from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.jobs import JobOrdered
 from kurswerk.api.schemas.models import ModelCreate, ModelPage, ModelQuery, ModelRead, ModelSummary, ModelUpdate
 from kurswerk.api.schemas.results import ComparisonCreate, TestCreate
@@ -26,7 +26,7 @@ from kurswerk.training import (
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
-ModelId = Annotated[int, Path(ge=1, le=2**63 - 1, description="A model's id.")]
+ModelId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A model's id.")]
 
 
 @router.post("/create", status_code=201, responses=errors(409, 413))

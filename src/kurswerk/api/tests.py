@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from kurswerk.api._answers import kept
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import ServicesOf
-from kurswerk.api.schemas._base import page_fields
+from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.results import ResultQuery, TestPage, TestRead
 
 router = APIRouter(prefix="/api/test-results", tags=["test results"])
@@ -22,7 +22,7 @@ def list_tests(query: Annotated[ResultQuery, Query()], services: ServicesOf) -> 
 
 @router.get("/{test_id:int}", dependencies=[kept("ml_test_results")], responses=errors(404))
 def read_test(
-    test_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="A test result's id.")], services: ServicesOf
+    test_id: Annotated[int, Path(ge=1, le=LARGEST_ID, description="A test result's id.")], services: ServicesOf
 ) -> TestRead:
     """Show how a model did in a period."""
     return TestRead.model_validate(services.catalog.test(test_id))

@@ -11,6 +11,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    Strict,
+    StrictBool,
+    StrictInt,
     StringConstraints,
     ValidationError,
     field_validator,
@@ -52,6 +55,8 @@ def _as_utc(value: object) -> object:
 
 UtcTime = Annotated[datetime, BeforeValidator(_as_utc)]
 # PostgreSQL's text cannot hold NUL.
+# A number as text, or true for 1, is more often a slip than meant.
+Number = Annotated[float, Strict()]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
 
@@ -79,19 +84,19 @@ class ModelSpec(BaseModel):
     train_end: UtcTime
     target_var: str
     operator: Literal[">", "<", ">=", "<=", "="] | None = None
-    target_value: float | None = None
-    use_time_based_prediction: bool = False
-    future_minutes: float | None = Field(default=None, gt=0, le=525_600)
-    min_percent_change: float | None = Field(default=None, gt=0)
+    target_value: Number | None = None
+    use_time_based_prediction: StrictBool = False
+    future_minutes: Number | None = Field(default=None, gt=0, le=525_600)
+    min_percent_change: Number | None = Field(default=None, gt=0)
     direction: Literal["up", "down"] | None = None
     horizon_mode: Literal["at", "within"] = "at"
-    phases: tuple[int, ...] | None = Field(default=None, min_length=1)
+    phases: tuple[StrictInt, ...] | None = Field(default=None, min_length=1)
     mints: tuple[Text, ...] | None = Field(default=None, min_length=1)
-    use_engineered_features: bool = False
-    feature_engineering_windows: tuple[int, ...] = Field(default=(5, 10, 15), min_length=1, max_length=100)
-    use_smote: bool = True
-    use_timeseries_split: bool = True
-    cv_splits: int = Field(default=5, ge=2, le=50)
+    use_engineered_features: StrictBool = False
+    feature_engineering_windows: tuple[StrictInt, ...] = Field(default=(5, 10, 15), min_length=1, max_length=100)
+    use_smote: StrictBool = True
+    use_timeseries_split: StrictBool = True
+    cv_splits: StrictInt = Field(default=5, ge=2, le=50)
     params: dict[str, Any] = Field(default_factory=dict)
     description: Annotated[Text, Field(max_length=10_000)] | None = None
 

@@ -51,6 +51,8 @@ def test_unknown_paths_methods_and_parameters_are_refused(client):
     answer = client.put("/api/models")
     error_of(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "GET"
+    assert client.put("/api/models/1").headers["allow"] == "DELETE, GET, PATCH"
+    assert client.post("/openapi.json").status_code == 405
     error_of(client.get("/api/models/compare"), 405, "method_not_allowed")
     error = error_of(client.get("/api/models", params={"limt": 5}), 422, "unknown_name")
     assert "did you mean 'limit'" in error["message"]

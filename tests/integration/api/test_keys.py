@@ -32,7 +32,7 @@ def test_nothing_is_told_without_a_key(guarded, path):
 @pytest.mark.parametrize("path", OPEN)
 def test_health_and_documentation_are_open(guarded, path):
     assert guarded.get(path).status_code == 200
-    error_of(guarded.post(path), 401, "unauthorized")
+    error_of(guarded.post(path), 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_a_model_is_shown_with_everything(client, service):
     assert model["train_start"] == "2024-01-01T00:00:00Z"
     assert "is_deleted" not in model
     error_of(client.get("/api/models/999"), 404, "not_found")
-    error_of(client.get(f"/api/models/{2**63}"), 422, "invalid_fields")
+    error_of(client.get(f"/api/models/{2**53}"), 422, "invalid_fields")
     error_of(client.get("/api/models/one"), 404, "not_found")
 
 

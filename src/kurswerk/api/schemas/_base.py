@@ -10,6 +10,8 @@ from kurswerk.storage import Listing, Page
 
 UtcTime = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 Json = dict[str, Any]
+# The largest whole number that every JSON parser reads exactly.
+LARGEST_ID = 2**53 - 1
 Ratio = Annotated[float | None, Field(description="In [0, 1]; null where it is undefined.")]
 
 

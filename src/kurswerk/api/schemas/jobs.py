@@ -6,7 +6,7 @@ from pydantic import Field
 
 from kurswerk.api.schemas._base import Answer, Json, PageAnswer, PageQuery, UtcTime
 from kurswerk.api.schemas.models import ModelRead
-from kurswerk.api.schemas.results import ComparisonRead, Id, TestRead
+from kurswerk.api.schemas.results import ComparisonRead, IdQuery, TestRead
 
 JobType = Literal["TRAIN", "TEST", "COMPARE", "CERTIFY"]
 JobStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
@@ -26,7 +26,7 @@ class JobQuery(PageQuery):
     sort: Literal["id", "created_at", "priority"] = Field("id", description="What to sort by.")
     status: JobStatus | None = Field(None, description="Only those in this state.")
     job_type: JobType | None = Field(None, description="Only those of this type.")
-    model_id: Id | None = Field(None, description="Only the training of this model.")
+    model_id: IdQuery | None = Field(None, description="Only the training of this model.")
 
 
 class JobSummary(Answer):

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from kurswerk.api.schemas._base import Answer, Importance, Json, Order, PageAnswer, PageQuery, Ratio, UtcTime
 from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
-from kurswerk.training.spec import lift_from_params
+from kurswerk.training.spec import Number, lift_from_params
 
 ModelType = Literal["random_forest", "xgboost"]
 ModelStatus = Literal["TRAINING", "READY", "FAILED"]
@@ -89,7 +89,9 @@ class ModelUpdate(Order):
 
     name: ModelName | None = None
     description: Text | None = None
-    alert_threshold: float | None = Field(None, ge=0, le=1, description="Probability from which on an alert is raised.")
+    alert_threshold: Number | None = Field(
+        None, ge=0, le=1, description="Probability from which on an alert is raised."
+    )
 
     def changes(self) -> Json:
         """Return what was given; null takes a description away and says nothing about the others."""

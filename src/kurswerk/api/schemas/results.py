@@ -2,12 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, StrictInt
 
-from kurswerk.api.schemas._base import Answer, Importance, Json, Order, PageAnswer, PageQuery, Ratio, UtcTime
+from kurswerk.api.schemas._base import (
+    LARGEST_ID,
+    Answer,
+    Importance,
+    Json,
+    Order,
+    PageAnswer,
+    PageQuery,
+    Ratio,
+    UtcTime,
+)
 from kurswerk.training.spec import UtcTime as GivenTime
 
-Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Id = Annotated[StrictInt, Field(ge=1, le=LARGEST_ID)]
+IdQuery = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Mint = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")]
 Mints = Annotated[list[Mint] | None, Field(min_length=1, max_length=100_000)]
 
@@ -39,7 +50,7 @@ class ResultQuery(PageQuery):
     """Which results, newest first unless turned round."""
 
     sort: Literal["id"] = Field("id", description="What to sort by.")
-    model_id: Id | None = Field(None, description="Only those of this model.")
+    model_id: IdQuery | None = Field(None, description="Only those of this model.")
 
 
 class TestRead(Answer):

@@ -1,0 +1,108 @@
+"""The OpenAPI document: complete, and true."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kurswerk.api import ApiOptions, create_app
+from kurswerk.api.schemas.models import ModelType
+from kurswerk.models import MODEL_TYPES
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+@pytest.fixture
+def document(service):
+    return create_app(service.ports, ApiOptions(require_keys=True)).openapi()
+
+
+def calls(document):
+    for path, operations in document["paths"].items():
+        for method, call in operations.items():
+            yield f"{method} {path}", call
+
+
+def test_every_call_is_described_with_examples_and_errors(document):
+    for name, call in calls(document):
+        assert len(call["description"]) > 20, name
+        assert call["tags"], name
+        statuses = set(call["responses"])
+        assert {"400", "401", "403", "422", "429", "503"} <= statuses, name
+        assert ("404" in statuses) == ("{" in name or "compare" in name), name
+        for status, answer in call["responses"].items():
+            for kind, media in answer.get("content", {}).items():
+                assert kind != "application/json" or "example" in media, (name, status)
+            if status not in {"200", "201", "204", "503"}:
+                assert media["example"]["error"]["code"], (name, status)
+        for parameter in call.get("parameters", ()):
+            assert parameter["description"], (name, parameter["name"])
+        if "requestBody" in call:
+            assert call["requestBody"]["content"]["application/json"]["example"], name
+
+
+def test_every_field_of_a_specification_is_described(document):
+    for name, field in document["components"]["schemas"]["ModelCreate"]["properties"].items():
+        assert field["description"], name
+
+
+def test_scopes_are_told_where_keys_are_required(service, document):
+    models = document["paths"]["/api/models/{model_id}"]
+    assert [models[method]["security"] for method in ("get", "patch", "delete")] == [[{"ApiKey": []}]] * 3
+    assert "scope `admin`" in models["delete"]["description"]
+    assert "security" not in document["paths"]["/health"]["get"]
+    open_document = create_app(service.ports).openapi()
+    assert all("security" not in call for _, call in calls(open_document))
+
+
+def test_operation_ids_are_unique(document):
+    ids = [call["operationId"] for _, call in calls(document)]
+    assert len(ids) == len(set(ids))
+
+
+def test_filters_know_every_model_type():
+    assert ModelType.__args__ == MODEL_TYPES
+
+
+def test_the_page_shows_every_call_and_runs_no_script(client, document):
+    page = client.get("/docs")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+    assert "<script" not in page.text
+    assert "http://" not in page.text.replace("http://127.0.0.1:8000", "")
+    for name, call in calls(document):
+        assert f'id="{call["operationId"]}"' in page.text, name
+
+
+@pytest.mark.parametrize(
+    ("caller", "examples"),
+    [
+        ("with a key", 2),
+        ("without a key", 2),
+        *(
+            pytest.param(caller, 150, marks=pytest.mark.slow)
+            for caller in ("with a key", "without a key", "no keys required")
+        ),
+    ],
+)
+def test_no_request_breaks_the_service_or_its_word(service, caller, examples):
+    """Schemathesis, all its checks, in all its phases."""
+    service.fill_market()
+    a, b = service.ready_model("a"), service.ready_model("b")
+    service.comparison(a, b)
+    service.jobs.order("TEST", {"model_id": a})
+    header = ["--header", f"X-API-Key: {service.keys.create('all', ['admin'])[1]}"] if caller == "with a key" else []
+    options = {"require_keys": caller != "no keys required", "read_limit": None, "write_limit": None}
+    with service.client(**options) as client:
+        url = f"{client.base_url}/openapi.json"
+        command = ["-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", url, "--checks", "all", *header]
+        done = subprocess.run(
+            [sys.executable, *command, "--max-examples", str(examples), "--seed", "7", "--no-color"],
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            check=False,
+            cwd=CONFIG.parent,
+        )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert all(status < 500 for _, _, status in service.requests)
