@@ -76,11 +76,11 @@ def run(data_dir: Path, *words: str, **settings: str) -> subprocess.CompletedPro
 
 @contextmanager
 def served(data_dir: Path, *words: str, **settings: str) -> Iterator[Served]:
-    """Run ``kurswerk serve`` until the block ends; it has said that it is ready."""
+    """Run a command that serves until the block ends, API and worker by default; it has said that it is ready."""
     log = data_dir / f"serve-{time.monotonic_ns()}.log"
     with log.open("w") as errors, log.with_suffix(".out").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kurswerk", *(words or ("serve",))],
+            [sys.executable, "-m", "kurswerk", *(words or ("serve", "--only", "api,worker"))],
             env=environment(data_dir, **settings),
             stdout=output,
             stderr=errors,

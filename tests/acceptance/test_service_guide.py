@@ -36,7 +36,7 @@ def service() -> Iterator[Served]:
         for line in before:
             done = run(data_dir, *line.split()[1:])
             assert done.returncode == 0, done.stderr
-        with served(data_dir) as service:
+        with served(data_dir, *last.split()[1:]) as service:
             yield service
 
 

@@ -48,6 +48,20 @@ def test_all_parts_are_announced_once_and_stop_at_a_signal(number):
     assert all(part.ended for part in parts)
 
 
+def test_a_part_that_waits_for_something_does_not_keep_the_others_unsaid(monkeypatch):
+    monkeypatch.setattr(service, "_MOST_START_S", 0.05)
+    slow = Part()
+    monkeypatch.setattr(slow.ready, "set", lambda: None)
+    announced = []
+
+    def on_ready():
+        announced.append(True)
+        interrupt()()
+
+    asyncio.run(run_parts([slow, Part()], on_ready))
+    assert announced == [True]
+
+
 def test_a_part_that_fails_stops_the_others_and_is_told():
     good = Part()
     with pytest.raises(ConflictError, match="taken"):
