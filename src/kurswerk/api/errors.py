@@ -119,7 +119,8 @@ def handle_errors(app: FastAPI) -> None:
 
     async def handle(request: Request, error: Exception) -> JSONResponse:
         response = response_to(error, request.scope)
-        if response.status_code == 405 and (methods := methods_of(app, request.scope["route"].path_format)):
+        template = getattr(request.scope.get("route"), "path_format", "")
+        if response.status_code == 405 and (methods := methods_of(app, template)):
             response.headers["Allow"] = ", ".join(methods)  # Starlette names those of the first route alone
         return response
 
