@@ -1,5 +1,6 @@
 """Whatever is killed: every job ends, every READY model is whole, nothing is there twice."""
 
+import asyncio
 import random
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.storage import Database, EmbeddedPostgres, upgrade
 from kurswerk.training import OrderDesk, Period, order_test, order_training
 from memory_market import START_US, a_spec
-from working_jobs import broken_promises, kill, market_desk, start_worker, until
+from working_jobs import broken_promises, kill, market_desk, start_worker, until, until_async, working
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
 
@@ -88,7 +89,7 @@ def rampage(
         for moment in moments:
             time.sleep(rng.uniform(0, longest_pause_s))
             moment()
-        until(lambda: finished(desk) == trainings, 600)
+        until(lambda: finished(desk) == trainings, 1800)
     finally:
         workers.stop()
     return database, desk
@@ -134,7 +135,7 @@ def order_at_once(database: Database, desk: OrderDesk, *, jobs: int, clients: in
         with ThreadPoolExecutor(clients) as pool:
             ordered = [job_id for ids in pool.map(client, range(clients)) for job_id in ids]
         assert len(set(ordered)) == jobs
-        until(lambda: not desk.jobs.find(status="PENDING", limit=1) and not desk.jobs.find(status="RUNNING"), 600)
+        until(lambda: not desk.jobs.find(status="PENDING", limit=1) and not desk.jobs.find(status="RUNNING"), 1800)
     finally:
         stop_all(workers)
     assert [job.attempt for job in desk.jobs.find(limit=jobs + 1)] == [1] * (jobs + 1)
@@ -149,7 +150,7 @@ def stop_all(workers: list[Popen[str]]) -> None:
 
 
 def test_many_clients_at_once(database: Database):
-    order_at_once(database, market_desk(database), jobs=40, clients=10)
+    order_at_once(database, market_desk(database), jobs=20, clients=10)
 
 
 @pytest.mark.slow
@@ -157,3 +158,19 @@ def test_a_thousand_jobs_of_fifty_clients(database: Database):
     pooled = Database(database.url, pool_size=10, patience_s=60)
     order_at_once(pooled, market_desk(pooled), jobs=1000, clients=50)
     pooled.close()
+
+
+def test_a_worker_starts_the_embedded_database_again(postgres: EmbeddedPostgres):
+    async def scenario() -> None:
+        database = Database(postgres.start())
+        upgrade(database)
+        desk = market_desk(database)
+        job = order_training(a_spec(), desk)
+        async with working(database, ensure_database=postgres.start):
+            await until_async(lambda: desk.jobs.get(job.id).progress > 0)
+            kill(postgres.status().pid)
+            await until_async(lambda: finished(desk) == 1)
+        assert desk.jobs.get(job.id).status == "COMPLETED"
+        assert broken_promises(database) == []
+
+    asyncio.run(scenario())

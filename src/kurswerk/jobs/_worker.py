@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import psycopg
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
@@ -87,7 +88,8 @@ class Worker:
         self._ensure_database = ensure_database
         self._on_event = on_event
         self._heartbeat_s = heartbeat_s
-        self._runs = Runs(Database(database_url))
+        self._database = Database(database_url)
+        self._runs = Runs(self._database)
         setup = Setup(database_url, memory_budget_bytes)
         self._idle = [JobProcess(command, setup) for _ in range(concurrency)]
         self._processes = tuple(self._idle)
@@ -102,7 +104,7 @@ class Worker:
             while not stop.is_set():
                 try:
                     await self._work(stop)
-                except (ConnectorException, StorageError) as error:
+                except (ConnectorException, StorageError, psycopg.Error) as error:
                     log.warning("database lost", worker_id=self.worker_id, reason=_innermost(error))
                     await self._bring_back_database(stop)
             await self._settle_all()
@@ -112,6 +114,7 @@ class Worker:
 
     async def _work(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set or the database is lost."""
+        await asyncio.to_thread(self._database.check)  # the pool below would wait for half a minute
         await self._settle_all()
         connector = PsycopgConnector(
             conninfo=self._url,
