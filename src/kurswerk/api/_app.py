@@ -41,7 +41,8 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
     freshness = Freshness()
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.openapi()  # takes its time, and the first request shall not wait for it
         following = asyncio.create_task(freshness.follow(services.changes))
         yield
         following.cancel()

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 _ERROR_WORDS = {
-    "400": ("no_data", "no rows from 2030-01-01T00:00:00Z to 2030-02-01T00:00:00Z; the data reach from …"),
-    "401": ("unauthorized", "this call needs an API key in X-API-Key"),
-    "403": ("forbidden", "this call needs the scope 'train'; the key 'n8n' does not have it"),
-    "404": ("not_found", "there is no model 7"),
-    "409": ("conflict", "a model named 'up 2 %' exists already; choose another name or delete that model"),
-    "413": ("body_too_large", "the body is larger than 1048576 bytes"),
-    "422": ("invalid_fields", "body.features: Field required"),
-    "429": ("rate_limited", "too many calls; try again in 12 s"),
-    "503": ("database_unavailable", "the database cannot be reached at the moment; try again in a few seconds"),
+    400: ("no_data", "no rows from 2030-01-01T00:00:00Z to 2030-02-01T00:00:00Z; the data reach from …"),
+    401: ("unauthorized", "this call needs an API key in X-API-Key"),
+    403: ("forbidden", "this call needs the scope 'train'; the key 'n8n' does not have it"),
+    404: ("not_found", "there is no model 7"),
+    409: ("conflict", "a model named 'up 2 %' exists already; choose another name or delete that model"),
+    413: ("body_too_large", "the body is larger than 1048576 bytes"),
+    422: ("invalid_fields", "body.features: Field required"),
+    429: ("rate_limited", "too many calls; try again in 12 s"),
+    503: ("database_unavailable", "the database cannot be reached at the moment; try again in a few seconds"),
 }
 _PLAIN: Mapping[str, Any] = {
     "string": "…",
@@ -26,10 +26,10 @@ _PLAIN: Mapping[str, Any] = {
 _DEEPEST = 8
 
 
-def error_example(status: str) -> dict[str, Any]:
+def error_example(status: int) -> dict[str, Any]:
     """Return what an error of this status looks like."""
     code, message = _ERROR_WORDS[status]
-    details = [{"field": "body.features", "message": "Field required"}] if status == "422" else []
+    details = [{"field": "body.features", "message": "Field required"}] if status == 422 else []
     return {
         "error": {
             "code": code,

@@ -40,12 +40,21 @@ _MEANING = {
     503: "The database cannot be reached at the moment.",
 }
 Responses = dict[int | str, dict[str, Any]]
+_SHAPES = "#/components/schemas/{model}"
+# Named, not given as a model: FastAPI would build a validator for every error of every call.
+_ERROR = {"$ref": _SHAPES.format(model="ErrorRead")}
 _EVERYWHERE = (400, 401, 403, 422, 429, 503)
 
 
 def errors(*statuses: int) -> Responses:
     """Return the error answers a call can give beside those that every call can give, for ``responses=``."""
-    return {status: {"model": ErrorRead, "description": _MEANING[status]} for status in (*_EVERYWHERE, *statuses)}
+    return {
+        status: {
+            "description": _MEANING[status],
+            "content": {"application/json": {"schema": _ERROR, "example": error_example(status)}},
+        }
+        for status in (*_EVERYWHERE, *statuses)
+    }
 
 
 def describe(app: FastAPI, *, keys: bool) -> None:
@@ -56,6 +65,7 @@ def describe(app: FastAPI, *, keys: bool) -> None:
             document = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
             )
+            _describe_errors(document)
             _give_examples(document)
             if keys:
                 _say_scopes(document)
@@ -65,19 +75,19 @@ def describe(app: FastAPI, *, keys: bool) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
+def _describe_errors(document: dict[str, Any]) -> None:
+    shape = ErrorRead.model_json_schema(ref_template=_SHAPES)
+    document["components"]["schemas"] |= shape.pop("$defs") | {"ErrorRead": shape}
+
+
 def _give_examples(document: dict[str, Any]) -> None:
     shapes = document["components"]["schemas"]
     for operations in document["paths"].values():
         for operation in operations.values():
-            parts = list(operation["responses"].items())
-            parts += [("body", operation["requestBody"])] if "requestBody" in operation else []
-            for status, part in parts:
+            for part in (*operation["responses"].values(), operation.get("requestBody", {})):
                 for media in part.get("content", {}).values():
-                    schema = media.get("schema", {})
-                    if schema.get("$ref", "").endswith("/ErrorRead"):
-                        media["example"] = error_example(status)
-                    elif schema:
-                        media["example"] = example_of(schema, shapes)
+                    if "schema" in media:
+                        media.setdefault("example", example_of(media["schema"], shapes))
 
 
 def _say_scopes(document: dict[str, Any]) -> None:

@@ -117,6 +117,24 @@ def test_what_training_leaves_behind_comes_back(models: ModelStore):
     assert list(record.feature_importance) == list(VERSION.feature_importance)
 
 
+def test_a_model_is_changed(models: ModelStore):
+    number, _ = models.create(new()), models.create(new("taken"))
+    models.update(number, {"name": "other", "alert_threshold": 0.8})
+    models.update(number, {"description": "better"})
+    models.update(number, {})
+    record = models.get(number)
+    assert (record.name, record.alert_threshold, record.description) == ("other", 0.8, "better")
+    with pytest.raises(ConflictError, match="taken"):
+        models.update(number, {"name": "taken"})
+    with pytest.raises(NotFoundError):
+        models.update(99, {"name": "x"})
+
+
+def test_only_some_fields_of_a_model_can_be_changed(store: PostgresModelStore):
+    with pytest.raises(UnknownNameError, match="field that can be changed"):
+        store.update(store.create(new()), {"status": "READY"})
+
+
 def test_a_failure_keeps_its_reason(models: ModelStore):
     number = models.create(new())
     models.fail(number, "one class only")
