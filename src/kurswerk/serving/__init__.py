@@ -5,6 +5,7 @@ from kurswerk.serving._fleet import Fleet, Member, ModelShelf
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving._predicting import CoinPredictions, Prediction, predict_coin
 from kurswerk.serving._predictor import Predictor, PredictorEvents
+from kurswerk.serving._replay import PredictionLog, Replay, StoredPrediction, replay
 from kurswerk.serving.ports import CoinHistory
 
 __all__ = [
@@ -19,9 +20,13 @@ __all__ = [
     "ModelShelf",
     "NotCertifiedError",
     "Prediction",
+    "PredictionLog",
     "Predictor",
     "PredictorEvents",
+    "Replay",
+    "StoredPrediction",
     "activate",
     "predict_coin",
+    "replay",
     "require_certificate",
 ]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kurswerk.storage._json import jsonb
     from kurswerk.storage._market_context import MarketContextStore
     from kurswerk.storage._models import PostgresModelStore
+    from kurswerk.storage._predictions import PostgresPredictionStore, PredictionFilter
     from kurswerk.storage._results import PostgresResultStore
     from kurswerk.storage._revisions import HEAD
     from kurswerk.storage._schema import (
@@ -49,7 +50,9 @@ __all__ = [
     "PostgresFeedSession",
     "PostgresKeyStore",
     "PostgresModelStore",
+    "PostgresPredictionStore",
     "PostgresResultStore",
+    "PredictionFilter",
     "SchemaStatus",
     "ServerStatus",
     "ServiceFigures",
@@ -79,6 +82,7 @@ _MODULES = {
     "_json": ("jsonb",),
     "_market_context": ("MarketContextStore",),
     "_models": ("PostgresModelStore",),
+    "_predictions": ("PostgresPredictionStore", "PredictionFilter"),
     "_results": ("PostgresResultStore",),
     "_revisions": ("HEAD",),
     "_schema": ("SchemaStatus", "TableStatus", "current_revision", "downgrade", "schema_status", "upgrade"),
