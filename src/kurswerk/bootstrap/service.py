@@ -43,6 +43,7 @@ _DATABASE_WATCH_S = 1.0
 _MEMORY_SHARE = 0.7
 # A worker needs a second or two to put its jobs back; then nothing may hold up the end.
 _MOST_STOP_S = 10.0
+_MOST_START_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ async def run_parts(parts: Sequence[Part], on_ready: Callable[[], None]) -> None
     parts
         What to run.
     on_ready
-        Called once all work.
+        Called once all work, or after 15 s.
 
     Raises
     ------
@@ -207,6 +208,11 @@ def _stop_or_abandon(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -
 
 
 async def _announce(parts: Sequence[Part], on_ready: Callable[[], None]) -> None:
-    for part in parts:
-        await part.ready.wait()
+    """Wait for all parts, but not for ever: one may have to wait for something itself."""
+    waiting = [asyncio.create_task(part.ready.wait()) for part in parts]
+    _, late = await asyncio.wait(waiting, timeout=_MOST_START_S)
+    for task, part in zip(waiting, parts, strict=True):
+        if task in late:
+            log.warning("not ready yet", part=type(part).__name__)
+            task.cancel()
     on_ready()

@@ -1,0 +1,187 @@
+"""``kurswerk serve`` as a process: started, split, killed around, stopped."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from kurswerk.client import Client, silent
+from kurswerk.storage import EmbeddedPostgres
+from running_service import MOST_STOP_S, connected, data_directory, run, served
+
+SPEC = {
+    "model_type": "xgboost",
+    "features": ["volume_sol", "buy_pressure_ratio"],
+    "target_var": "price_close",
+    "use_time_based_prediction": True,
+    "future_minutes": 10,
+    "min_percent_change": 10,
+    "direction": "up",
+    "train_start": "2025-01-01T00:00:00Z",
+    "train_end": "2025-01-01T02:00:00Z",
+    "cv_splits": 2,
+    "params": {"n_estimators": 20},
+}
+# Long enough to be caught at work.
+LONG = {**SPEC, "use_engineered_features": True, "feature_engineering_windows": [5], "params": {"n_estimators": 200}}
+# On a busy machine, with kernels to compile first.
+MOST_WAIT_S = 240
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    """A data directory with a small simulated market."""
+    with data_directory() as folder:
+        done = run(folder, "simulate", "coins", "--coins", "30", "--hours", "3", "--seed", "3")
+        assert done.returncode == 0, done.stderr
+        yield folder
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)
+
+
+def counted(url: str, name: str) -> float:
+    """Return a metric, summed over its labels."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def test_a_request_is_followed_from_its_call_to_the_workers_last_line(data_dir):
+    with served(data_dir) as service:
+        answer = httpx.post(
+            f"{service.url}/api/models/create", json={**SPEC, "name": "followed"}, headers={"X-Request-ID": "call-42"}
+        )
+        assert (answer.status_code, answer.headers["X-Request-ID"]) == (201, "call-42")
+        with connected(service) as client:
+            job = client.wait(answer.json()["job_id"], on_progress=silent)
+        assert job.request_id == "call-42"
+        assert job.result_model.status == "READY"
+        until(lambda: service.lines(event="run ended"), "the worker's last line")
+        followed = service.lines(request_id="call-42")
+        assert [line["event"] for line in followed] == ["request", "job begins", "job done", "run ended"]
+        assert all(line["job_id"] == job.id for line in followed[1:])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_takes_seconds_and_puts_running_jobs_back(data_dir, number):
+    with served(data_dir) as service, connected(service) as client:
+        order = client.train({**LONG, "name": f"interrupted by {number.name}"})
+        until(lambda: client.job(order).progress > 0, "a running job")
+        if number == signal.SIGINT:  # Ctrl-C reaches every process of the terminal
+            os.killpg(service.process.pid, number)
+            began = time.monotonic()
+            assert service.process.wait(MOST_STOP_S) == 0
+            assert time.monotonic() - began < 5
+        else:
+            assert service.stop(number) < 5
+    with served(data_dir, "serve", "--only", "api") as service, connected(service) as client:
+        job = client.job(order)
+        assert (job.status, job.attempt) == ("PENDING", 1)
+        assert client.health().checks["workers"]["status"] == "degraded"
+        with served(data_dir, "worker"):
+            job = client.wait(job, timeout_s=MOST_WAIT_S, on_progress=silent)
+        assert (job.attempt, job.result_model.name) == (2, f"interrupted by {number.name}")
+
+
+def test_services_side_by_side_share_the_work_and_the_counts(data_dir):
+    with served(data_dir) as first, served(data_dir) as second, connected(first) as client:
+        assert first.url != second.url
+        before = counted(second.url, "api_requests_total{")
+        orders = [client.train({**SPEC, "name": f"side by side {number}"}) for number in range(4)]
+        jobs = [client.wait(order, timeout_s=MOST_WAIT_S, on_progress=silent) for order in orders]
+        workers = {job.worker_id for job in jobs}
+        assert workers == {f"{os.uname().nodename}:{service.process.pid}" for service in (first, second)}
+        assert client.health().checks["workers"]["alive"] == 2
+        mine = counted(first.url, "api_requests_total{")
+        assert mine - before >= len(orders)
+        assert counted(second.url, "api_requests_total{") >= mine
+        first.stop(signal.SIGTERM)
+        assert counted(second.url, "api_requests_total{") >= mine  # what ended processes counted stays
+
+
+def test_it_outlives_its_database(data_dir):
+    with served(data_dir) as service, connected(service) as client:
+        order = client.train({**LONG, "name": "outlives"})
+        until(lambda: client.job(order).progress > 0, "a running job")
+        os.kill(EmbeddedPostgres(data_dir).status().pid, signal.SIGKILL)
+        until(lambda: service.lines(event="the database is back"), "the database is started again")
+        until(lambda: httpx.get(f"{service.url}/health").status_code == 200, "healthy again")
+        job = client.wait(order, timeout_s=MOST_WAIT_S, on_progress=silent)
+        assert job.result_model.status == "READY"
+        assert client.models(name="outlives").total == 1
+
+
+def test_the_api_stays_quick_while_a_training_runs(data_dir):
+    with served(data_dir) as service, connected(service) as client:
+        order = client.train({**LONG, "name": "meanwhile"})
+        until(lambda: client.job(order).progress > 0, "a running job")
+        times = []
+        for _ in range(100):
+            began = time.perf_counter()
+            assert httpx.get(f"{service.url}/api/models", params={"offset": len(times)}).status_code == 200
+            times.append(time.perf_counter() - began)
+        client.cancel(order)
+        assert sorted(times)[95] < 0.25
+
+
+def test_progress_of_a_running_job_is_a_metric(data_dir):
+    with served(data_dir) as service, connected(service) as client:
+        order = client.train({**LONG, "name": "measured"})
+        until(lambda: counted(service.url, f'ml_job_progress_percent{{job_id="{order.job_id}"}}') > 0, "a metric")
+        assert counted(service.url, "ml_active_jobs") == 1
+        assert client.cancel(order).status == "CANCELLED"
+        until(lambda: counted(service.url, "ml_active_jobs") == 0, "no job at work")
+
+
+def test_beyond_this_machine_it_asks_for_keys(data_dir):
+    refused = run(data_dir, "serve", "--only", "api", "--host", "0.0.0.0")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "kurswerk keys create" in refused.stderr.splitlines()[-1]
+    key = run(data_dir, "keys", "create", "reader", "--scope", "read").stdout.strip()
+    with served(data_dir, "serve", "--only", "api", "--host", "0.0.0.0") as service:
+        assert httpx.get(f"{service.url}/health").status_code == 200
+        assert httpx.get(f"{service.url}/api/models").status_code == 401
+        with Client(service.url, api_key=key) as client:
+            assert client.models().limit == 100
+        assert httpx.post(f"{service.url}/api/models/create", headers={"X-API-Key": key}).status_code == 403
+        assert key not in service.log.read_text()
+        assert run(data_dir, "keys", "revoke", "reader").returncode == 0
+        headers = {"X-API-Key": key}
+        until(lambda: httpx.get(f"{service.url}/api/models", headers=headers).status_code == 401, "the key is refused")
+    with served(data_dir, "serve", "--only", "api", "--host", "0.0.0.0", "--insecure") as service:
+        assert httpx.get(f"{service.url}/api/models").status_code == 200
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(data_dir):
+    with served(data_dir, "serve", "--only", "api") as service:
+        port = service.url.rpartition(":")[2]
+        done = run(data_dir, "serve", "--only", "api", "--port", port)
+        assert done.returncode == 1
+        assert f"port {port}" in done.stderr.splitlines()[-1]
+        assert "--port" in done.stderr.splitlines()[-1]
+
+
+def test_many_may_start_at_once_on_an_empty_data_directory():
+    urls = []
+    with data_directory() as folder:
+
+        def start() -> None:
+            with served(folder, "serve", "--only", "api") as service:
+                urls.append(service.url)
+                assert httpx.get(f"{service.url}/health").status_code == 200
+
+        threads = [threading.Thread(target=start) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(set(urls)) == 3
