@@ -1,0 +1,278 @@
+"""Joins the dashboard's pages to the adapters."""
+
+import asyncio
+import dataclasses
+import tempfile
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow.parquet as pq
+
+from kurswerk.bootstrap.application import Application
+from kurswerk.core.errors import DataFileError, InvalidInputError
+from kurswerk.core.timestamps import to_us
+from kurswerk.dashboard import Alert, HealthReport, KeyRecord, Prediction, Quarantined, Services
+from kurswerk.ingest import ingest_coins
+from kurswerk.jobs import ProcrastinateJobStore
+from kurswerk.reports import without_secret
+from kurswerk.serving import activate
+from kurswerk.sources import CoinMarket
+from kurswerk.sources.files import open_candles
+from kurswerk.sources.simulated_candles import SimulatedCandles
+from kurswerk.storage import (
+    PostgresActivationStore,
+    PostgresKeyStore,
+    PostgresPredictionStore,
+    PredictionFilter,
+    coin_coverage,
+)
+from kurswerk.training import OrderDesk, Progress
+
+_LOOK_S = 0.25
+_MOST_AT_ONCE = 5000
+_MOST_UPLOAD_BYTES = 512 << 20
+_SECRET_NAMES = ("password", "secret", "token", "key")
+
+
+class LocalProvision:
+    """Fills the market of an application from a simulation or an uploaded file."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> str:
+        """Store a simulated market that ends now."""
+        start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=hours)
+        market = CoinMarket(coins, hours, seed, to_us(start))
+        summary = ingest_coins(
+            [SimulatedCandles(market)],
+            self._app.market,
+            self._app.settings.quarantine_dir,
+            progress=lambda step: progress((step.fraction + (step.step == "store")) / 2, step.step),
+        )
+        self._app.context.write_streams(market.streams())
+        self._app.context.write_exchange_rates(market.exchange_rates())
+        return f"{summary.accepted:,}"
+
+    def ingest(self, file_name: str, content: bytes) -> str:
+        """Store the rows of a CSV or Parquet file."""
+        if len(content) > _MOST_UPLOAD_BYTES:
+            raise InvalidInputError(
+                f"{file_name} has {len(content) / 1e6:,.0f} MB, at most {_MOST_UPLOAD_BYTES / 1e6:,.0f} MB can be sent "
+                f"through the browser; use: kurswerk ingest coins {file_name}"
+            )
+        with tempfile.TemporaryDirectory(prefix="kurswerk-upload-") as folder:
+            path = Path(folder) / Path(file_name.replace("\\", "/")).name
+            path.write_bytes(content)
+            summary = ingest_coins([open_candles(path)], self._app.market, self._app.settings.quarantine_dir)
+        return (
+            f"{file_name}: {summary.rows_read:,} rows read, {summary.accepted:,} accepted, "
+            f"{summary.duplicates:,} repeated, {sum(sum(f.quarantined.values()) for f in summary.files):,} quarantined"
+        )
+
+    def quarantined(self, limit: int) -> Sequence[Quarantined]:
+        """Return refused rows, those of the newest files first."""
+        folder = self._app.settings.quarantine_dir
+        files = sorted(folder.glob("*.parquet"), key=lambda path: -path.stat().st_mtime) if folder.is_dir() else []
+        found: list[Quarantined] = []
+        for path in files:
+            if len(found) >= limit:
+                break
+            found += _refused(path, limit - len(found))
+        return found
+
+
+def _refused(path: Path, limit: int) -> list[Quarantined]:
+    try:
+        batch = next(pq.ParquetFile(path).iter_batches(batch_size=limit), None)
+    except OSError as error:
+        raise DataFileError(f"quarantine {path} cannot be read: {error}; remove it") from error
+    return [
+        Quarantined(
+            path.stem.rpartition("-")[0],
+            row.pop("row"),
+            row.pop("reason"),
+            ", ".join(f"{name} {value}" for name, value in row.items() if value is not None),
+        )
+        for row in (batch.to_pylist() if batch is not None else [])
+    ]
+
+
+class StoredPredictions:
+    """Models at work, over what the predictor stores."""
+
+    def __init__(self, app: Application) -> None:
+        self._models = app.models
+        self._store = PostgresPredictionStore(app.database)
+        self._activations = PostgresActivationStore(app.database)
+
+    def activate(self, model_id: int) -> None:
+        """Let a certified model predict each new row."""
+        activate(model_id, self._models, self._activations)
+
+    def deactivate(self, model_id: int) -> None:
+        """Let a model predict no more."""
+        self._activations.deactivate(model_id)
+
+    def set_threshold(self, model_id: int, alert_threshold: float) -> None:
+        """Change from which probability a model raises alerts."""
+        self._models.update(model_id, {"alert_threshold": alert_threshold})
+
+    def predictions(
+        self,
+        *,
+        coin_id: str | None = None,
+        model_id: int | None = None,
+        min_probability: float | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> Sequence[Prediction]:
+        """Return predictions, the newest first."""
+        chosen = PredictionFilter(coin_id, model_id, min_probability, since)
+        return self._with_alerts(self._store.find(chosen, limit))
+
+    def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:
+        """Return alerts, the newest first."""
+        return [
+            Alert(
+                row["id"],
+                row["coin_id"],
+                row["model_id"],
+                row["probability"],
+                row["threshold"],
+                row["created_at"],
+                row["alert_sent"],
+            )
+            for row in self._store.alerts(PredictionFilter(model_id=model_id), limit)
+        ]
+
+    def per_minute(self) -> float:
+        """Return how many predictions a minute were stored within the last hour."""
+        return float(self._store.stats()["predictions_last_hour"]) / 60
+
+    async def stream(self) -> AsyncIterator[Sequence[Prediction]]:
+        """Yield predictions as they are stored, and an empty sequence where there are none for a while."""
+        newest = await asyncio.to_thread(self._store.find, PredictionFilter(), 1)
+        last = int(newest[0]["id"]) if newest else 0
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            rows = await asyncio.to_thread(self._store.between, last + 1, last + _MOST_AT_ONCE)
+            if not rows and (newest := await asyncio.to_thread(self._store.find, PredictionFilter(), 1)):
+                # Ids are reserved in blocks, so that many may be missing before the next.
+                skipped = int(newest[0]["id"]) > last + _MOST_AT_ONCE
+                last = int(newest[0]["id"]) - 1 if skipped else last
+            last = max([last, *(int(row["id"]) for row in rows)])
+            yield self._with_alerts(rows)
+
+    def _with_alerts(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Prediction]:
+        thresholds = (
+            {one.id: one.alert_threshold for one in self._models.find(status="READY", limit=1000)} if rows else {}
+        )
+        return [
+            Prediction(
+                row["id"],
+                row["coin_id"],
+                row["timestamp"],
+                row["model_id"],
+                row["prediction"],
+                row["probability"],
+                row["probability"] >= thresholds.get(row["model_id"], 2.0),
+            )
+            for row in rows
+        ]
+
+
+class StoredKeys:
+    """API keys, as the dashboard shows and checks them."""
+
+    def __init__(self, store: PostgresKeyStore) -> None:
+        self._store = store
+
+    def scopes_of(self, key: str) -> frozenset[str] | None:
+        """Return what a key allows; None if it is unknown or revoked."""
+        found = self._store.find(key)
+        return None if found is None else frozenset(s for s in ("read", "train", "admin") if found.allows(s))
+
+    def all(self) -> Sequence[KeyRecord]:
+        """Return all keys."""
+        return [KeyRecord(**dataclasses.asdict(key)) for key in self._store.all()]
+
+    def create(self, name: str, scopes: Sequence[str]) -> str:
+        """Make a key and return it."""
+        return self._store.create(name, scopes)[1]
+
+    def revoke(self, key_id: int) -> None:
+        """Make a key useless."""
+        self._store.revoke(key_id)
+
+
+def dashboard_services(
+    app: Application,
+    health: Callable[[], HealthReport],
+    metrics_text: Callable[[], bytes],
+    desk: OrderDesk | None = None,
+) -> Services:
+    """Return what the dashboard's pages work with.
+
+    Parameters
+    ----------
+    app
+        The database with everything that works on it.
+    health, metrics_text
+        As the API answers ``/health`` and ``/metrics``.
+    desk
+        Where the API takes orders; one of its own if None.
+    """
+    desk = desk or OrderDesk(app.market, app.models, app.results, ProcrastinateJobStore(app.database))
+    return Services(
+        models=app.models,
+        results=app.results,
+        market=app.market,
+        desk=desk,
+        jobs=desk.jobs,
+        provision=LocalProvision(app),
+        coverage=lambda: coin_coverage(app.database),
+        health=health,
+        metrics_text=metrics_text,
+        machine=machine,
+        settings=settings_in_force(app.settings),
+        keys=StoredKeys(PostgresKeyStore(app.database)),
+        live=StoredPredictions(app),
+    )
+
+
+def machine() -> Mapping[str, float]:
+    """Return shares of processor, memory and disk in use, and this process's memory in bytes."""
+    return {
+        "cpu": psutil.cpu_percent(interval=None) / 100,
+        "memory": psutil.virtual_memory().percent / 100,
+        "disk": psutil.disk_usage("/").percent / 100,
+        "process_bytes": float(psutil.Process().memory_info().rss),
+    }
+
+
+def settings_in_force(settings: Any, prefix: str = "") -> dict[str, str]:
+    """Flatten settings to text, with what is secret masked.
+
+    Examples
+    --------
+    >>> settings_in_force({"url": "postgresql://me:secret@host/db", "webhook_token": "abc"})
+    {'url': 'postgresql://me:•••@host/db', 'webhook_token': '•••'}
+    """
+    items = (
+        settings.items()
+        if isinstance(settings, Mapping)
+        else [(field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings)]
+    )
+    found: dict[str, str] = {}
+    for name, value in items:
+        if dataclasses.is_dataclass(value) or isinstance(value, Mapping):
+            found |= settings_in_force(value, f"{prefix}{name}.")
+        elif value is not None and any(name.endswith(secret) for secret in _SECRET_NAMES):
+            found[f"{prefix}{name}"] = "•••"
+        else:
+            found[f"{prefix}{name}"] = "–" if value is None else without_secret(str(value))
+    return found

@@ -1,0 +1,260 @@
+"""The Dash application: the frame around the pages, and the way to each."""
+
+import base64
+import hashlib
+import logging
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import dash
+import dash_mantine_components as dmc
+from dash import Dash, Input, Output, State, dcc, html
+from fastapi import FastAPI
+
+from kurswerk.core.errors import KurswerkError
+from kurswerk.dashboard._components import alert, empty, icon, link_button
+from kurswerk.dashboard._gate import PREFIX
+from kurswerk.dashboard._kit import NOTICES, Kit, Page, query_of
+from kurswerk.dashboard._translations import LANGUAGES
+from kurswerk.dashboard._view import CURRENT, View
+from kurswerk.dashboard.pages import PAGES
+from kurswerk.dashboard.ports import Options, Services
+
+_log = logging.getLogger(__name__)
+_FOLDER: Final = Path(__file__).parent
+_THEME: Final = {
+    "primaryColor": "blue",
+    "defaultRadius": "md",
+    "fontFamily": 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif',
+    "headings": {"fontWeight": "650"},
+    "autoContrast": True,
+    "luminanceThreshold": 0.35,
+}
+_INLINE: Final = re.compile(r'<script(?: id="_dash-renderer" type="application/javascript")?>(.*?)</script>', re.DOTALL)
+_INDEX: Final = """<!DOCTYPE html>
+<html lang="%(lang)s" data-mantine-color-scheme="%(scheme)s" data-ag-theme-mode="%(scheme)s">
+<head><meta http-equiv="Content-Security-Policy" content="{%%policy%%}">{%%metas%%}
+<title>{%%title%%}</title>{%%favicon%%}{%%css%%}</head>
+<body>{%%app_entry%%}<footer>{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body></html>"""
+
+
+class _App(Dash):  # type: ignore[misc]  # Dash carries no types
+    """Dash with a page in the reader's language and colours."""
+
+    def interpolate_index(self, **parts: Any) -> str:
+        view = CURRENT.get()
+        page = _INDEX % {"lang": view.language, "scheme": "dark" if view.dark else "light"}
+        parts["app_entry"] = (
+            f'<div id="react-entry-point"><div class="kw-first" role="status">{view.t("Loading…")}</div></div>'
+        )
+        for name, part in parts.items():
+            page = page.replace(f"{{%{name}%}}", part)
+        return page.replace("{%policy%}", _policy(page))
+
+
+def _policy(page: str) -> str:
+    """Return what the browser may load for a page: from here alone, and of inline scripts only its own."""
+    inline = re.findall(
+        r"<script(?: id=\"_dash-renderer\" type=\"application/javascript\")?>(.*?)</script>", page, re.DOTALL
+    )
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in inline)
+    return (
+        f"default-src 'self'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
+        "base-uri 'none'; form-action 'self'"
+    )
+
+
+def build(server: FastAPI, services: Services, options: Options) -> Any:
+    """Add the application's routes to a server and return the application."""
+    app = _App(
+        "kurswerk.dashboard",
+        server=server,
+        url_base_pathname=f"{PREFIX}/",
+        assets_folder=str(_FOLDER / "assets"),
+        title="Kurswerk",
+        update_title="",
+        suppress_callback_exceptions=True,
+        add_log_handler=False,
+        use_pages=False,
+        websocket_max_workers=8,
+    )
+    kit = Kit(app, services, options)
+    app.layout = _layout_of(kit)
+    _register(kit)
+    for page in PAGES:
+        page.register(kit)
+    return app
+
+
+def find_page(path: str | None) -> tuple[Page, dict[str, str]] | None:
+    """Return the page at an address with the parts of its path."""
+    inner = (path or "").removeprefix(PREFIX) or "/"
+    for page in PAGES:
+        parts = page.parts_of(inner)
+        if parts is not None:
+            return page, dict(parts)
+    return None
+
+
+def _layout_of(kit: Kit) -> Any:
+    def layout() -> Any:
+        view = CURRENT.get()
+        return dmc.MantineProvider(
+            [
+                dcc.Location(id="url", refresh=False),
+                dcc.Store(id="title"),
+                dcc.Store(id="live-wish"),
+                dmc.NotificationContainer(id=NOTICES, position="bottom-right"),
+                html.A(view.t("Skip to the content"), href="#page", className="kw-skip"),
+                _frame(kit, view),
+            ],
+            forceColorScheme="dark" if view.dark else "light",
+            theme=_THEME,
+        )
+
+    return layout
+
+
+def _frame(kit: Kit, view: View) -> Any:
+    return dmc.AppShell(
+        [
+            dmc.AppShellHeader(_header(kit, view), px="md"),
+            dmc.AppShellNavbar(_menu(view), id="menu", p="xs"),
+            dmc.AppShellMain(html.Div(id="page", className="kw-page", tabIndex=-1)),
+        ],
+        id="frame",
+        header={"height": 56},
+        navbar={"width": 210, "breakpoint": "sm", "collapsed": {"mobile": True}},
+        padding="md",
+    )
+
+
+def _header(kit: Kit, view: View) -> Any:
+    signed_in = kit.options.require_keys
+    return dmc.Group(
+        [
+            dmc.Group(
+                [
+                    dmc.Burger(id="burger", opened=False, hiddenFrom="sm", size="sm", **{"aria-label": view.t("Menu")}),
+                    dcc.Link(
+                        [html.Span("Kurs", className="kw-brand-a"), "werk"],
+                        href=PREFIX,
+                        className="kw-brand",
+                    ),
+                ],
+                gap="sm",
+            ),
+            dmc.Group(
+                [
+                    dmc.SegmentedControl(
+                        id="language",
+                        value=view.language,
+                        data=[{"value": code, "label": code.upper()} for code in LANGUAGES],
+                        size="xs",
+                        **{"aria-label": view.t("Language")},
+                    ),
+                    dmc.ActionIcon(
+                        icon("sun" if view.dark else "moon"),
+                        id="scheme",
+                        variant="default",
+                        size="lg",
+                        **{"aria-label": view.t("Light colours") if view.dark else view.t("Dark colours")},
+                    ),
+                    *([html.A(view.t("Sign out"), href=f"{PREFIX}/logout", className="kw-link")] if signed_in else []),
+                ],
+                gap="xs",
+            ),
+        ],
+        justify="space-between",
+        h="100%",
+        wrap="nowrap",
+    )
+
+
+def _menu(view: View) -> Any:
+    links = [
+        dmc.NavLink(
+            label=view.t(page.title),
+            leftSection=icon(page.icon),
+            href=PREFIX + (page.path if page.path != "/" else ""),
+            active="exact" if page.path == "/" else "partial",
+        )
+        for page in PAGES
+        if page.menu
+    ]
+    more = [
+        html.A(view.t("REST API"), href="/docs", className="kw-link"),
+        html.A(view.t("Metrics"), href="/metrics", className="kw-link"),
+    ]
+    return html.Nav([*links, html.Div(more, className="kw-menu-foot")], **{"aria-label": view.t("Pages")})
+
+
+def _register(kit: Kit) -> None:
+    @kit.on(
+        Output("page", "children"),
+        Output("title", "data"),
+        Input("url", "pathname"),
+        State("url", "search"),
+        at_start=True,
+    )
+    def show(view: View, path: str | None, search: str | None) -> Any:
+        found = find_page(path)
+        if found is None:
+            return _nothing_here(view), "Kurswerk"
+        page, parts = found
+        try:
+            content = page.build(kit, view, query_of(search), **parts)
+        except KurswerkError as error:
+            content = alert(str(error), title=view.t("That did not work"), color="red")
+        except Exception:  # noqa: BLE001 - whatever it is, the reader hears of it and the log has the cause
+            _log.exception("the page %s could not be built", path)
+            content = alert(
+                view.t("The server's log says what. Try again."), title=view.t("Something went wrong"), color="red"
+            )
+        return content, f"{view.t(page.title)} · Kurswerk"
+
+    kit.in_browser(
+        "(title) => { if (title) { document.title = title; window.scrollTo(0, 0); } }",
+        Input("title", "data"),
+    )
+    kit.in_browser(
+        """(opened, path, navbar) => {
+            const left = dash_clientside.callback_context.triggered_id === 'url';
+            const open = left ? false : opened;
+            return [{...navbar, collapsed: {mobile: !open}}, open];
+        }""",
+        Output("frame", "navbar"),
+        Output("burger", "opened"),
+        Input("burger", "opened"),
+        Input("url", "pathname"),
+        State("frame", "navbar"),
+    )
+    kit.in_browser(
+        "(language) => kurswerk.choose('kw_language', language)",
+        Input("language", "value"),
+    )
+    kit.in_browser(
+        "(clicks) => { if (clicks) kurswerk.otherScheme(); }",
+        Input("scheme", "n_clicks"),
+    )
+    kit.in_browser(
+        """(open, keep, done) => {
+            const from = dash_clientside.callback_context.triggered_id;
+            if (!dash_clientside.callback_context.triggered[0].value) return dash_clientside.no_update;
+            return from.kind === 'danger-open';
+        }""",
+        Output({"kind": "danger-modal", "what": dash.MATCH}, "opened"),
+        Input({"kind": "danger-open", "what": dash.MATCH}, "n_clicks"),
+        Input({"kind": "danger-close", "what": dash.MATCH}, "n_clicks"),
+        Input({"kind": "danger-do", "what": dash.MATCH}, "n_clicks"),
+    )
+
+
+def _nothing_here(view: View) -> Any:
+    return empty(
+        view.t("There is no such page"),
+        view.t("The address may be mistyped, or what it showed is gone."),
+        link_button(view.t("To the overview"), PREFIX),
+    )

@@ -1,0 +1,201 @@
+"""A coin's rows as a chart that never holds more points than a screen can show."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from kurswerk.core.errors import NotFoundError
+from kurswerk.core.timestamps import to_datetime, to_us
+from kurswerk.dashboard._kit import Kit
+from kurswerk.dashboard._view import View
+from kurswerk.dashboard.ports import Prediction
+from kurswerk.market import Panel
+
+Int = NDArray[np.int64]
+
+MOST_CANDLES: Final = 400
+_COLUMNS: Final = ("price_open", "price_high", "price_low", "price_close", "volume_sol", "phase_id_at_time")
+_FORM: Final = "%Y-%m-%d %H:%M:%S.%f"
+
+
+def coin_panel(kit: Kit, mint: str) -> Panel:
+    """Return a coin's rows.
+
+    Raises
+    ------
+    NotFoundError
+        If there are none.
+    """
+
+    def load() -> Panel:
+        columns = [name for name in _COLUMNS if name in kit.services.market.columns()]
+        return kit.services.market.load_panel(columns, mints=[mint])
+
+    panel = kit.memory.get(("coin", mint), load, seconds=15)
+    if not len(panel):
+        raise NotFoundError(f"there are no rows of coin '{mint}'; choose one from the list of coins")
+    return panel
+
+
+def span_us(panel: Panel) -> tuple[int, int]:
+    """Return the moments of the first and the last row."""
+    return int(panel.timestamps[0]), int(panel.timestamps[-1])
+
+
+def last_value(panel: Panel, name: str) -> float | None:
+    """Return a column's newest value; None if it is missing."""
+    if name not in panel.columns:
+        return None
+    value = float(panel.column(name)[-1])
+    return value if np.isfinite(value) else None
+
+
+def last_at(times: Int, moment_us: int) -> int:
+    """Return the index of the last row not after a moment, or 0."""
+    return max(int(np.searchsorted(times, moment_us, side="right")) - 1, 0)
+
+
+def us_of(view: View, text: str) -> int:
+    """Read a moment of a chart, which is in the reader's time zone, as microseconds UTC."""
+    return to_us(view.from_local(text.replace("Z", "")))
+
+
+def window_of(view: View, moved: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the stretch of time that a chart was moved to; None is all."""
+    low = moved.get("xaxis.range[0]", (moved.get("xaxis.range") or [None])[0])
+    high = moved.get("xaxis.range[1]", (moved.get("xaxis.range") or [None, None])[-1])
+    return None if low is None or high is None else (us_of(view, str(low)), us_of(view, str(high)))
+
+
+def marks_of(
+    predictions: Sequence[Prediction], models: Sequence[str], names: Mapping[int, str]
+) -> dict[str, list[Prediction]]:
+    """Sort the predictions of chosen models by model name."""
+    chosen = {int(one) for one in models}
+    found: dict[str, list[Prediction]] = {}
+    for one in predictions:
+        if one.model_id in chosen:
+            found.setdefault(names.get(one.model_id, f"#{one.model_id}"), []).append(one)
+    return found
+
+
+def coin_figure(
+    view: View, panel: Panel, marks: Mapping[str, Sequence[Prediction]], window: tuple[int, int] | None = None
+) -> Any:
+    """Draw candles with volume below and predictions as dots, at most 400 candles for what is in the window."""
+    theme = view.theme
+    drawing = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.03)
+    drawing.update_layout(theme.layout(height=520, dragmode="zoom", hovermode="x unified", uirevision="coin"))
+    rows = _rows_in(panel.timestamps, window)
+    starts = bin_starts(panel.timestamps[rows])
+    times = [_naive(view, int(moment)) for moment in panel.timestamps[rows][starts]]
+    _add_price(view, drawing, panel, rows, starts, times)
+    if "volume_sol" in panel.columns and len(starts):
+        volume = np.add.reduceat(np.nan_to_num(panel.column("volume_sol")[rows]), starts)
+        drawing.add_bar(x=times, y=volume.tolist(), name=view.t("volume"), marker={"color": theme.muted}, row=2, col=1)
+    _add_phases(view, drawing, panel, rows)
+    for k, (name, predictions) in enumerate(marks.items()):
+        _add_marks(view, drawing, panel, name, predictions, theme.color(k + 2))
+    if window is not None:
+        drawing.update_xaxes(range=[_naive(view, end) for end in window])
+    drawing.update_xaxes(rangeslider={"visible": False})
+    drawing.update_yaxes(title_text=view.t("price"), exponentformat="power", row=1, col=1)
+    drawing.update_yaxes(title_text=view.t("volume"), row=2, col=1)
+    return drawing
+
+
+def _naive(view: View, moment_us: int) -> str:
+    return view.local(to_datetime(moment_us)).strftime(_FORM)
+
+
+def _rows_in(times: Int, window: tuple[int, int] | None) -> slice:
+    if window is None:
+        return slice(0, len(times))
+    margin = (window[1] - window[0]) // 2  # beside the window, so that a small pan shows something at once
+    low, high = np.searchsorted(times, [window[0] - margin, window[1] + margin])
+    return slice(int(low), max(int(high), int(low) + 1)) if low < len(times) else slice(len(times) - 1, len(times))
+
+
+def bin_starts(times: Int, most: int = MOST_CANDLES) -> Int:
+    """Return the position of the first row of each of at most so many bins of equal length in time.
+
+    Examples
+    --------
+    >>> bin_starts(np.array([0, 1, 2, 10, 11, 20]), 3).tolist()
+    [0, 3, 5]
+    """
+    if len(times) <= most:
+        return np.arange(len(times))
+    width = (int(times[-1]) - int(times[0])) // most + 1
+    return np.flatnonzero(np.diff((times - times[0]) // width, prepend=-1)).astype(np.int64)
+
+
+def _add_price(view: View, drawing: Any, panel: Panel, rows: slice, starts: Int, times: list[str]) -> None:
+    theme = view.theme
+    names = ("price_open", "price_high", "price_low", "price_close")
+    if not len(starts) or "price_close" not in panel.columns:
+        return
+    last = np.append(starts[1:], rows.stop - rows.start) - 1
+    if not all(name in panel.columns for name in names):
+        close = panel.column("price_close")[rows][last].tolist()
+        drawing.add_scatter(x=times, y=close, mode="lines", line=theme.line(0), name=view.t("price"), row=1, col=1)
+        return
+    opened, high, low, close = (panel.column(name)[rows] for name in names)
+    drawing.add_candlestick(
+        x=times,
+        open=opened[starts].tolist(),
+        high=np.fmax.reduceat(high, starts).tolist(),
+        low=np.fmin.reduceat(low, starts).tolist(),
+        close=close[last].tolist(),
+        increasing={"line": {"color": theme.color(0), "width": 1.25}, "fillcolor": theme.ground},
+        decreasing={"line": {"color": theme.color(1), "width": 1.25}, "fillcolor": theme.color(1)},
+        name=view.t("price"),
+        row=1,
+        col=1,
+    )
+
+
+def _add_phases(view: View, drawing: Any, panel: Panel, rows: slice) -> None:
+    if "phase_id_at_time" not in panel.columns:
+        return
+    phases = np.nan_to_num(panel.column("phase_id_at_time")[rows], nan=-1.0)
+    changes = np.flatnonzero(np.diff(phases)) + 1
+    for k in changes[:20]:
+        moment = _naive(view, int(panel.timestamps[rows][k]))
+        drawing.add_vline(x=moment, line={"color": view.theme.muted, "dash": "dot", "width": 1})
+        drawing.add_annotation(
+            x=moment,
+            y=1.0,
+            yref="paper",
+            text=view.t("phase {n}", n=int(phases[k])),
+            showarrow=False,
+            xanchor="left",
+            font={"size": 11, "color": view.theme.muted},
+        )
+
+
+def _add_marks(
+    view: View, drawing: Any, panel: Panel, name: str, predictions: Sequence[Prediction], color: str
+) -> None:
+    if "price_close" not in panel.columns:
+        return
+    close, times = panel.column("price_close"), panel.timestamps
+    at = [last_at(times, to_us(one.timestamp)) for one in predictions]
+    drawing.add_scatter(
+        x=[_naive(view, to_us(one.timestamp)) for one in predictions],
+        y=[float(close[k]) for k in at],
+        mode="markers",
+        marker={
+            "color": color,
+            "size": [6 + 8 * one.probability for one in predictions],
+            "symbol": ["triangle-up" if one.prediction else "circle-open" for one in predictions],
+        },
+        text=[view.percent(one.probability) for one in predictions],
+        hovertemplate="%{text}",
+        name=name,
+        row=1,
+        col=1,
+    )

@@ -1,0 +1,47 @@
+"""Put the dashboard into the server of the API."""
+
+from fastapi import FastAPI
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kurswerk.dashboard._app import build
+from kurswerk.dashboard._gate import PREFIX, Gate
+from kurswerk.dashboard.ports import Options, Services
+
+
+class _Front:
+    """Sends what is the dashboard's to the dashboard, before the API's own rules for calls apply."""
+
+    def __init__(self, app: ASGIApp, gate: ASGIApp) -> None:
+        self._app, self._gate = app, gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "") if scope["type"] in {"http", "websocket"} else ""
+        if path == PREFIX or path.startswith(f"{PREFIX}/"):
+            await self._gate(scope, receive, send)
+        elif path == "/" and scope["type"] == "http":
+            await RedirectResponse(PREFIX, status_code=307)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def mount(app: FastAPI, services: Services, options: Options | None = None) -> None:
+    """Serve the dashboard below ``/dashboard`` of an application, and send ``/`` there.
+
+    The dashboard is an application of its own in front of the other, so that neither its routes nor its error pages
+    meet those of the API, nor the API's limits on calls those of a page.
+
+    Parameters
+    ----------
+    app
+        The server that is given the dashboard; it must not have begun to serve.
+    services
+        What the pages work with.
+    options
+        How the dashboard behaves.
+    """
+    options = options or Options()
+    server = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    build(server, services, options)
+    gate = Gate(server, services.keys if options.require_keys else None, options.allowed_hosts)
+    app.add_middleware(_Front, gate=gate)

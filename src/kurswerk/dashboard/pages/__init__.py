@@ -1,0 +1,20 @@
+"""One file per page; this is their order in the menu."""
+
+from typing import Final
+
+from kurswerk.dashboard._kit import Page
+from kurswerk.dashboard.pages import coin, compare, data, jobs, live, model, models, new_model, overview, system, test
+
+PAGES: Final[tuple[Page, ...]] = (
+    overview.PAGE,
+    data.PAGE,
+    coin.PAGE,
+    models.PAGE,
+    new_model.PAGE,
+    model.PAGE,
+    test.PAGE,
+    compare.PAGE,
+    jobs.PAGE,
+    live.PAGE,
+    system.PAGE,
+)

@@ -1,0 +1,154 @@
+"""One coin: its candles, volume and phases, what models said of it, and the features behind any point."""
+
+from typing import Any, Final
+
+import dash_mantine_components as dmc
+from dash import Input, Output, State, dcc, html
+
+from kurswerk.core.errors import InvalidInputError
+from kurswerk.dashboard import _coins as drawn
+from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button
+from kurswerk.dashboard._evaluations import pair_table
+from kurswerk.dashboard._kit import Kit, Page
+from kurswerk.dashboard._listings import model_names
+from kurswerk.dashboard._translations import N_
+from kurswerk.dashboard._view import View
+from kurswerk.registry import plan_of
+
+_MOST_PREDICTIONS: Final = 2000
+
+
+def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
+    """Return one coin's page; ``models`` of the address are the models whose predictions are marked."""
+    panel = drawn.coin_panel(kit, mint)
+    live = kit.services.live
+    predictions = [] if live is None else live.predictions(coin_id=mint, limit=_MOST_PREDICTIONS)
+    names = model_names(kit)
+    models = sorted({one.model_id for one in predictions})
+    wanted = [one for one in query.get("models", "").split(",") if one in {str(model) for model in models}]
+    shown = wanted or [str(model) for model in models[:2]]
+    first, last = drawn.span_us(panel)
+    return html.Div(
+        [
+            dcc.Store(id="coin-name", data=mint),
+            dcc.Store(id="coin-window"),
+            heading(mint, link_button(view.t("All coins"), "/dashboard/data", variant="default")),
+            html.Div(
+                facts(
+                    fact(view.t("Rows"), view.number(len(panel))),
+                    fact(view.t("Oldest row"), view.moment_us(first)),
+                    fact(view.t("Newest row"), view.moment_us(last)),
+                    fact(view.t("Last price"), view.number(drawn.last_value(panel, "price_close"), 8)),
+                ),
+                style={"marginBottom": 16},
+            ),
+            dmc.Grid(
+                [
+                    card(
+                        view.t("Price, volume and phases"),
+                        _marks(view, models, shown, names),
+                        figure(
+                            view,
+                            "coin-chart",
+                            drawn.coin_figure(view, panel, drawn.marks_of(predictions, shown, names)),
+                            label=view.t("Candles with volume; dots mark predictions"),
+                            config={"scrollZoom": True},
+                        ),
+                        text=view.t("Drag to look closer, double-click to see all. Click a point to see its features."),
+                        span={"base": 12, "lg": 8},
+                    ),
+                    card(
+                        view.t("Features behind a point"),
+                        _choose_model(kit, view),
+                        html.Div(alert(view.t("Click a point of the chart.")), id="coin-features", role="status"),
+                        span={"base": 12, "lg": 4},
+                    ),
+                ]
+            ),
+        ]
+    )
+
+
+def _marks(view: View, models: list[int], shown: list[str], names: Any) -> Any:
+    if not models:
+        return html.Div(dmc.CheckboxGroup([], id="coin-models", value=[]), style={"display": "none"})
+    boxes = dmc.Group([dmc.Checkbox(label=names.get(model, f"#{model}"), value=str(model)) for model in models])
+    return dmc.CheckboxGroup(boxes, id="coin-models", value=shown, label=view.t("Predictions shown"))
+
+
+def _choose_model(kit: Kit, view: View) -> Any:
+    ready = kit.services.models.find(status="READY", limit=200)
+    choices = [{"value": str(one.id), "label": one.name} for one in ready]
+    return dmc.Select(
+        id="coin-model",
+        label=view.t("As this model sees it"),
+        data=choices,
+        value=choices[0]["value"] if choices else None,
+        allowDeselect=False,
+        placeholder=view.t("no model is ready"),
+    )
+
+
+def register(kit: Kit) -> None:
+    """Add the callbacks."""
+    kit.in_browser("(models) => kurswerk.query({models})", Input("coin-models", "value"))
+
+    @kit.on(
+        Output("coin-chart", "figure"),
+        Input("coin-chart", "relayoutData"),
+        Input("coin-models", "value"),
+        State("coin-name", "data"),
+        State("coin-window", "data"),
+    )
+    def redraw(view: View, moved: dict[str, Any] | None, models: list[str] | None, mint: str, _: Any) -> Any:
+        panel = drawn.coin_panel(kit, mint)
+        live = kit.services.live
+        predictions = [] if live is None else live.predictions(coin_id=mint, limit=_MOST_PREDICTIONS)
+        window = drawn.window_of(view, moved or {})
+        marks = drawn.marks_of(predictions, models or [], model_names(kit))
+        drawing = drawn.coin_figure(view, panel, marks, window)
+        drawing.update_layout(separators=".," if view.language == "en" else ",.")
+        return drawing
+
+    @kit.on(
+        Output("coin-features", "children"),
+        Input("coin-chart", "clickData"),
+        Input("coin-model", "value"),
+        State("coin-name", "data"),
+    )
+    def explain(view: View, clicked: dict[str, Any] | None, model: str | None, mint: str) -> Any:
+        points = (clicked or {}).get("points") or []
+        if not points:
+            return alert(view.t("Click a point of the chart."))
+        if not model:
+            raise InvalidInputError(view.t("Train a model first; then its features can be shown."))
+        moment_us = drawn.us_of(view, str(points[0]["x"]))
+        return _features(kit, view, int(model), mint, moment_us)
+
+
+def _features(kit: Kit, view: View, model_id: int, mint: str, moment_us: int) -> Any:
+    record = kit.services.models.get(model_id)
+    found = kit.memory.get(("features", model_id, mint), lambda: _all_features(kit, model_id, mint), seconds=60)
+    times, values, names = found
+    k = drawn.last_at(times, moment_us)
+    importance = record.feature_importance
+    order = sorted(range(len(names)), key=lambda i: -importance.get(names[i], 0.0))[:25]
+    rows = [(names[i], view.number(float(values[k, i]), 4)) for i in order]
+    return dmc.Stack(
+        [
+            dmc.Text(view.t("Row of {time}", time=view.moment_us(int(times[k]))), fw=600, size="sm"),
+            dmc.Text(view.t("The most important of {n} features first.", n=len(names)), size="xs", c="dimmed"),
+            pair_table(rows),
+        ],
+        gap=6,
+    )
+
+
+def _all_features(kit: Kit, model_id: int, mint: str) -> Any:
+    record = kit.services.models.get(model_id)
+    plan = plan_of(record)
+    panel = kit.services.market.load_panel(list(plan.inputs), mints=[mint])
+    return panel.timestamps, plan.compute(panel), plan.names
+
+
+PAGE: Final = Page("/data/{mint}", N_("Coin"), build, register, menu=False)

@@ -1,0 +1,179 @@
+"""Jobs: what is being worked on, what waits, what failed and why."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import dash_mantine_components as dmc
+from dash import ALL, Input, Output, ctx, dcc, html
+
+from kurswerk.dashboard._components import STATUS_WORDS, alert, badge, empty, heading, link_button
+from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._listings import job_title, machine_words, model_names
+from kurswerk.dashboard._translations import N_
+from kurswerk.dashboard._view import View
+from kurswerk.training import Job
+
+_EVERY_MS: Final = 1000
+_SHOWN: Final = 50
+_STATUSES: Final = ("RUNNING", "PENDING", "COMPLETED", "FAILED", "CANCELLED")
+
+
+def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
+    """Return the list; ``status`` of the address is its filter."""
+    status = query.get("status", "") if query.get("status") in _STATUSES else ""
+    choices = [{"value": "", "label": view.t("all")}] + [
+        {"value": one, "label": view.t(STATUS_WORDS[one])} for one in _STATUSES
+    ]
+    return html.Div(
+        [
+            heading(
+                view.t("Jobs"),
+                link_button(view.t("New model"), "/dashboard/new"),
+                text=view.t("Trainings, tests, comparisons and certificates, the newest first."),
+            ),
+            html.Div(
+                dmc.SegmentedControl(id="jobs-status", value=status, data=choices, **{"aria-label": view.t("Status")}),
+                className="kw-scroll kw-gap",
+            ),
+            html.Div(_list(kit, view, status), id="jobs-list"),
+            dcc.Interval(id="jobs-tick", interval=_EVERY_MS),
+            dcc.Interval(id="jobs-tick-watch", interval=_EVERY_MS),
+        ]
+    )
+
+
+def _list(kit: Kit, view: View, status: str) -> Any:
+    jobs = kit.services.jobs.find(status=status or None, limit=_SHOWN)
+    if not jobs:
+        return empty(
+            view.t("No jobs here"),
+            view.t("Whoever orders a training, a test, a comparison or a certificate finds it here."),
+            link_button(view.t("New model"), "/dashboard/new", variant="filled"),
+        )
+    waiting = any(job.status == "PENDING" for job in jobs) and not any(job.status == "RUNNING" for job in jobs)
+    names = model_names(kit)
+    cards: list[Any] = [_card(view, job, names) for job in jobs]
+    if waiting and _oldest_wait_s(jobs) > 15:
+        text = view.t("Nobody works on the jobs that wait. Start a worker with: kurswerk worker")
+        cards.insert(0, alert(text, color="orange"))
+    return dmc.Stack(cards, gap="xs")
+
+
+def _oldest_wait_s(jobs: Sequence[Job]) -> float:
+    return max((datetime.now(UTC) - job.created_at).total_seconds() for job in jobs if job.status == "PENDING")
+
+
+def _card(view: View, job: Job, names: Mapping[int, str]) -> Any:
+    title = dmc.Group(
+        [
+            dmc.Text(f"#{job.id}", size="sm", c="dimmed"),
+            dmc.Text(job_title(view, job, names), fw=600, size="sm"),
+            badge(view, job.status),
+        ],
+        gap="xs",
+    )
+    head = dmc.Group([title, dmc.Group(_actions(view, job), gap="xs")], justify="space-between")
+    return dmc.Paper(
+        dmc.Stack([head, *_progress(view, job), *_reason(view, job), _details(view, job)], gap=6),
+        withBorder=True,
+        p="sm",
+        radius="md",
+    )
+
+
+def _actions(view: View, job: Job) -> list[Any]:
+    if job.status in {"PENDING", "RUNNING"}:
+        return [_button(view.t("Cancel"), "cancel", job.id, color="red")]
+    found = []
+    if job.status in {"FAILED", "CANCELLED"}:
+        found.append(_button(view.t("Try again"), "retry", job.id))
+        if job.job_type == "TRAIN" and job.result_model_id is not None:
+            found.append(link_button(view.t("Change it"), f"/dashboard/new?job={job.id}", size="xs", variant="default"))
+    if job.status == "COMPLETED":
+        found.append(link_button(view.t("See the result"), result_of(job), size="xs"))
+    return found
+
+
+def result_of(job: Job) -> str:
+    """Return where the result of a finished job is shown."""
+    if job.result_comparison_id is not None:
+        return f"/dashboard/compare?comparison={job.result_comparison_id}"
+    if job.result_test_id is not None:
+        return f"/dashboard/models/{job.request.get('model_id')}?test={job.result_test_id}"
+    return f"/dashboard/models/{job.result_model_id or job.request.get('model_id')}"
+
+
+def _button(text: str, action: str, job_id: int, color: str = "blue") -> Any:
+    return dmc.Button(text, id={"kind": f"job-{action}", "job": job_id}, size="xs", variant="light", color=color)
+
+
+def _progress(view: View, job: Job) -> list[Any]:
+    if job.status not in {"RUNNING", "PENDING"}:
+        return []
+    bar = dmc.Progress(value=100 * job.progress, animated=job.status == "RUNNING", **{"aria-label": view.t("Progress")})
+    words = machine_words(view, job.progress_msg or "") or view.t("waits for a worker")
+    return [bar, dmc.Text(f"{view.percent(job.progress, 0)} · {words}", size="xs", c="dimmed")]
+
+
+def _reason(view: View, job: Job) -> list[Any]:
+    if not job.error_msg:
+        return []
+    title = view.t("Why it failed") if job.status == "FAILED" else view.t("Remark")
+    return [alert(dmc.Text(job.error_msg, size="sm"), title=title, color="red" if job.status == "FAILED" else "gray")]
+
+
+def _details(view: View, job: Job) -> Any:
+    took = None
+    if job.started_at is not None:
+        took = ((job.completed_at or datetime.now(UTC)) - job.started_at).total_seconds()
+    parts = [view.t("ordered {time}", time=view.moment(job.created_at))]
+    if took is not None:
+        parts.append(view.t("at work for {time}", time=view.duration(took)))
+    if job.attempt > 1:
+        parts.append(view.t("try {n}", n=job.attempt))
+    if job.worker_id:
+        parts.append(view.t("worker {name}", name=job.worker_id))
+    body = html.Pre(json.dumps(dict(job.request), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
+    return html.Details(
+        [html.Summary(" · ".join(parts), className="kw-muted"), body], id={"kind": "job-details", "job": job.id}
+    )
+
+
+def register(kit: Kit) -> None:
+    """Add the callbacks."""
+    kit.in_browser("(status) => kurswerk.query({status})", Input("jobs-status", "value"))
+    # A list that is renewed while its details are read would close them.
+    kit.in_browser(
+        "() => !!document.querySelector('#jobs-list details[open]') || document.hidden",
+        Output("jobs-tick", "disabled"),
+        Input("jobs-tick-watch", "n_intervals"),
+    )
+
+    @kit.on(Output("jobs-list", "children"), Input("jobs-status", "value"), Input("jobs-tick", "n_intervals"))
+    def renew(view: View, status: str | None, _: int | None) -> Any:
+        return _list(kit, view, status or "")
+
+    @kit.on(Output("jobs-tick", "n_intervals"), Input({"kind": "job-cancel", "job": ALL}, "n_clicks"))
+    def cancel(view: View, clicks: list[int | None]) -> int:
+        if any(clicks):
+            demand(view, "train")
+            job = kit.services.jobs.cancel(int(ctx.triggered_id["job"]))
+            kit.memory.forget()
+            notify(view.t("Cancelled"), view.t("Job {id}", id=job.id))
+        return 0
+
+    @kit.on(
+        Output("jobs-tick", "n_intervals", allow_duplicate=True), Input({"kind": "job-retry", "job": ALL}, "n_clicks")
+    )
+    def retry(view: View, clicks: list[int | None]) -> int:
+        if any(clicks):
+            demand(view, "train")
+            job = kit.services.jobs.retry(int(ctx.triggered_id["job"]))
+            kit.memory.forget()
+            notify(view.t("In the queue again"), view.t("Job {id}", id=job.id))
+        return 0
+
+
+PAGE: Final = Page("/jobs", N_("Jobs"), build, register, icon="jobs")

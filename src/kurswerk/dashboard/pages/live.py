@@ -1,0 +1,326 @@
+"""Live: predictions as they are stored, alerts, and which models raise them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dash
+import dash_mantine_components as dmc
+from dash import ALL, Input, Output, State, ctx, html
+
+from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
+from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button
+from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._listings import model_names
+from kurswerk.dashboard._translations import N_
+from kurswerk.dashboard._view import CURRENT, View
+from kurswerk.dashboard.ports import Prediction
+from kurswerk.registry import ModelRecord
+
+# As many as a person can look back at; more would only fill the browser's memory.
+_MOST_ROWS: Final = 300
+_TABLE: Final = "live-table"
+
+
+def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
+    """Return the page; ``coin``, ``model`` and ``min`` (percent) of the address are its filters."""
+    head = heading(view.t("Live"), text=view.t("Predictions appear here the moment they are stored."))
+    ready = [one for one in kit.services.models.find(status="READY", limit=1000) if one.status == "READY"]
+    if kit.services.live is None or not ready:
+        return html.Div([head, _nothing(kit, view)])
+    active = [one for one in ready if one.is_active]
+    hint = (
+        [] if active else [alert(view.t("No model predicts yet. Switch one on below; it then predicts each new row."))]
+    )
+    return html.Div(
+        [
+            head,
+            dmc.Stack(
+                [
+                    *hint,
+                    card("", _filters(view, ready, query), html.Div(_feed(kit, view, query))),
+                    card(
+                        view.t("Who predicts, and who raises alerts?"),
+                        html.Div(_rules(view, ready), id="live-rules"),
+                        text=view.t("A model raises an alert when its probability reaches its threshold."),
+                    ),
+                    card(view.t("Alerts"), html.Div(_alerts(kit, view), id="live-alerts")),
+                ]
+            ),
+        ]
+    )
+
+
+def _nothing(kit: Kit, view: View) -> Any:
+    if kit.services.live is None:
+        return alert(view.t("No predictor is part of this installation."))
+    return empty(
+        view.t("No model is ready"),
+        view.t("First train one; then it can be switched on here and predict each new row."),
+        link_button(view.t("New model"), "/dashboard/new", variant="filled"),
+    )
+
+
+def _filters(view: View, ready: Sequence[ModelRecord], query: Mapping[str, str]) -> Any:
+    models = [
+        {"value": "", "label": view.t("all models")},
+        *({"value": str(one.id), "label": one.name} for one in ready),
+    ]
+    least = int(query["min"]) if query.get("min", "").isdigit() and int(query["min"]) <= 100 else 0
+    return dmc.Group(
+        [
+            dmc.TextInput(
+                id="live-coin",
+                label=view.t("Coin"),
+                value=query.get("coin", ""),
+                placeholder=view.t("all"),
+                debounce=300,
+                w=230,
+            ),
+            dmc.Select(
+                id="live-model",
+                label=view.t("Model"),
+                data=models,
+                value=query.get("model", ""),
+                allowDeselect=False,
+                w=220,
+            ),
+            dmc.NumberInput(
+                id="live-min", label=view.t("From probability, %"), value=least, min=0, max=100, step=5, w=170
+            ),
+            dmc.Switch(id="live-pause", label=view.t("Pause"), checked=False, mb=8),
+            dmc.Text("", id="live-state", size="sm", c="dimmed", mb=8),
+        ],
+        align="flex-end",
+    )
+
+
+def _feed(kit: Kit, view: View, query: Mapping[str, str]) -> Any:
+    wish = {"coin": query.get("coin"), "model": query.get("model"), "min": query.get("min")}
+    columns = [
+        column("coin", view.t("Coin"), "link", minWidth=220, sortable=False),
+        column("model", view.t("Model"), minWidth=150, sortable=False),
+        column("probability", view.t("Probability"), "share:1", minWidth=120, sortable=False),
+        column("says", view.t("Says"), minWidth=90, sortable=False),
+        column("time", view.t("Row of"), "moment", minWidth=190, sortable=False),
+    ]
+    return grid(
+        view,
+        _TABLE,
+        columns,
+        _newest(kit, view, wish),
+        label=view.t("Predictions"),
+        getRowId="params.data.id",
+        options={"pagination": False, "domLayout": "normal"},
+        style={"height": 430, "width": "100%"},
+    )
+
+
+def _newest(kit: Kit, view: View, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
+    live = kit.services.live
+    if live is None:
+        return []
+    coin, model, least = wish_of(wish)
+    names = model_names(kit)
+    found = live.predictions(coin_id=coin, model_id=model, min_probability=least, limit=100)
+    return [row_of(view, one, names) for one in found]
+
+
+def wish_of(wish: Mapping[str, Any]) -> tuple[str | None, int | None, float | None]:
+    """Read coin, model and least probability of what a reader wishes to see; None is any.
+
+    Examples
+    --------
+    >>> wish_of({"coin": " ", "model": "3", "min": 50})
+    (None, 3, 0.5)
+    """
+    coin = str(wish.get("coin") or "").strip() or None
+    model, least = str(wish.get("model") or ""), str(wish.get("min") or "")
+    share = float(least) / 100 if least.replace(".", "", 1).isdigit() else 0.0
+    return coin, int(model) if model.isdigit() else None, share or None
+
+
+def row_of(view: View, one: Prediction, names: Mapping[int, str]) -> dict[str, Any]:
+    """Return a prediction as a row of the table."""
+    return {
+        "id": str(one.id),
+        "coin": one.coin_id,
+        "href": f"/dashboard/data/{one.coin_id}",
+        "model": names.get(one.model_id, f"#{one.model_id}"),
+        "probability": one.probability,
+        "says": view.t("yes") if one.prediction else view.t("no"),
+        "time": one.timestamp.isoformat(),
+    }
+
+
+def chosen_of(predictions: Sequence[Prediction], wish: Mapping[str, Any]) -> list[Prediction]:
+    """Return what a reader wishes to see."""
+    coin, model, least = wish_of(wish)
+    return [
+        one
+        for one in predictions
+        if (coin is None or one.coin_id == coin)
+        and (model is None or one.model_id == model)
+        and (least is None or one.probability >= least)
+    ]
+
+
+def _rules(view: View, ready: Sequence[ModelRecord]) -> Any:
+    rows = []
+    for one in ready:
+        certified = bool((one.certificate or {}).get("certified"))
+        switch = dmc.Switch(
+            id={"kind": "live-switch", "model": one.id},
+            checked=one.is_active,
+            disabled=not certified and not one.is_active,
+            **{"aria-label": view.t("{name} predicts", name=one.name)},
+        )
+        threshold = dmc.NumberInput(
+            id={"kind": "live-threshold", "model": one.id},
+            value=round(100 * one.alert_threshold, 2),
+            min=0,
+            max=100,
+            step=1,
+            debounce=400,
+            w=110,
+            size="xs",
+            **{"aria-label": view.t("Alert threshold of {name} in percent", name=one.name)},
+        )
+        remark = view.t("certified") if certified else view.t("not certified; it cannot be switched on")
+        name = html.A(one.name, href=f"/dashboard/models/{one.id}", className="kw-link")
+        rows.append(
+            html.Tr([html.Td(name), html.Td(switch), html.Td(threshold), html.Td(remark, className="kw-muted")])
+        )
+    head = [view.t("Model"), view.t("Predicts"), view.t("Alert from, %"), view.t("Certificate")]
+    table = html.Table([html.Thead(html.Tr([html.Th(text) for text in head])), html.Tbody(rows)], className="kw-table")
+    return html.Div(table, className="kw-scroll")
+
+
+def _alerts(kit: Kit, view: View) -> Any:
+    live = kit.services.live
+    found = [] if live is None else live.alerts(limit=30)
+    if not found:
+        return alert(view.t("No alerts yet."))
+    names = model_names(kit)
+    rows = [
+        html.Tr(
+            [
+                html.Td(view.moment(one.created_at)),
+                html.Td(html.A(one.coin_id, href=f"/dashboard/data/{one.coin_id}", className="kw-link")),
+                html.Td(names.get(one.model_id, f"#{one.model_id}")),
+                html.Td(view.percent(one.probability), className="kw-r"),
+                html.Td(view.percent(one.threshold), className="kw-r"),
+            ]
+        )
+        for one in found
+    ]
+    head = [view.t("Raised"), view.t("Coin"), view.t("Model"), view.t("Probability"), view.t("Threshold")]
+    titles = [html.Th(text, className="kw-r" if k > 2 else "") for k, text in enumerate(head)]
+    return html.Div(
+        html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table"), className="kw-scroll"
+    )
+
+
+def register(kit: Kit) -> None:
+    """Add the callbacks."""
+    kit.in_browser(
+        """(coin, model, min, paused) => {
+            kurswerk.query({coin, model, min: min || null});
+            return {coin, model, min, paused};
+        }""",
+        Output("live-wish", "data"),
+        Input("live-coin", "value"),
+        Input("live-model", "value"),
+        Input("live-min", "value"),
+        Input("live-pause", "checked"),
+        at_start=True,
+    )
+    kit.in_browser(
+        "(path) => (path && path.endsWith('/live') ? dash_clientside.no_update : null)",
+        Output("live-wish", "data", allow_duplicate=True),
+        Input("url", "pathname"),
+    )
+
+    @kit.on(
+        Output(_TABLE, "rowData"), Input("live-coin", "value"), Input("live-model", "value"), Input("live-min", "value")
+    )
+    def renew(view: View, coin: str, model: str, least: Any) -> Any:
+        return _newest(kit, view, {"coin": coin, "model": model, "min": least})
+
+    @kit.on(Input({"kind": "live-switch", "model": ALL}, "checked"), State("live-rules", "id"))
+    def switch(view: View, _: list[bool], __: str) -> None:
+        demand(view, "admin")
+        live, model_id = kit.services.live, int((ctx.triggered_id or {"model": 0})["model"])
+        if live is None or not model_id or len(ctx.triggered) > 1:
+            return
+        record = kit.services.models.get(model_id)
+        wanted = bool(ctx.triggered[0]["value"])
+        if wanted == record.is_active:
+            return
+        try:
+            (live.activate if wanted else live.deactivate)(model_id)
+        except KurswerkError as error:
+            dash.set_props({"kind": "live-switch", "model": model_id}, {"checked": record.is_active})
+            raise ConflictError(str(error)) from error
+        kit.memory.forget()
+        notify(view.t("Activated") if wanted else view.t("Deactivated"), record.name)
+
+    @kit.on(Input({"kind": "live-threshold", "model": ALL}, "value"), State("live-rules", "id"))
+    def set_threshold(view: View, _: list[Any], __: str) -> None:
+        if len(ctx.triggered) != 1 or not ctx.triggered_id:
+            return
+        model_id, percent = int(ctx.triggered_id["model"]), ctx.triggered[0]["value"]
+        record = kit.services.models.get(model_id)
+        if isinstance(percent, int | float) and abs(percent / 100 - record.alert_threshold) < 1e-9:
+            return
+        demand(view, "train")
+        if not isinstance(percent, int | float) or not 0 <= percent <= 100 or kit.services.live is None:
+            raise InvalidInputError(view.t("Give a probability from 0 to 100 percent."))
+        kit.services.live.set_threshold(model_id, percent / 100)
+        notify(
+            view.t("Saved"),
+            view.t("{name} raises alerts from {share}.", name=record.name, share=view.percent(percent / 100, 0)),
+        )
+
+    _register_stream(kit)
+
+
+def _register_stream(kit: Kit) -> None:
+    newest: dict[str, object] = {}
+
+    async def push(wish: Mapping[str, Any] | None) -> None:
+        """Send what is stored until the reader wishes something else or leaves."""
+        socket, view, live = ctx.websocket, CURRENT.get(), kit.services.live
+        reader = getattr(socket, "_renderer_id", "")
+        mine = newest[reader] = object()
+        if live is None or socket is None or not wish or wish.get("paused"):
+            if wish and wish.get("paused"):
+                dash.set_props("live-state", {"children": view.t("paused")})
+            return
+        shown: deque[str] = deque()
+        dash.set_props("live-state", {"children": view.t("connected")})
+        async for predictions in live.stream():
+            if socket.is_shutdown or newest.get(reader) is not mine:
+                break
+            chosen = chosen_of(predictions, wish)
+            if not chosen:
+                continue
+            names = await asyncio.to_thread(model_names, kit)
+            _send(view, chosen[-_MOST_ROWS:], names, shown)
+            if any(one.alert for one in chosen):
+                dash.set_props("live-alerts", {"children": await asyncio.to_thread(_alerts, kit, view)})
+        if newest.get(reader) is mine:
+            newest.pop(reader, None)
+
+    kit.app.callback(Input("live-wish", "data"), websocket=True, prevent_initial_call=True)(push)
+
+
+def _send(view: View, chosen: Sequence[Prediction], names: Mapping[int, str], shown: deque[str]) -> None:
+    rows = [row_of(view, one, names) for one in reversed(chosen)]
+    shown.extendleft(row["id"] for row in reversed(rows))
+    gone = [{"id": shown.pop()} for _ in range(max(len(shown) - _MOST_ROWS, 0))]
+    dash.set_props(_TABLE, {"rowTransaction": {"add": rows, "addIndex": 0, "remove": gone}})
+
+
+PAGE: Final = Page("/live", N_("Live"), build, register, icon="live")

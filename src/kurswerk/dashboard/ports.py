@@ -1,0 +1,255 @@
+"""What the dashboard needs of the outside."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from kurswerk.market import Panel
+from kurswerk.market.coverage import CoinCoverage
+from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
+from kurswerk.training import JobStore, MarketSurvey, OrderDesk, Progress
+
+Json = Mapping[str, Any]
+
+
+class Models(ModelStore, Protocol):
+    """Models, in any order, with what a person may change of them."""
+
+    def find(
+        self,
+        *,
+        status: str | None = None,
+        model_type: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
+        sort: str = "id",
+        descending: bool = True,
+    ) -> Sequence[ModelRecord]:
+        """Return models, newest first unless sorted otherwise."""
+        ...
+
+
+class Results(ResultStore, Protocol):
+    """Tests and comparisons, one by one and of a model."""
+
+    def test(self, test_id: int) -> TestResult:
+        """Return a test; NotFoundError if there is none."""
+        ...
+
+    def comparison(self, comparison_id: int) -> Comparison:
+        """Return a comparison; NotFoundError if there is none."""
+        ...
+
+    def comparisons_of(self, model_id: int, limit: int = 100) -> Sequence[Comparison]:
+        """Return the comparisons a model took part in, newest first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A row that was refused, where it came from and why."""
+
+    file: str
+    row: int | None
+    reason: str
+    values: str
+
+
+class Market(MarketSurvey, Protocol):
+    """Market data as a whole and coin by coin."""
+
+    def coins(self) -> Sequence[str]:
+        """Return the names of all coins."""
+        ...
+
+    def latest_rows(self, mint: str, n: int, columns: Sequence[str] | None = None) -> Panel:
+        """Return the last ``n`` rows of a coin; NotFoundError if there are none."""
+        ...
+
+
+class Provision(Protocol):
+    """Fills an empty market; each says in words what it did."""
+
+    def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> str:
+        """Store a simulated market that ends now."""
+        ...
+
+    def ingest(self, file_name: str, content: bytes) -> str:
+        """Store the rows of a CSV or Parquet file."""
+        ...
+
+    def quarantined(self, limit: int) -> Sequence[Quarantined]:
+        """Return refused rows, the newest first."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One stored prediction."""
+
+    id: int
+    coin_id: str
+    timestamp: datetime
+    model_id: int
+    prediction: int
+    probability: float
+    alert: bool = False
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert that a prediction raised."""
+
+    id: int
+    coin_id: str
+    model_id: int
+    probability: float
+    threshold: float
+    created_at: datetime
+    sent: bool
+
+
+class Live(Protocol):
+    """Models at work: which are, what they predict, and which alerts they raise."""
+
+    def activate(self, model_id: int) -> None:
+        """Let a certified model predict each new row; ConflictError if it may not."""
+        ...
+
+    def deactivate(self, model_id: int) -> None:
+        """Let a model predict no more."""
+        ...
+
+    def set_threshold(self, model_id: int, alert_threshold: float) -> None:
+        """Change from which probability a model raises alerts."""
+        ...
+
+    def predictions(
+        self,
+        *,
+        coin_id: str | None = None,
+        model_id: int | None = None,
+        min_probability: float | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> Sequence[Prediction]:
+        """Return predictions, the newest first."""
+        ...
+
+    def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:
+        """Return alerts, the newest first."""
+        ...
+
+    def per_minute(self) -> float:
+        """Return how many predictions a minute were stored of late."""
+        ...
+
+    def stream(self) -> AsyncIterator[Sequence[Prediction]]:
+        """Yield predictions as they are stored, several at a time; an empty sequence now and then as a sign of life."""
+        ...
+
+
+class HealthReport(Protocol):
+    """How the service is."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return status, figures and checks."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """An API key as far as anybody may see it again."""
+
+    id: int
+    name: str
+    prefix: str
+    scopes: Sequence[str]
+    created_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class Keys(Protocol):
+    """Knows the API keys."""
+
+    def scopes_of(self, key: str) -> frozenset[str] | None:
+        """Return what a key allows; None if it is unknown or revoked."""
+        ...
+
+    def all(self) -> Sequence[KeyRecord]:
+        """Return all keys."""
+        ...
+
+    def create(self, name: str, scopes: Sequence[str]) -> str:
+        """Make a key and return it; nobody can read it again."""
+        ...
+
+    def revoke(self, key_id: int) -> None:
+        """Make a key useless."""
+        ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that a page can reach.
+
+    Attributes
+    ----------
+    models, results, market
+        What is kept.
+    desk
+        Where trainings, tests, comparisons and certificates are ordered.
+    jobs
+        The orders.
+    provision
+        Fills an empty market.
+    coverage
+        Says what there is of each coin.
+    health
+        Looks at everything that serving needs.
+    metrics_text
+        Metrics in Prometheus's text format.
+    machine
+        Shares of ``cpu``, ``memory`` and ``disk`` in use in [0, 1], and ``process_bytes``.
+    settings
+        Settings in force, secrets masked.
+    keys
+        API keys; None where none are kept.
+    live
+        Models at work; None where no predictor is part of this installation.
+    """
+
+    models: Models
+    results: Results
+    market: Market
+    desk: OrderDesk
+    jobs: JobStore
+    provision: Provision
+    coverage: Callable[[], Sequence[CoinCoverage]]
+    health: Callable[[], HealthReport]
+    metrics_text: Callable[[], bytes]
+    machine: Callable[[], Mapping[str, float]]
+    settings: Mapping[str, str]
+    keys: Keys | None = None
+    live: Live | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the dashboard behaves.
+
+    Attributes
+    ----------
+    require_keys
+        Whether a reader must give an API key first.
+    allowed_hosts
+        Names in the ``Host`` header that are answered; empty answers all.
+    api_path
+        Where the REST API stands, for links and curl commands.
+    """
+
+    require_keys: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    api_path: str = "/api"
