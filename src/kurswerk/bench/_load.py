@@ -59,6 +59,11 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(exc or RuntimeError("the server closed the connection"))
 
+    def close(self) -> None:
+        """Close the connection if it is still open."""
+        self._done.cancel()
+        self._transport.abort()
+
     def _ask(self) -> None:
         self._sent_s = time.perf_counter()
         self._transport.write(self._request)
@@ -91,7 +96,12 @@ async def _load(port: int, path: str, clients: int, seconds: float) -> Load:
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]  # bound now
         everyone.append(client)
         ends.append(end)
-    await asyncio.gather(*ends)
+    try:
+        await asyncio.gather(*ends)
+    finally:
+        for client in everyone:
+            client.close()
+        await asyncio.sleep(0)
     took = np.concatenate([client.seconds for client in everyone])
     p50, p95 = np.percentile(took, [50, 95]) * 1000
     return Load(len(took) / (time.perf_counter() - started), float(p50), float(p95))

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "live": "live",
     "inference": "inference",
     "train": "training",
+    "api": "api",
 }
 _ON_BARS = frozenset({"features", "train"})
 
@@ -31,7 +32,7 @@ _ON_BARS = frozenset({"features", "train"})
 )
 @json_option
 def command(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
-    """Measure NAMEs (ingest, load, features, live, inference, train, or all).
+    """Measure NAMEs (ingest, load, features, live, inference, train, api, or all).
 
     Each is set beside a peer measured in turn in the same run; the ratio says how many times faster ours was.
     """

@@ -1,0 +1,21 @@
+"""The benchmark runs against real servers and reports its figures."""
+
+import pytest
+
+from kurswerk.bench import api
+
+
+def test_the_api_is_set_beside_a_bare_route_in_one_run(monkeypatch):
+    monkeypatch.setattr(api, "_WARM_UP_S", 0.0)
+    entries = api.run(models=200, seconds=0.2, clients=4)
+    assert [entry["name"] for entry in entries] == ["api", "api, p95 beside a training", "api, query"]
+    for entry in entries:
+        assert entry["ratio"] == pytest.approx(entry["peer_s"] / entry["ours_s"])
+        assert set(entry) == {"name", "ours_s", "peer", "peer_s", "ratio", "at_least", "note"}
+
+
+def test_an_answer_that_is_no_answer_stops_the_measurement(client):
+    port = client.base_url.port
+    with pytest.raises(RuntimeError, match="404"):
+        api.load(port, "/nowhere", clients=2, seconds=0.1)
+    assert api.load(port, "/api/models", clients=2, seconds=0.1).requests_per_s > 0
