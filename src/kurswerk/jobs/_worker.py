@@ -36,9 +36,13 @@ _STOPPED = Ending("interrupted", "its worker was stopped")
 
 @dataclass(frozen=True)
 class WorkerEvent:
-    """Something that happened to a job: ``started``, ``progress``, or how the run ended (see `Ending.outcome`)."""
+    """Something that happened to a run of a job.
 
-    kind: Literal["started", "progress", "completed", "failed", "interrupted", "died"]
+    ``started``, ``progress``, or how it ended: ``completed``; ``failed`` for good; ``interrupted`` from outside;
+    ``died`` with its process; ``outdated``, cancelled or begun again elsewhere.
+    """
+
+    kind: Literal["started", "progress", "completed", "failed", "interrupted", "died", "outdated"]
     job: Job
     fraction: float = 0.0
     message: str = ""
@@ -181,8 +185,10 @@ class Worker:
         except StorageError:
             self._unsettled.append((job, ending))
             return
-        log.info("run ended", outcome=ending.outcome, reason=ending.reason, attempt=job.attempt, counts=counts)
-        self._tell(WorkerEvent(ending.outcome, job, message=ending.reason))
+        kind = ending.outcome if counts else "outdated"
+        reason = ending.reason if counts else "cancelled, or begun again elsewhere"
+        log.info("run ended", outcome=kind, reason=reason, attempt=job.attempt)
+        self._tell(WorkerEvent(kind, job, message=reason))
 
     def _write_ending(self, job: Job, ending: Ending) -> bool:
         """Write how a run ended and return whether the run still counted."""

@@ -81,7 +81,7 @@ def test_work_that_cannot_succeed_fails_with_its_reason(database: Database, desk
 
 def test_a_running_job_is_cancelled_within_a_second(database: Database, desk: OrderDesk):
     async def scenario() -> None:
-        async with working(database) as (worker, _):
+        async with working(database) as (worker, events):
             job = order_training(a_spec(**LONG), desk)
             await until_async(lambda: desk.jobs.get(job.id).progress > 0)
             process = worker._processes[0]
@@ -93,6 +93,7 @@ def test_a_running_job_is_cancelled_within_a_second(database: Database, desk: Or
             after = order_training(a_spec(), desk)
             await until_async(lambda: desk.jobs.get(after.id).finished)
             assert status(desk, after.id) == "COMPLETED"
+        assert [event.kind for event in events if event.job.id == job.id][-1] == "outdated"
         assert status(desk, job.id) == "CANCELLED"
         assert broken_promises(database) == []
 
