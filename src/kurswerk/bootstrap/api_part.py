@@ -33,8 +33,8 @@ def part(service: Service) -> "ApiPart":
     """
     http = service.settings.http
     keys = PostgresKeyStore(service.database)
-    listener = bind(http.host, http.port)
     options = options_for(http, insecure=service.insecure, usable_keys=keys.any_usable())
+    listener = bind(http.host, http.port)
     lookout = Lookout(service)
     services = Services(
         catalog=PostgresCatalog(service.database),
