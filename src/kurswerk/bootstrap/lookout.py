@@ -95,10 +95,12 @@ class Lookout:
                 "database": _database_check(look),
                 "migrations": _migrations_check(look),
                 "workers": _workers_check(look),
+                "predictors": _predictors_check(look),
                 **checks,
             },
             self._uptime_s(),
             active_models=look.figures.active_models,
+            predictions_last_hour=look.figures.predictions_last_hour,
         )
 
     def metrics_text(self) -> bytes:
@@ -149,3 +151,12 @@ def _workers_check(look: Look) -> Check:
     if not alive:
         return Check("degraded", "no worker is alive, jobs wait; start one with kurswerk worker", details)
     return Check("ok", f"{len(alive)} alive, the last heartbeat {silences[0]:.1f} s ago", details)
+
+
+def _predictors_check(look: Look) -> Check:
+    """Say who predicts; without anybody no row is lost, but predictions wait."""
+    alive, active = look.figures.predictors, look.figures.active_models
+    details = {"alive": alive}
+    if active and not alive:
+        return Check("degraded", f"{active} active models and nobody who predicts; start kurswerk serve", details)
+    return Check("ok", f"{alive} alive, {active} active models", details)

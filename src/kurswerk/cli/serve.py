@@ -48,7 +48,7 @@ def serve(settings: Settings, only: Collection[str] = (), *, insecure: bool = Fa
             else:
                 # In one piece: whoever reads the first line has them all.
                 head = f"Kurswerk {__version__} on {service.database}; Ctrl-C stops it"
-                click.echo("\n".join([head, *(f"  {name:8} {address}" for name, address in addresses.items())]))
+                click.echo("\n".join([head, *(f"  {name:9} {address}" for name, address in addresses.items())]))
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run_parts([*watch, *parts], announce))

@@ -6,12 +6,13 @@ import time
 
 import pytest
 
+from kurswerk.bootstrap import lookout
 from kurswerk.bootstrap.lookout import Impatient, Lookout
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import DatabaseUnavailableError, StorageError
 from kurswerk.observability import Metrics
-from kurswerk.storage import Database, ServiceFigures, service_figures
+from kurswerk.storage import HEAD, Database, ServiceFigures, service_figures
 
 
 def lookout_on(database: Database, folder) -> Lookout:
@@ -22,7 +23,7 @@ def test_a_good_database_is_healthy_and_counted(database, tmp_path):
     watch = lookout_on(database, tmp_path)
     report = watch.health()
     assert report.able_to_serve
-    assert set(report.checks) == {"database", "migrations", "workers", "disk", "memory"}
+    assert set(report.checks) == {"database", "migrations", "workers", "predictors", "disk", "memory"}
     assert report.checks["database"].details["round_trip_ms"] < 1000
     text = watch.metrics_text().decode()
     assert "ml_db_connected 1.0" in text
@@ -44,8 +45,18 @@ def test_workers_count_as_long_as_they_give_signs_of_life(database, tmp_path, si
     assert check.details["silent"] == len(silences) - alive
 
 
+def test_active_models_need_somebody_who_predicts(database, tmp_path, monkeypatch):
+    watch = lookout_on(database, tmp_path)
+    assert watch.health().checks["predictors"].status == "ok"
+    figures = ServiceFigures(HEAD, active_models=2)
+    monkeypatch.setattr(lookout, "service_figures", lambda _database: figures)
+    report = watch.health()
+    assert (report.checks["predictors"].status, report.active_models) == ("degraded", 2)
+    assert report.able_to_serve
+
+
 def test_tables_that_are_not_ours_or_of_another_time_are_told(bare_database, database, tmp_path):
-    assert service_figures(bare_database) == ServiceFigures(None, 0, 0, 0, {})
+    assert service_figures(bare_database) == ServiceFigures(None)
     report = lookout_on(bare_database, tmp_path).health()
     assert report.checks["migrations"].status == "failed"
     assert "kurswerk db upgrade" in report.checks["migrations"].message
