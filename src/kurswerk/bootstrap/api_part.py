@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import uvicorn
+from fastapi import FastAPI
 from typing_extensions import override
 
 from kurswerk.api import ApiOptions, Services, create_app
@@ -15,16 +16,28 @@ from kurswerk.bootstrap.lookout import Lookout
 from kurswerk.bootstrap.service import Service, order_desk
 from kurswerk.bootstrap.setting_groups import HttpSettings
 from kurswerk.core.errors import ConflictError, InvalidInputError
-from kurswerk.storage import PostgresCatalog, PostgresChangeFeed, PostgresKeyStore
+from kurswerk.storage import (
+    PostgresActivationStore,
+    PostgresCatalog,
+    PostgresChangeFeed,
+    PostgresKeyStore,
+    PostgresPredictionStore,
+)
 
 # Answers under way get this long when the service stops.
 _GRACE_S = 3
 _BACKLOG = 2048
+Extend = Callable[[FastAPI, Services, ApiOptions], None]
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-def part(service: Service) -> "ApiPart":
+def part(service: Service, extend: Extend | None = None) -> "ApiPart":
     """Make the API.
+
+    Parameters
+    ----------
+    extend
+        Adds what else the same server answers.
 
     Raises
     ------
@@ -39,14 +52,19 @@ def part(service: Service) -> "ApiPart":
     services = Services(
         catalog=PostgresCatalog(service.database),
         desk=order_desk(service),
+        predictions=PostgresPredictionStore(service.database),
+        activations=PostgresActivationStore(service.database),
         keys=keys,
         changes=PostgresChangeFeed(service.database),
         health=lookout.health,
         metrics_text=lookout.metrics_text,
         on_request=service.metrics.observe_request,
     )
+    app = create_app(services, options)
+    if extend is not None:
+        extend(app, services, options)
     config = uvicorn.Config(
-        create_app(services, options),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -54,22 +72,24 @@ def part(service: Service) -> "ApiPart":
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    return ApiPart(_Server(config), listener)
+    return ApiPart(_Server(config), listener, dashboard=extend is not None)
 
 
 class ApiPart:
     """uvicorn, from the first request until ``stop``."""
 
-    def __init__(self, server: "_Server", listener: socket.socket) -> None:
+    def __init__(self, server: "_Server", listener: socket.socket, *, dashboard: bool = False) -> None:
         self._server = server
+        self._dashboard = dashboard
         self._listener = listener
         self.ready = server.ready
         self._url = url_of(listener)
 
     @property
     def addresses(self) -> Mapping[str, str]:
-        """Where the API, its documentation and its metrics are."""
-        return {"api": self._url, "docs": f"{self._url}/docs", "metrics": f"{self._url}/metrics"}
+        """Where the dashboard, the API, its documentation and its metrics are."""
+        pages = {"dashboard": f"{self._url}/dashboard"} if self._dashboard else {}
+        return {**pages, "api": self._url, "docs": f"{self._url}/docs", "metrics": f"{self._url}/metrics"}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until ``stop`` is set, and the answers under way to their end."""

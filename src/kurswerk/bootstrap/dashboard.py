@@ -11,21 +11,25 @@ from typing import Any
 import psutil
 import pyarrow.parquet as pq
 
-from kurswerk.bootstrap.application import Application
+from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import DataFileError, InvalidInputError
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import Alert, HealthReport, KeyRecord, Prediction, Quarantined, Services
 from kurswerk.ingest import ingest_coins
-from kurswerk.jobs import ProcrastinateJobStore
 from kurswerk.reports import without_secret
 from kurswerk.serving import activate
 from kurswerk.sources import CoinMarket
 from kurswerk.sources.files import open_candles
 from kurswerk.sources.simulated_candles import SimulatedCandles
 from kurswerk.storage import (
+    CoinMetricsStore,
+    Database,
+    MarketContextStore,
     PostgresActivationStore,
     PostgresKeyStore,
+    PostgresModelStore,
     PostgresPredictionStore,
+    PostgresResultStore,
     PredictionFilter,
     coin_coverage,
 )
@@ -38,10 +42,10 @@ _SECRET_NAMES = ("password", "secret", "token", "key")
 
 
 class LocalProvision:
-    """Fills the market of an application from a simulation or an uploaded file."""
+    """Fills the market from a simulation or an uploaded file."""
 
-    def __init__(self, app: Application) -> None:
-        self._app = app
+    def __init__(self, market: CoinMetricsStore, context: MarketContextStore, quarantine: Path) -> None:
+        self._market, self._context, self._quarantine = market, context, quarantine
 
     def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> str:
         """Store a simulated market that ends now."""
@@ -49,12 +53,12 @@ class LocalProvision:
         market = CoinMarket(coins, hours, seed, to_us(start))
         summary = ingest_coins(
             [SimulatedCandles(market)],
-            self._app.market,
-            self._app.settings.quarantine_dir,
+            self._market,
+            self._quarantine,
             progress=lambda step: progress((step.fraction + (step.step == "store")) / 2, step.step),
         )
-        self._app.context.write_streams(market.streams())
-        self._app.context.write_exchange_rates(market.exchange_rates())
+        self._context.write_streams(market.streams())
+        self._context.write_exchange_rates(market.exchange_rates())
         return f"{summary.accepted:,}"
 
     def ingest(self, file_name: str, content: bytes) -> str:
@@ -67,7 +71,7 @@ class LocalProvision:
         with tempfile.TemporaryDirectory(prefix="kurswerk-upload-") as folder:
             path = Path(folder) / Path(file_name.replace("\\", "/")).name
             path.write_bytes(content)
-            summary = ingest_coins([open_candles(path)], self._app.market, self._app.settings.quarantine_dir)
+            summary = ingest_coins([open_candles(path)], self._market, self._quarantine)
         return (
             f"{file_name}: {summary.rows_read:,} rows read, {summary.accepted:,} accepted, "
             f"{summary.duplicates:,} repeated, {sum(sum(f.quarantined.values()) for f in summary.files):,} quarantined"
@@ -75,7 +79,7 @@ class LocalProvision:
 
     def quarantined(self, limit: int) -> Sequence[Quarantined]:
         """Return refused rows, those of the newest files first."""
-        folder = self._app.settings.quarantine_dir
+        folder = self._quarantine
         files = sorted(folder.glob("*.parquet"), key=lambda path: -path.stat().st_mtime) if folder.is_dir() else []
         found: list[Quarantined] = []
         for path in files:
@@ -104,10 +108,10 @@ def _refused(path: Path, limit: int) -> list[Quarantined]:
 class StoredPredictions:
     """Models at work, over what the predictor stores."""
 
-    def __init__(self, app: Application) -> None:
-        self._models = app.models
-        self._store = PostgresPredictionStore(app.database)
-        self._activations = PostgresActivationStore(app.database)
+    def __init__(
+        self, models: PostgresModelStore, store: PostgresPredictionStore, activations: PostgresActivationStore
+    ) -> None:
+        self._models, self._store, self._activations = models, store, activations
 
     def activate(self, model_id: int) -> None:
         """Let a certified model predict each new row."""
@@ -210,37 +214,37 @@ class StoredKeys:
 
 
 def dashboard_services(
-    app: Application,
+    settings: Settings,
+    database: Database,
+    desk: OrderDesk,
     health: Callable[[], HealthReport],
     metrics_text: Callable[[], bytes],
-    desk: OrderDesk | None = None,
 ) -> Services:
     """Return what the dashboard's pages work with.
 
     Parameters
     ----------
-    app
-        The database with everything that works on it.
+    desk
+        Where the API takes orders.
     health, metrics_text
         As the API answers ``/health`` and ``/metrics``.
-    desk
-        Where the API takes orders; one of its own if None.
     """
-    desk = desk or OrderDesk(app.market, app.models, app.results, ProcrastinateJobStore(app.database))
+    models = PostgresModelStore(database)
+    market = CoinMetricsStore(database)
     return Services(
-        models=app.models,
-        results=app.results,
-        market=app.market,
+        models=models,
+        results=PostgresResultStore(database),
+        market=market,
         desk=desk,
         jobs=desk.jobs,
-        provision=LocalProvision(app),
-        coverage=lambda: coin_coverage(app.database),
+        provision=LocalProvision(market, MarketContextStore(database), settings.quarantine_dir),
+        coverage=lambda: coin_coverage(database),
         health=health,
         metrics_text=metrics_text,
         machine=machine,
-        settings=settings_in_force(app.settings),
-        keys=StoredKeys(PostgresKeyStore(app.database)),
-        live=StoredPredictions(app),
+        settings=settings_in_force(settings),
+        keys=StoredKeys(PostgresKeyStore(database)),
+        live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database)),
     )
 
 

@@ -33,6 +33,7 @@ log = get_logger(__name__)
 # Imported only when they are asked for: a worker needs no web framework.
 PARTS: dict[str, str] = {
     "api": "kurswerk.bootstrap.api_part",
+    "dashboard": "kurswerk.bootstrap.dashboard_part",
     "worker": "kurswerk.bootstrap.worker_part",
     "predictor": "kurswerk.bootstrap.predictor_part",
 }
@@ -155,7 +156,10 @@ def make_parts(service: Service, only: Collection[str]) -> list[Part]:
     for name in only:
         if name not in PARTS:
             raise UnknownNameError("part of the service", name, PARTS)
-    modules = [importlib.import_module(module) for name, module in PARTS.items() if not only or name in only]
+    chosen = {name for name in PARTS if not only or name in only}
+    if "dashboard" in chosen:
+        chosen.discard("api")  # the dashboard's server answers for the API too
+    modules = [importlib.import_module(module) for name, module in PARTS.items() if name in chosen]
     return [module.part(service) for module in modules]
 
 

@@ -25,6 +25,10 @@ MESSAGES: Final = (
     (re.compile(r"evaluating out of fold"), N_("evaluating out of fold")),
     (re.compile(r"evaluating ([\d,]+) rows"), N_("evaluating {} rows")),
     (re.compile(r"storing"), N_("storing")),
+    (re.compile(r"answered in ([\d.]+) ms"), N_("answered in {} ms")),
+    (re.compile(r"at revision (\w+)"), N_("at revision {}")),
+    (re.compile(r"(\d+) alive, the last heartbeat ([\d.]+) s ago"), N_("{} alive, the last heartbeat {} s ago")),
+    (re.compile(r"(\d+) alive, (\d+) active models"), N_("{} alive, {} active models")),
     (re.compile(r"([\d.,]+) GB free"), N_("{} GB free")),
     (re.compile(r"(\d+) % in use"), N_("{} % in use")),
 )

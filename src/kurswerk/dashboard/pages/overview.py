@@ -31,14 +31,10 @@ _SHOWN: Final = 8
 _PARTS: Final = {
     "database": N_("Database"),
     "migrations": N_("Schema"),
-    "schema": N_("Schema"),
     "disk": N_("Disk"),
     "memory": N_("Memory"),
     "workers": N_("Workers"),
-    "worker": N_("Workers"),
-    "feed": N_("Feed"),
-    "predictor": N_("Predictor"),
-    "models": N_("Models"),
+    "predictors": N_("Predictors"),
 }
 
 
@@ -117,7 +113,7 @@ def _first_steps(view: View) -> Any:
 
 def _health(kit: Kit, view: View) -> Any:
     report = kit.memory.get("health", lambda: kit.services.health().as_json(), seconds=2)
-    well = report.get("status") == "ok"
+    well = report.get("status") == "healthy"
     parts = [
         dmc.Tooltip(
             dmc.Badge(

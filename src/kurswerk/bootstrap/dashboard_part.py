@@ -1,0 +1,27 @@
+"""The dashboard as a part of the service: in front of the API, in the same server."""
+
+from fastapi import FastAPI
+
+from kurswerk.api import ApiOptions, Services
+from kurswerk.bootstrap import api_part
+from kurswerk.bootstrap.dashboard import dashboard_services
+from kurswerk.bootstrap.service import Service
+from kurswerk.dashboard import Options, mount
+
+
+def part(service: Service) -> api_part.ApiPart:
+    """Make the API with the dashboard in front of it.
+
+    Raises
+    ------
+    ConflictError
+        As for the API alone.
+    """
+
+    def add_dashboard(app: FastAPI, services: Services, options: ApiOptions) -> None:
+        pages = dashboard_services(
+            service.settings, service.database, services.desk, services.health, services.metrics_text
+        )
+        mount(app, pages, Options(options.require_keys, options.allowed_hosts))
+
+    return api_part.part(service, add_dashboard)
