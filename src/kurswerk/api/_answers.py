@@ -42,7 +42,8 @@ class Answer:
 def kept(*tables: str, seconds: float | None = None) -> Any:
     """Return a dependency by which a GET route says that its answer holds until one of the tables changes.
 
-    ``seconds`` limits that; without any table it is all that does.
+    ``seconds`` limits that; without any table it is all that does. The answer must be the same for everybody who may
+    ask.
     """
 
     async def mark(request: Request) -> None:

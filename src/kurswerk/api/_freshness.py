@@ -44,6 +44,8 @@ class Freshness:
                     self.heard = True
             except DatabaseUnavailableError as error:
                 log.warning("answers are read anew each time", reason=str(error))
+            except Exception:
+                log.exception("answers are read anew each time")
             finally:
                 self.heard = False
             await asyncio.sleep(_PAUSE_S)

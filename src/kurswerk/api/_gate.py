@@ -4,37 +4,30 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kurswerk.api._admission import KEY_HEADER, SAFE_METHODS, Admission, needed_scope
-from kurswerk.api._answers import MARK, Answer, AnswerCache, Headers, etag_of, matches
+from kurswerk.api._answers import AnswerCache
 from kurswerk.api._freshness import Freshness
 from kurswerk.api._limits import RateLimiter
+from kurswerk.api._sending import HeaderMap, Sender
 from kurswerk.api._services import ApiOptions
-from kurswerk.api.errors import Refusal, response_to
+from kurswerk.api.errors import Refusal, path_of, response_to
 from kurswerk.observability import get_logger, log_context
+from kurswerk.storage import ApiKey
 
 log = get_logger(__name__)
 _levels = logging.getLogger(__name__)
 
 _SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
-_CSP = b"content-security-policy"
-SECURITY_HEADERS: Headers = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"cache-control", b"private, no-cache"),  # may be kept by the client alone, who asks each time whether it changed
-]
-_NOTHING_LOADS: Headers = [(_CSP, b"default-src 'none'; frame-ancestors 'none'")]
+_KEY_HEADER = KEY_HEADER.lower().encode()
+_CHALLENGE = {"WWW-Authenticate": "ApiKey"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UNMATCHED = "unmatched"
 
 OnRequest = Callable[[str, str, int, float], None]
-HeaderMap = Mapping[bytes, bytes]
 
 
 class Gate:
@@ -73,7 +66,7 @@ class Gate:
         headers: HeaderMap = dict(scope["headers"])
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        sender = _Sender(scope, headers, request_id, send, self._cache, self._freshness)
+        sender = Sender(scope, headers, request_id, send, self._cache, self._freshness)
         with log_context(request_id=request_id.decode()):
             try:
                 await self._admit(scope, headers)
@@ -84,7 +77,7 @@ class Gate:
                     await self._app(scope, self._limited(receive), sender)
             except Exception as error:  # whatever it is, the client gets an answer and the log the cause
                 if sender.status:
-                    log.exception("answer broken off", path=scope["path"])
+                    log.exception("answer broken off", path=path_of(scope))
                     raise
                 await response_to(error, scope)(scope, receive, sender)
             finally:
@@ -96,7 +89,7 @@ class Gate:
         try:
             await self._admit(scope, headers)
         except Refusal as refusal:
-            log.info("websocket refused", path=scope["path"], status=refusal.status_code, code=refusal.code)
+            log.info("websocket refused", path=path_of(scope), status=refusal.status_code, code=refusal.code)
             await send({"type": "websocket.close", "code": 1008, "reason": str(refusal.detail)[:100]})
             return
         await self._app(scope, receive, send)
@@ -110,24 +103,31 @@ class Gate:
             raise Refusal(400, f"the host '{host[:100]}' is not served here; allowed: {', '.join(sorted(self._hosts))}")
         if writing or scope["type"] == "websocket":
             _refuse_foreign_page(headers, host)
-        key = headers.get(KEY_HEADER.lower().encode(), b"").decode("latin-1")
+        key = headers.get(_KEY_HEADER, b"").decode("latin-1")
         record = self._admission.known(key) if key else None
+        # A key that is not known yet is counted with the address it comes from, so that nobody can try out many.
         client = f"key {record.id}" if record else str((scope.get("client") or ("unknown",))[0])
+        await self._count(client, writing=writing)
+        if self._options.require_keys:
+            await self._authorize(needed_scope(method, scope["path"]), key, record)
+        if _declared_length(headers) > self._options.most_body_bytes:
+            raise self._too_large()
+
+    async def _count(self, client: str, *, writing: bool) -> None:
         wait_s = await self._limiter.wait_s(client, writing=writing)
         if wait_s is not None:
             raise Refusal(429, f"too many calls; try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
-        needed = needed_scope(method, scope["path"]) if self._options.require_keys else None
-        if needed is not None:
-            record = record or (await self._admission.look_up(key) if key else None)
-            if record is None:
-                said = (
-                    "this API key is unknown or was revoked" if key else f"this call needs an API key in {KEY_HEADER}"
-                )
-                raise Refusal(401, said, headers={"WWW-Authenticate": "ApiKey"})
-            if not record.allows(needed):
-                raise Refusal(403, f"this call needs the scope '{needed}'; the key '{record.name}' does not have it")
-        if writing and _declared_length(headers) > self._options.most_body_bytes:
-            raise self._too_large()
+
+    async def _authorize(self, needed: str | None, key: str, record: ApiKey | None) -> None:
+        if needed is None:
+            return
+        if not key:
+            raise Refusal(401, f"this call needs an API key in {KEY_HEADER}", headers=_CHALLENGE)
+        record = record or await self._admission.look_up(key)
+        if record is None:
+            raise Refusal(401, "this API key is unknown or was revoked", headers=_CHALLENGE)
+        if not record.allows(needed):
+            raise Refusal(403, f"this call needs the scope '{needed}'; the key '{record.name}' does not have it")
 
     def _limited(self, receive: Receive) -> Receive:
         """Count what the body really brings: its declared length may be missing."""
@@ -146,101 +146,14 @@ class Gate:
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the body is larger than {self._options.most_body_bytes} bytes")
 
-    def _tell(self, scope: Scope, sender: "_Sender", seconds: float) -> None:
+    def _tell(self, scope: Scope, sender: Sender, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         status = sender.status or 500
         self._on_request(method, sender.template, status, seconds)
         # A service that is polled would drown its log in successful reads.
         level = logging.DEBUG if method in SAFE_METHODS and status < 400 else logging.INFO
         if _levels.isEnabledFor(level):
-            log.log(level, "request", method=method, path=scope["path"], status=status, ms=round(seconds * 1000, 2))
-
-
-class _Sender:
-    """Sends an answer with the headers every answer has, and keeps it where its route allows that."""
-
-    __slots__ = (
-        "_cache",
-        "_chunks",
-        "_extra",
-        "_freshness",
-        "_headers",
-        "_kept",
-        "_scope",
-        "_send",
-        "_start",
-        "key",
-        "status",
-    )
-
-    def __init__(
-        self,
-        scope: Scope,
-        headers: HeaderMap,
-        request_id: bytes,
-        send: Send,
-        cache: AnswerCache,
-        freshness: Freshness,
-    ) -> None:
-        self._scope, self._headers, self._send = scope, headers, send
-        self._cache, self._freshness = cache, freshness
-        self._extra = [*SECURITY_HEADERS, (b"x-request-id", request_id)]
-        self._start: Message | None = None
-        self._chunks: list[bytes] = []
-        self._kept: Answer | None = None
-        self.key: tuple[str, bytes] = (scope["path"], scope["query_string"])
-        self.status = 0
-
-    @property
-    def template(self) -> str:
-        """The route's template, such as ``/api/models/{model_id}``."""
-        if self._kept is not None:
-            return self._kept.template
-        return getattr(self._scope.get("route"), "path_format", None) or UNMATCHED
-
-    async def __call__(self, message: Message) -> None:
-        """Take one message of the answer from the routes."""
-        if message["type"] == "http.response.start":
-            self._begin(message)
-            if self._start is None:
-                await self._send(message)
-        elif self._start is None:
-            await self._send(message)
-        else:
-            self._chunks.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._finish(self._start)
-
-    async def send_kept(self, answer: Answer) -> None:
-        """Send an answer that was kept, or only say that it has not changed."""
-        self._kept = answer
-        await self._send_whole(answer.headers, answer.body, answer.etag)
-
-    def _begin(self, message: Message) -> None:
-        self.status = message["status"]
-        message["headers"] = headers = list(message.get("headers", ()))
-        if not any(name == _CSP for name, _ in headers):
-            headers += _NOTHING_LOADS
-        if self._scope["method"] not in SAFE_METHODS and self.status < 400:
-            self._freshness.changed()  # whoever wrote reads it back, though the database has not told yet
-        if MARK in self._scope and self.status == 200:
-            self._start = message
-        else:
-            headers += self._extra
-
-    async def _finish(self, start: Message) -> None:
-        body = b"".join(self._chunks)
-        answer = Answer(start["headers"], body, etag_of(body), self.template, self._scope[MARK])
-        self._cache.keep(self.key, answer)
-        await self._send_whole(answer.headers, body, answer.etag)
-
-    async def _send_whole(self, headers: Headers, body: bytes, etag: bytes) -> None:
-        self.status = 304 if matches(etag, self._headers.get(b"if-none-match")) else 200
-        if self.status == 304:
-            headers, body = [], b""
-        headers = [*headers, *self._extra, (b"etag", etag)]
-        await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+            log.log(level, "request", method=method, path=path_of(scope), status=status, ms=round(seconds * 1000, 2))
 
 
 def _request_id(headers: HeaderMap) -> bytes:

@@ -16,6 +16,7 @@ from starlette.types import Scope
 from kurswerk.api._openapi import methods_of
 from kurswerk.core import errors
 from kurswerk.observability import get_logger
+from kurswerk.serving import NotCertifiedError
 
 log = get_logger(__name__)
 
@@ -27,6 +28,7 @@ STATUS: Mapping[type[Exception], tuple[int, str]] = {
     errors.DataError: (400, "invalid_data"),
     errors.InvalidInputError: (400, "invalid_request"),
     errors.NotFoundError: (404, "not_found"),
+    NotCertifiedError: (409, "not_certified"),
     errors.ConflictError: (409, "conflict"),
     errors.ConstraintError: (409, "constraint_violated"),
     errors.ArtifactCorruptError: (500, "artifact_corrupt"),
@@ -92,12 +94,27 @@ def response_to(error: Exception, scope: Scope) -> JSONResponse:
         return error_response(scope, error.status_code, code, str(error.detail), headers=error.headers)
     status, code = status_of(error)
     if status >= 500:
-        log.error("request failed", path=scope["path"], code=code, exc_info=error)
+        log.error("request failed", path=path_of(scope), code=code, exc_info=error)
     message = str(error)
     if status >= 500 or isinstance(error, errors.ConstraintError):
         message = _UNSAID[status].format(constraint=getattr(error, "constraint", ""))
     headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else None
-    return error_response(scope, status, code, message, headers=headers)
+    return error_response(scope, status, code, message, details=details_of(error), headers=headers)
+
+
+def details_of(error: Exception) -> list[dict[str, str]]:
+    """Return what was wrong one by one: the checks that a model's certificate failed."""
+    if not isinstance(error, NotCertifiedError):
+        return []
+    return [
+        {"field": f"certificate.{failed['check']}", "message": str(failed["message"])} for failed in error.failed_checks
+    ]
+
+
+def path_of(scope: Scope) -> str:
+    """Return a request's path as it was sent, percent-encoded, so that nothing in it can harm a log."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    return raw.decode("ascii", "backslashreplace")
 
 
 def status_of(error: Exception) -> tuple[int, str]:
