@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kurswerk.storage._catalog import Listing, Page, PostgresCatalog
     from kurswerk.storage._changes import PostgresChangeFeed
     from kurswerk.storage._coin_coverage import coin_coverage
-    from kurswerk.storage._coin_metrics import Availability, CoinMetricsStore
+    from kurswerk.storage._coin_metrics import CoinMetricsStore
     from kurswerk.storage._database import Database
     from kurswerk.storage._embedded import EmbeddedPostgres, ServerStatus
     from kurswerk.storage._feed import PostgresFeedSession
@@ -37,7 +37,6 @@ __all__ = [
     "HEAD",
     "SCOPES",
     "ApiKey",
-    "Availability",
     "CoinMetricsStore",
     "Database",
     "EmbeddedPostgres",
@@ -74,7 +73,7 @@ _MODULES = {
     "_catalog": ("Listing", "Page", "PostgresCatalog"),
     "_changes": ("PostgresChangeFeed",),
     "_coin_coverage": ("coin_coverage",),
-    "_coin_metrics": ("Availability", "CoinMetricsStore"),
+    "_coin_metrics": ("CoinMetricsStore",),
     "_database": ("Database",),
     "_embedded": ("EmbeddedPostgres", "ServerStatus"),
     "_feed": ("PostgresFeedSession",),
