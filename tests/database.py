@@ -61,7 +61,8 @@ def template_name(server_url: str) -> Iterator[str]:
     execute(server_url, "DROP DATABASE {} WITH (FORCE)", name)
 
 
-def _database(server_url: str, template: str) -> Iterator[Database]:
+def clone_of(server_url: str, template: str) -> Iterator[Database]:
+    """Give a new database like another one; it is gone afterwards."""
     name = f"kurswerk_test_{os.getpid()}_{next(_numbers)}"
     execute(server_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log", name, template)
     try:
@@ -73,10 +74,10 @@ def _database(server_url: str, template: str) -> Iterator[Database]:
 @pytest.fixture
 def database(server_url: str, template_name: str) -> Iterator[Database]:
     """A migrated, empty database."""
-    yield from _database(server_url, template_name)
+    yield from clone_of(server_url, template_name)
 
 
 @pytest.fixture
 def bare_database(server_url: str) -> Iterator[Database]:
     """A database without any table."""
-    yield from _database(server_url, "template1")
+    yield from clone_of(server_url, "template1")

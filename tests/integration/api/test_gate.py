@@ -32,59 +32,59 @@ class Broken:
 
 
 @pytest.mark.parametrize("path", ["/api/models", "/api/models/9", "/nowhere", "/health"])
-def test_every_answer_has_its_headers(client, path):
+def test_every_answer_has_its_headers(reader, path):
     for _ in range(2):  # the second may come from the cache
-        answer = client.get(path, headers={"X-Request-ID": "me-1"})
+        answer = reader.get(path, headers={"X-Request-ID": "me-1"})
         assert {name: answer.headers[name] for name in SECURITY} == SECURITY
         assert answer.headers["x-request-id"] == "me-1"
 
 
 @pytest.mark.parametrize("given", ["", "a" * 65, "two words", "new\tline", "ä".encode().decode("latin-1")])
-def test_a_request_id_that_could_harm_a_log_is_replaced(client, given):
-    answer = client.get("/api/models", headers={"X-Request-ID": given.encode("latin-1")})
+def test_a_request_id_that_could_harm_a_log_is_replaced(reader, given):
+    answer = reader.get("/api/models", headers={"X-Request-ID": given.encode("latin-1")})
     assert answer.headers["x-request-id"] != given
     assert len(answer.headers["x-request-id"]) == 32
 
 
-def test_unknown_paths_methods_and_parameters_are_refused(client):
-    error_of(client.get("/nowhere"), 404, "not_found")
-    answer = client.put("/api/models")
+def test_unknown_paths_methods_and_parameters_are_refused(reader):
+    error_of(reader.get("/nowhere"), 404, "not_found")
+    answer = reader.put("/api/models")
     error_of(answer, 405, "method_not_allowed")
     assert answer.headers["allow"] == "GET"
-    assert client.put("/api/models/1").headers["allow"] == "DELETE, GET, PATCH"
-    assert client.post("/openapi.json").status_code == 405
-    error_of(client.get("/api/models/compare"), 405, "method_not_allowed")
-    error = error_of(client.get("/api/models", params={"limt": 5}), 422, "unknown_name")
+    assert reader.put("/api/models/1").headers["allow"] == "DELETE, GET, PATCH"
+    assert reader.post("/openapi.json").status_code == 405
+    error_of(reader.get("/api/models/compare"), 405, "method_not_allowed")
+    error = error_of(reader.get("/api/models", params={"limt": 5}), 422, "unknown_name")
     assert "did you mean 'limit'" in error["message"]
-    error_of(client.get("/api/models/1", params={"limit": 5}), 422, "unknown_name")
-    error_of(client.get("/health", params={"verbose": 1}), 422, "unknown_name")
+    error_of(reader.get("/api/models/1", params={"limit": 5}), 422, "unknown_name")
+    error_of(reader.get("/health", params={"verbose": 1}), 422, "unknown_name")
 
 
-def test_a_body_that_is_no_json_is_refused(client):
+def test_a_body_that_is_no_json_is_refused(reader):
     post = "/api/models/create"
     json = {"Content-Type": "application/json"}
-    error_of(client.post(post, content=b'{"name": ', headers=json), 400, "invalid_json")
-    error_of(client.post(post, content=b"\xff\xfe", headers=json), 400, "invalid_json")
-    error_of(client.post(post, content=b"[" * 100_000, headers=json), 400, "invalid_request")
-    error_of(client.post(post, content=b"[1]", headers=json), 422, "invalid_fields")
-    error_of(client.post(post, content=b"{}", headers={"Content-Type": "text/plain"}), 422, "invalid_fields")
-    error_of(client.post(post), 422, "invalid_fields")
+    error_of(reader.post(post, content=b'{"name": ', headers=json), 400, "invalid_json")
+    error_of(reader.post(post, content=b"\xff\xfe", headers=json), 400, "invalid_json")
+    error_of(reader.post(post, content=b"[" * 100_000, headers=json), 400, "invalid_request")
+    error_of(reader.post(post, content=b"[1]", headers=json), 422, "invalid_fields")
+    error_of(reader.post(post, content=b"{}", headers={"Content-Type": "text/plain"}), 422, "invalid_fields")
+    error_of(reader.post(post), 422, "invalid_fields")
 
 
-def test_what_was_sent_is_not_repeated_in_field_errors(client):
-    answer = client.post("/api/models/create", json=SPEC | {"cv_splits": "hunter2"})
+def test_what_was_sent_is_not_repeated_in_field_errors(reader):
+    answer = reader.post("/api/models/create", json=SPEC | {"cv_splits": "hunter2"})
     error_of(answer, 422, "invalid_fields")
     assert "hunter2" not in answer.text
 
 
-def test_large_bodies_are_refused_however_they_come(client):
+def test_large_bodies_are_refused_however_they_come(reader):
     large = b'{"name": "' + b"x" * (1 << 20) + b'"}'
     headers = {"Content-Type": "application/json"}
-    error_of(client.post("/api/models/create", content=large, headers=headers), 413, "body_too_large")
+    error_of(reader.post("/api/models/create", content=large, headers=headers), 413, "body_too_large")
     chunks = (large[i : i + 65_536] for i in range(0, len(large), 65_536))
-    error_of(client.post("/api/models/create", content=chunks, headers=headers), 413, "body_too_large")
+    error_of(reader.post("/api/models/create", content=chunks, headers=headers), 413, "body_too_large")
     small = b'{"name": "' + b"x" * ((1 << 20) - 12) + b'"}'
-    error_of(client.post("/api/models/create", content=small, headers=headers), 422, "invalid_fields")
+    error_of(reader.post("/api/models/create", content=small, headers=headers), 422, "invalid_fields")
 
 
 def test_errors_of_the_database_tell_strangers_nothing(service):
@@ -129,13 +129,13 @@ def test_only_named_hosts_are_answered(service):
             error_of(client.get("/api/models", headers={"Host": host}), 400, "invalid_request")
 
 
-def test_pages_of_other_sites_cannot_change_anything(client):
-    for origin in ("https://evil.example", "null", "http://[", client.base_url.host):
-        answer = client.post("/api/jobs/1/cancel", headers={"Origin": origin})
+def test_pages_of_other_sites_cannot_change_anything(reader):
+    for origin in ("https://evil.example", "null", "http://[", reader.base_url.host):
+        answer = reader.post("/api/jobs/1/cancel", headers={"Origin": origin})
         error_of(answer, 403, "foreign_origin")
-    own = f"http://{client.base_url.netloc.decode()}"
-    error_of(client.post("/api/jobs/1/cancel", headers={"Origin": own}), 404, "not_found")
-    assert "access-control-allow-origin" not in client.get("/api/models", headers={"Origin": "http://x"}).headers
+    own = f"http://{reader.base_url.netloc.decode()}"
+    error_of(reader.post("/api/jobs/1/cancel", headers={"Origin": own}), 404, "not_found")
+    assert "access-control-allow-origin" not in reader.get("/api/models", headers={"Origin": "http://x"}).headers
 
 
 def test_calls_are_limited_per_client(service):

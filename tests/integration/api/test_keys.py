@@ -16,23 +16,29 @@ def guarded(service):
         yield client
 
 
+@pytest.fixture(scope="module")
+def closed(untouched):
+    with untouched.client(require_keys=True) as client:
+        yield client
+
+
 def key(service, *scopes):
     return {"X-API-Key": service.keys.create("a key", scopes)[1]}
 
 
 @pytest.mark.parametrize("path", READS)
-def test_nothing_is_told_without_a_key(guarded, path):
-    answer = guarded.get(path)
+def test_nothing_is_told_without_a_key(closed, path):
+    answer = closed.get(path)
     error_of(answer, 401, "unauthorized")
     assert answer.headers["www-authenticate"] == "ApiKey"
     for wrong in ("kw_guess", "", "x" * 5000, "kw_ü".encode().decode("latin-1")):
-        error_of(guarded.get(path, headers={"X-API-Key": wrong.encode("latin-1")}), 401, "unauthorized")
+        error_of(closed.get(path, headers={"X-API-Key": wrong.encode("latin-1")}), 401, "unauthorized")
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_health_and_documentation_are_open(guarded, path):
-    assert guarded.get(path).status_code == 200
-    error_of(guarded.post(path), 405, "method_not_allowed")
+def test_health_and_documentation_are_open(closed, path):
+    assert closed.get(path).status_code == 200
+    error_of(closed.post(path), 405, "method_not_allowed")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+from structlog.testing import capture_logs
 
 from integration.api.api_service import PERIOD, SPEC, error_of
 from integration.storage.coins import run
@@ -65,13 +66,13 @@ def test_older_clients_send_fields_inside_params(client, stocked):
         ({"params": {"depth": 3}}, 422, "unknown_name", "max_depth"),
     ],
 )
-def test_what_cannot_succeed_is_refused_before_anything_is_written(client, stocked, change, status, code, said):
-    error = error_of(create(client, **change), status, code)
+def test_what_cannot_succeed_is_refused_before_anything_is_written(reader, change, status, code, said):
+    error = error_of(create(reader, **change), status, code)
     assert said in error["message"]
     if code == "invalid_fields":
         assert all(set(field) == {"field", "message"} for field in error["details"])
-    assert client.get("/api/jobs").json()["total"] == 0
-    assert client.get("/api/models").json()["total"] == 0
+    assert reader.get("/api/jobs").json()["total"] == 0
+    assert reader.get("/api/models").json()["total"] == 0
 
 
 def test_an_empty_market_is_said_to_be_empty(client):
@@ -133,8 +134,8 @@ def test_lists_filter_sort_and_page(client, service):
 @pytest.mark.parametrize(
     "query", [{"limit": 0}, {"limit": 1001}, {"offset": -1}, {"sort": "spec"}, {"order": "up"}, {"status": "DONE"}]
 )
-def test_lists_refuse_what_they_cannot_do(client, query):
-    error_of(client.get("/api/models", params=query), 422, "invalid_fields")
+def test_lists_refuse_what_they_cannot_do(reader, query):
+    error_of(reader.get("/api/models", params=query), 422, "invalid_fields")
 
 
 def test_a_model_is_shown_with_everything(client, service):
@@ -185,5 +186,7 @@ def test_a_model_is_downloaded_with_proof(client, service):
     unready = service.models.create(new_model("raw"))
     error_of(client.get(f"/api/models/{unready}/download"), 409, "conflict")
     run(service.database, "UPDATE ml_artifacts SET data = 'forged', size = 6")
-    error = error_of(client.get(f"/api/models/{number}/download"), 500, "artifact_corrupt")
+    with capture_logs() as logs:
+        error = error_of(client.get(f"/api/models/{number}/download"), 500, "artifact_corrupt")
     assert "request_id" in error["message"]
+    assert logs[0]["code"] == "artifact_corrupt"

@@ -113,8 +113,8 @@ def test_health_says_what_is_wrong(client, service, path):
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/api/metrics"])
-def test_metrics_are_text(client, path):
-    answer = client.get(path)
+def test_metrics_are_text(reader, path):
+    answer = reader.get(path)
     assert (answer.status_code, answer.text) == (200, "ml_db_connected 1.0\n")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
 
