@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import APIRouter, Depends, FastAPI
 
 from kurswerk import __version__
-from kurswerk.api import comparisons, health, jobs, market, models, tests
+from kurswerk.api import activation, alerts, comparisons, health, jobs, market, models, predictions, tests
 from kurswerk.api._admission import Admission
 from kurswerk.api._docs import add_docs
 from kurswerk.api._freshness import Freshness
@@ -20,6 +20,9 @@ from kurswerk.api.errors import handle_errors
 # One file per noun; each gives its paths in full.
 ROUTERS: tuple[APIRouter, ...] = (
     models.router,
+    activation.router,
+    predictions.router,
+    alerts.router,
     tests.router,
     comparisons.router,
     jobs.queue_router,

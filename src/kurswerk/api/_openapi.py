@@ -22,6 +22,7 @@ that has not changed comes as an empty 304.
 """
 TAGS = [
     {"name": "models", "description": "Train, look at, change and delete models."},
+    {"name": "predictions", "description": "What models say about new rows, and which of them do."},
     {"name": "test results", "description": "How models did in a period they were not trained on."},
     {"name": "comparisons", "description": "Two models on identical rows."},
     {"name": "jobs", "description": "What was ordered; `/api/jobs` and `/api/queue` are the same."},

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from kurswerk.api.ports import Catalog, ChangeFeed, KeyStore
+from kurswerk.api.ports import Catalog, ChangeFeed, KeyStore, PredictionFinder
 from kurswerk.observability import HealthReport
+from kurswerk.serving import ActivationStore
 from kurswerk.training import OrderDesk
 
 
@@ -21,6 +22,10 @@ class Services:
         Reads models, tests, comparisons, jobs and phases as rows, filtered, sorted and paged.
     desk
         Where work is ordered, with the market, models and jobs that it is about.
+    predictions
+        Finds stored predictions and alerts.
+    activations
+        Says and decides which models predict.
     keys
         Knows the API keys.
     changes
@@ -35,6 +40,8 @@ class Services:
 
     catalog: Catalog
     desk: OrderDesk
+    predictions: PredictionFinder
+    activations: ActivationStore
     keys: KeyStore
     changes: ChangeFeed
     health: Callable[[], HealthReport]

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from kurswerk.storage import ApiKey, Listing, Page
+from kurswerk.serving import PredictionLog
+from kurswerk.storage import ApiKey, Listing, Page, PredictionFilter
 
 Row = Mapping[str, Any]
 
@@ -45,6 +46,30 @@ class Catalog(Protocol):
 
     def phases(self) -> Sequence[Row]:
         """Return the phases a coin passes."""
+        ...
+
+
+class PredictionFinder(PredictionLog, Protocol):
+    """Finds stored predictions and alerts."""
+
+    def find(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Row]:
+        """Return predictions, newest first."""
+        ...
+
+    def get(self, prediction_id: int) -> Row:
+        """Return one prediction; NotFoundError if there is none."""
+        ...
+
+    def latest(self, coin_id: str) -> Sequence[Row]:
+        """Return all models' predictions of a coin's newest predicted row; NotFoundError if there is none."""
+        ...
+
+    def alerts(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Row]:
+        """Return alerts, newest first."""
+        ...
+
+    def stats(self) -> Row:
+        """Return how much is predicted."""
         ...
 
 

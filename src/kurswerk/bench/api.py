@@ -26,10 +26,12 @@ from kurswerk.storage import (
     CoinMetricsStore,
     Database,
     Page,
+    PostgresActivationStore,
     PostgresCatalog,
     PostgresChangeFeed,
     PostgresKeyStore,
     PostgresModelStore,
+    PostgresPredictionStore,
     PostgresResultStore,
 )
 from kurswerk.training import OrderDesk
@@ -120,6 +122,8 @@ def our_app(url: str) -> FastAPI:
     services = Services(
         catalog=PostgresCatalog(database),
         desk=desk,
+        predictions=PostgresPredictionStore(database),
+        activations=PostgresActivationStore(database),
         keys=PostgresKeyStore(database),
         changes=PostgresChangeFeed(database),
         health=lambda: HealthReport({}, 0.0),

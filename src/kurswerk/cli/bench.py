@@ -19,6 +19,7 @@ BENCHMARKS = {
     "inference": "inference",
     "train": "training",
     "api": "api",
+    "serving": "serving",
 }
 _ON_BARS = frozenset({"features", "train"})
 
@@ -32,7 +33,7 @@ _ON_BARS = frozenset({"features", "train"})
 )
 @json_option
 def command(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
-    """Measure NAMEs (ingest, load, features, live, inference, train, api, or all).
+    """Measure NAMEs (ingest, load, features, live, inference, train, api, serving, or all).
 
     Each is set beside a peer measured in turn in the same run; the ratio says how many times faster ours was.
     """

@@ -20,6 +20,8 @@ from kurswerk.serving.ports import FeedSession
 
 log = get_logger(__name__)
 _LEASE_EVERY_S = 1.0
+# Weight of the newest batch in the mean time per row.
+_NEW_SHARE = 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 
 
@@ -80,6 +82,7 @@ class Predictor:
     ) -> None:
         self._open_session, self._shelf, self._options, self._events = open_session, shelf, options, events
         self._poll_s = poll_s
+        self._row_ms: float | None = None
         self.ready = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
@@ -120,9 +123,15 @@ class Predictor:
                 next_poll = now + self._poll_s
             report = lane.step()
             if report.rows:
-                self._events.stored(report)
+                self._note(report)
             else:
                 session.wait(max(0.01, min(next_look, next_poll) - time.monotonic()))
+
+    def _note(self, report: BatchReport) -> None:
+        milliseconds = 1000 * report.total_seconds / report.rows
+        before = milliseconds if self._row_ms is None else self._row_ms
+        self._row_ms = before + _NEW_SHARE * (milliseconds - before)
+        self._events.stored(report)
 
     def _state(self, lane: Lane, fleet: Fleet, session: FeedSession) -> dict[str, Any]:
         rows, seconds = session.waiting()
@@ -132,6 +141,7 @@ class Predictor:
             "memory_bytes": lane.memory_bytes,
             "loaded": [member.model.id for member in fleet.members if member.runtime is not None],
             "faults": {str(member.model.id): member.fault for member in fleet.faulty},
+            "prediction_ms": None if self._row_ms is None else round(self._row_ms, 4),
             "lag_rows": rows,
             "lag_seconds": round(seconds, 3),
         }

@@ -20,10 +20,12 @@ from kurswerk.registry import Comparison, NewModel, TestResult, TrainedVersion
 from kurswerk.storage import (
     CoinMetricsStore,
     Database,
+    PostgresActivationStore,
     PostgresCatalog,
     PostgresChangeFeed,
     PostgresKeyStore,
     PostgresModelStore,
+    PostgresPredictionStore,
     PostgresResultStore,
 )
 from kurswerk.training import OrderDesk
@@ -67,6 +69,8 @@ class Service:
         self.ports = Services(
             catalog=PostgresCatalog(database),
             desk=OrderDesk(self.market, self.models, self.results, self.jobs),
+            predictions=PostgresPredictionStore(database),
+            activations=PostgresActivationStore(database),
             keys=self.keys,
             changes=PostgresChangeFeed(database),
             health=lambda: self.health,

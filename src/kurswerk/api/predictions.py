@@ -1,0 +1,81 @@
+"""Predictions: stored ones, and one on demand."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from kurswerk.api._openapi import errors
+from kurswerk.api._services import ServicesOf
+from kurswerk.api.schemas._base import LARGEST_ID
+from kurswerk.api.schemas.predictions import (
+    CoinName,
+    LatestPredictions,
+    PredictionPage,
+    PredictionQuery,
+    PredictionRead,
+    PredictOrder,
+    PredictRead,
+    ReplayRead,
+    StatsRead,
+)
+from kurswerk.core.errors import NotFoundError
+from kurswerk.core.timestamps import to_datetime, to_us
+from kurswerk.serving import predict_coin, replay
+
+router = APIRouter(prefix="/api", tags=["predictions"])
+
+PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A prediction's id.")]
+
+
+@router.get("/predictions", responses=errors())
+def list_predictions(query: Annotated[PredictionQuery, Query()], services: ServicesOf) -> PredictionPage:
+    """List stored predictions, newest first; those of one coin by the moment of their rows."""
+    rows = services.predictions.find(query.chosen(), query.limit, query.offset)
+    return PredictionPage(predictions=PredictionRead.all_of(rows), limit=query.limit, offset=query.offset)
+
+
+@router.get("/predictions/latest/{coin_id}", responses=errors(404))
+def read_latest_predictions(
+    coin_id: Annotated[CoinName, Path(description="A coin.")], services: ServicesOf
+) -> LatestPredictions:
+    """Show what all models said about a coin's newest predicted row."""
+    rows = PredictionRead.all_of(services.predictions.latest(coin_id))
+    return LatestPredictions(coin_id=coin_id, timestamp=rows[0].timestamp, predictions=rows)
+
+
+@router.get("/predictions/{prediction_id:int}", responses=errors(404))
+def read_prediction(prediction_id: PredictionId, services: ServicesOf) -> PredictionRead:
+    """Show a stored prediction."""
+    return PredictionRead.model_validate(services.predictions.get(prediction_id))
+
+
+@router.get("/predictions/{prediction_id:int}/replay", responses=errors(404, 409))
+def replay_prediction(prediction_id: PredictionId, services: ServicesOf) -> ReplayRead:
+    """Compute a prediction again from the stored rows that were known then, and hold it against what was stored."""
+    found = replay(prediction_id, services.predictions, services.desk.market, services.desk.models)
+    moments = [to_datetime(moment) for moment in found.corrected_rows]
+    return ReplayRead.model_validate(vars(found) | {"corrected_rows": moments})
+
+
+@router.post("/predict", responses=errors(404, 409, 413))
+def predict(order: PredictOrder, services: ServicesOf) -> PredictRead:
+    """Predict from a coin's latest row, or its latest at a moment, with only what was known then; nothing is stored."""
+    ids = order.model_ids if order.model_ids is not None else [row["id"] for row in services.activations.active()]
+    if not ids:
+        raise NotFoundError("no model is active; activate one, or name model_ids")
+    records = [services.desk.models.get(model_id) for model_id in dict.fromkeys(ids)]
+    at_us = None if order.timestamp is None else to_us(order.timestamp)
+    found = predict_coin(order.coin_id, records, services.desk.market, services.desk.models, at_us=at_us)
+    return PredictRead.model_validate(
+        {
+            "coin_id": found.coin_id,
+            "timestamp": to_datetime(found.timestamp_us),
+            "predictions": [vars(one) for one in found.predictions],
+        }
+    )
+
+
+@router.get("/stats", responses=errors())
+def read_stats(services: ServicesOf) -> StatsRead:
+    """Show how much is predicted, and how far behind the predictors are."""
+    return StatsRead.model_validate(services.predictions.stats())

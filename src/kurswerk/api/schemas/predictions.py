@@ -1,0 +1,186 @@
+"""Predictions, alerts and the models that make them."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, Order, UtcTime
+from kurswerk.storage import PredictionFilter
+
+CoinName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+# What PostgreSQL's timestamps can hold, with room for any offset.
+_EARLIEST, _LATEST = datetime.fromisoformat("1970-01-02T00:00:00Z"), datetime.fromisoformat("9000-01-01T00:00:00Z")
+Moment = Annotated[UtcTime, Field(ge=_EARLIEST, le=_LATEST)]
+_COIN = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwpump"
+
+
+class PredictionQuery(BaseModel):
+    """Which predictions or alerts."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    limit: int = Field(100, ge=1, le=1000, description="How many at most.")
+    offset: int = Field(0, ge=0, le=2**31 - 1, description="How many to leave out before the first.")
+    coin_id: CoinName | None = Field(None, description="Only of this coin.")
+    model_id: Id | None = Field(None, description="Only of this model.")
+    min_probability: float | None = Field(None, ge=0, le=1, description="Only with at least this probability.")
+    since: Moment | None = Field(None, description="Only those stored from this moment on.")
+
+    def chosen(self) -> PredictionFilter:
+        """Return the filter."""
+        return PredictionFilter(self.coin_id, self.model_id, self.min_probability, self.since)
+
+
+class PredictionRead(Answer):
+    """What a model said about a coin's row."""
+
+    id: int = Field(examples=[120_001])
+    coin_id: str = Field(examples=[_COIN])
+    timestamp: UtcTime = Field(description="Of the row predicted from.")
+    model_id: int = Field(examples=[7])
+    model_name: str = Field(examples=["up 2 % within the hour"])
+    prediction: int = Field(description="1 from a probability of 0.5 on, else 0.", examples=[1])
+    probability: float = Field(description="Of the model's target coming true, four decimals.", examples=[0.8342])
+    features: Json | None = Field(description="What the model saw, where features are kept.")
+    created_at: UtcTime
+
+
+class PredictionPage(Answer):
+    """Predictions; one coin's by the moment of their rows, others by when they were stored, newest first."""
+
+    predictions: list[PredictionRead]
+    limit: int = Field(description="As asked for.", examples=[100])
+    offset: int = Field(description="As asked for.", examples=[0])
+
+
+class LatestPredictions(Answer):
+    """All models' predictions of a coin's newest predicted row."""
+
+    coin_id: str = Field(examples=[_COIN])
+    timestamp: UtcTime
+    predictions: list[PredictionRead]
+
+
+class ReplayRead(Answer):
+    """A prediction computed again from the stored rows that were known then."""
+
+    prediction_id: int = Field(examples=[120_001])
+    equal: bool = Field(description="Whether features and probability have the stored bits.", examples=[True])
+    score: float = Field(description="The probability now.")
+    stored_score: float = Field(description="The probability then.")
+    features_equal: bool = Field(description="Whether the model saw the same features.", examples=[True])
+    late_rows: int = Field(description="Rows that came after the prediction and were left out.", examples=[0])
+    corrected_rows: list[UtcTime] = Field(description="Rows that were corrected since: a reason for other bits.")
+
+
+class PredictOrder(Order):
+    """Predict from a coin's stored rows."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"coin_id": _COIN, "model_ids": [7]}]})
+
+    coin_id: CoinName = Field(description="The coin.")
+    model_ids: list[Id] | None = Field(
+        None, min_length=1, max_length=100, description="By these models; null is all active ones."
+    )
+    timestamp: Moment | None = Field(None, description="Use only what was known then; null is now.")
+
+
+class PredictedRead(Answer):
+    """What one model says."""
+
+    model_id: int = Field(examples=[7])
+    model_name: str = Field(examples=["up 2 % within the hour"])
+    prediction: int = Field(examples=[1])
+    probability: float = Field(examples=[0.8342])
+    alert_triggered: bool = Field(description="Whether the probability reaches the model's threshold.")
+    missing_features: list[str] = Field(description="Features without a value: windows that are not full yet.")
+
+
+class PredictRead(Answer):
+    """What the models say about a coin's row."""
+
+    coin_id: str = Field(examples=[_COIN])
+    timestamp: UtcTime = Field(description="Of the row predicted from.")
+    predictions: list[PredictedRead]
+
+
+class AlertRead(Answer):
+    """A prediction that reached its model's threshold."""
+
+    id: int = Field(examples=[3])
+    prediction_id: int = Field(examples=[120_001])
+    coin_id: str = Field(examples=[_COIN])
+    timestamp: UtcTime = Field(description="Of the row predicted from.")
+    model_id: int = Field(examples=[7])
+    model_name: str = Field(examples=["up 2 % within the hour"])
+    probability: float = Field(examples=[0.8342])
+    threshold: float = Field(examples=[0.7])
+    alert_sent: bool
+    created_at: UtcTime
+
+
+class AlertPage(Answer):
+    """Alerts, newest first."""
+
+    alerts: list[AlertRead]
+    limit: int = Field(description="As asked for.", examples=[100])
+    offset: int = Field(description="As asked for.", examples=[0])
+
+
+class ActiveModelRead(Answer):
+    """A model that predicts every new row."""
+
+    id: int = Field(examples=[7])
+    name: str = Field(examples=["up 2 % within the hour"])
+    model_type: str = Field(examples=["xgboost"])
+    is_active: bool = Field(examples=[True])
+    alert_threshold: float = Field(examples=[0.7])
+    active_since: UtcTime | None
+    loaded: bool = Field(description="Whether a running predictor has it in memory.", examples=[True])
+    last_prediction: UtcTime | None
+    fault: str | None = Field(description="Why it does not predict at present.", examples=[None])
+    owed: int = Field(description="Rows it could not predict yet; at most 10,000 are counted.", examples=[0])
+
+
+class ActiveModels(Answer):
+    """All models that predict."""
+
+    models: list[ActiveModelRead]
+
+
+class ActivationOrder(Order):
+    """How to activate; nothing is needed for a certified model."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"force": True, "reason": "a trial on one coin"}]})
+
+    force: bool = Field(False, description="Activate it though it is not certified.")
+    reason: Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")] | None = Field(
+        None, description="Recorded; needed with force."
+    )
+
+
+class Switched(Answer):
+    """What was switched."""
+
+    success: bool = Field(examples=[True])
+    message: str = Field(examples=["model 7 predicts every new row from now on"])
+    model_id: int = Field(examples=[7])
+
+
+class StatsRead(Answer):
+    """How much is predicted."""
+
+    total_predictions: int
+    predictions_last_hour: int
+    total_alerts: int
+    active_models: int
+    coins_tracked: int = Field(description="Coins in the memory of running predictors.")
+    avg_prediction_time_ms: float | None = Field(
+        description="From taking a row to its stored predictions, mean of late; null where no predictor runs."
+    )
+    replicas: int = Field(description="Lanes of running predictors.")
+    memory_bytes: int = Field(description="What the coins' states take.")
+    lag_rows: int = Field(description="Rows that wait.")
+    lag_seconds: float = Field(description="How long the oldest of them has waited.")

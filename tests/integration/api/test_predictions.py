@@ -1,0 +1,125 @@
+"""Predictions, alerts and activation over HTTP, with a lane that predicts."""
+
+import httpx
+import pytest
+
+from integration.api.api_service import Service, error_of
+from kurswerk.storage import PostgresFeedSession
+from lanes import COINS, a_lane, drain
+from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
+
+
+@pytest.fixture
+def predicted(service: Service) -> list[int]:
+    """Two models that have predicted five rows of every coin, each an alert of the first."""
+    ids = [register(service.database, "w", WINDOWED, threshold=0.0), register(service.database, "r", RECURSIVE)]
+    session = PostgresFeedSession(service.database)
+    lane = a_lane(service.database, session, store_features="alerts")
+    write_rows(service.database, coin_rows(COINS, 0, 5))
+    drain(lane)
+    session.close()
+    return ids
+
+
+def test_predictions_are_listed_and_filtered(client: httpx.Client, predicted: list[int]):
+    found = client.get("/api/predictions", params={"limit": 1000}).json()
+    assert len(found["predictions"]) == 2 * 5 * len(COINS)
+    assert [row["id"] for row in found["predictions"]] == sorted(
+        (row["id"] for row in found["predictions"]), reverse=True
+    )
+    first = found["predictions"][-1]
+    assert set(first) == {
+        "id", "coin_id", "timestamp", "model_id", "model_name", "prediction", "probability", "features", "created_at"
+    }  # fmt: skip
+    one = client.get("/api/predictions", params={"coin_id": COINS[0], "model_id": predicted[1], "limit": 2}).json()
+    assert [row["timestamp"][-9:-1] for row in one["predictions"]] == ["00:00:20", "00:00:15"]
+    sure = client.get("/api/predictions", params={"min_probability": 0.6}).json()["predictions"]
+    assert sure
+    assert all(row["probability"] >= 0.6 for row in sure)
+    assert client.get("/api/predictions", params={"since": "2999-01-01T00:00:00Z"}).json()["predictions"] == []
+    error_of(client.get("/api/predictions", params={"min_probability": 2}), 422, "invalid_fields")
+    assert client.get(f"/api/predictions/{first['id']}").json() == first
+    error_of(client.get("/api/predictions/999999999"), 404, "not_found")
+
+
+def test_the_latest_of_a_coin(client: httpx.Client, predicted: list[int]):
+    found = client.get(f"/api/predictions/latest/{COINS[1]}").json()
+    assert [row["model_id"] for row in found["predictions"]] == predicted
+    assert found["timestamp"] == "2024-01-01T00:00:20Z"
+    error_of(client.get("/api/predictions/latest/nobody"), 404, "not_found")
+
+
+def test_a_prediction_is_replayed(client: httpx.Client, service: Service, predicted: list[int]):
+    chosen = {"coin_id": COINS[0], "model_id": predicted[1]}
+    row = client.get("/api/predictions", params=chosen).json()["predictions"][0]
+    found = client.get(f"/api/predictions/{row['id']}/replay").json()
+    assert found["equal"]
+    assert found["score"] == found["stored_score"]
+    with service.database.connection() as connection:
+        connection.execute("UPDATE coin_metrics SET price_close = 77 WHERE mint = %s", [COINS[0]])
+    changed = client.get(f"/api/predictions/{row['id']}/replay").json()
+    assert not changed["equal"]
+    assert len(changed["corrected_rows"]) == 5
+    with service.database.connection() as connection:
+        connection.execute("DELETE FROM coin_metrics WHERE mint = %s", [COINS[0]])
+    error_of(client.get(f"/api/predictions/{row['id']}/replay"), 404, "not_found")
+    with service.database.connection() as connection:
+        connection.execute("UPDATE predictions SET score = NULL WHERE id = %s", [row["id"]])
+    error_of(client.get(f"/api/predictions/{row['id']}/replay"), 409, "conflict")
+
+
+def test_predicting_on_demand_gives_what_was_stored(client: httpx.Client, predicted: list[int]):
+    stored = client.get(f"/api/predictions/latest/{COINS[2]}").json()
+    found = client.post("/api/predict", json={"coin_id": COINS[2]}).json()
+    assert found["timestamp"] == stored["timestamp"]
+    assert [round(row["probability"], 4) for row in found["predictions"]] == [
+        row["probability"] for row in stored["predictions"]
+    ]
+    assert found["predictions"][0]["alert_triggered"]
+    past = client.post(
+        "/api/predict", json={"coin_id": COINS[2], "model_ids": predicted[:1], "timestamp": "2024-01-01T00:00:12Z"}
+    ).json()
+    assert past["timestamp"] == "2024-01-01T00:00:10Z"
+    assert len(past["predictions"]) == 1
+    error_of(client.post("/api/predict", json={"coin_id": "nobody"}), 404, "not_found")
+    error_of(client.post("/api/predict", json={"coin_id": COINS[2], "model_ids": [999]}), 404, "not_found")
+
+
+def test_predicting_without_an_active_model(client: httpx.Client):
+    assert (
+        "no model is active"
+        in error_of(client.post("/api/predict", json={"coin_id": "x"}), 404, "not_found")["message"]
+    )
+
+
+def test_alerts_and_figures(client: httpx.Client, predicted: list[int]):
+    alerts = client.get("/api/alerts", params={"limit": 1000, "model_id": predicted[0]}).json()["alerts"]
+    assert len(alerts) == 5 * len(COINS)
+    assert alerts[0]["threshold"] == 0.0
+    one = client.get(f"/api/predictions/{alerts[0]['prediction_id']}").json()
+    assert set(one["features"]) == set(WINDOWED)
+    stats = client.get("/api/stats").json()
+    assert stats["total_predictions"] == stats["predictions_last_hour"] == 2 * 5 * len(COINS)
+    assert stats["total_alerts"] >= len(alerts)
+    assert stats["active_models"] == 2
+    assert stats["avg_prediction_time_ms"] is None
+
+
+def test_models_are_switched_on_and_off(client: httpx.Client, service: Service):
+    good = register(service.database, "good", active=False)
+    bad = register(service.database, "bad", active=False, certified=False)
+    assert client.get("/api/models/active").json() == {"models": []}
+    answer = client.post(f"/api/models/{good}/activate").json()
+    assert answer == {"success": True, "message": f"model {good} predicts every new row from now on", "model_id": good}
+    assert "already" in client.post(f"/api/models/{good}/activate").json()["message"]
+    error = error_of(client.post(f"/api/models/{bad}/activate"), 409, "not_certified")
+    assert error["details"] == [{"field": "certificate.future_rows", "message": "looks ahead"}]
+    error_of(client.post(f"/api/models/{bad}/activate", json={"force": True}), 422, "invalid_spec")
+    assert client.post(f"/api/models/{bad}/activate", json={"force": True, "reason": "trial"}).json()["success"]
+    active = client.get("/api/models/active").json()["models"]
+    assert [(row["id"], row["loaded"]) for row in active] == [(good, False), (bad, False)]
+    assert client.post(f"/api/models/{bad}/reload").json()["success"]
+    assert "no more" in client.post(f"/api/models/{bad}/deactivate").json()["message"]
+    assert "was not active" in client.post(f"/api/models/{bad}/deactivate").json()["message"]
+    for action in ("activate", "deactivate", "reload"):
+        error_of(client.post(f"/api/models/999/{action}"), 404, "not_found")
