@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from prometheus_client import values
 from prometheus_client.parser import text_string_to_metric_families
 
 from kurswerk.observability import DIRECTORY_VARIABLE, Metrics, ServiceState
@@ -141,6 +142,29 @@ def test_a_number_given_to_another_process_since_does_not_keep_the_dead_alive(st
     second = start(1)
     assert not reused.exists()
     assert scraped(second)[REQUESTS] == 6
+
+
+def test_this_process_counts_on_from_where_a_dead_one_ended(tmp_path, monkeypatch):
+    monkeypatch.setenv(DIRECTORY_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue())
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    first = Metrics()
+    first.observe_request("GET", "/api/models", 503, 0.004)
+    first.coins_tracked.set(10)
+    values.close_all_multiprocess_files()
+    for path in tmp_path.glob(f"*_{os.getpid()}.db"):
+        path.rename(path.with_name(path.name.replace(str(os.getpid()), str(dead.pid))))
+
+    monkeypatch.setattr(values, "ValueClass", values.MultiProcessValue())
+    second = Metrics()
+    second.observe_request("GET", "/api/models", 503, 0.004)
+    found = samples(second.text(STATE).decode())
+    values.close_all_multiprocess_files()
+    assert found["api_requests_total", (("endpoint", "/api/models"), ("method", "GET"), ("status", "503"))] == 2
+    assert found["ml_errors_total", (("type", "http_503"),)] == 2
+    assert found["ml_coins_tracked", ()] == 0
+    assert {path.name for path in tmp_path.glob("counter_*.db")} == {"counter_0.db", f"counter_{os.getpid()}.db"}
 
 
 def test_counting_a_request_costs_little():
