@@ -55,7 +55,7 @@ def _estimate(kit: Kit, spec: ModelSpec) -> Estimate:
     chosen = None
     if about > _MOST_ROWS and len(coins) > 1:
         most = max(len(coins) * _MOST_ROWS // about, 1)
-        chosen = sorted(random.Random(0).sample(coins, min(most, len(coins))))  # noqa: S311 - a sample, no secret
+        chosen = sorted(random.Random(0).sample(coins, min(most, len(coins))))  # noqa: S311  # nosec B311 - a sample, no secret
     columns = [spec.target_var, *([_PHASE] if spec.phases is not None else [])]
     horizon_us = int((spec.future_minutes or 0) * MINUTE_US)
     panel = market.load_panel(
