@@ -16,8 +16,8 @@ KEY_HEADER = "X-API-Key"
 PUBLIC = frozenset({"/health", "/api/health", "/ready", "/docs", "/openapi.json"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READS_BY_POST = frozenset({"/api/predict"})
-# Decide which models predict, or throw one away.
-_ADMIN_ENDS = ("/activate", "/deactivate", "/reload")
+# Decide which models predict and where messages go.
+_ADMIN_ENDS = ("/activate", "/deactivate", "/reload", "/alerts/rules")
 _KEY_TABLE = ("api_keys",)
 _REMEMBERED_S = 60.0
 _MOST_REMEMBERED = 10_000

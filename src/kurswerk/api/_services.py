@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from kurswerk.api.ports import Catalog, ChangeFeed, KeyStore, PredictionFinder
+from kurswerk.api.ports import AlertDesk, Catalog, ChangeFeed, KeyStore, PredictionFinder
 from kurswerk.observability import HealthReport
 from kurswerk.serving import ActivationStore
 from kurswerk.training import OrderDesk
@@ -26,6 +26,8 @@ class Services:
         Finds stored predictions and alerts.
     activations
         Says and decides which models predict.
+    alerts
+        Keeps the rules that send messages, and the messages.
     keys
         Knows the API keys.
     changes
@@ -42,6 +44,7 @@ class Services:
     desk: OrderDesk
     predictions: PredictionFinder
     activations: ActivationStore
+    alerts: AlertDesk
     keys: KeyStore
     changes: ChangeFeed
     health: Callable[[], HealthReport]

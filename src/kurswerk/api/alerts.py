@@ -1,12 +1,23 @@
-"""Alerts that were raised."""
+"""Alerts that were raised, the rules that send messages about them, and what became of those."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import ServicesOf
-from kurswerk.api.schemas.predictions import AlertPage, AlertRead, PredictionQuery
+from kurswerk.api.schemas._base import LARGEST_ID
+from kurswerk.api.schemas.predictions import (
+    AlertPage,
+    AlertRead,
+    AlertRuleCreate,
+    AlertRuleRead,
+    AlertRules,
+    DeliveryPage,
+    DeliveryQuery,
+    DeliveryRead,
+    PredictionQuery,
+)
 
 router = APIRouter(prefix="/api", tags=["predictions"])
 
@@ -16,3 +27,30 @@ def list_alerts(query: Annotated[PredictionQuery, Query()], services: ServicesOf
     """List alerts, newest first: predictions whose probability reached their model's threshold."""
     rows = services.predictions.alerts(query.chosen(), query.limit, query.offset)
     return AlertPage(alerts=AlertRead.all_of(rows), limit=query.limit, offset=query.offset)
+
+
+@router.get("/alerts/deliveries", responses=errors())
+def list_alert_deliveries(query: Annotated[DeliveryQuery, Query()], services: ServicesOf) -> DeliveryPage:
+    """List the messages that rules called for, newest first, and what became of them."""
+    rows = services.alerts.deliveries(query.limit, query.offset)
+    return DeliveryPage(deliveries=DeliveryRead.all_of(rows), limit=query.limit, offset=query.offset)
+
+
+@router.get("/alerts/rules", responses=errors())
+def list_alert_rules(services: ServicesOf) -> AlertRules:
+    """List the rules that send messages; their secrets are never shown."""
+    return AlertRules(rules=AlertRuleRead.all_of(services.alerts.rules()))
+
+
+@router.post("/alerts/rules", status_code=201, responses=errors(409, 413))
+def create_alert_rule(rule: AlertRuleCreate, services: ServicesOf) -> AlertRuleRead:
+    """Add a rule: when enough models reach a probability on a row, a message is sent, at least once."""
+    return AlertRuleRead.model_validate(services.alerts.create_rule(rule.model_dump()))
+
+
+@router.delete("/alerts/rules/{rule_id:int}", status_code=204, responses=errors(404))
+def delete_alert_rule(
+    rule_id: Annotated[int, Path(ge=1, le=LARGEST_ID, description="A rule's id.")], services: ServicesOf
+) -> None:
+    """Remove a rule with its messages."""
+    services.alerts.delete_rule(rule_id)

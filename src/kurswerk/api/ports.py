@@ -73,6 +73,26 @@ class PredictionFinder(PredictionLog, Protocol):
         ...
 
 
+class AlertDesk(Protocol):
+    """Keeps the rules that send messages, and the messages."""
+
+    def rules(self) -> Sequence[Row]:
+        """Return all rules without their secrets."""
+        ...
+
+    def create_rule(self, rule: Row) -> Row:
+        """Store a rule; ConflictError if the name is taken."""
+        ...
+
+    def delete_rule(self, rule_id: int) -> None:
+        """Remove a rule; NotFoundError if there is none."""
+        ...
+
+    def deliveries(self, limit: int = 100, offset: int = 0) -> Sequence[Row]:
+        """Return messages, newest first."""
+        ...
+
+
 class KeyStore(Protocol):
     """Knows the API keys."""
 

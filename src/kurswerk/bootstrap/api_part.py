@@ -18,6 +18,7 @@ from kurswerk.bootstrap.setting_groups import HttpSettings
 from kurswerk.core.errors import ConflictError, InvalidInputError
 from kurswerk.storage import (
     PostgresActivationStore,
+    PostgresAlertStore,
     PostgresCatalog,
     PostgresChangeFeed,
     PostgresKeyStore,
@@ -54,6 +55,7 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
         desk=order_desk(service),
         predictions=PostgresPredictionStore(service.database),
         activations=PostgresActivationStore(service.database),
+        alerts=PostgresAlertStore(service.database),
         keys=keys,
         changes=PostgresChangeFeed(service.database),
         health=lookout.health,

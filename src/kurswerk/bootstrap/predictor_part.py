@@ -8,15 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from kurswerk.bootstrap.alert_channels import channels
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import PredictorSettings
-from kurswerk.observability import Metrics
-from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor
-from kurswerk.storage import PostgresFeedSession, PostgresModelStore
+from kurswerk.core.errors import KurswerkError
+from kurswerk.observability import Metrics, get_logger
+from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor, deliver
+from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresModelStore
 
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
 _LAGS_PER_BATCH = 16
 _READY_LOOK_S = 0.05
+_ALERT_LOOK_S = 0.5
+
+log = get_logger(__name__)
 
 
 def part(service: Service) -> "PredictorPart":
@@ -36,6 +41,7 @@ class PredictorPart:
             on_load=service.metrics.model_load_seconds.observe,
         )
         tally = Tally(service.metrics)
+        self._alerts = PostgresAlertStore(service.database)
         self._stop = threading.Event()
         self._predictors = [
             Predictor(
@@ -60,6 +66,7 @@ class PredictorPart:
             threading.Thread(target=predictor.run, args=[self._stop], name=f"kurswerk-lane-{k}", daemon=True)
             for k, predictor in enumerate(self._predictors)
         ]
+        threads.append(threading.Thread(target=self._deliver, name="kurswerk-alerts", daemon=True))
         for thread in threads:
             thread.start()
         announcing = asyncio.create_task(self._announce())
@@ -70,6 +77,18 @@ class PredictorPart:
             self._stop.set()
             for thread in threads:
                 await asyncio.to_thread(thread.join)
+
+    def _deliver(self) -> None:
+        """Send alerts until told to stop; a slow receiver holds up nobody but other alerts."""
+        ways = channels()
+        while not self._stop.is_set():
+            try:
+                tried = deliver(self._alerts, ways)
+            except KurswerkError as error:
+                log.warning("alerts wait", reason=str(error))
+                tried = 0
+            if not tried:
+                self._stop.wait(_ALERT_LOOK_S)
 
     async def _announce(self) -> None:
         while not all(predictor.ready.is_set() for predictor in self._predictors):

@@ -1,6 +1,7 @@
 """Predictions: from stored rows on demand, and of every new row at once."""
 
 from kurswerk.serving._activation import ActivationStore, NotCertifiedError, activate, require_certificate
+from kurswerk.serving._alerting import Channel, Delivery, DeliveryStore, agreed, deliver
 from kurswerk.serving._fleet import Fleet, Member, ModelShelf
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving._predicting import CoinPredictions, Prediction, predict_coin
@@ -11,8 +12,11 @@ from kurswerk.serving.ports import CoinHistory
 __all__ = [
     "ActivationStore",
     "BatchReport",
+    "Channel",
     "CoinHistory",
     "CoinPredictions",
+    "Delivery",
+    "DeliveryStore",
     "Fleet",
     "Lane",
     "LaneOptions",
@@ -26,6 +30,8 @@ __all__ = [
     "Replay",
     "StoredPrediction",
     "activate",
+    "agreed",
+    "deliver",
     "predict_coin",
     "replay",
     "require_certificate",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kurswerk.core.errors import ConstraintError, StorageError
 from kurswerk.features import FeaturePlan, LiveEngine
 from kurswerk.market import Panel
+from kurswerk.serving._alerting import say
 from kurswerk.serving._fleet import Fleet
 from kurswerk.serving._known_rows import late_rows, rows_at
 from kurswerk.serving._scoring import feature_json, score
@@ -224,6 +225,7 @@ class Lane:
                 ),
                 alerts,
             )
+            say(work, models, thresholds.tolist(), (known.coins, known.timestamps), (scores, given))
         return int(ids[0]), {int(model): int(n) for model, n in zip(models, alerting.sum(axis=0), strict=True) if n}
 
     def _kept_features(self, features: Float, given: Bool, alerting: Bool) -> list[bytes | None] | None:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from kurswerk.features import FeaturePlan
 from kurswerk.models import as_model_input
+from kurswerk.serving._alerting import say
 from kurswerk.serving._digest import feature_digests
 from kurswerk.serving._fleet import Member
 from kurswerk.serving._known_rows import rows_at, without
@@ -41,6 +42,7 @@ def settle(work: FeedWork, member: Member, limit: int) -> int:
     ]
     digests = feature_digests(X)[:, None]
     work.store(NewPredictions(ids, coins, times, models, scores, given, digests, None), alerts)
+    say(work, models, [threshold], (coins, times), (scores, given))
     return count
 
 

@@ -125,6 +125,28 @@ class NewAlert:
     threshold: float
 
 
+@dataclass(frozen=True)
+class AlertRule:
+    """When to send a message: so many of some models (empty: all) reach a probability (None: their own thresholds)."""
+
+    id: int
+    model_ids: tuple[int, ...]
+    least_agreeing: int
+    min_probability: float | None
+    cooldown_seconds: int
+
+
+@dataclass(frozen=True)
+class NewDelivery:
+    """A message that a rule calls for."""
+
+    rule_id: int
+    coin_id: str
+    timestamp_us: int
+    model_ids: tuple[int, ...]
+    probability: float
+
+
 class FeedWork(Protocol):
     """One transaction: what is taken is gone from the feed exactly when what is stored is there."""
 
@@ -153,6 +175,14 @@ class FeedWork(Protocol):
 
     def store(self, predictions: NewPredictions, alerts: Sequence[NewAlert]) -> None:
         """Store predictions, count them, store alerts and tell listeners."""
+        ...
+
+    def alert_rules(self) -> Sequence[AlertRule]:
+        """Return the rules in force."""
+        ...
+
+    def send(self, deliveries: Sequence[NewDelivery]) -> None:
+        """Store messages to send, unless one about the coin is within the rule's cool-down."""
         ...
 
     def owe(self, model_ids: Sequence[int], rows: OwedRows, partitions: Int) -> None:

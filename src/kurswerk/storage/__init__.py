@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kurswerk.storage._activations import PostgresActivationStore
+    from kurswerk.storage._alerts import PostgresAlertStore
     from kurswerk.storage._api_keys import SCOPES, ApiKey, PostgresKeyStore
     from kurswerk.storage._catalog import Listing, Page, PostgresCatalog
     from kurswerk.storage._changes import PostgresChangeFeed
@@ -44,6 +45,7 @@ __all__ = [
     "MarketContextStore",
     "Page",
     "PostgresActivationStore",
+    "PostgresAlertStore",
     "PostgresCatalog",
     "PostgresChangeFeed",
     "PostgresFeedSession",
@@ -69,6 +71,7 @@ __all__ = [
 
 _MODULES = {
     "_activations": ("PostgresActivationStore",),
+    "_alerts": ("PostgresAlertStore",),
     "_api_keys": ("SCOPES", "ApiKey", "PostgresKeyStore"),
     "_catalog": ("Listing", "Page", "PostgresCatalog"),
     "_changes": ("PostgresChangeFeed",),

@@ -14,11 +14,14 @@ from psycopg import sql
 from kurswerk.market import Panel
 from kurswerk.serving.ports import (
     ActiveModel,
+    AlertRule,
     FeedRows,
     NewAlert,
+    NewDelivery,
     NewPredictions,
     OwedRows,
 )
+from kurswerk.storage._alerts import add_deliveries, rules_in_force
 from kurswerk.storage._binary_rows import RowBlock, compile_now, decode_rows
 from kurswerk.storage._coin_table import CoinTable
 from kurswerk.storage._database import Database
@@ -203,6 +206,14 @@ class PostgresFeedWork:
     def store(self, predictions: NewPredictions, alerts: Sequence[NewAlert]) -> None:
         """Store predictions, count them, store alerts and tell listeners."""
         self._writer.store(predictions, alerts, slot=min(self._held))
+
+    def alert_rules(self) -> Sequence[AlertRule]:
+        """Return the rules in force."""
+        return rules_in_force(self._connection)
+
+    def send(self, deliveries: Sequence[NewDelivery]) -> None:
+        """Store messages to send, unless one about the coin is within the rule's cool-down."""
+        add_deliveries(self._connection, deliveries)
 
     def owe(self, model_ids: Sequence[int], rows: OwedRows, partitions: Int) -> None:
         """Note that models could not predict rows."""

@@ -123,3 +123,19 @@ def test_models_are_switched_on_and_off(client: httpx.Client, service: Service):
     assert "was not active" in client.post(f"/api/models/{bad}/deactivate").json()["message"]
     for action in ("activate", "deactivate", "reload"):
         error_of(client.post(f"/api/models/999/{action}"), 404, "not_found")
+
+
+def test_alert_rules_over_http(client: httpx.Client):
+    rule = {"name": "two", "least_agreeing": 2, "channel": "webhook", "target": "http://127.0.0.1:1/x", "secret": "s"}
+    made = client.post("/api/alerts/rules", json=rule)
+    assert made.status_code == 201
+    assert made.json()["signed"]
+    assert "secret" not in made.json()
+    error_of(client.post("/api/alerts/rules", json=rule), 409, "conflict")
+    for wrong in ({"target": "ftp://x"}, {"quiet_start": "22:00:00"}, {"channel": "pigeon"}, {"least_agreeing": 0}):
+        error_of(client.post("/api/alerts/rules", json=rule | wrong), 422, "invalid_fields")
+    assert [row["name"] for row in client.get("/api/alerts/rules").json()["rules"]] == ["two"]
+    assert client.get("/api/alerts/deliveries").json()["deliveries"] == []
+    number = made.json()["id"]
+    assert client.delete(f"/api/alerts/rules/{number}").status_code == 204
+    error_of(client.delete(f"/api/alerts/rules/{number}"), 404, "not_found")

@@ -1,9 +1,9 @@
 """Predictions, alerts and the models that make them."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, time
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, Order, UtcTime
 from kurswerk.storage import PredictionFilter
@@ -184,3 +184,108 @@ class StatsRead(Answer):
     memory_bytes: int = Field(description="What the coins' states take.")
     lag_rows: int = Field(description="Rows that wait.")
     lag_seconds: float = Field(description="How long the oldest of them has waited.")
+
+
+class AlertRuleCreate(Order):
+    """When to send a message, and how."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "two agree",
+                    "model_ids": [7, 8, 9],
+                    "least_agreeing": 2,
+                    "cooldown_seconds": 300,
+                    "channel": "webhook",
+                    "target": "http://127.0.0.1:5678/webhook/kurswerk",
+                    "secret": "shared with the receiver",
+                }
+            ]
+        }
+    )
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]+$")] = Field(
+        description="Free among the rules there are."
+    )
+    model_ids: list[Id] = Field([], max_length=1000, description="Of these models; empty is all active ones.")
+    least_agreeing: int = Field(1, ge=1, le=1000, description="So many must reach the probability on one row.")
+    min_probability: float | None = Field(None, ge=0, le=1, description="Null: each model's own threshold.")
+    cooldown_seconds: int = Field(0, ge=0, le=2**31 - 1, description="Silence about a coin after a message about it.")
+    quiet_start: time | None = Field(None, description="UTC; messages wait from then …")
+    quiet_end: time | None = Field(None, description="… until then.")
+    channel: Literal["webhook", "log", "database", "smtp"] = Field(description="The way it takes.")
+    target: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00\s]+$")] | None = Field(
+        None, description="The URL to post to, or smtp://host:port/recipient@example.org."
+    )
+    secret: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")] | None = Field(
+        None, description="Signs a webhook's messages; for smtp user:password. Never shown again."
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.quiet_start is None) != (self.quiet_end is None):
+            raise ValueError("quiet hours need quiet_start and quiet_end")
+        if self.channel in {"webhook", "smtp"}:
+            schemes = ("http://", "https://") if self.channel == "webhook" else ("smtp://", "smtps://")
+            if not (self.target or "").startswith(schemes):
+                raise ValueError(f"channel {self.channel} needs a target that begins with {' or '.join(schemes)}")
+        return self
+
+
+class AlertRuleRead(Answer):
+    """A rule."""
+
+    id: int = Field(examples=[2])
+    name: str
+    model_ids: list[int]
+    least_agreeing: int
+    min_probability: float | None
+    cooldown_seconds: int
+    quiet_start: time | None
+    quiet_end: time | None
+    channel: str = Field(examples=["webhook"])
+    target: str | None
+    signed: bool = Field(description="Whether there is a secret.")
+    is_active: bool
+    created_at: UtcTime
+
+
+class AlertRules(Answer):
+    """All rules."""
+
+    rules: list[AlertRuleRead]
+
+
+class DeliveryRead(Answer):
+    """A message and what became of it."""
+
+    id: int = Field(examples=[5])
+    rule_id: int = Field(examples=[2])
+    rule: str
+    channel: str = Field(examples=["webhook"])
+    coin_id: str = Field(examples=[_COIN])
+    timestamp: UtcTime
+    model_ids: list[int]
+    probability: float
+    status: Literal["PENDING", "SENT", "FAILED"]
+    attempts: int
+    due_at: UtcTime
+    error: str | None
+    created_at: UtcTime
+    sent_at: UtcTime | None
+
+
+class DeliveryQuery(BaseModel):
+    """Which messages."""
+
+    limit: int = Field(100, ge=1, le=1000, description="How many at most.")
+    offset: int = Field(0, ge=0, le=2**31 - 1, description="How many to leave out before the first.")
+
+
+class DeliveryPage(Answer):
+    """Messages, newest first."""
+
+    deliveries: list[DeliveryRead]
+    limit: int = Field(description="As asked for.", examples=[100])
+    offset: int = Field(description="As asked for.", examples=[0])

@@ -1,0 +1,159 @@
+"""Alert rules, and messages until they have arrived."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from kurswerk.core.errors import ConflictError, ConstraintError, NotFoundError
+from kurswerk.serving import Delivery
+from kurswerk.serving.ports import AlertRule, NewDelivery
+from kurswerk.storage._database import Database
+
+_RULE_FIELDS = (
+    "name", "model_ids", "least_agreeing", "min_probability", "cooldown_seconds", "quiet_start", "quiet_end", "channel",
+    "target", "secret",
+)  # fmt: skip
+_SHOWN = sql.SQL(
+    "id, name, model_ids, least_agreeing, min_probability::float8 AS min_probability, cooldown_seconds, quiet_start,"
+    " quiet_end, channel, target, secret IS NOT NULL AS signed, is_active, created_at"
+)
+# Within the quiet hours (UTC) a message waits for their end.
+_ADD = """
+INSERT INTO alert_deliveries (rule_id, coin_id, "timestamp", model_ids, probability, due_at)
+SELECT d.rule, d.coin, d.moment, d.models::bigint[], d.probability,
+    CASE WHEN r.quiet_start IS NULL THEN now()
+         WHEN CASE WHEN r.quiet_start <= r.quiet_end THEN t.clock >= r.quiet_start AND t.clock < r.quiet_end
+                   ELSE t.clock >= r.quiet_start OR t.clock < r.quiet_end END
+         THEN (t.today + r.quiet_end + CASE WHEN r.quiet_end <= t.clock THEN interval '1 day' ELSE '0' END)
+              AT TIME ZONE 'UTC'
+         ELSE now() END
+FROM (SELECT rule, coin, timestamptz 'epoch' + us * interval '1 microsecond' AS moment, models, probability
+      FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::float8[])
+      AS given(rule, coin, us, models, probability)) d
+JOIN alert_rules r ON r.id = d.rule
+CROSS JOIN (SELECT (now() AT TIME ZONE 'UTC')::time AS clock, (now() AT TIME ZONE 'UTC')::date AS today) t
+WHERE NOT EXISTS (SELECT FROM alert_deliveries o WHERE o.rule_id = d.rule AND o.coin_id = d.coin
+    AND o."timestamp" > d.moment - r.cooldown_seconds * interval '1 second'
+    AND o."timestamp" < d.moment + r.cooldown_seconds * interval '1 second')
+ON CONFLICT DO NOTHING"""
+_CLAIM = """
+UPDATE alert_deliveries d SET due_at = now() + interval '1 minute' FROM alert_rules r
+WHERE r.id = d.rule_id AND d.id IN (
+    SELECT id FROM alert_deliveries WHERE status = 'PENDING' AND due_at <= now() ORDER BY due_at LIMIT %s
+    FOR UPDATE SKIP LOCKED)
+RETURNING d.id, r.name AS rule, r.channel, r.target, r.secret, d.coin_id, d."timestamp", d.model_ids,
+    d.probability::float8 AS probability, d.attempts, d.rule_id,
+    (extract(epoch FROM d."timestamp") * 1000000)::bigint AS us"""
+_SENT = """
+WITH done AS (UPDATE alert_deliveries SET status = 'SENT', sent_at = now(), attempts = attempts + 1, error = NULL
+    WHERE id = %s RETURNING coin_id, "timestamp", model_ids)
+UPDATE prediction_alerts a SET alert_sent = true FROM done d JOIN predictions p
+    ON p.coin_id = d.coin_id AND p."timestamp" = d."timestamp" AND p.model_id = ANY (d.model_ids)
+WHERE a.prediction_id = p.id"""
+
+
+def rules_in_force(connection: psycopg.Connection) -> list[AlertRule]:
+    """Return the rules that new predictions are held against."""
+    rows = connection.execute(
+        "SELECT id, model_ids, least_agreeing, min_probability::float8, cooldown_seconds FROM alert_rules"
+        " WHERE is_active ORDER BY id"
+    ).fetchall()
+    return [AlertRule(row[0], tuple(row[1]), *row[2:]) for row in rows]
+
+
+def add_deliveries(connection: psycopg.Connection, deliveries: Sequence[NewDelivery]) -> None:
+    """Store messages to send, unless one about the coin is within the rule's cool-down."""
+    connection.execute(
+        _ADD,
+        [
+            [one.rule_id for one in deliveries],
+            [one.coin_id for one in deliveries],
+            [one.timestamp_us for one in deliveries],
+            ["{" + ",".join(map(str, one.model_ids)) + "}" for one in deliveries],
+            [one.probability for one in deliveries],
+        ],
+    )
+
+
+class PostgresAlertStore:
+    """Rules and messages; implements `kurswerk.serving.DeliveryStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def rules(self) -> Sequence[Mapping[str, Any]]:
+        """Return all rules; their secrets are not told."""
+        return self._rows(sql.SQL("SELECT {} FROM alert_rules ORDER BY id").format(_SHOWN))
+
+    def create_rule(self, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Store a rule and return it.
+
+        Raises
+        ------
+        ConflictError
+            If the name is taken.
+        """
+        names = [name for name in _RULE_FIELDS if rule.get(name) is not None]
+        statement = sql.SQL("INSERT INTO alert_rules ({}) VALUES ({}) RETURNING {}").format(
+            sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(map(sql.Placeholder, names)), _SHOWN
+        )
+        try:
+            return self._rows(statement, rule)[0]
+        except ConstraintError as error:
+            if error.constraint == "alert_rules_name_key":
+                raise ConflictError(f"an alert rule named '{rule['name']}' exists already") from error
+            raise
+
+    def delete_rule(self, rule_id: int) -> None:
+        """Remove a rule with its messages.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none with this id.
+        """
+        if not self._rows(sql.SQL("DELETE FROM alert_rules WHERE id = %(id)s RETURNING id"), {"id": rule_id}):
+            raise NotFoundError(f"there is no alert rule {rule_id}")
+
+    def deliveries(self, limit: int = 100, offset: int = 0) -> Sequence[Mapping[str, Any]]:
+        """Return messages, newest first, with what became of them."""
+        query = sql.SQL(
+            'SELECT d.id, d.rule_id, r.name AS rule, r.channel, d.coin_id, d."timestamp", d.model_ids,'
+            " d.probability::float8 AS probability, d.status, d.attempts, d.due_at, d.error, d.created_at, d.sent_at"
+            " FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id ORDER BY d.id DESC"
+            " LIMIT %(limit)s OFFSET %(offset)s"
+        )
+        return self._rows(query, {"limit": limit, "offset": offset})
+
+    def claim(self, limit: int) -> Sequence[Delivery]:
+        """Return messages that are due; nobody else gets them within a minute."""
+        rows = self._rows(sql.SQL(_CLAIM.replace("%s", "%(limit)s")), {"limit": limit})
+        return [
+            Delivery(
+                key=f"{row.pop('rule_id')}:{row['coin_id']}:{row.pop('us')}",
+                **{**row, "model_ids": tuple(row["model_ids"])},
+            )
+            for row in rows
+        ]
+
+    def sent(self, delivery_id: int) -> None:
+        """Note that a message has arrived."""
+        with self._database.connection() as connection:
+            connection.execute(_SENT, [delivery_id])
+
+    def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
+        """Note that a message has not arrived; None gives up."""
+        with self._database.connection() as connection:
+            connection.execute(
+                "UPDATE alert_deliveries SET attempts = attempts + 1, error = %(error)s,"
+                " status = CASE WHEN %(pause)s::float8 IS NULL THEN 'FAILED' ELSE 'PENDING' END,"
+                " due_at = now() + coalesce(%(pause)s::float8, 0) * interval '1 second' WHERE id = %(id)s",
+                {"error": error.replace("\0", "�"), "pause": retry_in_s, "id": delivery_id},
+            )
+
+    def _rows(self, query: sql.SQL | sql.Composed, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, values).fetchall()

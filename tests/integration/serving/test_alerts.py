@@ -1,0 +1,155 @@
+"""Alert rules from probabilities to messages that arrive, whatever the receiver does."""
+
+import hashlib
+import hmac
+import json
+
+import httpx
+import pytest
+
+from kurswerk.bootstrap.alert_channels import Log, Mail, Table, Webhook, channels
+from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
+from kurswerk.serving import deliver
+from kurswerk.storage import Database, PostgresAlertStore, PostgresFeedSession
+from lanes import COINS, a_lane, drain, stored
+from served_models import WINDOWED, coin_rows, register, write_rows
+
+RULE = {"name": "both", "model_ids": [], "least_agreeing": 2, "cooldown_seconds": 0, "channel": "webhook"}
+
+
+@pytest.fixture
+def store(database: Database) -> PostgresAlertStore:
+    return PostgresAlertStore(database)
+
+
+def predict(database: Database, session: PostgresFeedSession, rows: int = 6) -> None:
+    register(database, "a", WINDOWED, threshold=0.5)
+    register(database, "b", WINDOWED, seed=5, threshold=0.5)
+    write_rows(database, coin_rows(COINS, 0, rows))
+    drain(a_lane(database, session))
+
+
+def test_a_rule_speaks_where_enough_models_agree(database, session, store):
+    rule = store.create_rule({**RULE, "min_probability": 0.75})
+    predict(database, session)
+    found = stored(database)
+    agreeing = {(coin, us) for coin, us, _ in found if all(float(found[coin, us, model]) >= 0.75 for model in (1, 2))}
+    messages = store.deliveries(1000)
+    assert {(row["coin_id"], int(row["timestamp"].timestamp() * 1e6)) for row in messages} == agreeing
+    assert 0 < len(agreeing) < len(found) / 2
+    assert all(row["model_ids"] == [1, 2] and row["rule_id"] == rule["id"] for row in messages)
+    assert not rule["signed"]
+
+
+def test_a_cool_down_keeps_a_coin_quiet(database, session, store):
+    store.create_rule({**RULE, "name": "any", "least_agreeing": 1, "min_probability": 0.0, "cooldown_seconds": 12})
+    predict(database, session, rows=6)  # every 5 s: the rows at 0, 15 s speak
+    lane = a_lane(database, session)
+    write_rows(database, coin_rows(COINS, 6, 7))  # 30 s
+    drain(lane)
+    by_coin: dict[str, list[int]] = {}
+    for row in store.deliveries(1000):
+        by_coin.setdefault(row["coin_id"], []).append(row["timestamp"].second)
+    assert by_coin == {coin: [30, 15, 0] for coin in COINS}
+
+
+def test_messages_arrive_at_least_once_and_are_signed(database, session, store):
+    store.create_rule(
+        {**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook", "secret": "s3cret"}
+    )
+    predict(database, session, rows=1)
+    heard: list[httpx.Request] = []
+
+    def receiver(request: httpx.Request) -> httpx.Response:
+        heard.append(request)
+        return httpx.Response(500 if len(heard) <= 3 else 204)
+
+    ways = {"webhook": Webhook(httpx.MockTransport(receiver))}
+    assert deliver(store, ways) == len(COINS)
+    states = [row["status"] for row in store.deliveries()]
+    assert sorted(states) == ["PENDING"] * 3 + ["SENT"] * (len(COINS) - 3)
+    assert deliver(store, ways) == 0  # the three wait for their pause
+    with database.connection() as connection:
+        connection.execute("UPDATE alert_deliveries SET due_at = now() WHERE status = 'PENDING'")
+    assert deliver(store, ways) == 3
+    keys = [request.headers["X-Kurswerk-Delivery"] for request in heard]
+    assert len(set(keys)) == len(COINS)
+    assert len(keys) == len(COINS) + 3
+    request = heard[-1]
+    signed = hmac.new(
+        b"s3cret", request.headers["X-Kurswerk-Timestamp"].encode() + b"." + request.content, hashlib.sha256
+    )
+    assert request.headers["X-Kurswerk-Signature"] == f"sha256={signed.hexdigest()}"
+    assert json.loads(request.content)["id"] == keys[-1]
+    with database.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM prediction_alerts WHERE NOT alert_sent").fetchone() == (0,)
+
+
+def test_what_never_arrives_is_given_up_and_shown(database, session, store):
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0})
+    predict(database, session, rows=1)
+    with database.connection() as connection:
+        connection.execute("DELETE FROM alert_deliveries WHERE coin_id <> %s", [COINS[0]])
+    for _ in range(20):
+        assert deliver(store, channels()) == 1
+        with database.connection() as connection:
+            connection.execute("UPDATE alert_deliveries SET due_at = now()")
+    assert deliver(store, channels()) == 0
+    (row,) = store.deliveries()
+    assert (row["status"], row["attempts"]) == ("FAILED", 20)
+    assert "no address" in row["error"]
+
+
+def test_quiet_hours_postpone(database, session, store):
+    with database.connection() as connection:
+        (clock,) = connection.execute("SELECT (now() AT TIME ZONE 'UTC')::time").fetchone()
+        (before,) = connection.execute("SELECT %s::time - interval '1 hour'", [clock]).fetchone()
+        (after,) = connection.execute("SELECT %s::time + interval '1 hour'", [clock]).fetchone()
+    quiet = {**RULE, "least_agreeing": 1, "min_probability": 0.0, "channel": "database"}
+    store.create_rule({**quiet, "name": "quiet", "quiet_start": before, "quiet_end": after})
+    store.create_rule({**quiet, "name": "loud", "quiet_start": after, "quiet_end": before})
+    predict(database, session, rows=1)
+    assert deliver(store, {"database": Table()}) == len(COINS)
+    states = {(row["rule"], row["status"]) for row in store.deliveries()}
+    assert states == {("loud", "SENT"), ("quiet", "PENDING")}
+
+
+def test_rules_are_kept_and_removed(store):
+    rule = store.create_rule({**RULE, "secret": "x"})
+    assert rule["signed"]
+    assert "secret" not in rule
+    with pytest.raises(ConflictError, match="both"):
+        store.create_rule(RULE)
+    assert [row["name"] for row in store.rules()] == ["both"]
+    store.delete_rule(rule["id"])
+    with pytest.raises(NotFoundError):
+        store.delete_rule(rule["id"])
+
+
+def test_other_channels(database, session, store, monkeypatch):
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "channel": "smtp", "secret": "me:pw"})
+    predict(database, session, rows=1)
+    one = store.claim(1)[0]
+    with pytest.raises(InvalidInputError, match="smtp://"):
+        Mail().send(one)
+    Log().send(one)
+    said: list[object] = []
+
+    class Server:
+        def __init__(self, *address: object, **_: object) -> None:
+            said.append(address)
+
+        def __enter__(self) -> "Server":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def __getattr__(self, name: str):
+            return lambda *arguments: said.append((name, *arguments))
+
+    monkeypatch.setattr("smtplib.SMTP", Server)
+    Mail().send(type(one)(**{**vars(one), "target": "smtp://mail.test:25/me@example.org"}))
+    assert said[0] == ("mail.test", 25)
+    assert [entry[0] for entry in said[1:]] == ["starttls", "login", "send_message"]
+    assert one.coin_id in said[-1][1]["Subject"]
