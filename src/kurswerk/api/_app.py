@@ -16,6 +16,7 @@ from kurswerk.api._limits import RateLimiter
 from kurswerk.api._openapi import DESCRIPTION, describe, only_known_parameters, operation_id
 from kurswerk.api._services import ApiOptions, Services
 from kurswerk.api.errors import handle_errors
+from kurswerk.api.stream import Broadcast
 
 # One file per noun; each gives its paths in full.
 ROUTERS: tuple[APIRouter, ...] = (
@@ -67,6 +68,7 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
     handle_errors(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.router.routes.append(Broadcast(services.stream).route())
     add_docs(app)
     describe(app, keys=options.require_keys)
     app.add_middleware(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from kurswerk.api.ports import AlertDesk, Catalog, ChangeFeed, KeyStore, PredictionFinder
+from kurswerk.api.ports import AlertDesk, Catalog, ChangeFeed, KeyStore, PredictionFinder, PredictionStream
 from kurswerk.observability import HealthReport
 from kurswerk.serving import ActivationStore
 from kurswerk.training import OrderDesk
@@ -26,6 +26,8 @@ class Services:
         Finds stored predictions and alerts.
     activations
         Says and decides which models predict.
+    stream
+        Tells which predictions are stored, as it happens.
     alerts
         Keeps the rules that send messages, and the messages.
     keys
@@ -44,6 +46,7 @@ class Services:
     desk: OrderDesk
     predictions: PredictionFinder
     activations: ActivationStore
+    stream: PredictionStream
     alerts: AlertDesk
     keys: KeyStore
     changes: ChangeFeed

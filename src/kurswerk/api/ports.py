@@ -1,6 +1,6 @@
 """What the API needs of the outside, beyond the registry and the use cases."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from kurswerk.serving import PredictionLog
@@ -70,6 +70,14 @@ class PredictionFinder(PredictionLog, Protocol):
 
     def stats(self) -> Row:
         """Return how much is predicted."""
+        ...
+
+
+class PredictionStream(Protocol):
+    """Tells which predictions are stored."""
+
+    def stored(self, wanted: Callable[[], bool]) -> AsyncIterator[Sequence[Row]]:
+        """Yield nothing once it listens, then each batch if it is ``wanted``; DatabaseUnavailableError when lost."""
         ...
 
 

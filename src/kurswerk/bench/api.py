@@ -32,6 +32,7 @@ from kurswerk.storage import (
     PostgresChangeFeed,
     PostgresKeyStore,
     PostgresModelStore,
+    PostgresPredictionFeed,
     PostgresPredictionStore,
     PostgresResultStore,
 )
@@ -125,6 +126,7 @@ def our_app(url: str) -> FastAPI:
         desk=desk,
         predictions=PostgresPredictionStore(database),
         activations=PostgresActivationStore(database),
+        stream=PostgresPredictionFeed(database),
         alerts=PostgresAlertStore(database),
         keys=PostgresKeyStore(database),
         changes=PostgresChangeFeed(database),

@@ -22,6 +22,7 @@ from kurswerk.storage import (
     PostgresCatalog,
     PostgresChangeFeed,
     PostgresKeyStore,
+    PostgresPredictionFeed,
     PostgresPredictionStore,
 )
 
@@ -55,6 +56,7 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
         desk=order_desk(service),
         predictions=PostgresPredictionStore(service.database),
         activations=PostgresActivationStore(service.database),
+        stream=PostgresPredictionFeed(service.database),
         alerts=PostgresAlertStore(service.database),
         keys=keys,
         changes=PostgresChangeFeed(service.database),

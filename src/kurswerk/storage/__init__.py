@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kurswerk.storage._json import jsonb
     from kurswerk.storage._market_context import MarketContextStore
     from kurswerk.storage._models import PostgresModelStore
+    from kurswerk.storage._prediction_feed import PostgresPredictionFeed
     from kurswerk.storage._predictions import PostgresPredictionStore, PredictionFilter
     from kurswerk.storage._results import PostgresResultStore
     from kurswerk.storage._revisions import HEAD
@@ -51,6 +52,7 @@ __all__ = [
     "PostgresFeedSession",
     "PostgresKeyStore",
     "PostgresModelStore",
+    "PostgresPredictionFeed",
     "PostgresPredictionStore",
     "PostgresResultStore",
     "PredictionFilter",
@@ -84,6 +86,7 @@ _MODULES = {
     "_json": ("jsonb",),
     "_market_context": ("MarketContextStore",),
     "_models": ("PostgresModelStore",),
+    "_prediction_feed": ("PostgresPredictionFeed",),
     "_predictions": ("PostgresPredictionStore", "PredictionFilter"),
     "_results": ("PostgresResultStore",),
     "_revisions": ("HEAD",),

@@ -26,6 +26,7 @@ from kurswerk.storage import (
     PostgresChangeFeed,
     PostgresKeyStore,
     PostgresModelStore,
+    PostgresPredictionFeed,
     PostgresPredictionStore,
     PostgresResultStore,
 )
@@ -72,6 +73,7 @@ class Service:
             desk=OrderDesk(self.market, self.models, self.results, self.jobs),
             predictions=PostgresPredictionStore(database),
             activations=PostgresActivationStore(database),
+            stream=PostgresPredictionFeed(database),
             alerts=PostgresAlertStore(database),
             keys=self.keys,
             changes=PostgresChangeFeed(database),
