@@ -1,0 +1,167 @@
+"""A lane kept running, and what it does about models, memory and a database that goes away."""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+
+from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError
+from kurswerk.models import OnnxModel
+from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor
+from kurswerk.serving._fleet import Member
+from kurswerk.storage import Database, PostgresActivationStore, PostgresFeedSession, PostgresModelStore
+from lanes import COINS, a_lane, drain, expected, stored
+from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
+
+
+class Ears:
+    def __init__(self) -> None:
+        self.rows = 0
+        self.errors: list[str] = []
+        self.states: list[Mapping[str, Any]] = []
+
+    def stored(self, report: BatchReport) -> None:
+        self.rows += report.rows
+
+    def failed(self, kind: str) -> None:
+        self.errors.append(kind)
+
+    def state(self, state: Mapping[str, Any]) -> None:
+        self.states.append(state)
+
+
+def until(condition, patience_s: float = 30.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_predictor_outlives_its_connection(database: Database):
+    ids = [register(database, "w"), register(database, "r", RECURSIVE)]
+    ears, stop, refusals = Ears(), threading.Event(), iter([True, False])
+
+    def open_session() -> PostgresFeedSession:
+        if next(refusals, False):
+            raise DatabaseUnavailableError("not now")
+        return PostgresFeedSession(database)
+
+    predictor = Predictor(open_session, ModelShelf(PostgresModelStore(database)), LaneOptions(), ears)
+    thread = threading.Thread(target=predictor.run, args=[stop])
+    thread.start()
+    assert predictor.ready.wait(60)
+    write_rows(database, coin_rows(COINS, 0, 4))
+    until(lambda: ears.rows == 4 * len(COINS))
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kurswerk predictor'"
+            " AND datname = current_database()"
+        )
+    write_rows(database, coin_rows(COINS, 4, 8))
+    until(lambda: len(stored(database)) == 2 * 8 * len(COINS))
+    until(lambda: ears.states[-1]["coins"] == len(COINS))
+    (first, *_) = PostgresActivationStore(database).active()
+    assert first["loaded"]
+    assert first["last_prediction"] is not None
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert stored(database) == expected(database, ids)
+    assert ears.errors[0] == "DatabaseUnavailableError"
+    assert len(ears.errors) >= 2
+    assert ears.states[-1]["partitions"] == 64
+    assert ears.states[-1]["prediction_ms"] > 0
+
+
+def test_coins_that_are_silent_are_dropped_and_come_back_unchanged(database, session):
+    ids = [register(database, "w"), register(database, "r", RECURSIVE)]
+    lane = a_lane(database, session, most_coins=5)
+    for k in range(0, 24, 4):
+        write_rows(database, coin_rows(COINS[k % 12 : k % 12 + 4], k, k + 4))
+        drain(lane)
+        assert lane.coins <= 5
+    assert lane.memory_bytes > 0
+    assert stored(database) == expected(database, ids)
+
+
+def test_a_model_that_breaks_while_predicting_owes_what_the_others_predict(database, session, monkeypatch):
+    good, bad = register(database, "good"), register(database, "bad", RECURSIVE, seed=3)
+    lane = a_lane(database, session)
+    whole = OnnxModel.predict_proba
+
+    def broken(self: OnnxModel, X: np.ndarray) -> np.ndarray:
+        found = whole(self, X)
+        return found + 2 if X.shape[1] == len(RECURSIVE) else found
+
+    rows = coin_rows(COINS, 0, 10)
+    keys = sorted(rows, key=lambda key: (key[1] // 5_000_000 % 2, key[1]))  # half of them come late
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxModel, "predict_proba", broken)
+        write_rows(database, {key: rows[key] for key in keys[:60]})
+        drain(lane)
+        # What the good one predicts of late rows is right whatever the other does.
+        write_rows(database, {key: rows[key] for key in keys[60:]})
+        drain(lane)
+    assert {model for _, _, model in stored(database)} == {good}
+    (row,) = [row for row in PostgresActivationStore(database).active() if row["id"] == bad]
+    assert row["owed"] == len(rows)
+    lane._fleet.members[1].retry_at = 0.0
+    lane.step()
+    while lane.settle(limit=25):
+        pass
+    found = stored(database)
+    assert {key for key in found if key[2] == bad} == {(coin, us, bad) for coin, us in rows}
+    known_early = expected_from(database, bad, {key: rows[key] for key in keys[:60]})
+    # The first rows know nothing of those that came late.
+    assert {key: found[key] for key in known_early} == known_early
+
+
+def expected_from(database: Database, model: int, rows: dict[tuple[str, int], list[float]]) -> dict[Any, Any]:
+    """Return what a model says when it knows these rows alone."""
+    with database.connection() as connection:
+        connection.execute("CREATE TEMP TABLE kept AS SELECT * FROM coin_metrics")
+        connection.execute("DELETE FROM coin_metrics")
+        connection.execute(
+            "INSERT INTO coin_metrics SELECT k.* FROM kept k, unnest(%s::text[], %s::bigint[]) AS w(coin, us)"
+            " WHERE k.mint = w.coin AND k.\"timestamp\" = timestamptz 'epoch' + w.us * interval '1 microsecond'",
+            [[coin for coin, _ in rows], [us for _, us in rows]],
+        )
+        connection.commit()
+        found = expected(database, [model])
+        connection.execute("DELETE FROM coin_metrics")
+        connection.execute("INSERT INTO coin_metrics SELECT * FROM kept")
+    return found
+
+
+def test_a_fault_pauses_longer_each_time_and_is_told():
+    class Model:
+        name = "m"
+
+    member = Member(Model())  # type: ignore[arg-type]
+    pauses = []
+    for _ in range(9):
+        before = time.monotonic()
+        member.fail(ValueError("x"))
+        pauses.append(round(member.retry_at - before))
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert member.fault == "ValueError: x"
+    with pytest.raises(KurswerkError, match="not loaded"):
+        member.predict(np.zeros((1, 1), dtype=np.float32))
+
+
+def test_the_shelf_keeps_the_models_used_last(database):
+    for k in range(3):
+        register(database, f"m{k}", WINDOWED, seed=k)
+    seconds: list[float] = []
+    shelf = ModelShelf(PostgresModelStore(database), 2, on_load=seconds.append)
+    with closing(PostgresFeedSession(database)) as session, session.work() as work:
+        active = work.active_models()
+    for k in (0, 1, 0, 2, 0, 1):
+        shelf.load(active[k])
+    assert len(shelf) == 2
+    assert len(seconds) == 4
