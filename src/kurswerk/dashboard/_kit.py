@@ -36,11 +36,14 @@ class Kit:
         outputs stay as they are.
         """
 
+        answers = any(isinstance(one, dash.Output) for one in dependencies)
+
         def register(work: Work) -> Work:
             async def run(*values: Any) -> Any:
                 if not at_start and not _somebody_did():
                     raise dash.exceptions.PreventUpdate
-                return await anyio.to_thread.run_sync(partial(_guarded, work, CURRENT.get(), values))
+                found = await anyio.to_thread.run_sync(partial(_guarded, work, CURRENT.get(), values))
+                return found if answers else None
 
             self.app.callback(*dependencies, prevent_initial_call=not at_start, running=running)(run)
             return work

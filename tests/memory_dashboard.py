@@ -1,0 +1,291 @@
+"""A dashboard over memory, whose callbacks are fired as a browser would."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from kurswerk.core.errors import NotFoundError
+from kurswerk.core.timestamps import MINUTE_US, to_datetime
+from kurswerk.dashboard import Alert, KeyRecord, Options, Prediction, Quarantined, Services, mount
+from kurswerk.market import Panel
+from kurswerk.market.coverage import CoinCoverage
+from kurswerk.registry import Comparison, TestResult
+from kurswerk.training import Availability, OrderDesk, Period, compare_models, run_test, train
+from memory_jobs import MemoryJobs
+from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec
+
+LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
+WHEN = datetime(2024, 1, 1, 2, tzinfo=UTC)
+
+
+class Registry(MemoryRegistry):
+    """Models, tests and comparisons, each to be found."""
+
+    def find(self, *, sort: str = "id", descending: bool = True, **chosen: Any) -> list[Any]:
+        return super().find(**chosen)
+
+    def tests_of(self, model_id: int, limit: int = 100) -> list[TestResult]:
+        numbered = [replace(test, id=k + 1) for k, test in enumerate(self.tests)]
+        return [test for test in reversed(numbered) if test.model_id == model_id][:limit]
+
+    def test(self, test_id: int) -> TestResult:
+        if not 0 < test_id <= len(self.tests):
+            raise NotFoundError(f"there is no test result {test_id}")
+        return replace(self.tests[test_id - 1], id=test_id)
+
+    def comparison(self, comparison_id: int) -> Comparison:
+        if not 0 < comparison_id <= len(self.comparisons):
+            raise NotFoundError(f"there is no comparison {comparison_id}")
+        return replace(self.comparisons[comparison_id - 1], id=comparison_id)
+
+    def comparisons_of(self, model_id: int, limit: int = 100) -> list[Comparison]:
+        return [replace(one, id=k + 1) for k, one in enumerate(self.comparisons)]
+
+
+class Market(MemoryMarket):
+    """A market whose coins are known; empty if told so."""
+
+    empty = False
+
+    def coins(self) -> list[str]:
+        return [] if self.empty else list(self.panel.instruments)
+
+    def latest_rows(self, mint: str, n: int, columns: Sequence[str] | None = None) -> Panel:
+        return self.load_panel(columns or self.panel.columns, mints=[mint])
+
+    def availability(self) -> Availability:
+        return Availability(None, None, 0, 0) if self.empty else super().availability()
+
+
+class Provision:
+    """Notes what is asked for."""
+
+    def __init__(self, market: Market) -> None:
+        self.market, self.asked = market, []
+
+    def simulate(self, coins: int, hours: float, seed: int, progress: Any) -> str:
+        self.asked.append((coins, hours, seed))
+        self.market.empty = False
+        return "1,234"
+
+    def ingest(self, file_name: str, content: bytes) -> str:
+        self.asked.append((file_name, content))
+        return f"{file_name}: read"
+
+    def quarantined(self, limit: int) -> list[Quarantined]:
+        return [Quarantined("candles", 3, "the high lies below the low", "high 1, low 2")]
+
+
+class Live:
+    """Predictions and alerts that are there, and what was switched."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.found = [Prediction(k, "COIN0", WHEN, 1, k % 2, 0.1 * k, k == 9) for k in range(1, 10)]
+
+    def activate(self, model_id: int) -> None:
+        self.registry.update(model_id, {"is_active": True})
+
+    def deactivate(self, model_id: int) -> None:
+        self.registry.update(model_id, {"is_active": False})
+
+    def set_threshold(self, model_id: int, alert_threshold: float) -> None:
+        self.registry.update(model_id, {"alert_threshold": alert_threshold})
+
+    def predictions(self, *, limit: int = 100, **chosen: Any) -> list[Prediction]:
+        return list(reversed(self.found))[:limit]
+
+    def alerts(self, *, model_id: int | None = None, limit: int = 100) -> list[Alert]:
+        return [Alert(1, "COIN0", 1, 0.9, 0.7, WHEN, True)]
+
+    def per_minute(self) -> float:
+        return 3.5
+
+    async def stream(self) -> AsyncIterator[Sequence[Prediction]]:
+        yield self.found[-3:]
+        yield []
+
+
+class Keys:
+    """Keys called by their scopes."""
+
+    def __init__(self) -> None:
+        self.revoked: list[int] = []
+
+    def scopes_of(self, key: str) -> frozenset[str] | None:
+        return {"reader": frozenset({"read"}), "master": frozenset({"read", "train", "admin"})}.get(key)
+
+    def all(self) -> list[KeyRecord]:
+        return [
+            KeyRecord(1, "flow", "kw_abc", ("read",), WHEN),
+            KeyRecord(2, "old", "kw_def", ("read",), WHEN, WHEN, WHEN),
+        ]
+
+    def create(self, name: str, scopes: Sequence[str]) -> str:
+        return f"kw_{name}_{'_'.join(scopes)}"
+
+    def revoke(self, key_id: int) -> None:
+        self.revoked.append(key_id)
+
+
+class Health:
+    """A report with one trouble."""
+
+    def as_json(self) -> dict[str, Any]:
+        checks = {
+            "database": {"status": "ok", "message": "answered in 2.0 ms"},
+            "disk": {"status": "degraded", "message": "1.0 GB free"},
+        }
+        return {"status": "degraded", "checks": checks}
+
+
+def trained_registry(panel: Panel) -> Registry:
+    """Two READY models, one FAILED, tests on later rows and a comparison."""
+    registry, market = Registry(), Market(panel)
+    for name in ("a", "b"):
+        train(a_spec(name=name), market, registry)
+    a, b = (registry.get(name).id for name in ("a", "b"))
+    run_test(a, LATER, market, registry, registry)
+    compare_models(a, b, LATER, market, registry, registry)
+    registry.set_certificate(a, {"certified": True, "values_compared": 10, "leak_probes": 3, "leaks_found": 0})
+    failed = registry.create(type("New", (), {"spec": a_spec(name="c").as_json()})())
+    registry.fail(failed, "all rows have the label 0")
+    return registry
+
+
+def services_over(panel: Panel, registry: Registry, **changes: Any) -> Services:
+    """Everything a page can reach, in memory."""
+    market, jobs = Market(panel), MemoryJobs()
+    desk = OrderDesk(market=market, models=registry, results=registry, jobs=jobs)
+    first, last = to_datetime(START_US), to_datetime(START_US + 599 * MINUTE_US)
+    fields: dict[str, Any] = {
+        "models": registry,
+        "results": registry,
+        "market": market,
+        "desk": desk,
+        "jobs": jobs,
+        "provision": Provision(market),
+        "coverage": lambda: [CoinCoverage("COIN0", 600, first, last, 2, 1)],
+        "health": Health,
+        "metrics_text": lambda: b'api_requests_total{method="GET"} 5.0\nml_service_uptime_seconds 61\n',
+        "machine": lambda: {"cpu": 0.5, "memory": 0.25, "disk": 0.1, "process_bytes": 1e8},
+        "settings": {"http.port": "8000"},
+        "keys": Keys(),
+        "live": Live(registry),
+    }
+    return Services(**(fields | changes))
+
+
+class Asgi:
+    """Asks an application without a network, each time on an event loop of its own."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self.headers = {"accept-language": "en"}
+        self.cookies: dict[str, str] = {}
+
+    def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://localhost", headers=self.headers, cookies=self.cookies
+            ) as client:
+                return await client.request(method, path, **more)
+
+        return asyncio.run(ask())
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("POST", path, **more)
+
+
+class Browser:
+    """Fires callbacks over HTTP."""
+
+    def __init__(self, services: Services, options: Options | None = None) -> None:
+        app = FastAPI()
+
+        @app.get("/api/ping")
+        def ping() -> str:
+            return "pong"
+
+        mount(app, services, options)
+        self.client = Asgi(app)
+        self._specs: list[dict[str, Any]] | None = None
+
+    def specs(self) -> list[dict[str, Any]]:
+        if self._specs is None:
+            self._specs = self.client.get("/dashboard/_dash-dependencies").json()
+        return self._specs
+
+    def fire(self, output: str, given: Mapping[str, Any], changed: str) -> dict[str, Any]:
+        """Fire the callback with this output, or without any but this input; ``given`` is id.property → value."""
+        spec = next(
+            one
+            for one in self.specs()
+            if not one.get("clientside_function")
+            and output in one["output"]
+            and any(_hears(dependency, changed) for dependency in one["inputs"])
+        )
+        several = spec["output"].startswith("..")
+        outputs = [_dependency(part) for part in spec["output"].strip(".").split("...")]
+        body = {
+            "output": spec["output"],
+            "outputs": [] if spec.get("no_output") else outputs if several else outputs[0],
+            "inputs": [_filled(one, given) for one in spec["inputs"]],
+            "state": [_filled(one, given) for one in spec["state"]],
+            "changedPropIds": [changed],
+        }
+        answer = self.client.post("/dashboard/_dash-update-component", json=body)
+        assert answer.status_code in {200, 204}, answer.text
+        return answer.json() if answer.status_code == 200 else {}
+
+    def open(self, path: str, search: str = "") -> str:
+        """Open a page and return what it holds as JSON text."""
+        given = {"url.pathname": f"/dashboard{path}", "url.search": search}
+        body = {
+            "output": "..page.children...title.data..",
+            "outputs": [{"id": "page", "property": "children"}, {"id": "title", "property": "data"}],
+            "inputs": [{"id": "url", "property": "pathname", "value": given["url.pathname"]}],
+            "state": [{"id": "url", "property": "search", "value": search}],
+            "changedPropIds": ["url.pathname"],
+        }
+        answer = self.client.post("/dashboard/_dash-update-component", json=body)
+        assert answer.status_code == 200, answer.text
+        return json.dumps(answer.json(), ensure_ascii=False)
+
+
+def _dependency(text: str) -> dict[str, Any]:
+    name, _, prop = text.rpartition(".")
+    return {"id": json.loads(name) if name.startswith("{") else name, "property": prop}
+
+
+def _hears(dependency: Mapping[str, str], changed: str) -> bool:
+    name, _, prop = changed.rpartition(".")
+    if dependency["property"] != prop:
+        return False
+    if not dependency["id"].startswith("{"):
+        return dependency["id"] == name
+    pattern, given = json.loads(dependency["id"]), json.loads(name) if name.startswith("{") else {}
+    return pattern.keys() == given.keys() and all(
+        isinstance(value, list) or value == given[key] for key, value in pattern.items()
+    )
+
+
+def _filled(one: Mapping[str, str], given: Mapping[str, Any]) -> Any:
+    if one["id"].startswith("{") and any(isinstance(value, list) for value in json.loads(one["id"]).values()):
+        return [
+            {**_dependency(name), "value": value}
+            for name, value in given.items()
+            if name.startswith("{") and _hears(one, name)
+        ]
+    name = f"{one['id']}.{one['property']}"
+    return {**_dependency(name), "value": given.get(name)}

@@ -1,0 +1,309 @@
+"""Every page over a market and a registry in memory, and what its callbacks do."""
+
+import base64
+import json
+
+import pytest
+
+from kurswerk.market import Panel
+from memory_dashboard import Browser, Live, Market, Registry, services_over, trained_registry
+from memory_market import random_market
+
+PATHS = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
+
+
+@pytest.fixture(scope="module")
+def panel() -> Panel:
+    return random_market()
+
+
+@pytest.fixture(scope="module")
+def trained(panel: Panel) -> Registry:
+    return trained_registry(panel)
+
+
+@pytest.fixture
+def registry(trained: Registry) -> Registry:
+    """The trained models; what a test changes is gone after it."""
+    found = Registry()
+    found.records, found.artifacts = dict(trained.records), dict(trained.artifacts)
+    found.tests, found.comparisons = list(trained.tests), list(trained.comparisons)
+    return found
+
+
+@pytest.fixture
+def browser(panel: Panel, registry: Registry) -> Browser:
+    return Browser(services_over(panel, registry))
+
+
+def notices(answer: dict) -> str:
+    return json.dumps(answer.get("sideUpdate", {}), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("path", [*PATHS, "/models/1", "/models/3", "/data/COIN0", "/nowhere"])
+def test_every_page_opens_in_every_language(browser: Browser, path: str, language: str):
+    browser.client.headers["accept-language"] = language
+    text = browser.open(path)
+    assert "That did not work" not in text
+    assert "Something went wrong" not in text
+    assert "schiefgegangen" not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "search", "words"),
+    [
+        ("/models/99", "", "no model 99"),
+        ("/models/x", "", "There is no model x."),
+        ("/data/NONE", "", "there are no rows of coin 'NONE'"),
+        ("/nowhere", "", "There is no such page"),
+        ("/compare", "?comparison=9", "there is no comparison 9"),
+        ("/compare", "?comparison=1", "Side by side"),
+        ("/models/1", "?tab=inside&threshold=30", '"inside"'),
+        ("/models/3", "", "all rows have the label 0"),
+        ("/new", "?clone=1", '"a-2"'),
+        ("/test", "?models=1,99", "training of a"),
+        ("/live", "?model=1&min=50&coin=COIN0", "COIN0"),
+    ],
+)
+def test_addresses_say_what_is_shown(browser: Browser, path: str, search: str, words: str):
+    assert words in browser.open(path, search)
+
+
+def test_an_empty_market_leads_to_the_first_step(panel: Panel):
+    services = services_over(panel, Registry())
+    services.market.empty = True
+    browser = Browser(services)
+    assert "Simulate a market" in browser.open("")
+    for path in PATHS[1:]:
+        assert "Something went wrong" not in browser.open(path)
+    assert "There is nothing to learn from yet" in browser.open("/new")
+    answer = browser.fire("overview-tick.n_intervals", {"first-simulate.n_clicks": 1}, "first-simulate.n_clicks")
+    assert services.provision.asked == [(60, 24.0, 42)]
+    assert "The market is filled" in notices(answer)
+    assert "Next: train a first model" in json.dumps(
+        browser.fire("overview-content.children", {"overview-tick.n_intervals": 1}, "overview-tick.n_intervals")
+    )
+
+
+def test_without_a_predictor_pages_say_so(panel: Panel, registry: Registry):
+    browser = Browser(services_over(panel, registry, live=None, keys=None))
+    assert "No predictor is part" in browser.open("/live")
+    assert "No predictor is part" in browser.open("")
+    assert "Something went wrong" not in browser.open("/models/1", "?tab=live")
+    assert "Something went wrong" not in browser.open("/data/COIN0")
+
+
+FORM = {
+    "spec-name.value": "new",
+    "spec-model_type.value": "xgboost",
+    "spec-kind.value": "change",
+    "spec-target_var.value": "price_close",
+    "spec-future_minutes.value": 5,
+    "spec-min_percent_change.value": 1,
+    "spec-direction.value": "up",
+    "spec-features.value": ["volume_sol"],
+    "spec-use_smote.checked": True,
+    "spec-start.value": "2024-01-01 00:00:00",
+    "spec-end.value": "2024-01-01 05:00:00",
+}
+
+
+def check(browser: Browser, **changes: object) -> dict:
+    given = FORM | {f"spec-{name}": value for name, value in changes.items()}
+    return browser.fire("spec-problems.children", given, "spec-name.value")["response"]
+
+
+def test_a_right_form_can_be_weighed_and_ordered(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    found = check(browser)
+    assert found["spec-order"]["disabled"] is False
+    document = found["spec-document"]["data"]
+    assert json.loads(found["spec-json"]["children"]) == document
+    assert "/api/models/create" in found["spec-curl"]["children"]
+    weighed = browser.fire("spec-estimate.children", {"spec-document.data": document}, "spec-document.data")
+    assert "positive in" in json.dumps(weighed)
+    answer = browser.fire("url.href", {"spec-order.n_clicks": 1, "spec-document.data": document}, "spec-order.n_clicks")
+    assert services.jobs.get(1).request["name"] == "new"
+    assert "Ordered" in notices(answer)
+    assert "Training of new" in browser.open("/jobs")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"name.value": ""}, "spec-name", "character"),
+        ({"name.value": "a"}, "spec-name", "taken"),
+        ({"indicators.value": ["rsy_14"]}, None, "did you mean"),
+        ({"future_minutes.value": -1}, "spec-future_minutes", "greater than 0"),
+        ({"end.value": None}, None, "Choose a beginning and an end."),
+        ({"end.value": "soon"}, None, "is no time"),
+        ({"start.value": "2030-01-01 00:00:00", "end.value": "2030-01-02 00:00:00"}, None, "the data reach from"),
+        ({"kind.value": "level"}, None, "operator"),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_field(browser: Browser, changes: dict, field: str | None, words: str):
+    found = check(browser, **changes)
+    assert found["spec-order"]["disabled"] is True
+    place = found["spec-problems"]["children"] if field is None else found[field]["error"]
+    assert words in json.dumps(place)
+
+
+def test_tests_and_comparisons_are_ordered(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    times = {"start.value": "2024-01-01 07:00:00", "end.value": "2024-01-01 09:00:00"}
+    test = {"test-models.value": ["1"], "test-order.n_clicks": 1} | {f"test-{k}": v for k, v in times.items()}
+    remarks = browser.fire("test-remarks.children", test, "test-models.value")["response"]
+    assert "outside of the training" in json.dumps(remarks)
+    assert "Ordered" in notices(browser.fire("url.href", test, "test-order.n_clicks"))
+    early = test | {"test-start.value": "2024-01-01 01:00:00", "test-end.value": "2024-01-01 02:00:00"}
+    assert "flatter" in json.dumps(browser.fire("test-remarks.children", early, "test-models.value"))
+    none = browser.fire("test-remarks.children", test | {"test-models.value": []}, "test-models.value")["response"]
+    assert none["test-order"]["disabled"] is True
+    pair = {"compare-a.value": "1", "compare-b.value": "2", "compare-order.n_clicks": 1}
+    pair |= {f"compare-{k}": v for k, v in times.items()}
+    assert "outside of both" in json.dumps(browser.fire("compare-remarks.children", pair, "compare-a.value"))
+    assert "Ordered" in notices(browser.fire("url.href", pair, "compare-order.n_clicks"))
+    same = browser.fire("compare-remarks.children", pair | {"compare-b.value": "1"}, "compare-a.value")["response"]
+    assert same["compare-order"]["disabled"] is True
+    assert [job.job_type for job in services.jobs.find()] == ["COMPARE", "TEST"]
+
+
+def test_jobs_are_cancelled_and_tried_again(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    services.jobs.order("TEST", {"model_id": 1})
+    button = '{"job":1,"kind":"job-cancel"}.n_clicks'
+    assert "Cancelled" in notices(browser.fire("jobs-tick.n_intervals", {button: 1}, button))
+    assert services.jobs.get(1).status == "CANCELLED"
+    other = button.replace("1", "7", 1)
+    assert "That did not work" in notices(browser.fire("jobs-tick.n_intervals", {other: 1}, other))
+    again = '{"job":1,"kind":"job-retry"}.n_clicks'
+    assert "In the queue again" in notices(browser.fire("jobs-tick.n_intervals", {again: 1}, again))
+    assert services.jobs.get(1).status == "PENDING"
+    listed = browser.fire("jobs-list.children", {"jobs-status.value": "PENDING"}, "jobs-status.value")
+    assert "Test of a" in json.dumps(listed)
+
+
+def test_a_model_is_switched_judged_certified_downloaded_and_deleted(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    given = {"model-id.data": 1, "model-activate.n_clicks": 1, "model-source.value": "1", "model-certify.n_clicks": 1}
+    assert "Activated" in notices(browser.fire("model-activate.children", given, "model-activate.n_clicks"))
+    assert registry.get(1).is_active
+    assert "Deactivated" in notices(browser.fire("model-activate.children", given, "model-activate.n_clicks"))
+    assert "Figures beside" in json.dumps(browser.fire("model-quality.children", given, "model-source.value"))
+    out_of_fold = browser.fire("model-quality.children", given | {"model-source.value": ""}, "model-source.value")
+    assert out_of_fold == {} or "Figures beside" in json.dumps(out_of_fold)
+    assert "Ordered" in notices(browser.fire("", given, "model-certify.n_clicks"))
+    file = browser.fire("model-file.data", given | {"model-download.n_clicks": 1}, "model-download.n_clicks")
+    data = file["response"]["model-file"]["data"]
+    assert data["filename"] == "a.onnx"
+    assert base64.b64decode(data["content"]) == registry.artifact(registry.get(1).artifact_sha256)
+    limits = given | {"model-threshold-save.n_clicks": 1, "model-threshold.value": 40}
+    assert "Saved" in notices(browser.fire("model-threshold.value", limits, "model-threshold-save.n_clicks"))
+    assert registry.get(1).alert_threshold == 0.4
+    wrong = limits | {"model-threshold.value": 400}
+    assert "0 to 100" in notices(browser.fire("model-threshold.value", wrong, "model-threshold-save.n_clicks"))
+    sure = '{"kind":"danger-do","what":"model-delete"}.n_clicks'
+    assert browser.fire("url.href", given | {sure: None}, sure) == {}
+    assert 1 in registry.records
+    assert "Deleted" in notices(browser.fire("url.href", given | {sure: 1}, sure))
+    assert 1 not in registry.records
+
+
+def test_models_are_filtered_chosen_and_deleted_together(panel: Panel, registry: Registry):
+    browser = Browser(services_over(panel, registry))
+    failed = browser.fire("models-table.rowData", {"models-status.value": "FAILED"}, "models-status.value")
+    assert [row["name"] for row in failed["response"]["models-table"]["rowData"]] == ["c"]
+    rows = [{"id": "2", "name": "b"}, {"id": "3", "name": "c"}]
+    chosen = browser.fire("models-chosen.children", {"models-table.selectedRows": rows}, "models-table.selectedRows")
+    assert chosen["response"]["models-compare"]["disabled"] is False
+    sure = '{"kind":"danger-do","what":"models-delete"}.n_clicks'
+    browser.fire("models-tick.n_intervals", {sure: 1, "models-table.selectedRows": rows}, sure)
+    assert set(registry.records) == {1}
+    none = browser.fire("models-tick.n_intervals", {sure: 1, "models-table.selectedRows": []}, sure)
+    assert "No model is chosen" in notices(none)
+
+
+def test_data_are_simulated_and_brought_in(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    given = {"simulate-go.n_clicks": 1, "simulate-coins.value": 5, "simulate-hours.value": 2, "simulate-seed.value": 7}
+    assert "The market is filled" in notices(browser.fire("data-content.children", given, "simulate-go.n_clicks"))
+    file = {
+        "ingest-file.contents": "data:text/csv;base64," + base64.b64encode(b"a,b").decode(),
+        "ingest-file.filename": "x.csv",
+    }
+    assert "x.csv: read" in json.dumps(browser.fire("ingest-done.children", file, "ingest-file.contents"))
+    assert services.provision.asked == [(5, 2.0, 7), ("x.csv", b"a,b")]
+    broken = file | {"ingest-file.contents": "data:text/csv;base64,???"}
+    assert "did not arrive whole" in notices(browser.fire("ingest-done.children", broken, "ingest-file.contents"))
+
+
+def test_a_chart_is_drawn_anew_for_what_it_shows_and_explains_its_points(browser: Browser):
+    window = {"xaxis.range[0]": "2024-01-01 01:00:00", "xaxis.range[1]": "2024-01-01 02:00:00"}
+    given = {"coin-name.data": "COIN0", "coin-chart.relayoutData": window, "coin-models.value": ["1"]}
+    drawn = browser.fire("coin-chart.figure", given, "coin-chart.relayoutData")["response"]["coin-chart"]["figure"]
+    assert len(drawn["data"][0]["x"]) < 200
+    assert drawn["data"][-1]["name"] == "a"
+    click = {
+        "coin-name.data": "COIN0",
+        "coin-model.value": "1",
+        "coin-chart.clickData": {"points": [{"x": "2024-01-01 03:00:00"}]},
+    }
+    assert "The most important of" in json.dumps(browser.fire("coin-features.children", click, "coin-chart.clickData"))
+    nothing = click | {"coin-chart.clickData": {}, "coin-model.value": "1"}
+    assert "Click a point" in json.dumps(browser.fire("coin-features.children", nothing, "coin-model.value"))
+
+
+def test_a_period_is_chosen_on_the_picture(browser: Browser):
+    chosen = {"test-picture.selectedData": {"range": {"x": ["2024-01-01 04:00:10", "2024-01-01 02:00:00"]}}}
+    found = browser.fire("test-start.value", chosen, "test-picture.selectedData")["response"]
+    assert found["test-start"]["value"] == "2024-01-01 02:00:00"
+    assert found["test-end"]["value"] == "2024-01-01 04:00:00"
+
+
+def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
+    browser = Browser(services_over(panel, registry))
+    switch = '{"kind":"live-switch","model":1}.checked'
+    assert "Activated" in notices(browser.fire("", {switch: True}, switch))
+    assert registry.get(1).is_active
+    limit = '{"kind":"live-threshold","model":1}.value'
+    assert "Saved" in notices(browser.fire("", {limit: 55}, limit))
+    assert registry.get(1).alert_threshold == 0.55
+    assert "0 to 100" in notices(browser.fire("", {limit: 555}, limit))
+    rows = browser.fire("live-table.rowData", {"live-model.value": "1"}, "live-model.value")
+    assert rows["response"]["live-table"]["rowData"][0]["coin"] == "COIN0"
+
+
+def test_keys_are_made_and_revoked(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    given = {"key-make.n_clicks": 1, "key-name.value": "flow", "key-scope.value": "train"}
+    assert "kw_flow_read_train" in json.dumps(browser.fire("key-made.children", given, "key-make.n_clicks"))
+    assert "Give the key a name" in notices(
+        browser.fire("key-made.children", given | {"key-name.value": " "}, "key-make.n_clicks")
+    )
+    sure = '{"kind":"danger-do","what":"key-1"}.n_clicks'
+    assert "Revoked" in notices(browser.fire("system-keys.children", {sure: 1}, sure))
+    assert services.keys.revoked == [1]
+    assert "system-now" in json.dumps(
+        browser.fire("system-now.children", {"system-tick.n_intervals": 1}, "system-tick.n_intervals")
+    )
+
+
+def test_a_fault_of_ours_is_logged_and_owned_up_to(panel: Panel, registry: Registry, caplog):
+    class Broken(Live):
+        def alerts(self, **_: object):
+            raise ZeroDivisionError("a fault")
+
+    browser = Browser(services_over(panel, registry, live=Broken(registry)))
+    assert "Something went wrong" in browser.open("/live")
+    assert "a fault" in caplog.text
+
+
+def test_the_market_in_memory_is_the_one_asked(panel: Panel):
+    assert Market(panel).coins() == list(panel.instruments)

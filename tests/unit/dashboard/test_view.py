@@ -1,0 +1,58 @@
+"""How numbers and times are written, and what a reader has chosen."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kurswerk.dashboard._memory import Memory
+from kurswerk.dashboard._view import View, view_of
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, ("en", "UTC", False)),
+        ({"accept-language": "fr,de;q=0.8"}, ("de", "UTC", False)),
+        (
+            {"cookie": "kw_language=en; kw_zone=Europe%2FBerlin; kw_scheme=dark", "accept-language": "de"},
+            ("en", "Europe/Berlin", True),
+        ),
+        ({"cookie": "kw_zone=No/Where; kw_language=xx"}, ("en", "UTC", False)),
+    ],
+)
+def test_choices_come_from_cookies_then_from_the_browser(headers, expected):
+    view = view_of(headers)
+    assert (view.language, view.time_zone, view.dark) == expected
+
+
+def test_sizes_durations_and_moments():
+    view = View(language="de")
+    assert [view.size(n) for n in (None, 12, 1500, 2.5e6, 3e9, 4e12)] == [
+        "–",
+        "12 B",
+        "1,5 kB",
+        "2,5 MB",
+        "3,0 GB",
+        "4,0 TB",
+    ]
+    assert [view.duration(s) for s in (None, 3.21, 42, 90_000)] == ["–", "3,2 s", "42 s", "1 d 1 h"]
+    assert view.ago(datetime.now(UTC) - timedelta(hours=2)).startswith("vor 2 h")
+    assert (view.ago(None), view.moment(None), view.moment_us(None)) == ("–", "–", "–")
+    assert view.moment_us(0) == "01.01.1970, 00:00"
+    assert (view.signed(1.5), view.signed(-1.5), view.signed(None)) == ("+1,50", "−1,50", "–")
+    assert view.from_local("2024-01-01 02:00:00") == datetime(2024, 1, 1, 2, tzinfo=UTC)
+
+
+def test_scopes_hold_what_is_below_them():
+    assert View(scopes=frozenset({"admin"})).may("train")
+    assert not View(scopes=frozenset({"read"})).may("train")
+
+
+def test_memory_forgets_the_oldest_and_what_is_stale():
+    memory = Memory(most=2)
+    assert [memory.get(key, lambda key=key: key) for key in "abc"] == ["a", "b", "c"]
+    assert memory.get("a", lambda: "new") == "new"
+    assert memory.get("c", lambda: "new") == "c"
+    assert memory.get("c", lambda: "later", seconds=0) == "later"
+    memory.forget()
+    assert memory.get("c", lambda: "again") == "again"
