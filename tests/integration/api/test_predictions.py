@@ -37,6 +37,8 @@ def test_predictions_are_listed_and_filtered(client: httpx.Client, predicted: li
     assert sure
     assert all(row["probability"] >= 0.6 for row in sure)
     assert client.get("/api/predictions", params={"since": "2999-01-01T00:00:00Z"}).json()["predictions"] == []
+    assert client.get("/api/predictions", params={"since": "0001-02-01T00:00:00Z"}).json()["predictions"]
+    error_of(client.get("/api/predictions", params={"since": "9999-12-31T23:59:59-23:59"}), 422, "invalid_fields")
     error_of(client.get("/api/predictions", params={"min_probability": 2}), 422, "invalid_fields")
     assert client.get(f"/api/predictions/{first['id']}").json() == first
     error_of(client.get("/api/predictions/999999999"), 404, "not_found")
@@ -135,6 +137,8 @@ def test_alert_rules_over_http(client: httpx.Client):
     for wrong in ({"target": "ftp://x"}, {"quiet_start": "22:00:00"}, {"channel": "pigeon"}, {"least_agreeing": 0}):
         error_of(client.post("/api/alerts/rules", json=rule | wrong), 422, "invalid_fields")
     assert [row["name"] for row in client.get("/api/alerts/rules").json()["rules"]] == ["two"]
+    quiet = rule | {"name": "quiet", "quiet_start": "22:00:00+02:00", "quiet_end": "06:00:00"}
+    assert client.post("/api/alerts/rules", json=quiet).json()["quiet_start"] == "20:00:00"
     assert client.get("/api/alerts/deliveries").json()["deliveries"] == []
     number = made.json()["id"]
     assert client.delete(f"/api/alerts/rules/{number}").status_code == 204

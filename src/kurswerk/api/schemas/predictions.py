@@ -1,18 +1,28 @@
 """Predictions, alerts and the models that make them."""
 
-from datetime import datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, Order, UtcTime
 from kurswerk.storage import PredictionFilter
+from kurswerk.training.spec import UtcTime as GivenTime
 
 CoinName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
-# What PostgreSQL's timestamps can hold, with room for any offset.
-_EARLIEST, _LATEST = datetime.fromisoformat("1970-01-02T00:00:00Z"), datetime.fromisoformat("9000-01-01T00:00:00Z")
-Moment = Annotated[UtcTime, Field(ge=_EARLIEST, le=_LATEST)]
+Moment = GivenTime
+
+
+def _in_utc(clock: time | None) -> time | None:
+    """Return a time of day without its offset, in UTC."""
+    if clock is None or clock.tzinfo is None:
+        return clock
+    return datetime.combine(_SOME_DAY, clock).astimezone(UTC).time()
+
+
+ClockTime = Annotated[time, AfterValidator(_in_utc)]
+_SOME_DAY = date(2000, 1, 1)
 _COIN = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwpump"
 
 
@@ -198,7 +208,7 @@ class AlertRuleCreate(Order):
                     "least_agreeing": 2,
                     "cooldown_seconds": 300,
                     "channel": "webhook",
-                    "target": "http://127.0.0.1:5678/webhook/kurswerk",
+                    "target": "https://n8n.example/webhook/kurswerk",
                     "secret": "shared with the receiver",
                 }
             ]
@@ -212,8 +222,8 @@ class AlertRuleCreate(Order):
     least_agreeing: int = Field(1, ge=1, le=1000, description="So many must reach the probability on one row.")
     min_probability: float | None = Field(None, ge=0, le=1, description="Null: each model's own threshold.")
     cooldown_seconds: int = Field(0, ge=0, le=2**31 - 1, description="Silence about a coin after a message about it.")
-    quiet_start: time | None = Field(None, description="UTC; messages wait from then …")
-    quiet_end: time | None = Field(None, description="… until then.")
+    quiet_start: ClockTime | None = Field(None, description="UTC; messages wait from then …")
+    quiet_end: ClockTime | None = Field(None, description="… until then.")
     channel: Literal["webhook", "log", "database", "smtp"] = Field(description="The way it takes.")
     target: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00\s]+$")] | None = Field(
         None, description="The URL to post to, or smtp://host:port/recipient@example.org."
