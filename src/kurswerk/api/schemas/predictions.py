@@ -209,7 +209,7 @@ class AlertRuleCreate(Order):
                     "cooldown_seconds": 300,
                     "channel": "webhook",
                     "target": "https://n8n.example/webhook/kurswerk",
-                    "secret": "shared with the receiver",
+                    "secret": "shared with the receiver",  # an example  # nosec B105
                 }
             ]
         }
