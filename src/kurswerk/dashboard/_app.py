@@ -106,6 +106,7 @@ def _layout_of(kit: Kit) -> Any:
                 dcc.Location(id="url", refresh=False),
                 dcc.Store(id="title"),
                 dcc.Store(id="live-wish"),
+                dcc.Store(id="go"),
                 dmc.NotificationContainer(id=NOTICES, position="bottom-right"),
                 html.A(view.t("Skip to the content"), href="#page", className="kw-skip"),
                 _frame(kit, view),
@@ -231,6 +232,7 @@ def _register(kit: Kit) -> None:
         Input("url", "pathname"),
         State("frame", "navbar"),
     )
+    kit.in_browser("(there) => { if (there) kurswerk.go(there.to); }", Input("go", "data"))
     kit.in_browser(
         "(language) => kurswerk.choose('kw_language', language)",
         Input("language", "value"),

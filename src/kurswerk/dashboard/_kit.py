@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -35,7 +36,6 @@ class Kit:
         A `KurswerkError` is shown to the reader in its own words, anything else is logged and said to have failed; the
         outputs stay as they are.
         """
-
         answers = any(isinstance(one, dash.Output) for one in dependencies)
 
         def register(work: Work) -> Work:
@@ -120,6 +120,11 @@ def notify(title: str, message: Any = "", *, good: bool = True) -> None:
         "position": "bottom-right",
     }
     dash.set_props(NOTICES, {"sendNotifications": [notice]})
+
+
+def to(path: str) -> dict[str, Any]:
+    """Return what the store ``go`` is given to lead the reader to a page."""
+    return {"to": path, "at": monotonic()}
 
 
 def demand(view: View, scope: str) -> None:

@@ -124,7 +124,7 @@ def test_a_right_form_can_be_weighed_and_ordered(panel: Panel, registry: Registr
     assert "/api/models/create" in found["spec-curl"]["children"]
     weighed = browser.fire("spec-estimate.children", {"spec-document.data": document}, "spec-document.data")
     assert "positive in" in json.dumps(weighed)
-    answer = browser.fire("url.href", {"spec-order.n_clicks": 1, "spec-document.data": document}, "spec-order.n_clicks")
+    answer = browser.fire("go.data", {"spec-order.n_clicks": 1, "spec-document.data": document}, "spec-order.n_clicks")
     assert services.jobs.get(1).request["name"] == "new"
     assert "Ordered" in notices(answer)
     assert "Training of new" in browser.open("/jobs")
@@ -157,7 +157,7 @@ def test_tests_and_comparisons_are_ordered(panel: Panel, registry: Registry):
     test = {"test-models.value": ["1"], "test-order.n_clicks": 1} | {f"test-{k}": v for k, v in times.items()}
     remarks = browser.fire("test-remarks.children", test, "test-models.value")["response"]
     assert "outside of the training" in json.dumps(remarks)
-    assert "Ordered" in notices(browser.fire("url.href", test, "test-order.n_clicks"))
+    assert "Ordered" in notices(browser.fire("go.data", test, "test-order.n_clicks"))
     early = test | {"test-start.value": "2024-01-01 01:00:00", "test-end.value": "2024-01-01 02:00:00"}
     assert "flatter" in json.dumps(browser.fire("test-remarks.children", early, "test-models.value"))
     none = browser.fire("test-remarks.children", test | {"test-models.value": []}, "test-models.value")["response"]
@@ -165,7 +165,7 @@ def test_tests_and_comparisons_are_ordered(panel: Panel, registry: Registry):
     pair = {"compare-a.value": "1", "compare-b.value": "2", "compare-order.n_clicks": 1}
     pair |= {f"compare-{k}": v for k, v in times.items()}
     assert "outside of both" in json.dumps(browser.fire("compare-remarks.children", pair, "compare-a.value"))
-    assert "Ordered" in notices(browser.fire("url.href", pair, "compare-order.n_clicks"))
+    assert "Ordered" in notices(browser.fire("go.data", pair, "compare-order.n_clicks"))
     same = browser.fire("compare-remarks.children", pair | {"compare-b.value": "1"}, "compare-a.value")["response"]
     assert same["compare-order"]["disabled"] is True
     assert [job.job_type for job in services.jobs.find()] == ["COMPARE", "TEST"]
@@ -208,9 +208,9 @@ def test_a_model_is_switched_judged_certified_downloaded_and_deleted(panel: Pane
     wrong = limits | {"model-threshold.value": 400}
     assert "0 to 100" in notices(browser.fire("model-threshold.value", wrong, "model-threshold-save.n_clicks"))
     sure = '{"kind":"danger-do","what":"model-delete"}.n_clicks'
-    assert browser.fire("url.href", given | {sure: None}, sure) == {}
+    assert browser.fire("go.data", given | {sure: None}, sure) == {}
     assert 1 in registry.records
-    assert "Deleted" in notices(browser.fire("url.href", given | {sure: 1}, sure))
+    assert "Deleted" in notices(browser.fire("go.data", given | {sure: 1}, sure))
     assert 1 not in registry.records
 
 

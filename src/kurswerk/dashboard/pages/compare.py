@@ -10,7 +10,7 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import _evaluations as shown
 from kurswerk.dashboard._components import alert, card, figure, heading
-from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._periods import moments_of, period_fields, register_period
 from kurswerk.dashboard._translations import N_
@@ -262,7 +262,7 @@ def register(kit: Kit) -> None:
         return dmc.Stack(warnings or [fine]), False
 
     @kit.on(
-        Output("url", "href", allow_duplicate=True),
+        Output("go", "data", allow_duplicate=True),
         Input("compare-order", "n_clicks"),
         State("compare-a", "value"),
         State("compare-b", "value"),
@@ -271,12 +271,12 @@ def register(kit: Kit) -> None:
         State("compare-mints", "value"),
         running=[(Output("compare-order", "loading"), True, False)],
     )
-    def order(view: View, _: int | None, a: str, b: str, start: str, end: str, mints: list[str] | None) -> str:
+    def order(view: View, _: int | None, a: str, b: str, start: str, end: str, mints: list[str] | None) -> Any:
         demand(view, "train")
         period = Period(*map(to_us, moments_of(view, start, end)))
         job = order_comparison(int(a), int(b), period, mints or None, kit.services.desk)
         notify(view.t("Ordered"), view.t("Job {id} is in the queue.", id=job.id))
-        return "/dashboard/jobs"
+        return to("/dashboard/jobs")
 
 
 PAGE: Final = Page("/compare", N_("Compare"), build, register, icon="compare")

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import dash_mantine_components as dmc
-from dash import ALL, Input, Output, ctx, dcc, html
+from dash import ALL, Input, Output, State, ctx, dcc, html
+from dash.exceptions import PreventUpdate
 
 from kurswerk.dashboard._components import STATUS_WORDS, alert, badge, empty, heading, link_button
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
@@ -38,6 +39,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
                 className="kw-scroll kw-gap",
             ),
             html.Div(_list(kit, view, status), id="jobs-list"),
+            dcc.Store(id="jobs-seen"),
             dcc.Interval(id="jobs-tick", interval=_EVERY_MS),
             dcc.Interval(id="jobs-tick-watch", interval=_EVERY_MS),
         ]
@@ -59,6 +61,13 @@ def _list(kit: Kit, view: View, status: str) -> Any:
         text = view.t("Nobody works on the jobs that wait. Start a worker with: kurswerk worker")
         cards.insert(0, alert(text, color="orange"))
     return dmc.Stack(cards, gap="xs")
+
+
+def _state_of(jobs: Sequence[Job], status: str | None) -> str:
+    """Return what decides whether the list looks different; its waiting time is told anew every quarter of a minute."""
+    waiting = any(job.status == "PENDING" for job in jobs)
+    parts = [(job.id, job.status, round(job.progress, 3), job.progress_msg, job.error_msg) for job in jobs]
+    return repr((status or "", parts, int(datetime.now(UTC).timestamp() // 15) if waiting else 0))
 
 
 def _oldest_wait_s(jobs: Sequence[Job]) -> float:
@@ -151,9 +160,18 @@ def register(kit: Kit) -> None:
         Input("jobs-tick-watch", "n_intervals"),
     )
 
-    @kit.on(Output("jobs-list", "children"), Input("jobs-status", "value"), Input("jobs-tick", "n_intervals"))
-    def renew(view: View, status: str | None, _: int | None) -> Any:
-        return _list(kit, view, status or "")
+    @kit.on(
+        Output("jobs-list", "children"),
+        Output("jobs-seen", "data"),
+        Input("jobs-status", "value"),
+        Input("jobs-tick", "n_intervals"),
+        State("jobs-seen", "data"),
+    )
+    def renew(view: View, status: str | None, _: int | None, seen: str | None) -> Any:
+        now = _state_of(kit.services.jobs.find(status=status or None, limit=_SHOWN), status)
+        if now == seen:
+            raise PreventUpdate
+        return _list(kit, view, status or ""), now
 
     @kit.on(Output("jobs-tick", "n_intervals"), Input({"kind": "job-cancel", "job": ALL}, "n_clicks"))
     def cancel(view: View, clicks: list[int | None]) -> int:

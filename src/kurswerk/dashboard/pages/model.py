@@ -22,7 +22,7 @@ from kurswerk.dashboard._components import (
     heading,
     link_button,
 )
-from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._listings import MODEL_TYPE_WORDS
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._verdicts import verdicts
@@ -363,7 +363,11 @@ def register(kit: Kit) -> None:
 
 
 def _register_changes(kit: Kit) -> None:
-    @kit.on(Output("url", "href"), Input(danger_id("model-delete"), "n_clicks"), State("model-id", "data"))
+    @kit.on(
+        Output("go", "data", allow_duplicate=True),
+        Input(danger_id("model-delete"), "n_clicks"),
+        State("model-id", "data"),
+    )
     def delete(view: View, clicks: int | None, model_id: int) -> Any:
         if not clicks:
             raise PreventUpdate
@@ -372,7 +376,7 @@ def _register_changes(kit: Kit) -> None:
         kit.services.models.delete(model_id)
         kit.memory.forget()
         notify(view.t("Deleted"), name)
-        return "/dashboard/models"
+        return to("/dashboard/models")
 
     @kit.on(
         Output("model-activate", "children"),

@@ -10,7 +10,7 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.dashboard import _specification as form
 from kurswerk.dashboard._components import alert, card, empty, heading, link_button, waiting
 from kurswerk.dashboard._estimates import estimate
-from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._periods import moments_of, period_fields, register_period, whole_period
 from kurswerk.dashboard._translations import N_
@@ -198,17 +198,17 @@ def _register_order(kit: Kit) -> None:
         return _estimate(kit, view, document) if document else ""
 
     @kit.on(
-        Output("url", "href", allow_duplicate=True),
+        Output("go", "data", allow_duplicate=True),
         Input("spec-order", "n_clicks"),
         State("spec-document", "data"),
         running=[(Output("spec-order", "loading"), True, False)],
     )
-    def order(view: View, _: int | None, document: dict[str, Any]) -> str:
+    def order(view: View, _: int | None, document: dict[str, Any]) -> Any:
         demand(view, "train")
         job = order_training(ModelSpec.parse(document), kit.services.desk)
         kit.memory.forget()
         notify(view.t("Ordered"), view.t("Job {id} trains {name}.", id=job.id, name=document["name"]))
-        return "/dashboard/jobs"
+        return to("/dashboard/jobs")
 
 
 def _problems(view: View, problems: dict[str, str], general: list[str]) -> Any:

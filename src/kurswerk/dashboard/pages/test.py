@@ -10,7 +10,7 @@ from dash import Input, Output, State, html
 from kurswerk.core.errors import InvalidInputError, KurswerkError
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard._components import alert, card, empty, heading, link_button
-from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._periods import moments_of, period_fields, register_period, whole_period
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
@@ -145,7 +145,7 @@ def register(kit: Kit) -> None:
         return dmc.Stack(warnings or [fine]), False
 
     @kit.on(
-        Output("url", "href", allow_duplicate=True),
+        Output("go", "data", allow_duplicate=True),
         Input("test-order", "n_clicks"),
         State("test-models", "value"),
         State("test-start", "value"),
@@ -153,14 +153,14 @@ def register(kit: Kit) -> None:
         State("test-mints", "value"),
         running=[(Output("test-order", "loading"), True, False)],
     )
-    def order(view: View, _: int | None, models: list[str], start: str, end: str, mints: list[str] | None) -> str:
+    def order(view: View, _: int | None, models: list[str], start: str, end: str, mints: list[str] | None) -> Any:
         demand(view, "train")
         if not models:
             raise InvalidInputError(view.t("Choose at least one model."))
         period = Period(*map(to_us, moments_of(view, start, end)))
         jobs = [order_test(int(one), period, mints or None, kit.services.desk) for one in models]
         notify(view.t("Ordered"), view.t("{n} jobs are in the queue.", n=len(jobs)))
-        return "/dashboard/jobs"
+        return to("/dashboard/jobs")
 
 
 PAGE: Final = Page("/test", N_("Test"), build, register, icon="test")
