@@ -34,6 +34,15 @@ STATUS_WORDS: Final = {
     "degraded": N_("strained"),
     "failed": N_("down"),
 }
+# Without names of months, of which the browser knows the English ones only.
+_GERMAN_DATES: Final = (
+    ([None, 1_000], "%H:%M:%S.%L"),
+    ([1_000, 60_000], "%H:%M:%S"),
+    ([60_000, 86_400_000], "%H:%M\n%d.%m.%Y"),
+    ([86_400_000, "M1"], "%d.%m.\n%Y"),
+    (["M1", "M12"], "%m.%Y"),
+    (["M12", None], "%Y"),
+)
 _CONFIG: Final = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
 
@@ -69,20 +78,21 @@ def card(title: str, *content: Any, text: str = "", span: Any = None, **more: An
 def figure(view: View, name: str, drawing: Any, *, label: str, height: int | None = None, **more: Any) -> Any:
     """Return a chart with a label for those who do not see it."""
     if drawing is not None:
-        drawing.update_layout(separators=".," if view.language == "en" else ",.")
         if height:
             drawing.update_layout(height=height)
-        translate_figure(view, drawing)
+        localise(view, drawing)
     graph = dcc.Graph(
         id=name, figure=drawing, config={**_CONFIG, **more.pop("config", {})}, className="kw-graph", **more
     )
     return html.Div(graph, role="img", **{"aria-label": label})
 
 
-def translate_figure(view: View, drawing: Any) -> None:
-    """Put the titles of axes and traces of a figure into the reader's language."""
+def localise(view: View, drawing: Any) -> None:
+    """Put titles, numbers and dates of a figure into the reader's language."""
     if view.language == "en":
         return
+    drawing.update_layout(separators=",.")
+    drawing.update_xaxes(tickformatstops=[{"dtickrange": span, "value": form} for span, form in _GERMAN_DATES])
     for axis in (*drawing.select_xaxes(), *drawing.select_yaxes()):
         if axis.title.text:
             axis.title.text = view.t(axis.title.text)

@@ -7,7 +7,7 @@ from dash import Input, Output, State, dcc, html
 
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.dashboard import _coins as drawn
-from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button
+from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button, localise
 from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._kit import Kit, Page
 from kurswerk.dashboard._listings import model_names
@@ -107,7 +107,7 @@ def register(kit: Kit) -> None:
         window = drawn.window_of(view, moved or {})
         marks = drawn.marks_of(predictions, models or [], model_names(kit))
         drawing = drawn.coin_figure(view, panel, marks, window)
-        drawing.update_layout(separators=".," if view.language == "en" else ",.")
+        localise(view, drawing)
         return drawing
 
     @kit.on(

@@ -11,7 +11,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from plotly import graph_objects as go
 
 from kurswerk.core.errors import InvalidInputError
-from kurswerk.dashboard._components import alert, card, danger, fact, facts, figure, heading
+from kurswerk.dashboard._components import alert, card, danger, fact, facts, figure, heading, localise
 from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._translations import N_
@@ -192,7 +192,9 @@ def register(kit: Kit) -> None:
 
     @kit.on(Output("system-now", "children"), Output("system-load", "figure"), Input("system-tick", "n_intervals"))
     def renew(view: View, _: int | None) -> Any:
-        return _now(kit, view), load_figure(view)
+        drawing = load_figure(view)
+        localise(view, drawing)
+        return _now(kit, view), drawing
 
     @kit.on(
         Output("key-made", "children"),
