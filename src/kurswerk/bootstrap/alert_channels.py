@@ -16,7 +16,7 @@ from kurswerk.observability import get_logger
 from kurswerk.serving import Channel, Delivery
 
 log = get_logger(__name__)
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 5.0
 
 
 class Webhook:

@@ -18,7 +18,6 @@ from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresMo
 
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
 _LAGS_PER_BATCH = 16
-_READY_LOOK_S = 0.05
 _ALERT_LOOK_S = 0.5
 
 log = get_logger(__name__)
@@ -66,14 +65,15 @@ class PredictorPart:
             threading.Thread(target=predictor.run, args=[self._stop], name=f"kurswerk-lane-{k}", daemon=True)
             for k, predictor in enumerate(self._predictors)
         ]
-        threads.append(threading.Thread(target=self._deliver, name="kurswerk-alerts", daemon=True))
+        # Not waited for in the end: what it was about to send is sent again.
+        threading.Thread(target=self._deliver, name="kurswerk-alerts", daemon=True).start()
         for thread in threads:
             thread.start()
-        announcing = asyncio.create_task(self._announce())
+        # Rows wait in the feed, so that nobody has to wait for the first kernels to be compiled.
+        self.ready.set()
         try:
             await stop.wait()
         finally:
-            announcing.cancel()
             self._stop.set()
             for thread in threads:
                 await asyncio.to_thread(thread.join)
@@ -89,11 +89,6 @@ class PredictorPart:
                 tried = 0
             if not tried:
                 self._stop.wait(_ALERT_LOOK_S)
-
-    async def _announce(self) -> None:
-        while not all(predictor.ready.is_set() for predictor in self._predictors):
-            await asyncio.sleep(_READY_LOOK_S)
-        self.ready.set()
 
 
 def lane_options(settings: PredictorSettings) -> LaneOptions:

@@ -13,7 +13,8 @@ from kurswerk.serving.ports import AlertRule, Bool, FeedWork, Int, NewDelivery, 
 log = get_logger(__name__)
 MOST_ATTEMPTS = 20
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 3600.0
-_AT_ONCE = 20
+# Sent one after the other, within the minute that they are claimed for.
+_AT_ONCE = 10
 
 
 def agreed(

@@ -65,7 +65,7 @@ def test_messages_arrive_at_least_once_and_are_signed(database, session, store):
         return httpx.Response(500 if len(heard) <= 3 else 204)
 
     ways = {"webhook": Webhook(httpx.MockTransport(receiver))}
-    assert deliver(store, ways) == len(COINS)
+    assert deliver(store, ways) + deliver(store, ways) == len(COINS)
     states = [row["status"] for row in store.deliveries()]
     assert sorted(states) == ["PENDING"] * 3 + ["SENT"] * (len(COINS) - 3)
     assert deliver(store, ways) == 0  # the three wait for their pause
@@ -109,7 +109,8 @@ def test_quiet_hours_postpone(database, session, store):
     store.create_rule({**quiet, "name": "quiet", "quiet_start": before, "quiet_end": after})
     store.create_rule({**quiet, "name": "loud", "quiet_start": after, "quiet_end": before})
     predict(database, session, rows=1)
-    assert deliver(store, {"database": Table()}) == len(COINS)
+    ways = {"database": Table()}
+    assert deliver(store, ways) + deliver(store, ways) == len(COINS)
     states = {(row["rule"], row["status"]) for row in store.deliveries()}
     assert states == {("loud", "SENT"), ("quiet", "PENDING")}
 

@@ -1,0 +1,49 @@
+"""The predictor as a part of the service: it predicts, counts, sends alerts, and stops."""
+
+import asyncio
+from pathlib import Path
+
+from kurswerk.bootstrap.predictor_part import part
+from kurswerk.bootstrap.service import Service
+from kurswerk.bootstrap.setting_groups import PredictorSettings
+from kurswerk.bootstrap.settings import Settings
+from kurswerk.observability import Metrics, ServiceState
+from kurswerk.storage import Database, PostgresAlertStore
+from lanes import COINS, expected, stored
+from served_models import coin_rows, register, write_rows
+
+
+def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
+    ids = [register(database, "w", threshold=0.0)]
+    alerts = PostgresAlertStore(database)
+    alerts.create_rule({"name": "all", "model_ids": ids, "channel": "database"})
+    metrics = Metrics()
+    settings = Settings(tmp_path, database.url, predictor=PredictorSettings(lanes=2, store_features="alerts"))
+    predictor = part(Service(settings, database, metrics))
+    assert predictor.addresses == {"predictor": "every new row, 2 lanes"}
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(predictor.run(stop))
+        await predictor.ready.wait()
+        write_rows(database, coin_rows(COINS, 0, 5))
+        async with asyncio.timeout(120):
+            while len(stored(database)) < 5 * len(COINS) or any(
+                row["status"] == "PENDING" for row in alerts.deliveries(1000)
+            ):
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(1.2)  # the lanes tell how they are
+        stop.set()
+        await running
+
+    asyncio.run(serve())
+    assert stored(database) == expected(database, ids)
+    text = metrics.text(ServiceState(1.0, db_connected=True)).decode()
+    rows = 5 * len(COINS)
+    assert f'ml_predictions_by_model_total{{model_id="{ids[0]}",model_name="w"}} {rows}.0' in text
+    assert f"ml_predictions_total {rows}.0" in text
+    assert f'ml_alerts_triggered_total{{model_id="{ids[0]}"}} {rows}.0' in text
+    # A lane that gave partitions back to the other one has dropped their coins.
+    assert 0 < float(text.split("ml_coins_tracked ")[-1].split()[0]) <= len(COINS)
+    assert "ml_models_loaded 1.0" in text
+    assert 0 < float(text.split("ml_commit_to_prediction_seconds_count ")[1].split()[0]) <= rows
