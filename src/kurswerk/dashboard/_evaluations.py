@@ -274,7 +274,7 @@ def certificate_table(view: View, certificate: Json | None) -> Any:
     """Say what was proven of a model."""
     if certificate is None:
         return alert(
-            view.t("Not certified yet. Choose “Certify again” under “More”; only certified models can be activated.")
+            view.t("Not certified yet. “Certify again” above does it; only certified models can be activated.")
         )
     passed = bool(certificate.get("certified"))
     verdict = (

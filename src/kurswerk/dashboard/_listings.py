@@ -7,6 +7,7 @@ from typing import Any, Final
 from kurswerk.dashboard._kit import Kit
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
+from kurswerk.registry import ModelRecord
 from kurswerk.training import Job
 
 MODEL_TYPE_WORDS: Final = {"random_forest": N_("Random forest"), "xgboost": N_("Gradient boosting (XGBoost)")}
@@ -16,8 +17,15 @@ JOB_WORDS: Final = {
     "COMPARE": N_("Comparison of {a} with {b}"),
     "CERTIFY": N_("Certificate of {name}"),
 }
+TARGET_WORDS: Final = {
+    ("up", "at"): N_("{column} {n} % higher after {minutes} min"),
+    ("down", "at"): N_("{column} {n} % lower after {minutes} min"),
+    ("up", "within"): N_("{column} {n} % higher within {minutes} min"),
+    ("down", "within"): N_("{column} {n} % lower within {minutes} min"),
+}
 # What the work itself says of its progress, with the numbers in it set aside.
 MESSAGES: Final = (
+    (re.compile(r"starting"), N_("starting")),
     (re.compile(r"loading rows"), N_("loading rows")),
     (re.compile(r"computing features of ([\d,]+) rows"), N_("computing features of {} rows")),
     (re.compile(r"fold (\d+) of (\d+).*"), N_("fold {} of {}")),
@@ -60,6 +68,20 @@ def job_title(view: View, job: Job, names: Mapping[int, str]) -> str:
         return view.t(JOB_WORDS["COMPARE"], a=name_of(request.get("model_a_id")), b=name_of(request.get("model_b_id")))
     name = request.get("name") or name_of(request.get("model_id", job.result_model_id))
     return view.t(JOB_WORDS.get(job.job_type, "{name}"), name=name)
+
+
+def target_words(view: View, record: ModelRecord) -> str:
+    """Say what a model foresees."""
+    spec = record.spec
+    values = {
+        "column": spec["target_var"],
+        "n": view.number(spec.get("min_percent_change"), 2).removesuffix("00").rstrip(".,"),
+        "minutes": view.number(spec.get("future_minutes"), 0),
+    }
+    if not spec.get("use_time_based_prediction"):
+        return f"{spec['target_var']} {spec.get('operator')} {view.number(spec.get('target_value'), 2)}"
+    way = (str(spec.get("direction")), str(spec.get("horizon_mode") or "at"))
+    return view.t(TARGET_WORDS.get(way, TARGET_WORDS["up", "at"]), **values)
 
 
 def machine_words(view: View, message: str) -> str:

@@ -38,7 +38,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
             head,
             dmc.Stack(
                 [
-                    *hint,
+                    html.Div(hint, id="live-hint"),
                     card("", _filters(view, ready, query), html.Div(_feed(kit, view, query))),
                     card(
                         view.t("Who predicts, and who raises alerts?"),
@@ -248,6 +248,11 @@ def register(kit: Kit) -> None:
     def renew(view: View, coin: str, model: str, least: Any) -> Any:
         return _newest(kit, view, {"coin": coin, "model": model, "min": least})
 
+    _register_rules(kit)
+    _register_stream(kit)
+
+
+def _register_rules(kit: Kit) -> None:
     @kit.on(Input({"kind": "live-switch", "model": ALL}, "checked"), State("live-rules", "id"))
     def switch(view: View, _: list[bool], __: str) -> None:
         demand(view, "admin")
@@ -264,6 +269,8 @@ def register(kit: Kit) -> None:
             dash.set_props({"kind": "live-switch", "model": model_id}, {"checked": record.is_active})
             raise ConflictError(str(error)) from error
         kit.memory.forget()
+        if wanted:
+            dash.set_props("live-hint", {"children": []})
         notify(view.t("Activated") if wanted else view.t("Deactivated"), record.name)
 
     @kit.on(Input({"kind": "live-threshold", "model": ALL}, "value"), State("live-rules", "id"))
@@ -282,8 +289,6 @@ def register(kit: Kit) -> None:
             view.t("Saved"),
             view.t("{name} raises alerts from {share}.", name=record.name, share=view.percent(percent / 100, 0)),
         )
-
-    _register_stream(kit)
 
 
 def _register_stream(kit: Kit) -> None:

@@ -23,11 +23,10 @@ from kurswerk.dashboard._components import (
     link_button,
 )
 from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
-from kurswerk.dashboard._listings import MODEL_TYPE_WORDS
+from kurswerk.dashboard._listings import MODEL_TYPE_WORDS, target_words
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._verdicts import verdicts
 from kurswerk.dashboard._view import View
-from kurswerk.dashboard.pages.models import target_words
 from kurswerk.registry import ModelRecord, TestResult
 from kurswerk.reports import figure_folds, figure_importance
 from kurswerk.training import order_certificate
@@ -44,7 +43,7 @@ def build(kit: Kit, view: View, query: dict[str, str], model_id: str) -> Any:
             heading(
                 record.name,
                 *_actions(view, record),
-                text=f"{view.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type))} · {target_words(record)}",
+                text=f"{_kind(view, record)} · {target_words(view, record)}",
             ),
             _summary(view, record),
             *_trouble(view, record),
@@ -53,6 +52,10 @@ def build(kit: Kit, view: View, query: dict[str, str], model_id: str) -> Any:
             else _specification(view, record),
         ]
     )
+
+
+def _kind(view: View, record: ModelRecord) -> str:
+    return view.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type))
 
 
 def _number(view: View, text: str) -> int:
@@ -77,18 +80,9 @@ def _actions(view: View, record: ModelRecord) -> list[Any]:
             if ready
             else []
         ),
-        dmc.Menu(
-            [
-                dmc.MenuTarget(dmc.Button(view.t("More"), variant="default")),
-                dmc.MenuDropdown(
-                    [
-                        dmc.MenuItem(view.t("Clone into a new one"), href=f"/dashboard/new?clone={record.id}"),
-                        dmc.MenuItem(view.t("Certify again"), id="model-certify", disabled=not ready),
-                        dmc.MenuItem(view.t("Download (ONNX)"), id="model-download", disabled=not ready),
-                    ]
-                ),
-            ]
-        ),
+        link_button(view.t("Clone"), f"/dashboard/new?clone={record.id}", variant="default"),
+        dmc.Button(view.t("Certify again"), id="model-certify", variant="default", disabled=not ready),
+        dmc.Button(view.t("Download (ONNX)"), id="model-download", variant="default", disabled=not ready),
         dcc.Download(id="model-file"),
         danger(
             view,

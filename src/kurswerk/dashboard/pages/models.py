@@ -18,12 +18,10 @@ from kurswerk.dashboard._components import (
     link_button,
 )
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
-from kurswerk.dashboard._listings import MODEL_TYPE_WORDS
+from kurswerk.dashboard._listings import MODEL_TYPE_WORDS, target_words
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
-from kurswerk.labels import label_name
 from kurswerk.registry import ModelRecord
-from kurswerk.training import ModelSpec
 
 _MOST: Final = 1000
 _STATUSES: Final = ("READY", "TRAINING", "FAILED")
@@ -150,7 +148,7 @@ def _row(view: View, record: ModelRecord) -> dict[str, Any]:
         "status": record.status,
         "active": view.t("yes") if record.is_active else view.t("no"),
         "type": view.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type)),
-        "target": target_words(record),
+        "target": target_words(view, record),
         "pr_auc": (estimates.get("pr_auc") or {}).get("value"),
         "base_rate": (estimates.get("base_rate") or {}).get("value"),
         "f1": record.metrics.f1 if record.metrics else None,
@@ -159,11 +157,6 @@ def _row(view: View, record: ModelRecord) -> dict[str, Any]:
         "certified": "–" if certificate is None else view.t("yes") if certificate.get("certified") else view.t("no"),
         "created": record.created_at.isoformat(),
     }
-
-
-def target_words(record: ModelRecord) -> str:
-    """Say what a model foresees."""
-    return label_name(ModelSpec.parse(record.spec).label_spec())
 
 
 def register(kit: Kit) -> None:
