@@ -1,0 +1,101 @@
+"""What the dashboard's pages reach, over a real PostgreSQL."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from kurswerk.bootstrap.dashboard import dashboard_services, machine, settings_in_force
+from kurswerk.bootstrap.settings import read_settings
+from kurswerk.core.errors import NotFoundError
+from kurswerk.dashboard import Services
+from kurswerk.jobs import ProcrastinateJobStore
+from kurswerk.storage import CoinMetricsStore, Database, PostgresModelStore, PostgresResultStore
+from kurswerk.training import OrderDesk, no_progress
+from memory_dashboard import Browser, Health
+from served_models import register
+
+
+@pytest.fixture
+def services(database: Database, tmp_path: Path) -> Services:
+    settings = read_settings({"KURSWERK_DATA_DIR": str(tmp_path)}, tmp_path)
+    desk = OrderDesk(
+        CoinMetricsStore(database),
+        PostgresModelStore(database),
+        PostgresResultStore(database),
+        ProcrastinateJobStore(database),
+    )
+    return dashboard_services(settings, database, desk, Health, lambda: b"")
+
+
+def test_a_market_is_simulated_and_files_are_brought_in(services: Services):
+    assert services.coverage() == []
+    assert services.provision.quarantined(10) == []
+    services.provision.simulate(2, 1.0, 7, no_progress)
+    assert len(services.coverage()) == 2
+    head = "mint,timestamp,open,high,low,close,volume"
+    rows = f"{head}\nX,2024-01-01T00:00:00Z,1,2,0.5,1.5,10\nX,2024-01-01T00:01:00Z,1,0.1,5,1,1\n"
+    said = services.provision.ingest("../candles.csv", rows.encode())
+    assert "2 rows read, 1 accepted, 0 repeated, 1 quarantined" in said
+    refused = services.provision.quarantined(10)
+    assert [(one.file, one.row) for one in refused] == [("candles", 2)]
+    assert "X" in {one.mint for one in services.coverage()}
+
+
+def test_models_are_switched_and_their_predictions_found(services: Services, database: Database):
+    model = register(database, "served", active=False)
+    services.live.activate(model)
+    assert services.models.get(model).is_active
+    services.live.set_threshold(model, 0.4)
+    services.live.deactivate(model)
+    record = services.models.get(model)
+    assert (record.is_active, record.alert_threshold) == (False, 0.4)
+    assert list(services.live.predictions(model_id=model)) == list(services.live.alerts(model_id=model)) == []
+    assert services.live.per_minute() == 0
+
+    async def first() -> object:
+        async for found in services.live.stream():
+            return found
+        return None
+
+    assert list(asyncio.run(first())) == []
+
+
+def test_keys_are_made_checked_and_revoked(services: Services):
+    key = services.keys.create("flow", ["read", "train"])
+    assert services.keys.scopes_of(key) == {"read", "train"}
+    (record,) = services.keys.all()
+    services.keys.revoke(record.id)
+    assert services.keys.scopes_of(key) is None
+    with pytest.raises(NotFoundError):
+        services.keys.revoke(record.id + 1)
+
+
+def test_every_page_opens_on_a_real_database(services: Services, database: Database):
+    services.provision.simulate(2, 1.0, 7, no_progress)
+    register(database, "served")
+    browser = Browser(services)
+    coin = services.market.coins()[0]
+    for path in (
+        "",
+        "/data",
+        f"/data/{coin}",
+        "/models",
+        "/models/1",
+        "/new",
+        "/test",
+        "/compare",
+        "/jobs",
+        "/live",
+        "/system",
+    ):
+        text = browser.open(path)
+        assert "Something went wrong" not in text, path
+        assert "That did not work" not in text, path
+
+
+def test_secrets_are_masked_and_shares_are_shares(services: Services):
+    assert services.settings["database_url"] == "–"
+    found = settings_in_force({"hook": {"webhook_token": "abc", "url": "postgresql://me:secret@host/db"}})
+    assert found == {"hook.webhook_token": "•••", "hook.url": "postgresql://me:•••@host/db"}
+    assert all(0 <= machine()[name] <= 1 for name in ("cpu", "memory", "disk"))
