@@ -7,10 +7,10 @@ READY  := $(VENV)/.ready
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test cover soak bench docs lock clean
+.PHONY: help setup demo check test soak bench screenshots docs lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## create .venv with Kurswerk and its pinned dependencies
 
@@ -39,6 +39,9 @@ soak: $(READY) ## the long versions of the tests
 
 bench: $(READY) ## every benchmark beside its peer
 	$(BIN)/kurswerk bench all
+
+screenshots: $(READY) ## take the pictures of the dashboard that docs/ shows
+	$(BIN)/python tools/screenshots.py
 
 docs: $(READY) ## build the documentation into site/
 	$(BIN)/mkdocs build --strict

@@ -17,3 +17,15 @@ def embedded_data_dir() -> Iterator[Path]:
     yield folder
     EmbeddedPostgres(folder).stop()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A server of this test's own, to be killed."""
+    folder = Path(tempfile.mkdtemp(prefix="kurswerk-chaos-"))
+    server = EmbeddedPostgres(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)

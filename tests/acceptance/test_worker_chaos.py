@@ -2,14 +2,11 @@
 
 import asyncio
 import random
-import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from subprocess import Popen
 
 import psutil
@@ -23,18 +20,6 @@ from memory_market import START_US, a_spec
 from working_jobs import broken_promises, kill, market_desk, start_worker, until, until_async, working
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
-
-
-@pytest.fixture
-def postgres() -> Iterator[EmbeddedPostgres]:
-    """A server of this test's own, to be killed."""
-    folder = Path(tempfile.mkdtemp(prefix="kurswerk-chaos-"))
-    server = EmbeddedPostgres(folder)
-    try:
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Workers:

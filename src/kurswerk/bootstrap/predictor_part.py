@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kurswerk.bootstrap.alert_channels import channels
+from kurswerk.bootstrap.kernels import compile_elsewhere
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import PredictorSettings
 from kurswerk.core.errors import KurswerkError
@@ -65,12 +66,13 @@ class PredictorPart:
             threading.Thread(target=predictor.run, args=[self._stop], name=f"kurswerk-lane-{k}", daemon=True)
             for k, predictor in enumerate(self._predictors)
         ]
+        # Rows wait in the feed, so that nobody has to wait for the first kernels to be compiled.
+        self.ready.set()
+        await compile_elsewhere(stop)
         # Not waited for in the end: what it was about to send is sent again.
         threading.Thread(target=self._deliver, name="kurswerk-alerts", daemon=True).start()
         for thread in threads:
             thread.start()
-        # Rows wait in the feed, so that nobody has to wait for the first kernels to be compiled.
-        self.ready.set()
         try:
             await stop.wait()
         finally:

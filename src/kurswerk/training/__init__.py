@@ -9,6 +9,7 @@ from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_fo
 from kurswerk.training._jobs import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, JOB_TYPES, LARGEST_PRIORITY, Job
 from kurswerk.training._orders import (
     OrderDesk,
+    check_training,
     order_certificate,
     order_comparison,
     order_test,
@@ -39,6 +40,7 @@ __all__ = [
     "TrainingPipeline",
     "build_dataset",
     "certify",
+    "check_training",
     "columns_to_load",
     "compare_models",
     "fit_final",

@@ -22,6 +22,8 @@ def _in_utc(clock: time | None) -> time | None:
 
 
 ClockTime = Annotated[time, AfterValidator(_in_utc)]
+# Of the database it has no offset; in an answer it needs one (RFC 3339).
+UtcClock = Annotated[time, AfterValidator(lambda clock: clock.replace(tzinfo=UTC))]
 _SOME_DAY = date(2000, 1, 1)
 _COIN = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwpump"
 
@@ -252,8 +254,8 @@ class AlertRuleRead(Answer):
     least_agreeing: int
     min_probability: float | None
     cooldown_seconds: int
-    quiet_start: time | None
-    quiet_end: time | None
+    quiet_start: UtcClock | None
+    quiet_end: UtcClock | None
     channel: str = Field(examples=["webhook"])
     target: str | None
     signed: bool = Field(description="Whether there is a secret.")

@@ -15,8 +15,7 @@ from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._periods import moments_of, period_fields, register_period, whole_period
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
-from kurswerk.training import ModelSpec, order_training
-from kurswerk.training._orders import check_training as check_against_market
+from kurswerk.training import ModelSpec, check_training, order_training
 
 _TRAINING_SHARE: Final = 2 / 3
 
@@ -174,7 +173,7 @@ def register(kit: Kit) -> None:
             spec = ModelSpec.parse(document)
             if spec.name in model_names(kit).values():
                 problems["name"] = view.t("This name is taken; choose another.")
-            check_against_market(spec, kit.services.desk)
+            check_training(spec, kit.services.desk)
         except KurswerkError as error:
             problems |= form.problems_of(error, view)
         text = json.dumps(document, indent=2, ensure_ascii=False)
