@@ -10,7 +10,6 @@ import pytest
 from dashboard_browser import CHROMIUM, NO_CHROMIUM, Visit, chromium, visit
 from running_service import data_directory, served
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 # Where pictures are kept; tools/screenshots.py sets it.
 PICTURES = Path(os.environ["KURSWERK_SCREENSHOTS"]) if "KURSWERK_SCREENSHOTS" in os.environ else None
 # Training and certificate, on a busy machine and with kernels to compile first.
@@ -18,21 +17,21 @@ MOST_WORK_S = 300
 PAGES = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def service() -> Iterator[str]:
     """A service on an empty database."""
     with data_directory() as folder, served(folder, "serve") as running:
         yield running.url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def browser() -> Iterator[object]:
     """The browser."""
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def seen(browser, service) -> Iterator[Visit]:
     """A reader who goes through all of it, in English."""
     with visit(browser, service) as reader:
@@ -45,7 +44,7 @@ def wait_for_job(reader: Visit, title: str) -> None:
     card.get_by_text("done", exact=True).wait_for(state="visible", timeout=MOST_WORK_S * 1000)
 
 
-def test_an_empty_installation_explains_and_fills_itself(seen):
+def an_empty_installation_explains_and_fills_itself(seen):
     seen.go("/dashboard")
     seen.see("Welcome. There are no market data yet.")
     seen.shot(PICTURES, "welcome")
@@ -61,7 +60,7 @@ def test_an_empty_installation_explains_and_fills_itself(seen):
     assert seen.troubles == []
 
 
-def test_wrong_input_is_told_while_typing(seen):
+def wrong_input_is_told_while_typing(seen):
     seen.go("/dashboard/new")
     seen.see("All fields are right.")
     seen.see("positive in")
@@ -92,7 +91,7 @@ def order_model(seen: Visit, name: str, kind: str | None = None) -> None:
     seen.page.wait_for_url("**/dashboard/jobs")
 
 
-def test_a_model_is_made(seen):
+def a_model_is_made(seen):
     order_model(seen, "first")
     seen.see("Training of first")
     seen.shot(PICTURES, "jobs")
@@ -106,7 +105,7 @@ def test_a_model_is_made(seen):
     assert seen.troubles == []
 
 
-def test_the_threshold_moves_the_figures_at_once(seen):
+def the_threshold_moves_the_figures_at_once(seen):
     seen.go("/dashboard/models/1")
     alarms = seen.page.locator("#threshold-alarms")
     before = alarms.inner_text()
@@ -124,7 +123,7 @@ def test_the_threshold_moves_the_figures_at_once(seen):
     assert seen.troubles == []
 
 
-def test_it_is_tested_and_compared_in_words(seen):
+def it_is_tested_and_compared_in_words(seen):
     seen.go("/dashboard/test?models=1")
     seen.see("The period lies outside of the training.")
     seen.press("Start the test")
@@ -149,7 +148,7 @@ def test_it_is_tested_and_compared_in_words(seen):
     assert seen.troubles == []
 
 
-def test_a_job_that_cannot_succeed_is_refused_or_says_why(seen):
+def a_job_that_cannot_succeed_is_refused_or_says_why(seen):
     seen.go("/dashboard/new")
     seen.see("All fields are right.")
     seen.page.locator("#spec-name").fill("hopeless")
@@ -164,7 +163,7 @@ def test_a_job_that_cannot_succeed_is_refused_or_says_why(seen):
     assert seen.troubles == []
 
 
-def test_predictions_and_alerts_arrive_by_themselves(seen, browser, service):
+def predictions_and_alerts_arrive_by_themselves(seen, browser, service):
     seen.go("/dashboard/live")
     seen.see("connected")
     seen.page.get_by_label("Alert threshold of first in percent").fill("0")
@@ -191,7 +190,7 @@ def test_predictions_and_alerts_arrive_by_themselves(seen, browser, service):
     assert seen.troubles == []
 
 
-def test_a_coin_shows_its_predictions_and_the_features_behind_a_point(seen):
+def a_coin_shows_its_predictions_and_the_features_behind_a_point(seen):
     seen.go("/dashboard/live")
     seen.page.locator("#live-table .ag-row a").first.click()
     seen.see("Price, volume and phases")
@@ -204,9 +203,7 @@ def test_a_coin_shows_its_predictions_and_the_features_behind_a_point(seen):
     assert seen.troubles == []
 
 
-@pytest.mark.parametrize("width", [390, 1920])
-@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
-def test_every_page_fits_in_every_language(browser, service, width, language):
+def every_page_fits_in_every_language(browser, service, width, language):
     german = language == "de-DE"
     with visit(browser, service, language=language, width=width, dark=german) as reader:
         for page in (*PAGES, "/models/1", "/compare?comparison=1"):
@@ -220,7 +217,7 @@ def test_every_page_fits_in_every_language(browser, service, width, language):
         assert reader.troubles == []
 
 
-def test_language_and_colours_are_chosen_and_kept(browser, service):
+def language_and_colours_are_chosen_and_kept(browser, service):
     with visit(browser, service) as reader:
         reader.go("/dashboard/models")
         reader.page.get_by_text("DE", exact=True).click()
@@ -233,7 +230,7 @@ def test_language_and_colours_are_chosen_and_kept(browser, service):
         assert reader.troubles == []
 
 
-def test_deleting_asks_first(seen):
+def deleting_asks_first(seen):
     seen.go("/dashboard/models/2")
     seen.press("Delete")
     seen.see("Are you sure?")
@@ -246,3 +243,21 @@ def test_deleting_asks_first(seen):
     seen.go("/dashboard/models/2")
     seen.see("unknown model")
     assert seen.troubles == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+def test_the_way_from_an_empty_installation_to_live_predictions(seen, browser, service):
+    an_empty_installation_explains_and_fills_itself(seen)
+    wrong_input_is_told_while_typing(seen)
+    a_model_is_made(seen)
+    the_threshold_moves_the_figures_at_once(seen)
+    it_is_tested_and_compared_in_words(seen)
+    a_job_that_cannot_succeed_is_refused_or_says_why(seen)
+    predictions_and_alerts_arrive_by_themselves(seen, browser, service)
+    a_coin_shows_its_predictions_and_the_features_behind_a_point(seen)
+    for language in ("en-GB", "de-DE"):
+        for width in (390, 1920):
+            every_page_fits_in_every_language(browser, service, width, language)
+    language_and_colours_are_chosen_and_kept(browser, service)
+    deleting_asks_first(seen)
