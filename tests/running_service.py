@@ -18,8 +18,8 @@ from typing import Any
 from kurswerk.client import Client
 from kurswerk.storage import EmbeddedPostgres
 
-MOST_START_S = 60
-MOST_STOP_S = 15.0
+MOST_START_S = 240
+MOST_STOP_S = 60.0
 
 
 @dataclass
@@ -69,7 +69,7 @@ def run(data_dir: Path, *words: str, **settings: str) -> subprocess.CompletedPro
         env=environment(data_dir, **settings),
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
     )
 

@@ -91,7 +91,7 @@ def children_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     """Wait for something and return it."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -100,7 +100,7 @@ def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
-async def until_async(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+async def until_async(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
     """Wait for something, letting the worker work, and return it."""
     return await asyncio.to_thread(until, condition, seconds)
 

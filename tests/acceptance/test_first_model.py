@@ -62,7 +62,7 @@ def test_the_guide_works_as_written(workplace):
                     env=environment,
                     capture_output=True,
                     text=True,
-                    timeout=300,
+                    timeout=900,
                     check=False,
                 )
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"

@@ -50,7 +50,7 @@ class Replicas:
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
         for process in self.processes:
-            process.wait(30)
+            process.wait(120)
 
 
 class Writers:
@@ -105,7 +105,7 @@ def kill_postgres(server: EmbeddedPostgres) -> None:
     pid = server.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 400
     while True:  # its children need a moment to notice
         try:
             server.start()
@@ -135,7 +135,7 @@ def chaos(server: EmbeddedPostgres, folder: Path, *, kills: int, database_kills:
         writers = Writers(database, 3, coins, moments)
         for step in range(kills + database_kills):
             before = count(database, MADE)
-            patience = time.monotonic() + 120
+            patience = time.monotonic() + 400
             while count(database, MADE) <= before and time.monotonic() < patience:
                 time.sleep(0.2)
             if step % (kills // (database_kills or 1) + 1) == kills // (database_kills or 1):
@@ -145,7 +145,7 @@ def chaos(server: EmbeddedPostgres, folder: Path, *, kills: int, database_kills:
         writers.join()
         owed = count(database, OWED)
         assert owed == 3 * 3 * coins * moments
-        patience = time.monotonic() + 120
+        patience = time.monotonic() + 400
         while count(database, MADE) < owed and time.monotonic() < patience:
             time.sleep(0.2)
     assert count(database, f"({OWED}) EXCEPT ({MADE})") == 0

@@ -30,7 +30,7 @@ SPEC = {
 # Long enough to be caught at work.
 LONG = {**SPEC, "use_engineered_features": True, "feature_engineering_windows": [5], "params": {"n_estimators": 200}}
 # On a busy machine, with kernels to compile first.
-MOST_WAIT_S = 240
+MOST_WAIT_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def data_dir() -> Iterator[Path]:
         yield folder
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
+def until(condition: Callable[[], object], what: str, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"

@@ -65,7 +65,7 @@ def test_the_guide_works_as_written(service, workplace):
         env=variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
@@ -87,7 +87,7 @@ def test_the_client_works_as_written(service, workplace):
         env=variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -54,7 +54,7 @@ def test_a_predictor_outlives_its_connection(database: Database):
     predictor = Predictor(open_session, ModelShelf(PostgresModelStore(database)), LaneOptions(), ears)
     thread = threading.Thread(target=predictor.run, args=[stop])
     thread.start()
-    assert predictor.ready.wait(60)
+    assert predictor.ready.wait(300)
     write_rows(database, coin_rows(COINS, 0, 4))
     until(lambda: ears.rows == 4 * len(COINS))
     with psycopg.connect(database.url, autocommit=True) as connection:
