@@ -19,7 +19,7 @@ from kurswerk.client import Client
 from kurswerk.storage import EmbeddedPostgres
 
 MOST_START_S = 240
-MOST_STOP_S = 60.0
+MOST_STOP_S = 15.0
 
 
 @dataclass

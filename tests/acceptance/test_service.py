@@ -80,9 +80,9 @@ def test_a_stop_takes_seconds_and_puts_running_jobs_back(data_dir, number):
             os.killpg(service.process.pid, number)
             began = time.monotonic()
             assert service.process.wait(MOST_STOP_S) == 0
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 5
         else:
-            assert service.stop(number) < 20
+            assert service.stop(number) < 5
     with served(data_dir, "serve", "--only", "api") as service, connected(service) as client:
         job = client.job(order)
         assert (job.status, job.attempt) == ("PENDING", 1)

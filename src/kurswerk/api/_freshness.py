@@ -44,7 +44,7 @@ class Freshness:
                     self.heard = True
             except DatabaseUnavailableError as error:
                 log.warning("answers are read anew each time", reason=str(error))
-            except Exception:
+            except Exception:  # whatever a listener dies of, calls are answered, only not from the cache
                 log.exception("answers are read anew each time")
             finally:
                 self.heard = False

@@ -19,7 +19,7 @@ def main() -> None:
     formats = {"json": True, "text": False}
     configure_logging(level=settings.log.level, json=formats.get(settings.log.format))
     # Only now: it imports numerical libraries, which read what was set above.
-    from kurswerk.jobs import serve_jobs  # noqa: PLC0415
+    from kurswerk.jobs import serve_jobs  # noqa: PLC0415 - see above
 
     serve_jobs()
 

@@ -32,12 +32,12 @@ async def compile_elsewhere(stop: asyncio.Event) -> None:
 def compile_here() -> None:
     """Compute one feature vector in batch and live and one kind of label each, so that all kernels get compiled."""
     # Only now: numba reads where its cache is when it is imported.
-    import numpy as np  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - see above
 
-    from kurswerk.core.timestamps import MINUTE_US  # noqa: PLC0415
-    from kurswerk.features import FeaturePlan, LiveEngine, engineered_names  # noqa: PLC0415
-    from kurswerk.labels import LabelSpec, compute_labels  # noqa: PLC0415
-    from kurswerk.market import COIN_COLUMNS, Panel  # noqa: PLC0415
+    from kurswerk.core.timestamps import MINUTE_US  # noqa: PLC0415 - as above
+    from kurswerk.features import FeaturePlan, LiveEngine, engineered_names  # noqa: PLC0415 - as above
+    from kurswerk.labels import LabelSpec, compute_labels  # noqa: PLC0415 - as above
+    from kurswerk.market import COIN_COLUMNS, Panel  # noqa: PLC0415 - as above
 
     times = np.arange(_ROWS, dtype=np.int64) * MINUTE_US
     columns = {name: np.linspace(1.0, 2.0, _ROWS) for name in COIN_COLUMNS}

@@ -42,7 +42,7 @@ def names(client):
     return [model["name"] for model in client.get("/api/models").json()["models"]]
 
 
-def eventually(found, wanted, seconds=60.0):
+def eventually(found, wanted, seconds=5.0):
     deadline = time.monotonic() + seconds
     while found() != wanted and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -24,8 +24,8 @@ def test_stored_predictions_are_streamed_by_wish(service: Service):
         with connect(url) as everything, connect(f"{url}?coin_id={COINS[0]}&model_id={ids[1]}") as one:
             write_rows(service.database, coin_rows(COINS, 0, 2))
             drain(a_lane(service.database, session))
-            found = [json.loads(everything.recv(timeout=120)) for _ in range(2 * 2 * len(COINS))]
-            own = [json.loads(one.recv(timeout=120)) for _ in range(2)]
+            found = [json.loads(everything.recv(timeout=20)) for _ in range(2 * 2 * len(COINS))]
+            own = [json.loads(one.recv(timeout=20)) for _ in range(2)]
         assert own == [row for row in found if row["coin_id"] == COINS[0] and row["model_id"] == ids[1]]
         listed = client.get("/api/predictions", params={"limit": 1000}).json()["predictions"]
         assert {row["id"] for row in found} == {row["id"] for row in listed}

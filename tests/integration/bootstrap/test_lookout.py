@@ -74,7 +74,7 @@ def test_a_database_that_cannot_be_reached_is_unhealthy_without_delay(tmp_path):
     assert not report.able_to_serve
     assert not report.db_connected
     assert "ml_db_connected 0.0" in watch.metrics_text().decode()
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 2
 
 
 def test_nobody_waits_for_an_answer_that_does_not_come_and_only_one_asks():

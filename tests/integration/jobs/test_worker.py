@@ -79,7 +79,7 @@ def test_work_that_cannot_succeed_fails_with_its_reason(database: Database, desk
     asyncio.run(scenario())
 
 
-def test_a_running_job_is_cancelled_at_once(database: Database, desk: OrderDesk):
+def test_a_running_job_is_cancelled_within_a_second(database: Database, desk: OrderDesk):
     async def scenario() -> None:
         async with working(database) as (worker, events):
             job = order_training(a_spec(**LONG), desk)
@@ -89,7 +89,7 @@ def test_a_running_job_is_cancelled_at_once(database: Database, desk: OrderDesk)
             began = time.monotonic()
             desk.jobs.cancel(job.id)
             await until_async(lambda: process.pid != pid)
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 1
             after = order_training(a_spec(), desk)
             await until_async(lambda: desk.jobs.get(after.id).finished)
             assert status(desk, after.id) == "COMPLETED"
