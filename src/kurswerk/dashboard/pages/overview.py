@@ -234,20 +234,7 @@ def _strongest(kit: Kit, view: View) -> Any:
     found = sorted(live.predictions(limit=200), key=lambda one: -one.probability)[:_SHOWN]
     if not found:
         return _quiet(view.t("No predictions yet. Activate a model to see them here."))
-    names = model_names(kit)
-    rows = [
-        html.Tr(
-            [
-                html.Td(dcc.Link(_short(one.coin_id), href=f"/dashboard/data/{one.coin_id}", className="kw-link")),
-                html.Td(names.get(one.model_id, str(one.model_id))),
-                html.Td(view.percent(one.probability), className="kw-r"),
-                html.Td(view.ago(one.timestamp), className="kw-r kw-muted"),
-            ]
-        )
-        for one in found
-    ]
-    head = (view.t("Coin"), view.t("Model"), view.t("Probability"), view.t("Row"))
-    return _table(head, rows)
+    return _coins(kit, view, [(one, one.timestamp) for one in found], view.t("Row"))
 
 
 def _alerts(kit: Kit, view: View) -> Any:
@@ -255,6 +242,11 @@ def _alerts(kit: Kit, view: View) -> Any:
     found = [] if live is None else live.alerts(limit=_SHOWN)
     if not found:
         return _quiet(view.t("No alerts. A model raises one when its probability reaches its threshold."))
+    return _coins(kit, view, [(one, one.created_at) for one in found], view.t("Raised"))
+
+
+def _coins(kit: Kit, view: View, found: Sequence[tuple[Any, datetime]], when: str) -> Any:
+    """Show predictions or alerts, each with the moment that counts."""
     names = model_names(kit)
     rows = [
         html.Tr(
@@ -262,12 +254,12 @@ def _alerts(kit: Kit, view: View) -> Any:
                 html.Td(dcc.Link(_short(one.coin_id), href=f"/dashboard/data/{one.coin_id}", className="kw-link")),
                 html.Td(names.get(one.model_id, str(one.model_id))),
                 html.Td(view.percent(one.probability), className="kw-r"),
-                html.Td(view.ago(one.created_at), className="kw-r kw-muted"),
+                html.Td(view.ago(moment), className="kw-r kw-muted"),
             ]
         )
-        for one in found
+        for one, moment in found
     ]
-    return _table((view.t("Coin"), view.t("Model"), view.t("Probability"), view.t("Raised")), rows)
+    return _table((view.t("Coin"), view.t("Model"), view.t("Probability"), when), rows)
 
 
 def _models(view: View, models: Sequence[ModelRecord]) -> Any:
