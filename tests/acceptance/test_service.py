@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from kurswerk.client import Client, silent
@@ -29,6 +30,7 @@ SPEC = {
 }
 # Long enough to be caught at work.
 LONG = {**SPEC, "use_engineered_features": True, "feature_engineering_windows": [5], "params": {"n_estimators": 200}}
+JOB_PROCESS = "kurswerk.bootstrap.job_process"
 # On a busy machine, with kernels to compile first.
 MOST_WAIT_S = 600
 
@@ -124,8 +126,11 @@ def test_the_api_answers_while_a_training_runs(data_dir):
     with served(data_dir) as service, connected(service) as client:
         order = client.train({**LONG, "name": "meanwhile"})
         until(lambda: client.job(order).progress > 0, "a running job")
+        trainer = next(p for p in psutil.Process(service.process.pid).children() if JOB_PROCESS in p.cmdline())
+        worked_s = trainer.cpu_times().user
         for offset in range(100):
             assert httpx.get(f"{service.url}/api/models", params={"offset": offset}).status_code == 200
+        assert trainer.cpu_times().user > worked_s  # the training went on meanwhile, and not in our process
         assert client.cancel(order).status == "CANCELLED"  # it had not ended: nobody waited for it
 
 
