@@ -10,6 +10,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from kurswerk.market import Panel
 from kurswerk.serving.ports import (
@@ -138,8 +139,15 @@ class PostgresFeedSession:
             self._connection.execute("DELETE FROM serving_replicas WHERE seen_at < now() - interval '1 minute'")
 
     def close(self) -> None:
-        """End the session; its partitions are free."""
-        self._connection.close()
+        """End the session; when this returns, its partitions are free."""
+        try:
+            # A server notices a closed connection only some time later; another lane need not wait for that.
+            if self._connection.info.transaction_status == TransactionStatus.IDLE:
+                self._leases.give_up()
+        except psycopg.OperationalError:
+            pass  # A lost connection holds nothing any more.
+        finally:
+            self._connection.close()
 
 
 class PostgresFeedWork:

@@ -45,3 +45,7 @@ class Leases:
             ).fetchone()
             own.update((row[0] if row else None) or ())
         return frozenset(own)
+
+    def give_up(self) -> None:
+        """Give every partition back and be a member no longer."""
+        self._connection.execute("SELECT pg_advisory_unlock_all()")

@@ -1,5 +1,7 @@
 """Lanes on a real feed: every row predicted once, with the bits that training would have seen."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 
@@ -73,20 +75,19 @@ def test_another_lane_takes_over_where_the_first_one_ended(database, session):
     first = a_lane(database, session)
     write_rows(database, coin_rows(COINS, 0, 10))
     drain(first)
-    other_session = PostgresFeedSession(database)
-    second = a_lane(database, other_session)
-    assert second.partitions == frozenset()
-    first.lease()  # gives half of its own back
-    second.lease()
-    assert len(first.partitions) == len(second.partitions) == 32
-    write_rows(database, coin_rows(COINS, 10, 20))
-    assert drain(first) + drain(second) == 10 * len(COINS)
-    session.close()
-    second.lease()
-    assert len(second.partitions) == 64
-    write_rows(database, coin_rows(COINS, 20, 30))
-    assert drain(second) == 10 * len(COINS)
-    other_session.close()
+    with closing(PostgresFeedSession(database)) as other_session:
+        second = a_lane(database, other_session)
+        assert second.partitions == frozenset()
+        first.lease()  # gives half of its own back
+        second.lease()
+        assert len(first.partitions) == len(second.partitions) == 32
+        write_rows(database, coin_rows(COINS, 10, 20))
+        assert drain(first) + drain(second) == 10 * len(COINS)
+        session.close()
+        second.lease()
+        assert len(second.partitions) == 64
+        write_rows(database, coin_rows(COINS, 20, 30))
+        assert drain(second) == 10 * len(COINS)
     assert stored(database) == expected(database, ids)
 
 
