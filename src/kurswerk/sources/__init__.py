@@ -2,5 +2,6 @@
 
 from kurswerk.sources.coin_market import CoinMarket, simulate_coins
 from kurswerk.sources.files import TableCandles, open_candles
+from kurswerk.sources.live_market import LiveMarket
 
-__all__ = ["CoinMarket", "TableCandles", "open_candles", "simulate_coins"]
+__all__ = ["CoinMarket", "LiveMarket", "TableCandles", "open_candles", "simulate_coins"]

@@ -1,6 +1,6 @@
 """A simulated market of coins: seeded, reproducible, in the form of the tables a collector fills."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -109,18 +109,21 @@ class CoinMarket:
 
     def batches(self, coins_a_batch: int = _COINS_A_BATCH) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ``coin_metrics``, coin after coin, each by time, in `coin_schema`."""
-        schema = coin_schema(list(COIN_COLUMNS))
         for first in range(0, self.n_coins, coins_a_batch):
-            coins = range(first, min(first + coins_a_batch, self.n_coins))
-            lives = [self._life(coin) for coin in coins]
-            owners = np.repeat(np.arange(len(coins)), [len(ages) for _, ages, _ in lives])
-            mints = pa.array([self.mint(coin) for coin in coins]).take(pa.array(owners))
-            times = np.concatenate([self._times(coin, ages) for coin, (_, ages, _) in zip(coins, lives, strict=True)])
-            table = np.concatenate([rows for rows, _, _ in lives], axis=1)
-            if len(times):
-                arrays = [mints, pa.array(times).view(pa.timestamp("us", "UTC"))]
-                arrays += [_arrow(table[row], kind) for row, kind in enumerate(COIN_COLUMNS.values())]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            batch = self.rows_of(range(first, min(first + coins_a_batch, self.n_coins)))
+            if batch.num_rows:
+                yield batch
+
+    def rows_of(self, coins: Sequence[int]) -> pa.RecordBatch:
+        """Return the rows of some coins, one after the other, each by time, in `coin_schema`."""
+        lives = [self._life(coin) for coin in coins]
+        owners = np.repeat(np.arange(len(coins)), [len(ages) for _, ages, _ in lives])
+        mints = pa.array([self.mint(coin) for coin in coins]).take(pa.array(owners))
+        times = np.concatenate([self._times(coin, ages) for coin, (_, ages, _) in zip(coins, lives, strict=True)])
+        table = np.concatenate([rows for rows, _, _ in lives], axis=1)
+        arrays = [mints, pa.array(times).view(pa.timestamp("us", "UTC"))]
+        arrays += [_arrow(table[row], kind) for row, kind in enumerate(COIN_COLUMNS.values())]
+        return pa.RecordBatch.from_arrays(arrays, schema=coin_schema(list(COIN_COLUMNS)))
 
     def streams(self) -> pa.Table:
         """Return the rows of ``coin_streams`` as of the end: one for each coin."""
