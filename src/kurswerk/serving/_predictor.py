@@ -23,6 +23,7 @@ _LEASE_EVERY_S = 1.0
 # Weight of the newest batch in the mean time per row.
 _NEW_SHARE = 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_PARTING_S = 1.0
 
 
 @cache
@@ -113,6 +114,7 @@ class Predictor:
             if now >= next_look:
                 lane.lease()
                 lane.settle()
+                lane.store_states()
                 state = self._state(lane, fleet, session)
                 session.report(state)
                 self._events.state(state)
@@ -126,6 +128,14 @@ class Predictor:
                 self._note(report)
             else:
                 session.wait(max(0.01, min(next_look, next_poll) - time.monotonic()))
+        self._part(lane)
+
+    @staticmethod
+    def _part(lane: Lane) -> None:
+        """Leave states behind for whoever goes on, as many as there is time for."""
+        deadline = time.monotonic() + _PARTING_S
+        while time.monotonic() < deadline and lane.store_states(all_of_them=True):
+            pass
 
     def _note(self, report: BatchReport) -> None:
         milliseconds = 1000 * report.total_seconds / report.rows

@@ -147,6 +147,15 @@ class NewDelivery:
     probability: float
 
 
+@dataclass(frozen=True)
+class CoinState:
+    """The state of a coin's features after its row of a moment; what is in it is known to the features alone."""
+
+    coin: str
+    timestamp_us: int
+    state: bytes
+
+
 class FeedWork(Protocol):
     """One transaction: what is taken is gone from the feed exactly when what is stored is there."""
 
@@ -163,6 +172,17 @@ class FeedWork(Protocol):
 
         Rows that still wait in the feed are not known.
         """
+        ...
+
+    def states(self, definition: str, first_us: Mapping[str, int]) -> Sequence[CoinState]:
+        """Return stored states of coins that end before a moment each; those that do not are removed.
+
+        ``definition`` is the hash of the features they were made by; only such are returned.
+        """
+        ...
+
+    def keep_states(self, definition: str, states: Sequence[CoinState]) -> None:
+        """Store states in the place of those that their coins have."""
         ...
 
     def reserve(self, count: int) -> Int:

@@ -16,6 +16,7 @@ from kurswerk.market import Panel
 from kurswerk.serving.ports import (
     ActiveModel,
     AlertRule,
+    CoinState,
     FeedRows,
     NewAlert,
     NewDelivery,
@@ -24,6 +25,7 @@ from kurswerk.serving.ports import (
 )
 from kurswerk.storage._alerts import add_deliveries, rules_in_force
 from kurswerk.storage._binary_rows import RowBlock, compile_now, decode_rows
+from kurswerk.storage._coin_states import keep_states, usable_states
 from kurswerk.storage._coin_table import CoinTable
 from kurswerk.storage._database import Database
 from kurswerk.storage._errors import translating
@@ -192,6 +194,14 @@ class PostgresFeedWork:
         codes = np.fromiter((code[key] for key in block.keys), dtype=np.int64, count=len(block))
         values = block.words[1:].view(np.float64)
         return Panel.from_codes(names, codes, block.moments(0), dict(zip(columns, values, strict=True)))
+
+    def states(self, definition: str, first_us: Mapping[str, int]) -> Sequence[CoinState]:
+        """Return stored states of coins that end before a moment each; those that do not are removed."""
+        return usable_states(self._connection, definition, first_us)
+
+    def keep_states(self, definition: str, states: Sequence[CoinState]) -> None:
+        """Store states in the place of those that their coins have."""
+        keep_states(self._connection, definition, states)
 
     def reserve(self, count: int) -> Int:
         """Return so many new ids of predictions, ascending."""

@@ -5,6 +5,7 @@ from psycopg import sql
 from kurswerk.core.errors import ConflictError, StorageError
 from kurswerk.core.timestamps import MICROSECONDS
 from kurswerk.market import TIMESTAMP
+from kurswerk.storage._coin_states import drop_states
 from kurswerk.storage._coin_table import CoinTable
 from kurswerk.storage._database import Connection, Database
 from kurswerk.storage.migrations import feed_trigger
@@ -40,6 +41,7 @@ def install_feed(database: Database) -> bool:
         for statement in feed_trigger.creation():
             connection.execute(statement.encode())
         connection.execute("DELETE FROM coin_feed_seen")
+        drop_states(connection)
     return not there
 
 
@@ -64,6 +66,7 @@ def begin_feed(connection: Connection, *, overlap_s: float = DEFAULT_OVERLAP_S, 
         If somebody writes coins for longer than ``patience_s``.
     """
     connection.execute("DELETE FROM coin_feed")
+    drop_states(connection)
     if not feed_installed(connection):
         look(connection, overlap_s=overlap_s, anew=True)
         return
@@ -107,6 +110,7 @@ def look(connection: Connection, *, overlap_s: float = DEFAULT_OVERLAP_S, anew: 
     connection.execute("DELETE FROM coin_feed_seen WHERE coin_id <> '' AND \"timestamp\" < to_timestamp(%s)", [since])
     if not known:
         connection.execute("DELETE FROM coin_feed")
+        drop_states(connection)
         return 0
     return int(found[0]) if found else 0
 

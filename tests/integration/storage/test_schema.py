@@ -55,6 +55,7 @@ def test_the_tables_of_the_contract(database: Database):
         "coin_feed_seen",
         "coin_metrics",
         "coin_revisions",
+        "coin_states",
         "coin_streams",
         "exchange_rates",
         "ml_artifacts",

@@ -1,0 +1,245 @@
+"""What a lane knows of its coins: states in memory, stored now and then, built from the table if need be."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kurswerk.features import FeaturePlan, LiveEngine
+from kurswerk.market import Panel
+from kurswerk.serving._known_rows import late_rows
+from kurswerk.serving.ports import CoinState, FeedRows, FeedWork, Int
+
+Float = NDArray[np.float64]
+_NO_ROW = np.iinfo(np.int64).max
+# A state is stored when so many rows have come since it last was: what a start reads of each coin is bounded by it.
+ROWS_BETWEEN_STATES = 64
+
+
+@dataclass(eq=False)
+class KnownRows:
+    """Features of the rows to predict, in the order of their time, and which of the rows came late."""
+
+    coins: list[str]
+    timestamps: Int
+    partitions: Int
+    features: Float
+    late: dict[str, list[int]] = field(default_factory=dict)
+
+
+class CoinMemory:
+    """The states of a lane's coins; those silent for longest are dropped beyond a bound.
+
+    A state in memory is that of all known rows of its coin. A stored one is that of all known rows up to its moment: a
+    row up to that moment that comes late or is corrected takes it away in the transaction that learns of it.
+
+    Parameters
+    ----------
+    most_coins
+        How many are kept.
+    """
+
+    def __init__(self, most_coins: int) -> None:
+        self._most_coins = most_coins
+        self._plan: FeaturePlan | None = None
+        self._engine: LiveEngine | None = None
+        self._home: dict[str, int] = {}  # coin → partition, least recently used first
+        self._unstored: dict[str, int] = {}  # coin → rows since its state was stored
+
+    def __len__(self) -> int:
+        return 0 if self._engine is None else len(self._engine)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the states take."""
+        return 0 if self._engine is None else self._engine.memory_bytes()
+
+    def begin(self, plan: FeaturePlan | None) -> None:
+        """Forget everything and keep states of other features from now on."""
+        self._plan, self._engine = plan, None if plan is None else LiveEngine(plan)
+        self._home.clear()
+        self._unstored.clear()
+
+    def forget(self, coins: Iterable[str]) -> None:
+        """Drop coins; they come back from the table."""
+        for coin in coins:
+            self._home.pop(coin, None)
+            self._unstored.pop(coin, None)
+            if self._engine is not None:
+                self._engine.forget(coin)
+
+    def keep_partitions(self, held: frozenset[int]) -> None:
+        """Drop the coins of all other partitions, for others will move them on."""
+        self.forget([coin for coin, home in self._home.items() if home not in held])
+
+    def note(self, rows: FeedRows) -> None:
+        """Remember that coins had rows, once their predictions are stored."""
+        recursive = self._plan is not None and self._plan.lookback is None
+        for coin, partition in zip(rows.coins, rows.partitions.tolist(), strict=True):
+            self._home.pop(coin, None)
+            self._home[coin] = partition
+            if recursive:
+                self._unstored[coin] = self._unstored.get(coin, 0) + 1
+
+    def evict(self, work: FeedWork) -> None:
+        """Store and drop the coins beyond the bound."""
+        surplus = [coin for coin, _ in zip(self._home, range(len(self._home) - self._most_coins), strict=False)]
+        if surplus:
+            self._store(work, [coin for coin in surplus if coin in self._unstored])
+            self.forget(surplus)
+
+    def due(self, least_rows: int = ROWS_BETWEEN_STATES) -> list[str]:
+        """Return coins that had so many rows since their states were stored."""
+        return [coin for coin, rows in self._unstored.items() if rows >= least_rows]
+
+    def store(self, work: FeedWork, coins: Sequence[str]) -> None:
+        """Store the states of coins."""
+        self._store(work, coins)
+        for coin in coins:
+            self._unstored.pop(coin, None)
+
+    def _store(self, work: FeedWork, coins: Sequence[str]) -> None:
+        engine, plan = self._engine, self._plan
+        if engine is None or plan is None:
+            return
+        states = [
+            CoinState(coin, moment, engine.snapshot(coin))
+            for coin in coins
+            if (moment := engine.last_timestamp(coin)) is not None
+        ]
+        if states:
+            work.keep_states(plan.definition_hash, states)
+
+    def learn(self, work: FeedWork, rows: FeedRows) -> KnownRows:
+        """Take new rows into the states and return their features."""
+        kept = _new_rows(rows)
+        plan, engine = self._plan, self._engine
+        if plan is None or engine is None:
+            coins = [rows.coins[i] for i in kept]
+            return KnownRows(coins, rows.timestamps[kept], rows.partitions[kept], np.empty((len(kept), 0)))
+        slow = _slow_coins(engine, rows, kept)
+        if not slow:
+            coins, times = [rows.coins[i] for i in kept], rows.timestamps[kept]
+            return KnownRows(coins, times, rows.partitions[kept], engine.update(coins, times, rows.values[kept]))
+        fast = np.array([i for i in kept.tolist() if rows.coins[i] not in slow], dtype=np.int64)
+        swift = np.empty((0, len(plan.names)))
+        if len(fast):
+            swift = engine.update([rows.coins[i] for i in fast], rows.timestamps[fast], rows.values[fast])
+        rest = np.array([i for i in kept.tolist() if rows.coins[i] in slow], dtype=np.int64)
+        found, features, late = self._look_up(work, plan, engine, rows, rest, slow)
+        places = np.concatenate([fast, rest[found]])
+        order = np.argsort(rows.timestamps[places], kind="stable")
+        return KnownRows(
+            [rows.coins[i] for i in places[order].tolist()],
+            rows.timestamps[places[order]],
+            rows.partitions[places[order]],
+            np.concatenate([swift, features])[order],
+            late,
+        )
+
+    def _look_up(
+        self, work: FeedWork, plan: FeaturePlan, engine: LiveEngine, rows: FeedRows, wanted: Int, slow: set[str]
+    ) -> tuple[Int, Float, dict[str, list[int]]]:
+        """Build coins' states from what is stored; return which wanted rows are there, their features and the late."""
+        asked = by_coin(rows.coins, rows.timestamps, wanted)
+        touched = by_coin(rows.coins, rows.timestamps, [i for i, coin in enumerate(rows.coins) if coin in slow])
+        after = self._restore(work, plan, engine, {coin: min(moments) for coin, moments in touched.items()})
+        bare = sorted(slow.difference(after))
+        self.forget(bare)
+        found: list[Int] = []
+        features: list[Float] = []
+        late: dict[str, list[int]] = {}
+        for coins, reach in ((sorted(after), 0), (bare, plan.lookback)):
+            if not coins:
+                continue
+            first = np.array([after.get(coin, min(asked.get(coin, (_NO_ROW,)))) for coin in coins], dtype=np.int64)
+            panel = work.history(coins, first, plan.inputs, reach)
+            places, given = _replay(engine, panel, dict(zip(coins, first.tolist(), strict=True)), rows, wanted)
+            found.append(places)
+            features.append(given)
+            if plan.lookback is None:
+                for coin, count in zip(panel.instruments, np.diff(panel.offsets).tolist(), strict=True):
+                    self._unstored[coin] = count - len(asked.get(coin, ()))  # `note` counts those
+            late |= late_rows(panel, asked)
+        return np.concatenate(found), np.concatenate(features), late
+
+    def _restore(
+        self, work: FeedWork, plan: FeaturePlan, engine: LiveEngine, first: Mapping[str, int]
+    ) -> dict[str, int]:
+        """Take back stored states that end before coins' first rows; return from when on each lacks rows."""
+        if plan.lookback is not None:
+            return {}
+        after = {}
+        for state in work.states(plan.definition_hash, first):
+            engine.restore(state.coin, state.state)
+            after[state.coin] = state.timestamp_us + 1
+        return after
+
+
+def _replay(
+    engine: LiveEngine, panel: Panel, first: Mapping[str, int], rows: FeedRows, wanted: Int
+) -> tuple[Int, Float]:
+    """Move coins on by a panel: rows before ``first`` are their past, the others come one by one.
+
+    Returns
+    -------
+    tuple
+        Which of the ``wanted`` places of ``rows`` are there, and their features.
+    """
+    start = np.repeat([first[coin] for coin in panel.instruments], np.diff(panel.offsets))
+    tail = panel.timestamps >= start
+    past = panel.where(~tail)
+    if len(past):
+        engine.rebuild(past)
+    names = np.repeat(np.array(panel.instruments, dtype=object), np.diff(panel.offsets))[tail].tolist()
+    times = panel.timestamps[tail]
+    values = np.column_stack([panel.column(name)[tail] for name in engine.plan.inputs])
+    features = engine.update(names, times, values)
+    place = {key: k for k, key in enumerate(zip(names, times.tolist(), strict=True))}
+    pairs = [
+        (k, place[key])
+        for k, i in enumerate(wanted.tolist())
+        if (key := (rows.coins[i], int(rows.timestamps[i]))) in place
+    ]
+    found = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return found[:, 0], features[found[:, 1]]
+
+
+def _new_rows(rows: FeedRows) -> Int:
+    """Return the places of new rows that are still there, each once, in the order of time."""
+    order = np.argsort(rows.timestamps, kind="stable")
+    order = order[(rows.fresh & rows.present)[order]]
+    keys = dict.fromkeys(zip([rows.coins[i] for i in order.tolist()], rows.timestamps[order].tolist(), strict=True))
+    if len(keys) == len(order):
+        return order
+    seen: set[tuple[str, int]] = set()
+    kept = []
+    for i in order.tolist():
+        key = rows.coins[i], int(rows.timestamps[i])
+        if key not in seen:
+            seen.add(key)
+            kept.append(i)
+    return np.array(kept, dtype=np.int64)
+
+
+def _slow_coins(engine: LiveEngine, rows: FeedRows, kept: Int) -> set[str]:
+    """Return coins whose state must be built from the table: unknown, corrected, or with a row that comes late."""
+    changed = np.flatnonzero(~(rows.fresh & rows.present))
+    slow = {rows.coins[i] for i in changed.tolist()}
+    first: dict[str, int] = {}
+    for coin, moment in zip([rows.coins[i] for i in kept.tolist()], rows.timestamps[kept].tolist(), strict=True):
+        first.setdefault(coin, moment)
+    for coin, moment in first.items():
+        newest = engine.last_timestamp(coin)
+        if newest is None or moment <= newest:
+            slow.add(coin)
+    return slow
+
+
+def by_coin(coins: Sequence[str], timestamps: Int, places: Iterable[int]) -> dict[str, list[int]]:
+    """Return the timestamps at some places, by coin."""
+    found: dict[str, list[int]] = {}
+    for i in places:
+        found.setdefault(coins[i], []).append(int(timestamps[i]))
+    return found

@@ -1,0 +1,29 @@
+"""The states of coins' features."""
+
+from alembic import op
+from sqlalchemy import text
+
+from kurswerk.core.errors import ConflictError
+from kurswerk.storage._revisions import OWNED_TABLE
+from kurswerk.storage.migrations.states_v4 import COIN_STATES
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    if connection.execute(text("SELECT to_regclass('coin_states') IS NOT NULL")).scalar_one():
+        raise ConflictError(
+            "the database holds coin_states already, not made by Kurswerk; rename what is there or use another database"
+        )
+    connection.exec_driver_sql(COIN_STATES)
+    connection.execute(text(f"INSERT INTO {OWNED_TABLE} (name) VALUES ('coin_states')"))  # noqa: S608 - a constant  # nosec B608
+
+
+def downgrade() -> None:
+    connection = op.get_bind()
+    connection.exec_driver_sql("DROP TABLE IF EXISTS coin_states")
+    connection.execute(text(f"DELETE FROM {OWNED_TABLE} WHERE name = 'coin_states'"))  # noqa: S608 - a constant  # nosec B608
