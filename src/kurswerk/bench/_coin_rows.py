@@ -16,20 +16,20 @@ from kurswerk.storage import Database, EmbeddedPostgres, upgrade
 
 COINS, INTERVAL_US, START_US = 1000, 5_000_000, 1_704_067_200_000_000
 _BATCH_ROWS = 1 << 16
-_MINTS = np.array([f"{coin:040d}pump" for coin in range(COINS)])
 
 
-def coin_batches(rows: int, seed: int = 42) -> Iterator[pa.RecordBatch]:
-    """Yield rows of many coins in the order of time, all columns filled."""
+def coin_batches(rows: int, seed: int = 42, *, coins: int = COINS, first: int = 0) -> Iterator[pa.RecordBatch]:
+    """Yield rows of many coins in the order of time from the ``first`` row of each on, all columns filled."""
     rng = np.random.default_rng(seed)
+    mints = np.array([f"{coin:040d}pump" for coin in range(coins)])
     schema = coin_schema(list(COIN_COLUMNS))
     for start in range(0, rows, _BATCH_ROWS):
         number = np.arange(start, min(start + _BATCH_ROWS, rows))
         low = rng.random(len(number)) + 1e-6
         prices = {"price_low": low, "price_open": low * 1.5, "price_close": low * 1.25, "price_high": low * 2}
         columns = [
-            pa.array(_MINTS[number % COINS]),
-            pa.array(START_US + number // COINS * INTERVAL_US).cast(schema.field(1).type),
+            pa.array(mints[number % coins]),
+            pa.array(START_US + (first + number // coins) * INTERVAL_US).cast(schema.field(1).type),
         ]
         for name, kind in COIN_COLUMNS.items():
             if kind is Kind.FLOAT:

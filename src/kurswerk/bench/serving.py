@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import psutil
 import psycopg
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from kurswerk.bench._coin_rows import COINS, coin_batches, own_database
@@ -59,12 +60,12 @@ def run(*, rates: Sequence[int] = (2000, 5000, 15_000), seconds: float = 10.0, l
     """
     names = ["price_close", *engineered_names(tuple(_COLUMNS), (5, 10, 15))]
     with own_database() as (database, _):
-        fitted = _register(database, names)
+        fitted = register_ten(database, names)
         CoinMetricsStore(database).upsert(coin_batches(20 * COINS))
         obvious = ObviousPredictor(database, fitted)
         peer_s = obvious.seconds_per_row([f"{coin:040d}pump" for coin in range(12)])
         obvious.forget()
-        _activate(database)
+        activate_all(database)
         return [
             _entry(rate, _measure(database, rate, seconds, lanes, number), peer_s) for number, rate in enumerate(rates)
         ]
@@ -86,7 +87,7 @@ def _entry(rate: int, outcome: Outcome, peer_s: float) -> dict[str, Any]:
     }
 
 
-def _register(database: Database, names: Sequence[str]) -> list[tuple[int, Classifier]]:
+def register_ten(database: Database, names: Sequence[str]) -> list[tuple[int, Classifier]]:
     """Fit ten models on synthetic rows and register them; return id and classifier of each."""
     plan = FeaturePlan(names)
     panel = _panel(_TRAINING_ROWS, plan.inputs)
@@ -143,7 +144,7 @@ def _spec(name: str, kind: str, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _activate(database: Database) -> None:
+def activate_all(database: Database) -> None:
     """Switch all on at once; whether they are certified is not what is measured."""
     with psycopg.connect(database.url, autocommit=True) as connection:
         connection.execute("UPDATE ml_models SET is_active = true, active_since = now(), alert_threshold = 0.99")
@@ -207,13 +208,12 @@ def write(url: str, rate: int, seconds: float, number: int, pipe: Any) -> None:
     each = max(1, int(rate * _STATEMENT_S))
     rows = int(rate * seconds)
     batches = list(coin_batches(rows, seed=number))
-    table = __import__("pyarrow").Table.from_batches(batches)
+    table = pa.Table.from_batches(batches)
     shift = (number + 1) * 1_000_000_000_000
     moved = table.column("timestamp").cast("int64").to_numpy() + shift
     place = table.schema.get_field_index("timestamp")
-    table = table.set_column(
-        place, table.schema.field(place), __import__("pyarrow").array(moved).cast(table.schema.field(place).type)
-    )
+    field = table.schema.field(place)
+    table = table.set_column(place, field, pa.array(moved).cast(field.type))
     pipe.send("ready")
     pipe.recv()
     started = time.perf_counter()

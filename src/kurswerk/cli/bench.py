@@ -20,6 +20,7 @@ BENCHMARKS = {
     "train": "training",
     "api": "api",
     "serving": "serving",
+    "start": "start",
 }
 _ON_BARS = frozenset({"features", "train"})
 
@@ -33,7 +34,7 @@ _ON_BARS = frozenset({"features", "train"})
 )
 @json_option
 def command(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
-    """Measure NAMEs (ingest, load, features, live, inference, train, api, serving, or all).
+    """Measure NAMEs (ingest, load, features, live, inference, train, api, serving, start, or all).
 
     Each is set beside a peer measured in turn in the same run; the ratio says how many times faster ours was.
     """
