@@ -20,6 +20,8 @@ from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresMo
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
 _LAGS_PER_BATCH = 16
 _ALERT_LOOK_S = 0.5
+# How often is looked for messages that wait only because the clock was set back.
+_CLOCK_LOOK_S = 10.0
 
 log = get_logger(__name__)
 
@@ -82,9 +84,12 @@ class PredictorPart:
 
     def _deliver(self) -> None:
         """Send alerts until told to stop; a slow receiver holds up nobody but other alerts."""
-        ways = channels()
+        ways, next_look = channels(), 0.0
         while not self._stop.is_set():
             try:
+                if time.monotonic() >= next_look:
+                    self._alerts.hasten()
+                    next_look = time.monotonic() + _CLOCK_LOOK_S
                 tried = deliver(self._alerts, ways)
             except KurswerkError as error:
                 log.warning("alerts wait", reason=str(error))

@@ -1,7 +1,16 @@
 """Predictions: from stored rows on demand, and of every new row at once."""
 
 from kurswerk.serving._activation import ActivationStore, NotCertifiedError, activate, require_certificate
-from kurswerk.serving._alerting import Channel, Delivery, DeliveryStore, agreed, deliver
+from kurswerk.serving._alerting import (
+    CLAIM_S,
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    Channel,
+    Delivery,
+    DeliveryStore,
+    agreed,
+    deliver,
+)
 from kurswerk.serving._fleet import Fleet, Member, ModelShelf
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving._predicting import CoinPredictions, Prediction, predict_coin
@@ -10,6 +19,9 @@ from kurswerk.serving._replay import PredictionLog, Replay, StoredPrediction, re
 from kurswerk.serving.ports import CoinHistory
 
 __all__ = [
+    "CLAIM_S",
+    "FIRST_PAUSE_S",
+    "LONGEST_PAUSE_S",
     "ActivationStore",
     "BatchReport",
     "Channel",

@@ -1,5 +1,6 @@
 """From probabilities to messages: rules that say when, and deliveries that are tried until they arrive."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +13,11 @@ from kurswerk.serving.ports import AlertRule, Bool, FeedWork, Int, NewDelivery, 
 
 log = get_logger(__name__)
 MOST_ATTEMPTS = 20
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 3600.0
-# Sent one after the other, within the minute that they are claimed for.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 3600.0
+# Sent side by side, within the time that they are claimed for.
 _AT_ONCE = 10
+# A sender that dies is relieved after so long; no channel waits longer for an answer.
+CLAIM_S = 20.0
 
 
 def agreed(
@@ -25,7 +28,7 @@ def agreed(
     timestamps: Int,
     outcome: tuple[Score, Bool],
 ) -> list[NewDelivery]:
-    """Return what rules have to say about rows, in the order of time; per coin at most one within a cool-down.
+    """Return what rules have to say about rows, in the order given; cool-downs are kept where they are stored.
 
     Parameters
     ----------
@@ -48,14 +51,10 @@ def agreed(
         asked = np.isin(models, rule.model_ids) if rule.model_ids else np.ones(len(models), dtype=np.bool_)
         least = np.asarray(thresholds if rule.min_probability is None else [rule.min_probability] * len(models))
         saying = given & asked & (scores.astype(np.float64) >= least)
-        last: dict[str, int] = {}
         for i in np.flatnonzero(saying.sum(axis=1) >= rule.least_agreeing).tolist():
-            coin, moment = coins[i], int(timestamps[i])
-            if coin in last and moment - last[coin] < rule.cooldown_seconds * 1_000_000:
-                continue
-            last[coin] = moment
             ids = tuple(int(model) for model in models[saying[i]])
-            found.append(NewDelivery(rule.id, coin, moment, ids, float(scores[i][saying[i]].max())))
+            highest = float(scores[i][saying[i]].max())
+            found.append(NewDelivery(rule.id, coins[i], int(timestamps[i]), ids, highest))
     return found
 
 
@@ -111,7 +110,7 @@ class DeliveryStore(Protocol):
     """Keeps messages until they have arrived."""
 
     def claim(self, limit: int) -> Sequence[Delivery]:
-        """Return messages that are due; nobody else gets them within a minute."""
+        """Return messages that are due; nobody else gets them within `CLAIM_S`."""
         ...
 
     def sent(self, delivery_id: int) -> None:
@@ -120,6 +119,10 @@ class DeliveryStore(Protocol):
 
     def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
         """Note that a message has not arrived; None gives up."""
+        ...
+
+    def hasten(self) -> int:
+        """Let messages be due that wait only because the clock was set back; return how many."""
         ...
 
 
@@ -137,14 +140,26 @@ def deliver(store: DeliveryStore, channels: Mapping[str, Channel]) -> int:
     One that does not arrive is tried again after 2 s, 4 s, … up to an hour, twenty times in all.
     """
     claimed = store.claim(_AT_ONCE)
-    for delivery in claimed:
-        try:
-            channels[delivery.channel].send(delivery)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
-            pause = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**delivery.attempts)
+    errors: dict[int, str] = {}
+    # Not an executor's: nobody waits for a slow receiver when the service stops.
+    threads = [threading.Thread(target=_try, args=(channels, one, errors), daemon=True) for one in claimed]
+    for thread in threads:
+        thread.start()
+    for delivery, thread in zip(claimed, threads, strict=True):
+        thread.join()
+        if error := errors.get(delivery.id):
+            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**delivery.attempts)
             over = delivery.attempts + 1 >= MOST_ATTEMPTS
-            log.warning("an alert was not delivered", key=delivery.key, reason=str(error), given_up=over)
-            store.failed(delivery.id, f"{type(error).__name__}: {error}"[:1000], None if over else pause)
+            log.warning("an alert was not delivered", key=delivery.key, reason=error, given_up=over)
+            store.failed(delivery.id, error[:1000], None if over else pause)
         else:
             store.sent(delivery.id)
     return len(claimed)
+
+
+def _try(channels: Mapping[str, Channel], delivery: Delivery, errors: dict[int, str]) -> None:
+    """Send a message; note why it has not arrived."""
+    try:
+        channels[delivery.channel].send(delivery)
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
+        errors[delivery.id] = f"{type(error).__name__}: {error}"

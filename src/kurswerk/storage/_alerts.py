@@ -8,7 +8,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from kurswerk.core.errors import ConflictError, ConstraintError, NotFoundError
-from kurswerk.serving import Delivery
+from kurswerk.serving import CLAIM_S, FIRST_PAUSE_S, LONGEST_PAUSE_S, Delivery
 from kurswerk.serving.ports import AlertRule, NewDelivery
 from kurswerk.storage._database import Database
 
@@ -20,13 +20,24 @@ _SHOWN = sql.SQL(
     "id, name, model_ids, least_agreeing, min_probability::float8 AS min_probability, cooldown_seconds, quiet_start,"
     " quiet_end, channel, target, secret IS NOT NULL AS signed, is_active, created_at"
 )
+_NOW = """(SELECT (now() AT TIME ZONE 'UTC')::time AS clock, (now() AT TIME ZONE 'UTC')::date AS today) t"""
+_QUIET = """coalesce(CASE WHEN r.quiet_start <= r.quiet_end THEN t.clock >= r.quiet_start AND t.clock < r.quiet_end
+    ELSE t.clock >= r.quiet_start OR t.clock < r.quiet_end END, false)"""
+_TOLD = """
+SELECT o.rule_id, o.coin_id, (extract(epoch FROM o."timestamp") * 1000000)::bigint, o.model_ids
+FROM (SELECT rule, coin, timestamptz 'epoch' + min(us) * interval '1 microsecond' AS first,
+             timestamptz 'epoch' + max(us) * interval '1 microsecond' AS last
+      FROM unnest(%s::bigint[], %s::text[], %s::bigint[]) AS given(rule, coin, us) GROUP BY rule, coin) d
+JOIN alert_rules r ON r.id = d.rule
+JOIN alert_deliveries o ON o.rule_id = d.rule AND o.coin_id = d.coin
+    AND o."timestamp" > d.first - r.cooldown_seconds * interval '1 second'
+    AND o."timestamp" < d.last + r.cooldown_seconds * interval '1 second'
+WHERE r.cooldown_seconds > 0"""
 # Within the quiet hours (UTC) a message waits for their end.
-_ADD = """
+_ADD = f"""
 INSERT INTO alert_deliveries (rule_id, coin_id, "timestamp", model_ids, probability, due_at)
 SELECT d.rule, d.coin, d.moment, d.models::bigint[], d.probability,
-    CASE WHEN r.quiet_start IS NULL THEN now()
-         WHEN CASE WHEN r.quiet_start <= r.quiet_end THEN t.clock >= r.quiet_start AND t.clock < r.quiet_end
-                   ELSE t.clock >= r.quiet_start OR t.clock < r.quiet_end END
+    CASE WHEN {_QUIET}
          THEN (t.today + r.quiet_end + CASE WHEN r.quiet_end <= t.clock THEN interval '1 day' ELSE '0' END)
               AT TIME ZONE 'UTC'
          ELSE now() END
@@ -34,19 +45,22 @@ FROM (SELECT rule, coin, timestamptz 'epoch' + us * interval '1 microsecond' AS 
       FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::float8[])
       AS given(rule, coin, us, models, probability)) d
 JOIN alert_rules r ON r.id = d.rule
-CROSS JOIN (SELECT (now() AT TIME ZONE 'UTC')::time AS clock, (now() AT TIME ZONE 'UTC')::date AS today) t
-WHERE NOT EXISTS (SELECT FROM alert_deliveries o WHERE o.rule_id = d.rule AND o.coin_id = d.coin
-    AND o."timestamp" > d.moment - r.cooldown_seconds * interval '1 second'
-    AND o."timestamp" < d.moment + r.cooldown_seconds * interval '1 second')
-ON CONFLICT DO NOTHING"""
+CROSS JOIN {_NOW}
+ORDER BY d.moment
+ON CONFLICT DO NOTHING"""  # noqa: S608 - constants  # nosec B608
 _CLAIM = """
-UPDATE alert_deliveries d SET due_at = now() + interval '1 minute' FROM alert_rules r
+UPDATE alert_deliveries d SET due_at = now() + %(pause)s * interval '1 second' FROM alert_rules r
 WHERE r.id = d.rule_id AND d.id IN (
-    SELECT id FROM alert_deliveries WHERE status = 'PENDING' AND due_at <= now() ORDER BY due_at LIMIT %s
+    SELECT id FROM alert_deliveries WHERE status = 'PENDING' AND due_at <= now() ORDER BY due_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id, r.name AS rule, r.channel, r.target, r.secret, d.coin_id, d."timestamp", d.model_ids,
     d.probability::float8 AS probability, d.attempts, d.rule_id,
     (extract(epoch FROM d."timestamp") * 1000000)::bigint AS us"""
+# No pause is longer than this, unless the clock was set back since.
+_HASTEN = f"""
+UPDATE alert_deliveries d SET due_at = now() FROM alert_rules r CROSS JOIN {_NOW}
+WHERE r.id = d.rule_id AND d.status = 'PENDING' AND NOT {_QUIET} AND d.due_at > now() + interval '1 second'
+    * greatest(%(claim)s, least(%(longest)s, %(first)s * power(2, d.attempts - 1)))"""  # noqa: S608 - constants  # nosec B608
 _SENT = """
 WITH done AS (UPDATE alert_deliveries SET status = 'SENT', sent_at = now(), attempts = attempts + 1, error = NULL
     WHERE id = %s RETURNING coin_id, "timestamp", model_ids)
@@ -65,17 +79,45 @@ def rules_in_force(connection: psycopg.Connection) -> list[AlertRule]:
 
 
 def add_deliveries(connection: psycopg.Connection, deliveries: Sequence[NewDelivery]) -> None:
-    """Store messages to send, unless one about the coin is within the rule's cool-down."""
+    """Store messages to send, unless all who say so were named in one about the coin within the rule's cool-down."""
+    news = _news(connection, deliveries)
+    if not news:
+        return
     connection.execute(
         _ADD,
         [
-            [one.rule_id for one in deliveries],
-            [one.coin_id for one in deliveries],
-            [one.timestamp_us for one in deliveries],
-            ["{" + ",".join(map(str, one.model_ids)) + "}" for one in deliveries],
-            [one.probability for one in deliveries],
+            [one.rule_id for one in news],
+            [one.coin_id for one in news],
+            [one.timestamp_us for one in news],
+            ["{" + ",".join(map(str, one.model_ids)) + "}" for one in news],
+            [one.probability for one in news],
         ],
     )
+
+
+def _news(connection: psycopg.Connection, deliveries: Sequence[NewDelivery]) -> list[NewDelivery]:
+    """Return the messages that name a model which was not named about their coin within the cool-down."""
+    rows = connection.execute(
+        "SELECT id, cooldown_seconds FROM alert_rules WHERE id = ANY (%s)",
+        [list({one.rule_id for one in deliveries})],
+    ).fetchall()
+    cooldown_us = {rule: 1_000_000 * seconds for rule, seconds in rows}
+    cooled = [one for one in deliveries if cooldown_us.get(one.rule_id)]
+    if not cooled:
+        return list(deliveries)
+    told: dict[tuple[int, str], list[tuple[int, Sequence[int]]]] = {}
+    columns = zip(*((one.rule_id, one.coin_id, one.timestamp_us) for one in cooled), strict=True)
+    for rule, coin, moment, models in connection.execute(_TOLD, [list(column) for column in columns]):
+        told.setdefault((rule, coin), []).append((moment, models))
+    news = []
+    for one in deliveries:
+        pause = cooldown_us.get(one.rule_id, 0)
+        before = told.setdefault((one.rule_id, one.coin_id), [])
+        named = {m for moment, models in before if abs(moment - one.timestamp_us) < pause for m in models}
+        if not named.issuperset(one.model_ids):
+            before.append((one.timestamp_us, one.model_ids))
+            news.append(one)
+    return news
 
 
 class PostgresAlertStore:
@@ -129,8 +171,8 @@ class PostgresAlertStore:
         return self._rows(query, {"limit": limit, "offset": offset})
 
     def claim(self, limit: int) -> Sequence[Delivery]:
-        """Return messages that are due; nobody else gets them within a minute."""
-        rows = self._rows(sql.SQL(_CLAIM.replace("%s", "%(limit)s")), {"limit": limit})
+        """Return messages that are due; nobody else gets them within `CLAIM_S`."""
+        rows = self._rows(sql.SQL(_CLAIM), {"limit": limit, "pause": CLAIM_S})
         return [
             Delivery(
                 key=f"{row.pop('rule_id')}:{row['coin_id']}:{row.pop('us')}",
@@ -153,6 +195,12 @@ class PostgresAlertStore:
                 " due_at = now() + coalesce(%(pause)s::float8, 0) * interval '1 second' WHERE id = %(id)s",
                 {"error": error.replace("\0", "�"), "pause": retry_in_s, "id": delivery_id},
             )
+
+    def hasten(self) -> int:
+        """Let messages be due that wait only because the clock was set back; return how many."""
+        bounds = {"claim": CLAIM_S, "first": FIRST_PAUSE_S, "longest": LONGEST_PAUSE_S}
+        with self._database.connection() as connection:
+            return connection.execute(_HASTEN.encode(), bounds).rowcount
 
     def _rows(self, query: sql.SQL | sql.Composed, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:

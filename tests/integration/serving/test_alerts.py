@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+import itertools
 import json
+import threading
 
 import httpx
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from kurswerk.bootstrap.alert_channels import Log, Mail, Table, Webhook, channels
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
 from kurswerk.serving import deliver
+from kurswerk.serving.ports import NewDelivery
 from kurswerk.storage import Database, PostgresAlertStore, PostgresFeedSession
+from kurswerk.storage._alerts import add_deliveries
 from lanes import COINS, a_lane, drain, stored
 from served_models import WINDOWED, coin_rows, register, write_rows
 
@@ -59,10 +63,11 @@ def test_messages_arrive_at_least_once_and_are_signed(database, session, store):
     )
     predict(database, session, rows=1)
     heard: list[httpx.Request] = []
+    numbers = itertools.count()
 
     def receiver(request: httpx.Request) -> httpx.Response:
         heard.append(request)
-        return httpx.Response(500 if len(heard) <= 3 else 204)
+        return httpx.Response(500 if next(numbers) < 3 else 204)
 
     ways = {"webhook": Webhook(httpx.MockTransport(receiver))}
     assert deliver(store, ways) + deliver(store, ways) == len(COINS)
@@ -154,3 +159,45 @@ def test_other_channels(database, session, store, monkeypatch):
     assert said[0] == ("mail.test", 25)
     assert [entry[0] for entry in said[1:]] == ["starttls", "login", "send_message"]
     assert one.coin_id in said[-1][1]["Subject"]
+
+
+def test_a_cool_down_is_one_of_coin_and_model(database, session, store):
+    rule = store.create_rule({**RULE, "least_agreeing": 1, "cooldown_seconds": 10, "channel": "database"})
+    told = [(0, (1,)), (4, (1,)), (5, (1, 2)), (9, (2,)), (12, (1,)), (16, (1,)), (3, (2,)), (27, (1,))]
+    with database.connection() as connection:
+        for part in (told[:2], told[2:5], told[5:]):  # within a batch as between batches
+            add_deliveries(
+                connection, [NewDelivery(rule["id"], "A", 1_000_000 * second, ids, 0.9) for second, ids in part]
+            )
+        add_deliveries(connection, [NewDelivery(rule["id"], "B", 4_000_000, (1,), 0.9)])
+    said = [(row["coin_id"], int(row["timestamp"].timestamp()), row["model_ids"]) for row in store.deliveries()]
+    assert said == [("B", 4, [1]), ("A", 27, [1]), ("A", 16, [1]), ("A", 5, [1, 2]), ("A", 0, [1])]
+
+
+def test_a_clock_set_back_holds_up_nothing(database, session, store):
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "channel": "database"})
+    quiet = {"name": "quiet", "quiet_start": "00:00", "quiet_end": "23:59:59.999999"}
+    store.create_rule({**RULE, **quiet, "least_agreeing": 1, "min_probability": 0.0, "channel": "database"})
+    predict(database, session, rows=1)
+    with database.connection() as connection:
+        connection.execute("UPDATE alert_deliveries SET due_at = now() + interval '2 hours'")
+        connection.execute(
+            "UPDATE alert_deliveries SET attempts = 4, due_at = now() + interval '15 s' WHERE coin_id = %s", [COINS[0]]
+        )
+    ways = {"database": Table()}
+    assert deliver(store, ways) == 0
+    assert store.hasten() == len(COINS) - 1  # those of quiet hours, and a pause within its bounds, stay
+    assert deliver(store, ways) + deliver(store, ways) == len(COINS) - 1
+
+
+def test_a_receiver_that_never_answers_holds_up_no_other(database, session, store):
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook"})
+    predict(database, session, rows=1)
+    together = threading.Barrier(10)  # all ten are under way at once, or none gets on
+
+    def receiver(request: httpx.Request) -> httpx.Response:
+        together.wait(20)
+        return httpx.Response(204)
+
+    assert deliver(store, {"webhook": Webhook(httpx.MockTransport(receiver))}) == 10
+    assert [row["status"] for row in store.deliveries()].count("SENT") == 10
