@@ -1,4 +1,4 @@
-"""Every row predicted once by every model, whatever is killed: writers, replicas and PostgreSQL at once."""
+"""Every row predicted once by every model and every alert sent, whatever is killed, lost, late or slow."""
 
 import os
 import random
@@ -7,18 +7,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from hostile import Receiver, SteppedClock
 from kurswerk.core.errors import StorageError
 from kurswerk.serving import replay
 from kurswerk.storage import (
     CoinMetricsStore,
     Database,
     EmbeddedPostgres,
+    PostgresAlertStore,
     PostgresModelStore,
     PostgresPredictionStore,
     upgrade,
@@ -27,18 +29,52 @@ from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 
 OWED = 'SELECT mint, "timestamp", m.id FROM coin_metrics, ml_models m'
 MADE = 'SELECT coin_id, "timestamp", model_id FROM predictions'
+PATIENCE_S = 400
+SECRET = "between us"
+# What the rules "two agree" and "any" call for, by what is stored.
+AGREED = 0.75
+TWO_AGREE = f"""
+SELECT coin_id, "timestamp", array_agg(model_id ORDER BY model_id) FROM predictions WHERE score::float8 >= {AGREED}
+GROUP BY coin_id, "timestamp" HAVING count(*) >= 2"""
+SAID = """
+SELECT d.coin_id, d."timestamp", d.model_ids FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id
+WHERE r.name = 'two agree' AND d.status = 'SENT'"""
+LIKELY, COOLDOWN_S = 0.75, 100
+NOT_TOLD = f"""
+SELECT FROM predictions p WHERE score::float8 >= {LIKELY} AND NOT EXISTS (
+    SELECT FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id WHERE r.name = 'any' AND d.status = 'SENT'
+    AND d.coin_id = p.coin_id AND p.model_id = ANY (d.model_ids)
+    AND abs(extract(epoch FROM d."timestamp" - p."timestamp")) < {COOLDOWN_S})"""
+NOTHING_NEW = f"""
+SELECT FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id WHERE r.name = 'any' AND d.model_ids <@ (
+    SELECT coalesce(array_agg(m), '{{}}') FROM alert_deliveries o CROSS JOIN unnest(o.model_ids) m
+    WHERE o.rule_id = d.rule_id AND o.coin_id = d.coin_id AND o.id < d.id
+    AND abs(extract(epoch FROM o."timestamp" - d."timestamp")) < {COOLDOWN_S})"""
+NOT_ALERTED = """
+SELECT p.id FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE p.score::float8 >= m.alert_threshold::float8
+EXCEPT ALL SELECT prediction_id FROM prediction_alerts"""
+UNCALLED = """
+SELECT prediction_id FROM prediction_alerts EXCEPT ALL SELECT p.id FROM predictions p JOIN ml_models m
+ON m.id = p.model_id WHERE p.score::float8 >= m.alert_threshold::float8"""
+# Found before the real one, it loses the notification and nothing else.
+MUTE = """
+CREATE SCHEMA mute;
+CREATE FUNCTION mute.pg_notify(text, text) RETURNS void LANGUAGE sql AS ''"""
 
 
 class Replicas:
     """Predictors as processes of their own, killed and started again."""
 
-    def __init__(self, database: Database, count: int, folder: Path) -> None:
-        self._environment = os.environ | {"KURSWERK_DATABASE_URL": database.url, "KURSWERK_DATA_DIR": str(folder)}
+    def __init__(self, database: Database, count: int, folder: Path, clock: SteppedClock) -> None:
+        own = {"KURSWERK_DATABASE_URL": database.url, "KURSWERK_DATA_DIR": str(folder), "KURSWERK_LOG_LEVEL": "warning"}
+        self._environment = os.environ | own | clock.environment
+        self._log = folder / "replicas.log"
         self.processes = [self._start() for _ in range(count)]
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "kurswerk", "serve", "--only", "predictor"]
-        return subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL, stderr=log)
 
     def kill_one(self, rng: random.Random) -> None:
         place = rng.randrange(len(self.processes))
@@ -54,7 +90,11 @@ class Replicas:
 
 
 class Writers:
-    """Threads that write coins, each transaction with rows of many coins, some of them long after later ones."""
+    """Threads that write coins, each transaction with rows of many coins, some of them long after later ones.
+
+    The clock that the rows are stamped by is set, too: back by an hour for the middle third of what the first thread
+    writes, forward by a day for that of the second.
+    """
 
     def __init__(self, database: Database, count: int, coins: int, moments: int) -> None:
         self._database = database
@@ -66,10 +106,15 @@ class Writers:
         rng = random.Random(number)
         rows = coin_rows([f"w{number}c{k:03d}" for k in range(coins)], 0, moments, seed=number)
         keys = sorted(rows, key=lambda key: (key[1] + rng.choice([0, 0, 0, 0, 8]) * 5_000_000, rng.random()))
-        while keys:
+        step_us = {0: -3_600_000_000, 1: 86_400_000_000}.get(number, 0)
+        third = len(keys) // 3
+        stamped = [
+            ((coin, us + step_us * (third <= k < 2 * third)), rows[coin, us]) for k, (coin, us) in enumerate(keys)
+        ]
+        while stamped:
             size = rng.choice([1, 5, 30])
-            part, keys = keys[:size], keys[size:]
-            self._insist({key: rows[key] for key in part})
+            part, stamped = stamped[:size], stamped[size:]
+            self._insist(dict(part))
             time.sleep(rng.random() * 0.02)
 
     def _insist(self, rows: dict[tuple[str, int], list[float]]) -> None:
@@ -93,8 +138,8 @@ class Writers:
 
 
 @contextmanager
-def replicas_on(database: Database, count: int, folder: Path) -> Iterator[Replicas]:
-    replicas = Replicas(database, count, folder)
+def replicas_on(database: Database, count: int, folder: Path, clock: SteppedClock) -> Iterator[Replicas]:
+    replicas = Replicas(database, count, folder, clock)
     try:
         yield replicas
     finally:
@@ -105,7 +150,7 @@ def kill_postgres(server: EmbeddedPostgres) -> None:
     pid = server.status().pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + PATIENCE_S
     while True:  # its children need a moment to notice
         try:
             server.start()
@@ -124,37 +169,91 @@ def count(database: Database, query: str) -> int:
         return -1
 
 
-def chaos(server: EmbeddedPostgres, folder: Path, *, kills: int, database_kills: int, coins: int, moments: int) -> None:
-    rng = random.Random(7)
-    database = Database(server.start(), patience_s=20)
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def something_is_predicted(database: Database, writers: Writers) -> None:
+    before = count(database, MADE)
+    until(lambda: count(database, MADE) > before or not writers.running())
+
+
+def let_notify(database: Database, *, heard: bool) -> None:
+    """Let writers' notifications be sent or lost."""
+    path = "public" if heard else "mute, pg_catalog, public"
+    try:
+        with database.connection() as connection:
+            connection.execute(f"ALTER FUNCTION kurswerk_feed_inserted() SET search_path TO {path}".encode())
+    except StorageError:
+        assert not heard  # the database was just killed, and no notification need be lost
+
+
+def prepare(database: Database, url: str) -> None:
     upgrade(database)
     register(database, "w", WINDOWED, threshold=0.5)
     register(database, "r", RECURSIVE, seed=1)
     register(database, "f", WINDOWED, model_type="random_forest", seed=2)
-    with replicas_on(database, 2, folder) as replicas:
-        writers = Writers(database, 3, coins, moments)
-        for step in range(kills + database_kills):
-            before = count(database, MADE)
-            patience = time.monotonic() + 400
-            while count(database, MADE) <= before and time.monotonic() < patience:
-                time.sleep(0.2)
-            if step % (kills // (database_kills or 1) + 1) == kills // (database_kills or 1):
-                kill_postgres(server)
-            else:
-                replicas.kill_one(rng)
-        writers.join()
-        owed = count(database, OWED)
-        assert owed == 3 * 3 * coins * moments
-        patience = time.monotonic() + 400
-        while count(database, MADE) < owed and time.monotonic() < patience:
-            time.sleep(0.2)
-    assert count(database, f"({OWED}) EXCEPT ({MADE})") == 0
+    rules = PostgresAlertStore(database)
+    webhook = {"model_ids": [], "channel": "webhook", "target": url, "secret": SECRET}
+    rules.create_rule({**webhook, "name": "two agree", "least_agreeing": 2, "min_probability": AGREED})
+    rules.create_rule({**webhook, "name": "any", "min_probability": LIKELY, "cooldown_seconds": COOLDOWN_S})
+    with database.connection() as connection:
+        connection.execute(MUTE.encode())
+
+
+def chaos(
+    server: EmbeddedPostgres, folder: Path, clock: SteppedClock, *, script: Sequence[str], coins: int, moments: int
+) -> None:
+    """Write rows while things happen to those who predict them, one after the other; then look what there is."""
+    rng, receiver = random.Random(7), Receiver(SECRET, 7)
+    with receiver.listening() as url:
+        database = Database(server.start(), patience_s=20)
+        prepare(database, url)
+        with replicas_on(database, 2, folder, clock) as replicas:
+            writers = Writers(database, 3, coins, moments)
+            for step, event in enumerate(script):
+                let_notify(database, heard=step % 3 != 1)
+                clock.set(rng.choice([-3600, -90, 0, 45, 7200]))
+                something_is_predicted(database, writers)
+                if event == "postgres":
+                    kill_postgres(server)
+                else:
+                    replicas.kill_one(rng)
+            clock.set(-3600)
+            writers.join()
+            let_notify(database, heard=True)
+            owed = count(database, OWED)
+            assert owed == 3 * 3 * coins * moments
+            until(lambda: count(database, MADE) >= owed)
+            until(lambda: count(database, "SELECT FROM alert_deliveries WHERE status <> 'SENT'") == 0)
+    said = (folder / "replicas.log").read_text()[-3000:]
+    assert count(database, f"({OWED}) EXCEPT ({MADE})") == 0, said
     assert count(database, f"({MADE}) EXCEPT ({OWED})") == 0
     assert count(database, MADE) == owed
-    assert count(database, "SELECT FROM predictions WHERE score >= 0.5 AND model_id = 1") == count(
-        database, "SELECT DISTINCT prediction_id FROM prediction_alerts WHERE model_id = 1"
-    )
+    alerts_are_complete(database, receiver)
     assert all_replay(database, rng, 150) > 0
+
+
+def alerts_are_complete(database: Database, receiver: Receiver) -> None:
+    """Every prediction past its threshold is an alert, and every message that a rule calls for has arrived."""
+    assert count(database, NOT_ALERTED) == count(database, UNCALLED) == 0
+    assert count(database, f"({TWO_AGREE}) EXCEPT ({SAID})") == count(database, f"({SAID}) EXCEPT ({TWO_AGREE})") == 0
+    assert count(database, SAID) == count(database, TWO_AGREE) > 0
+    assert count(database, NOT_TOLD) == count(database, NOTHING_NEW) == 0
+    with database.connection() as connection:
+        keys = {
+            f"{rule}:{coin}:{us}"
+            for rule, coin, us in connection.execute(
+                'SELECT rule_id, coin_id, (extract(epoch FROM "timestamp") * 1000000)::bigint FROM alert_deliveries'
+            )
+        }
+    assert keys <= set(receiver.heard)
+    # What a crash of PostgreSQL took back was sent again; only a cool-down may have chosen another row then.
+    assert {key for key in set(receiver.heard) - keys if key.startswith("1:")} == set()
+    assert [key for key, bodies in receiver.bodies.items() if len(bodies) > 1] == []
+    assert receiver.forged == 0
 
 
 def all_replay(database: Database, rng: random.Random, most: int) -> int:
@@ -167,10 +266,19 @@ def all_replay(database: Database, rng: random.Random, most: int) -> int:
     return sum(one.late_rows for one in found)
 
 
-def test_kills_lose_nothing_and_double_nothing(postgres: EmbeddedPostgres, tmp_path: Path):
-    chaos(postgres, tmp_path, kills=1, database_kills=1, coins=8, moments=40)
+@pytest.fixture
+def clock(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> SteppedClock:
+    """The clock of PostgreSQL and of the replicas."""
+    clock = SteppedClock(Path(postgres.status().data_dir))
+    clock.rule_postgres(monkeypatch)
+    return clock
+
+
+def test_kills_lose_nothing_and_double_nothing(postgres: EmbeddedPostgres, clock: SteppedClock, tmp_path: Path):
+    chaos(postgres, tmp_path, clock, script=["replica", "postgres"], coins=8, moments=40)
 
 
 @pytest.mark.slow
-def test_many_kills_lose_nothing_and_double_nothing(postgres: EmbeddedPostgres, tmp_path: Path):
-    chaos(postgres, tmp_path, kills=20, database_kills=2, coins=60, moments=400)
+def test_many_kills_lose_nothing_and_double_nothing(postgres: EmbeddedPostgres, clock: SteppedClock, tmp_path: Path):
+    script = ["replica"] * 7 + ["postgres"] + ["replica"] * 7 + ["postgres"] + ["replica"] * 6
+    chaos(postgres, tmp_path, clock, script=script, coins=60, moments=400)

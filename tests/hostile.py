@@ -1,0 +1,131 @@
+"""What a service meets outside a test: a clock that is set, and a receiver of alerts that is slow and fails."""
+
+import hashlib
+import hmac
+import os
+import random
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kurswerk.storage import _binaries
+
+# Debian's and Fedora's package libfaketime; KURSWERK_TEST_LIBFAKETIME names another place.
+_PLACES = (
+    os.environ.get("KURSWERK_TEST_LIBFAKETIME", ""),
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib64/faketime/libfaketime.so.1",
+    "/usr/lib/faketime/libfaketime.so.1",
+)
+
+
+class SteppedClock:
+    """The wall clock of other processes, set while they run; where libfaketime is missing it stays right.
+
+    What counts seconds since the start of the machine is left alone, as a real clock step leaves it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "clock"
+        self.library = next((place for place in _PLACES if place and Path(place).is_file()), None)
+        self.set(0)
+
+    def set(self, offset_s: int) -> None:
+        """Set the clock so many seconds before or after the true time."""
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"{offset_s:+d}\n")
+        fresh.chmod(0o644)
+        fresh.replace(self._file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs in its environment to go by this clock."""
+        if self.library is None:
+            return {}
+        return {
+            "LD_PRELOAD": self.library,
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_DISABLE_SHM": "1",
+        }
+
+    def rule_postgres(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let servers that this process starts go by this clock."""
+        real = subprocess.run
+
+        def run(*arguments: Any, env: dict[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[Any]:
+            return real(*arguments, env=env and env | self.environment, **options)
+
+        names = {name: getattr(subprocess, name) for name in ("DEVNULL", "PIPE", "STDOUT")}
+        monkeypatch.setattr(_binaries, "subprocess", SimpleNamespace(run=run, **names))
+
+
+class Receiver:
+    """A webhook that is slow at times, refuses some messages, and takes others without saying so.
+
+    Attributes
+    ----------
+    heard
+        Key → how often it came; ``bodies`` holds all bodies that came with it.
+    forged
+        How many came without the right signature.
+    """
+
+    def __init__(self, secret: str, seed: int) -> None:
+        self._secret, self._rng, self._lock = secret.encode(), random.Random(seed), threading.Lock()
+        self.heard: Counter[str] = Counter()
+        self.bodies: dict[str, set[bytes]] = {}
+        self.forged = 0
+
+    def take(self, headers: Any, body: bytes) -> int | None:
+        """Note a message and return the answer's status; None hangs up. Each is refused twice at most."""
+        key = headers["X-Kurswerk-Delivery"]
+        signed = hmac.new(self._secret, headers["X-Kurswerk-Timestamp"].encode() + b"." + body, hashlib.sha256)
+        with self._lock:
+            self.heard[key] += 1
+            self.bodies.setdefault(key, set()).add(body)
+            self.forged += headers["X-Kurswerk-Signature"] != f"sha256={signed.hexdigest()}"
+            pause = self._rng.choice([0.0] * 9 + [0.5])
+            answer = self._rng.choice([204] * 18 + [503, None]) if self.heard[key] <= 2 else 204
+        time.sleep(pause)
+        return answer
+
+    @contextmanager
+    def listening(self) -> Iterator[str]:
+        """Listen on a free port and give the URL."""
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = receiver.take(self.headers, body)
+                if status is not None:
+                    self.send_response(status)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class names it
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]  # killed replicas hang up
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/alerts"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
