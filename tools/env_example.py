@@ -18,7 +18,9 @@ HEAD = """\
 #KURSWERK_DATA_DIR=
 # Another file than kurswerk.toml in the current directory.
 #KURSWERK_CONFIG=
-# What older services set is understood too: DB_DSN, or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD.
+# What older services set is understood too: DB_DSN, or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD; BATCH_SIZE,
+# POLLING_INTERVAL_SECONDS, MODEL_CACHE_SIZE, DEFAULT_ALERT_THRESHOLD, ALERT_WEBHOOK_URL (BATCH_TIMEOUT_SECONDS: no
+# batch waits, so it sets nothing).
 """
 
 

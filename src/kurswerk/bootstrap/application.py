@@ -48,6 +48,6 @@ def open_application(settings: Settings | None = None) -> Application:
         database=database,
         market=CoinMetricsStore(database),
         context=MarketContextStore(database),
-        models=PostgresModelStore(database),
+        models=PostgresModelStore(database, alert_threshold=settings.alerts.threshold),
         results=PostgresResultStore(database),
     )

@@ -20,6 +20,8 @@ from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresMo
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
 _LAGS_PER_BATCH = 16
 _ALERT_LOOK_S = 0.5
+# The rule that posts every alert where the settings say; their older name is its name.
+WEBHOOK_RULE = "ALERT_WEBHOOK_URL"
 # How often is looked for messages that wait only because the clock was set back.
 _CLOCK_LOOK_S = 10.0
 
@@ -44,6 +46,8 @@ class PredictorPart:
         )
         tally = Tally(service.metrics)
         self._alerts = PostgresAlertStore(service.database)
+        alerts = service.settings.alerts
+        self._alerts.keep_webhook(WEBHOOK_RULE, alerts.webhook_url, alerts.webhook_secret)
         self._stop = threading.Event()
         self._predictors = [
             Predictor(

@@ -72,7 +72,7 @@ def order_desk(service: Service) -> OrderDesk:
     database = service.database
     return OrderDesk(
         market=CoinMetricsStore(database),
-        models=PostgresModelStore(database),
+        models=PostgresModelStore(database, alert_threshold=service.settings.alerts.threshold),
         results=PostgresResultStore(database),
         jobs=ProcrastinateJobStore(database),
         memory_budget_bytes=memory_budget_bytes(service.settings.worker),

@@ -23,6 +23,7 @@ class Rule:
     least: float | None = None
     most: float | None = None
     choices: tuple[str, ...] = ()
+    begins: tuple[str, ...] = ()
 
 
 def setting(default: Any, meaning: str, **limits: Any) -> Any:
@@ -74,6 +75,17 @@ class PredictorSettings:
     store_features: str = setting(
         "none", "whose features are kept with the prediction", choices=("none", "alerts", "all")
     )
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """When a prediction is an alert, and where all of them go."""
+
+    threshold: float = setting(0.7, "probability from which on a new model's prediction is an alert", least=0, most=1)
+    webhook_url: str | None = setting(
+        None, "where every alert is posted, by a rule named ALERT_WEBHOOK_URL", begins=("http://", "https://")
+    )
+    webhook_secret: str | None = setting(None, "signs what is posted there")
 
 
 @dataclass(frozen=True)
@@ -139,19 +151,24 @@ def _parsed(text: str, kind: Any, rule: Rule, source: str) -> Any:
         if text.lower() not in _YES | _NO:
             raise InvalidInputError(f"{source} is '{text}'; write true or false")
         return text.lower() in _YES
-    if kind in {int, int | None}:
-        return _number(text, rule, source)
+    if kind in {int, int | None, float}:
+        return _number(text, float if kind is float else int, rule, source)
+    if rule.begins and text.lower() != "off" and not text.startswith(rule.begins):
+        raise InvalidInputError(f"{source} must begin with {' or '.join(rule.begins)}")
     if rule.choices and text not in rule.choices:
         raise UnknownNameError(f"value of {source}", text, rule.choices)
     return None if kind == str | None and text.lower() == "off" else text
 
 
-def _number(text: str, rule: Rule, source: str) -> int:
+def _number(text: str, kind: type[int] | type[float], rule: Rule, source: str) -> float:
     try:
-        number = int(text)
+        number = kind(text)
     except ValueError:
-        raise InvalidInputError(f"{source} is '{text}'; give a whole number") from None
-    if (rule.least is not None and number < rule.least) or (rule.most is not None and number > rule.most):
-        limits = f"at least {rule.least}" + (f" and at most {rule.most}" if rule.most is not None else "")
+        wanted = "a number such as 0.7" if kind is float else "a whole number"
+        raise InvalidInputError(f"{source} is '{text}'; give {wanted}") from None
+    least, most = rule.least, rule.most
+    # Turned round, so that what is no number lies outside, too.
+    if not ((least is None or number >= least) and (most is None or number <= most)):
+        limits = f"at least {least}" + (f" and at most {most}" if most is not None else "")
         raise InvalidInputError(f"{source} is {number}; it must be {limits}")
     return number

@@ -3,8 +3,9 @@
 The environment wins over the file. Names: ``KURSWERK_DATABASE_URL``, ``KURSWERK_DATA_DIR``, ``KURSWERK_CONFIG``, and
 ``KURSWERK_<GROUP>_<FIELD>`` for the groups; ``DB_DSN`` or ``DB_HOST``, ``DB_PORT``, ``DB_NAME``, ``DB_USER``,
 ``DB_PASSWORD`` are honoured as older services set them, as are ``BATCH_SIZE``,
-``POLLING_INTERVAL_SECONDS`` and ``MODEL_CACHE_SIZE``. The file holds the same as lower-case keys: ``data_dir = "…"``,
-and a table for each group: ``[http]`` with ``port = 8000``.
+``POLLING_INTERVAL_SECONDS``, ``MODEL_CACHE_SIZE``, ``DEFAULT_ALERT_THRESHOLD`` and ``ALERT_WEBHOOK_URL``;
+``BATCH_TIMEOUT_SECONDS`` may be set and says nothing, because no batch waits. The file holds the same as lower-case
+keys: ``data_dir = "…"``, and a table for each group: ``[http]`` with ``port = 8000``.
 """
 
 import tomllib
@@ -17,6 +18,7 @@ from urllib.parse import quote
 import platformdirs
 
 from kurswerk.bootstrap.setting_groups import (
+    AlertSettings,
     HttpSettings,
     LogSettings,
     PredictorSettings,
@@ -31,6 +33,7 @@ GROUPS: dict[str, type[Any]] = {
     "http": HttpSettings,
     "worker": WorkerSettings,
     "predictor": PredictorSettings,
+    "alerts": AlertSettings,
     "log": LogSettings,
 }
 # As older services call what is a setting of a group here.
@@ -38,6 +41,8 @@ _SEED_NAMES = {
     "BATCH_SIZE": variable_of("predictor", "batch_size"),
     "POLLING_INTERVAL_SECONDS": variable_of("predictor", "poll_seconds"),
     "MODEL_CACHE_SIZE": variable_of("predictor", "model_cache"),
+    "DEFAULT_ALERT_THRESHOLD": variable_of("alerts", "threshold"),
+    "ALERT_WEBHOOK_URL": variable_of("alerts", "webhook_url"),
 }
 _TEXT_KEYS = frozenset({"database_url", "data_dir"})
 
@@ -52,7 +57,7 @@ class Settings:
         Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
-    http, worker, predictor, log
+    http, worker, predictor, alerts, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -61,6 +66,7 @@ class Settings:
     http: HttpSettings = field(default_factory=HttpSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     predictor: PredictorSettings = field(default_factory=PredictorSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     log: LogSettings = field(default_factory=LogSettings)
 
     @property

@@ -149,6 +149,26 @@ class PostgresAlertStore:
                 raise ConflictError(f"an alert rule named '{rule['name']}' exists already") from error
             raise
 
+    def keep_webhook(self, name: str, target: str | None, secret: str | None) -> None:
+        """Have one rule of this name that posts every alert to ``target``; None switches it off, its history stays."""
+        with self._database.transaction() as connection:
+            if target is not None:
+                connection.execute(
+                    "INSERT INTO alert_rules (name, model_ids, channel, target, secret)"
+                    " VALUES (%s, '{}', 'webhook', %s, %s)"
+                    " ON CONFLICT (name) DO UPDATE SET model_ids = '{}', least_agreeing = 1, min_probability = NULL,"
+                    " cooldown_seconds = 0, quiet_start = NULL, quiet_end = NULL, channel = 'webhook',"
+                    " target = excluded.target, secret = excluded.secret, is_active = true",
+                    [name, target, secret],
+                )
+                return
+            connection.execute("UPDATE alert_rules SET is_active = false WHERE name = %s", [name])
+            connection.execute(
+                "UPDATE alert_deliveries SET status = 'FAILED', error = 'its rule was switched off'"
+                " WHERE status = 'PENDING' AND rule_id = (SELECT id FROM alert_rules WHERE name = %s)",
+                [name],
+            )
+
     def delete_rule(self, rule_id: int) -> None:
         """Remove a rule with its messages.
 

@@ -25,10 +25,17 @@ _LARGEST_ID = 2**63 - 1
 
 
 class PostgresModelStore:
-    """Models and their artifacts in PostgreSQL; implements `kurswerk.registry.ModelStore`."""
+    """Models and their artifacts in PostgreSQL; implements `kurswerk.registry.ModelStore`.
 
-    def __init__(self, database: Database) -> None:
+    Parameters
+    ----------
+    alert_threshold
+        Probability from which on predictions of models created here are alerts; None leaves it to the table, 0.7.
+    """
+
+    def __init__(self, database: Database, *, alert_threshold: float | None = None) -> None:
         self._database = database
+        self._given = {} if alert_threshold is None else {"alert_threshold": alert_threshold}
 
     def create(self, model: NewModel) -> int:
         """Insert a model with status TRAINING and return its id.
@@ -38,7 +45,7 @@ class PostgresModelStore:
         ConflictError
             If the name is taken.
         """
-        row = _row_of_spec(model.spec)
+        row = _row_of_spec(model.spec) | self._given
         statement = sql.SQL("INSERT INTO ml_models ({}) VALUES ({}) RETURNING id").format(
             sql.SQL(", ").join(map(sql.Identifier, row)), sql.SQL(", ").join(map(sql.Placeholder, row))
         )

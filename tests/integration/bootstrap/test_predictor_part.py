@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kurswerk.bootstrap.predictor_part import part
 from kurswerk.bootstrap.service import Service
-from kurswerk.bootstrap.setting_groups import PredictorSettings
+from kurswerk.bootstrap.setting_groups import AlertSettings, PredictorSettings
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.observability import Metrics, ServiceState
 from kurswerk.storage import Database, PostgresAlertStore
@@ -47,3 +47,11 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
     assert 0 < float(text.split("ml_coins_tracked ")[-1].split()[0]) <= len(COINS)
     assert "ml_models_loaded 1.0" in text
     assert 0 < float(text.split("ml_commit_to_prediction_seconds_count ")[1].split()[0]) <= rows
+
+
+def test_it_keeps_the_webhook_of_the_settings(database: Database, tmp_path: Path):
+    for url, active in (("http://n8n.test/a", True), ("http://n8n.test/b", True), (None, False)):
+        settings = Settings(tmp_path, database.url, alerts=AlertSettings(webhook_url=url))
+        part(Service(settings, database, Metrics()))
+        (rule,) = PostgresAlertStore(database).rules()
+        assert (rule["name"], rule["target"], rule["is_active"]) == ("ALERT_WEBHOOK_URL", url or rule["target"], active)

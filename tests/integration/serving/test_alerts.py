@@ -201,3 +201,31 @@ def test_a_receiver_that_never_answers_holds_up_no_other(database, session, stor
 
     assert deliver(store, {"webhook": Webhook(httpx.MockTransport(receiver))}) == 10
     assert [row["status"] for row in store.deliveries()].count("SENT") == 10
+
+
+def test_the_webhook_of_the_settings_is_one_rule_that_comes_and_goes_with_them(database, session, store):
+    store.keep_webhook("ALERT_WEBHOOK_URL", None, None)
+    assert store.rules() == []
+    for target in ("http://old.test/", "http://n8n.test/hook", "http://n8n.test/hook"):
+        store.keep_webhook("ALERT_WEBHOOK_URL", target, "s3cret")
+    (rule,) = store.rules()
+    assert (rule["name"], rule["channel"], rule["target"]) == ("ALERT_WEBHOOK_URL", "webhook", "http://n8n.test/hook")
+    assert rule["signed"]
+    assert rule["is_active"]
+    predict(database, session, rows=2)
+    with database.connection() as connection:
+        alerts = connection.execute(
+            'SELECT count(DISTINCT (coin_id, model_id, "timestamp")) FROM predictions WHERE score >= 0.5'
+        ).fetchone()
+    assert sum(len(row["model_ids"]) for row in store.deliveries(1000)) == alerts[0] > 0
+    one = store.claim(1)[0]
+    store.sent(one.id)
+    store.keep_webhook("ALERT_WEBHOOK_URL", None, None)
+    (rule,) = store.rules()
+    assert not rule["is_active"]
+    states = {row["id"]: (row["status"], row["error"]) for row in store.deliveries(1000)}
+    assert states.pop(one.id) == ("SENT", None)
+    assert set(states.values()) == {("FAILED", "its rule was switched off")}
+    write_rows(database, coin_rows(COINS, 2, 3))
+    drain(a_lane(database, session))
+    assert len(store.deliveries(1000)) == len(states) + 1

@@ -322,3 +322,12 @@ def test_a_test_by_its_number(store: PostgresModelStore, result_store: PostgresR
         result_store.test(99)
     with pytest.raises(NotFoundError, match="model_id_fkey"):
         result_store.save_test(a_test(99))
+
+
+def test_new_models_have_the_threshold_that_the_settings_say(database):
+    usual, own = PostgresModelStore(database), PostgresModelStore(database, alert_threshold=0.85)
+    found = [
+        store.get(store.create(NewModel(a_spec(name=name).as_json()))).alert_threshold
+        for name, store in (("a", usual), ("b", own))
+    ]
+    assert found == [0.7, 0.85]

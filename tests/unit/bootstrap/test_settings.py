@@ -142,3 +142,30 @@ def test_the_example_file_lists_every_setting_and_changes_none_of_them(tmp_path)
     given = dict(re.findall(r"^#(KURSWERK_\w+_\w+)=(.+)$", text, flags=re.MULTILINE))
     given.pop("KURSWERK_DATABASE_URL")
     assert read_settings(given, tmp_path) == read_settings({}, tmp_path)
+
+
+def test_the_names_of_older_services_are_understood(tmp_path):
+    older = {
+        "BATCH_SIZE": "500", "BATCH_TIMEOUT_SECONDS": "5", "POLLING_INTERVAL_SECONDS": "30", "MODEL_CACHE_SIZE": "10",
+        "DEFAULT_ALERT_THRESHOLD": "0.85", "ALERT_WEBHOOK_URL": "https://n8n.example/webhook/kurswerk",
+    }  # fmt: skip
+    settings = read_settings(older, tmp_path)
+    predictor, alerts = settings.predictor, settings.alerts
+    assert (predictor.batch_size, predictor.poll_seconds, predictor.model_cache) == (500, 30, 10)
+    assert (alerts.threshold, alerts.webhook_url) == (0.85, "https://n8n.example/webhook/kurswerk")
+    ours = read_settings({**older, "KURSWERK_ALERTS_THRESHOLD": "0.9", "KURSWERK_ALERTS_WEBHOOK_URL": "off"}, tmp_path)
+    assert (ours.alerts.threshold, ours.alerts.webhook_url) == (0.9, None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"DEFAULT_ALERT_THRESHOLD": "1.5"}, "is 1.5; it must be at least 0 and at most 1"),
+        ({"DEFAULT_ALERT_THRESHOLD": "nan"}, "is nan; it must be at least 0"),
+        ({"DEFAULT_ALERT_THRESHOLD": "much"}, "'much'; give a number such as 0.7"),
+        ({"ALERT_WEBHOOK_URL": "ftp://host/"}, "must begin with http:// or https://"),
+    ],
+)
+def test_wrong_settings_of_alerts_are_named(environment, says, tmp_path):
+    with pytest.raises(InvalidInputError, match=says):
+        read_settings(environment, tmp_path)
