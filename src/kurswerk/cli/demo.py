@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from kurswerk.bootstrap.application import Application, open_application
+from kurswerk.cli._demo_live import LiveOptions, LiveOutcome, go_live, on_terminal
 from kurswerk.cli._models import comparison_document, model_document, print_evaluation, test_document
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
@@ -26,6 +27,8 @@ from kurswerk.sources import CoinMarket
 from kurswerk.training import ModelSpec, Period, Progress, certify, compare_models, run_test, train
 
 TRAINING_SHARE = 2 / 3
+# How long the market trades where nobody looks on.
+UNWATCHED_S = 20.0
 MODELS = {"demo-forest": "random_forest", "demo-xgboost": "xgboost"}
 _CHARTED = ["price_open", "price_high", "price_low", "price_close", "volume_sol"]
 
@@ -39,6 +42,7 @@ class Run:
     tests: list[tuple[int, TestResult]] = field(default_factory=list)
     certificates: list[dict[str, Any]] = field(default_factory=list)
     comparison: tuple[int, Comparison] | None = None
+    live: LiveOutcome | None = None
 
     @contextmanager
     def step(self, title: str) -> Iterator[Progress]:
@@ -82,11 +86,35 @@ def specification(name: str, market: CoinMarket) -> ModelSpec:
 @click.option("--coins", type=int, default=150, show_default=True, help="Coins that are born.")
 @click.option("--hours", type=float, default=24.0, show_default=True, help="Length of the market.")
 @click.option("--seed", type=int, default=42, show_default=True, help="The same seed gives the same market.")
+@click.option("--live/--no-live", default=True, show_default=True, help="Then let a market trade and predict it.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1, 1000.0),
+    default=10.0,
+    show_default=True,
+    help="Seconds of the live market in a second of ours.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(1.0),
+    help=f"How long it trades.  [default: until Ctrl-C on a terminal, else {UNWATCHED_S:g}]",
+)
 @json_option
-def command(output: Path, coins: int, hours: float, seed: int, *, as_json: bool) -> None:
+def command(
+    output: Path,
+    coins: int,
+    hours: float,
+    seed: int,
+    *,
+    live: bool,
+    speed: float,
+    seconds: float | None,
+    as_json: bool,
+) -> None:
     """Simulate a market, train two models on its first two thirds, test them on the rest, compare and certify them.
 
-    Leaves a report to open in a browser. Again, it replaces the models of the last demo.
+    Leaves a report to open in a browser. Then a market trades live: the service runs, and the models predict each
+    row as it arrives. Again, it replaces the models of the last demo.
     """
     market = CoinMarket(coins, hours, seed)
     run = Run()
@@ -96,10 +124,28 @@ def command(output: Path, coins: int, hours: float, seed: int, *, as_json: bool)
         store_market(market, app, progress)
     _work(run, app, market)
     path = write_report(output / "kurswerk-demo.html", _report(run, app, market))
+    if not as_json:
+        _tell_figures(run)
+        click.echo(f"\nreport    {path.absolute()}")
+    if live:
+        watched = on_terminal() and not as_json
+        run.live = _go_live(run, app, LiveOptions(speed, seconds or (None if watched else UNWATCHED_S), watched))
     if as_json:
         print_json(_document(run, path))
     else:
-        _tell(run, app, path)
+        _tell_the_rest(run, app)
+
+
+def _go_live(run: Run, app: Application, options: LiveOptions) -> LiveOutcome | None:
+    tested = [
+        (record, result)
+        for record, certificate, (_, result) in zip(run.records, run.certificates, run.tests, strict=True)
+        if certificate["certified"]
+    ]
+    if not tested:
+        click.echo("no model is certified, so that none may predict a live market", err=True)
+        return None
+    return go_live(app.settings, tested, options, run.step)
 
 
 def _work(run: Run, app: Application, market: CoinMarket) -> None:
@@ -168,6 +214,7 @@ def _commands(run: Run) -> tuple[Command, ...]:
         Command(f"kurswerk predict {coin}", "what they say about a coin's latest row"),
         Command("kurswerk ingest coins my-candles.csv", "bring in candles of your own"),
         Command("kurswerk train my-spec.json", "train on them"),
+        Command("kurswerk serve", "the dashboard, the API and live predictions"),
         Command("kurswerk db stop", "stop the embedded database"),
     )
 
@@ -180,10 +227,11 @@ def _document(run: Run, path: Path) -> dict[str, Any]:
         "tests": [test_document(number, result) for number, result in run.tests],
         "comparison": None if run.comparison is None else comparison_document(*run.comparison),
         "certified": [certificate["certified"] for certificate in run.certificates],
+        "live": None if run.live is None else run.live.document(),
     }
 
 
-def _tell(run: Run, app: Application, path: Path) -> None:
+def _tell_figures(run: Run) -> None:
     for record, (_, result) in zip(run.records, run.tests, strict=True):
         click.echo(f"\nmodel {record.id} '{record.name}' on the time after its training")
         print_evaluation("test, 95 % interval by coin and time", result.evaluation)
@@ -193,7 +241,11 @@ def _tell(run: Run, app: Application, path: Path) -> None:
     for certificate in run.certificates:
         click.echo()
         print_certificate(certificate)
-    click.echo(f"\nreport    {path.absolute()}")
+
+
+def _tell_the_rest(run: Run, app: Application) -> None:
+    if run.live is not None:
+        click.echo(f"live      {run.live.line()}")
     click.echo(f"database  {app.database}")
     click.echo("go on with")
     for line in _commands(run):

@@ -1,7 +1,7 @@
 """``kurswerk serve``: the service, in one process or split over several."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import click
@@ -9,7 +9,7 @@ import uvloop
 
 from kurswerk import __version__
 from kurswerk.bootstrap.application import current_settings
-from kurswerk.bootstrap.service import PARTS, make_parts, open_service, run_parts
+from kurswerk.bootstrap.service import PARTS, Part, make_parts, open_service, run_parts
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.cli._output import json_option, print_json
 
@@ -50,7 +50,12 @@ def serve(settings: Settings, only: Collection[str] = (), *, insecure: bool = Fa
                 head = f"Kurswerk {__version__} on {service.database}; Ctrl-C stops it"
                 click.echo("\n".join([head, *(f"  {name:9} {address}" for name, address in addresses.items())]))
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(run_parts([*watch, *parts], announce))
+        run_service([*watch, *parts], announce)
     finally:
         service.database.close()
+
+
+def run_service(parts: Sequence[Part], announce: Callable[[], None] = lambda: None) -> None:
+    """Run parts until SIGTERM or Ctrl-C, or until one of them ends; ``announce`` is called once all work."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run_parts(parts, announce))

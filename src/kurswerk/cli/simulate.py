@@ -1,16 +1,21 @@
 """``kurswerk simulate``: a believable, reproducible market."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from kurswerk.bootstrap.application import Application, open_application
+from kurswerk.bootstrap.market_part import MarketPart, open_market
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
+from kurswerk.cli.serve import run_service
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
 from kurswerk.ingest import IngestSummary, ingest_coins
+from kurswerk.observability import configure_logging
 from kurswerk.sources import CoinMarket
 from kurswerk.sources.simulated_candles import SimulatedCandles, write_market
+from kurswerk.storage import CoinMetricsStore, Database
 from kurswerk.training import Progress
 
 
@@ -44,6 +49,45 @@ def coins(n_coins: int, hours: float, seed: int, start: str, output: Path | None
         print_json(document)
     else:
         click.echo(", ".join(f"{key} {value}" for key, value in document.items()))
+
+
+@command.command("live")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1, 1000.0),
+    default=1.0,
+    show_default=True,
+    help="Seconds of the market in a second of ours.",
+)
+@click.option(
+    "--births",
+    type=click.FloatRange(0.1, 10_000.0),
+    default=30.0,
+    show_default=True,
+    help="Coins born in an hour of the market.",
+)
+@click.option("--seconds", type=click.FloatRange(0.1), help="How long it trades.  [default: until Ctrl-C]")
+@json_option
+def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -> None:
+    """Let a simulated market trade with the clock: its rows are written as they happen, as a collector's are.
+
+    It begins in full swing: two hours of it are written at once, up to now. Each run has coins of its own. A service
+    beside it, kurswerk serve, predicts the rows with the models that are active.
+    """
+    configure_logging(level="warning")
+    app = open_application()
+    market = open_market(app.market, speed=speed, births_per_hour=births)
+    with closing(Database(app.database.url, pool_size=1)) as database:
+        trading = MarketPart(CoinMetricsStore(database), market, seconds=seconds)
+        if not as_json:
+            ending = "Ctrl-C ends it" if seconds is None else f"for {seconds:g} s"
+            click.echo(f"{trading.addresses['market']}; {ending}")
+        run_service([trading])
+    document = {"rows": trading.rows, "coins": market.coins, "speed": speed, "seed": market.seed}
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(f"{trading.rows:,} rows written")
 
 
 def store_market(market: CoinMarket, app: Application, progress: Progress) -> IngestSummary:

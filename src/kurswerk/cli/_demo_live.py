@@ -1,0 +1,177 @@
+"""The second half of ``kurswerk demo``: the market trades on, and the new models predict it as it happens."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kurswerk.bootstrap.market_part import MarketPart, open_market
+from kurswerk.bootstrap.service import Part, Service, make_parts, open_service
+from kurswerk.bootstrap.settings import Settings
+from kurswerk.cli._audience import Audience, Lags
+from kurswerk.cli._live_screen import LiveScreen, milliseconds
+from kurswerk.cli.serve import run_service
+from kurswerk.core.errors import ConflictError
+from kurswerk.observability import configure_logging
+from kurswerk.registry import ModelRecord, TestResult
+from kurswerk.serving import activate
+from kurswerk.sources import LiveMarket
+from kurswerk.storage import CoinMetricsStore, PostgresActivationStore, PostgresModelStore
+
+BIRTHS_PER_HOUR = 30.0
+# Of the rows that a model was tested on so many are alerts.
+ALERT_SHARE = 0.01
+_SHOWN = ("dashboard", "docs", "metrics")
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """How the market trades on: so many times as fast as the clock, for so many seconds, or until Ctrl-C (None)."""
+
+    speed: float
+    seconds: float | None
+    on_screen: bool
+
+
+@dataclass(frozen=True)
+class LiveOutcome:
+    """What came of it."""
+
+    rows: int
+    alerts: int
+    lags: Lags
+    addresses: Mapping[str, str]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        lags = asdict(self.lags)
+        return {"rows": self.rows, "alerts": self.alerts, **lags, "addresses": dict(self.addresses)}
+
+    def line(self) -> str:
+        """Return it in a sentence."""
+        lags = self.lags
+        return (
+            f"{self.rows:,} rows traded live, {lags.predictions:,} predictions, {self.alerts:,} alerts; "
+            f"from INSERT to heard p50 {milliseconds(lags.p50_ms)}, p99 {milliseconds(lags.p99_ms)}"
+        )
+
+
+def alert_threshold(result: TestResult) -> float:
+    """Return from which probability on a model alerts: so that it would have for one in a hundred rows of its test."""
+    decisions = result.evaluation["curves"]["thresholds"]
+    most = ALERT_SHARE * result.num_samples
+    alerts = zip(decisions["threshold"], decisions["tp"], decisions["fp"], strict=True)
+    return next((threshold for threshold, tp, fp in alerts if tp + fp <= most), 1.0)
+
+
+def go_live(
+    settings: Settings,
+    tested: Sequence[tuple[ModelRecord, TestResult]],
+    options: LiveOptions,
+    steps: Callable[[str], Any],
+) -> LiveOutcome:
+    """Serve, let a simulated market trade, and let certified models predict it; they are inactive again afterwards.
+
+    Parameters
+    ----------
+    tested
+        Certified models with their tests.
+    steps
+        Given a title, returns a context that shows that something is done.
+
+    Raises
+    ------
+    ConflictError
+        If the service cannot be reached as it is set up.
+    """
+    quiet = replace(settings, log=replace(settings.log, level="warning"))
+    service, watch = open_service(quiet)
+    try:
+        parts = on_a_port(service)
+        store, activations = CoinMetricsStore(service.database), PostgresActivationStore(service.database)
+        with steps("open a market that trades on"):
+            market = open_market(store, speed=options.speed, births_per_hour=BIRTHS_PER_HOUR)
+        thresholds = {record.id: alert_threshold(result) for record, result in tested}
+        models = PostgresModelStore(service.database)
+        try:
+            with steps("activate the certified models"):
+                for record, _ in tested:
+                    models.update(record.id, {"alert_threshold": thresholds[record.id]})
+                    activate(record.id, models, activations)
+            return _trade(service, [*watch, *parts], market, (tested, thresholds), options)
+        finally:
+            for record, _ in tested:
+                activations.deactivate(record.id, "the demo has ended")
+    finally:
+        service.database.close()
+
+
+def _trade(
+    service: Service,
+    parts: Sequence[Part],
+    market: LiveMarket,
+    at_work: tuple[Sequence[tuple[ModelRecord, TestResult]], Mapping[int, float]],
+    options: LiveOptions,
+) -> LiveOutcome:
+    tested, thresholds = at_work
+    audience = Audience(service.database, {record.id: record.name for record, _ in tested})
+    trading = MarketPart(
+        CoinMetricsStore(service.database),
+        market,
+        seconds=options.seconds,
+        begin=audience.loaded,
+        end=audience.heard_all,
+        on_sent=audience.sent,
+    )
+    found = {name: address for part in parts for name, address in part.addresses.items()}
+    addresses = {name: found[name] for name in _SHOWN if name in found}
+    if options.on_screen:
+        title = f"Kurswerk: a simulated market, {options.speed:g} × as fast as the clock, predicted live"
+        screen = LiveScreen(audience, title, thresholds, addresses)
+        with _logging_to(service.settings.data_dir / "demo.log", service.settings.log.level):
+            run_service([*parts, audience, trading, screen])
+    else:
+        click.echo(_announcement(addresses, options), err=True)
+        run_service([*parts, audience, trading])
+    return LiveOutcome(trading.rows, audience.n_alerts, audience.lags(), addresses)
+
+
+def on_a_port(service: Service) -> list[Part]:
+    """Make all parts of the service, on the port that is set or, where that is taken, on a free one.
+
+    Raises
+    ------
+    ConflictError
+        If it is not the port.
+    """
+    try:
+        return make_parts(service, ())
+    except ConflictError:
+        http = replace(service.settings.http, port=0)
+        return make_parts(replace(service, settings=replace(service.settings, http=http)), ())
+
+
+def _announcement(addresses: Mapping[str, str], options: LiveOptions) -> str:
+    length = "until Ctrl-C" if options.seconds is None else f"for {options.seconds:g} s"
+    head = f"the market trades {options.speed:g} × as fast as the clock {length}; open"
+    return "\n".join([head, *(f"  {name:9} {address}" for name, address in addresses.items())])
+
+
+@contextmanager
+def _logging_to(path: Path, level: str) -> Iterator[None]:
+    """Keep log lines off the screen."""
+    with path.open("a", encoding="utf-8") as file:
+        configure_logging(level=level, stream=file)
+        try:
+            yield
+        finally:
+            configure_logging(level=level)
+
+
+def on_terminal() -> bool:
+    """Return whether a person looks on."""
+    return sys.stdout.isatty() and sys.stdin.isatty()
