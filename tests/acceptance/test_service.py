@@ -30,6 +30,8 @@ SPEC = {
 }
 # Long enough to be caught at work.
 LONG = {**SPEC, "use_engineered_features": True, "feature_engineering_windows": [5], "params": {"n_estimators": 200}}
+# Always under way when it is cancelled, however slow the machine is at everything else.
+ENDLESS = {**LONG, "params": {"n_estimators": 5000}}
 JOB_PROCESS = "kurswerk.bootstrap.job_process"
 # On a busy machine, with kernels to compile first.
 MOST_WAIT_S = 600
@@ -124,7 +126,7 @@ def test_it_outlives_its_database(data_dir):
 
 def test_the_api_answers_while_a_training_runs(data_dir):
     with served(data_dir) as service, connected(service) as client:
-        order = client.train({**LONG, "name": "meanwhile"})
+        order = client.train({**ENDLESS, "name": "meanwhile"})
         until(lambda: client.job(order).progress > 0, "a running job")
         trainer = next(p for p in psutil.Process(service.process.pid).children() if JOB_PROCESS in p.cmdline())
         worked_s = trainer.cpu_times().user
@@ -136,7 +138,7 @@ def test_the_api_answers_while_a_training_runs(data_dir):
 
 def test_progress_of_a_running_job_is_a_metric(data_dir):
     with served(data_dir) as service, connected(service) as client:
-        order = client.train({**LONG, "name": "measured"})
+        order = client.train({**ENDLESS, "name": "measured"})
         until(lambda: counted(service.url, f'ml_job_progress_percent{{job_id="{order.job_id}"}}') > 0, "a metric")
         assert counted(service.url, "ml_active_jobs") == 1
         assert client.cancel(order).status == "CANCELLED"
