@@ -123,7 +123,7 @@ class Lane:
         self._memory.note(rows)
         return replace(report, total_seconds=time.perf_counter() - started)
 
-    def store_states(self, most: int = 500, *, all_of_them: bool = False) -> int:
+    def store_states(self, most: int = 200, *, all_of_them: bool = False) -> int:
         """Store states of coins that had many rows since theirs was, or any; return how many were stored."""
         due = (self._memory.due(1) if all_of_them else self._memory.due())[:most]
         if due:
