@@ -14,7 +14,7 @@ from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import PredictorSettings
 from kurswerk.core.errors import KurswerkError
 from kurswerk.observability import Metrics, get_logger
-from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor, deliver
+from kurswerk.serving import BatchReport, Courier, LaneOptions, ModelShelf, Predictor
 from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresModelStore
 
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
@@ -87,18 +87,20 @@ class PredictorPart:
                 await asyncio.to_thread(thread.join)
 
     def _deliver(self) -> None:
-        """Send alerts until told to stop; a slow receiver holds up nobody but other alerts."""
-        ways, next_look = channels(), 0.0
+        """Send alerts until told to stop; a slow receiver holds up nobody."""
+        courier, next_look = Courier(self._alerts, channels()), 0.0
         while not self._stop.is_set():
             try:
                 if time.monotonic() >= next_look:
                     self._alerts.hasten()
                     next_look = time.monotonic() + _CLOCK_LOOK_S
-                tried = deliver(self._alerts, ways)
+                idle = not courier.send() and not courier.under_way
+                if not idle:
+                    courier.settle(_ALERT_LOOK_S)
             except KurswerkError as error:
                 log.warning("alerts wait", reason=str(error))
-                tried = 0
-            if not tried:
+                idle = True
+            if idle:
                 self._stop.wait(_ALERT_LOOK_S)
 
 

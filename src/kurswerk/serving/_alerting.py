@@ -1,5 +1,6 @@
 """From probabilities to messages: rules that say when, and deliveries that are tried until they arrive."""
 
+import queue
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,7 @@ from kurswerk.serving.ports import AlertRule, Bool, FeedWork, Int, NewDelivery, 
 log = get_logger(__name__)
 MOST_ATTEMPTS = 20
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 3600.0
-# Sent side by side, within the time that they are claimed for.
-_AT_ONCE = 10
+_AT_ONCE = 32
 # A sender that dies is relieved after so long; no channel waits longer for an answer.
 CLAIM_S = 20.0
 
@@ -113,8 +113,8 @@ class DeliveryStore(Protocol):
         """Return messages that are due; nobody else gets them within `CLAIM_S`."""
         ...
 
-    def sent(self, delivery_id: int) -> None:
-        """Note that a message has arrived."""
+    def sent(self, *delivery_ids: int) -> None:
+        """Note that messages have arrived."""
         ...
 
     def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
@@ -134,32 +134,61 @@ class Channel(Protocol):
         ...
 
 
-def deliver(store: DeliveryStore, channels: Mapping[str, Channel]) -> int:
-    """Send messages that are due, each at least once; return how many were tried.
+class Courier:
+    """Sends messages side by side, so that one that takes long does not hold up the others.
 
-    One that does not arrive is tried again after 2 s, 4 s, … up to an hour, twenty times in all.
+    Used by one thread; each message is sent by a thread of its own that nobody waits for when the service stops.
     """
-    claimed = store.claim(_AT_ONCE)
-    errors: dict[int, str] = {}
-    # Not an executor's: nobody waits for a slow receiver when the service stops.
-    threads = [threading.Thread(target=_try, args=(channels, one, errors), daemon=True) for one in claimed]
-    for thread in threads:
-        thread.start()
-    for delivery, thread in zip(claimed, threads, strict=True):
-        thread.join()
-        if error := errors.get(delivery.id):
-            pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**delivery.attempts)
-            over = delivery.attempts + 1 >= MOST_ATTEMPTS
-            log.warning("an alert was not delivered", key=delivery.key, reason=error, given_up=over)
-            store.failed(delivery.id, error[:1000], None if over else pause)
+
+    def __init__(self, store: DeliveryStore, channels: Mapping[str, Channel]) -> None:
+        self._store, self._channels = store, channels
+        self._done: queue.SimpleQueue[tuple[Delivery, str | None]] = queue.SimpleQueue()
+        self.under_way = 0
+
+    def send(self) -> int:
+        """Start to send messages that are due, and return how many."""
+        free = _AT_ONCE - self.under_way
+        claimed = self._store.claim(free) if free else []
+        for delivery in claimed:
+            threading.Thread(target=self._try, args=[delivery], name="kurswerk-alert", daemon=True).start()
+            self.under_way += 1
+        return len(claimed)
+
+    def settle(self, wait_s: float | None = None) -> None:
+        """Note what became of messages; wait so long for the first one.
+
+        One that has not arrived is tried again after 2 s, 4 s, … up to an hour, twenty times in all.
+        """
+        ended = []
+        try:
+            ended.append(self._done.get(timeout=wait_s))
+            while True:
+                ended.append(self._done.get_nowait())
+        except queue.Empty:
+            pass
+        self.under_way -= len(ended)
+        if arrived := [delivery.id for delivery, error in ended if error is None]:
+            self._store.sent(*arrived)
+        for delivery, error in ended:
+            if error is not None:
+                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**delivery.attempts)
+                over = delivery.attempts + 1 >= MOST_ATTEMPTS
+                log.warning("an alert was not delivered", key=delivery.key, reason=error, given_up=over)
+                self._store.failed(delivery.id, error[:1000], None if over else pause)
+
+    def _try(self, delivery: Delivery) -> None:
+        try:
+            self._channels[delivery.channel].send(delivery)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
+            self._done.put((delivery, f"{type(error).__name__}: {error}"))
         else:
-            store.sent(delivery.id)
-    return len(claimed)
+            self._done.put((delivery, None))
 
 
-def _try(channels: Mapping[str, Channel], delivery: Delivery, errors: dict[int, str]) -> None:
-    """Send a message; note why it has not arrived."""
-    try:
-        channels[delivery.channel].send(delivery)
-    except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
-        errors[delivery.id] = f"{type(error).__name__}: {error}"
+def deliver(store: DeliveryStore, channels: Mapping[str, Channel]) -> int:
+    """Send messages that are due, each at least once, and wait until each has arrived or not; return how many."""
+    courier = Courier(store, channels)
+    count = courier.send()
+    while courier.under_way:
+        courier.settle()
+    return count

@@ -63,7 +63,7 @@ WHERE r.id = d.rule_id AND d.status = 'PENDING' AND NOT {_QUIET} AND d.due_at > 
     * greatest(%(claim)s, least(%(longest)s, %(first)s * power(2, d.attempts - 1)))"""  # noqa: S608 - constants  # nosec B608
 _SENT = """
 WITH done AS (UPDATE alert_deliveries SET status = 'SENT', sent_at = now(), attempts = attempts + 1, error = NULL
-    WHERE id = %s RETURNING coin_id, "timestamp", model_ids)
+    WHERE id = ANY (%s) RETURNING coin_id, "timestamp", model_ids)
 UPDATE prediction_alerts a SET alert_sent = true FROM done d JOIN predictions p
     ON p.coin_id = d.coin_id AND p."timestamp" = d."timestamp" AND p.model_id = ANY (d.model_ids)
 WHERE a.prediction_id = p.id"""
@@ -201,10 +201,10 @@ class PostgresAlertStore:
             for row in rows
         ]
 
-    def sent(self, delivery_id: int) -> None:
-        """Note that a message has arrived."""
+    def sent(self, *delivery_ids: int) -> None:
+        """Note that messages have arrived."""
         with self._database.connection() as connection:
-            connection.execute(_SENT, [delivery_id])
+            connection.execute(_SENT, [list(delivery_ids)])
 
     def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
         """Note that a message has not arrived; None gives up."""

@@ -11,7 +11,7 @@ import pytest
 
 from kurswerk.bootstrap.alert_channels import Log, Mail, Table, Webhook, channels
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
-from kurswerk.serving import deliver
+from kurswerk.serving import Courier, deliver
 from kurswerk.serving.ports import NewDelivery
 from kurswerk.storage import Database, PostgresAlertStore, PostgresFeedSession
 from kurswerk.storage._alerts import add_deliveries
@@ -193,14 +193,35 @@ def test_a_clock_set_back_holds_up_nothing(database, session, store):
 def test_a_receiver_that_never_answers_holds_up_no_other(database, session, store):
     store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook"})
     predict(database, session, rows=1)
-    together = threading.Barrier(10)  # all ten are under way at once, or none gets on
+    together = threading.Barrier(len(COINS))  # all are under way at once, or none gets on
 
     def receiver(request: httpx.Request) -> httpx.Response:
         together.wait(20)
         return httpx.Response(204)
 
-    assert deliver(store, {"webhook": Webhook(httpx.MockTransport(receiver))}) == 10
-    assert [row["status"] for row in store.deliveries()].count("SENT") == 10
+    assert deliver(store, {"webhook": Webhook(httpx.MockTransport(receiver))}) == len(COINS)
+    assert [row["status"] for row in store.deliveries()].count("SENT") == len(COINS)
+
+
+def test_one_that_takes_long_holds_up_no_other(database, session, store):
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook"})
+    predict(database, session, rows=6)
+    answer = threading.Event()
+    first = iter([True])
+
+    def receiver(request: httpx.Request) -> httpx.Response:
+        if next(first, False):
+            answer.wait(30)
+        return httpx.Response(204)
+
+    courier = Courier(store, {"webhook": Webhook(httpx.MockTransport(receiver))})
+    while courier.send() or courier.under_way > 1:
+        courier.settle()
+    assert [row["status"] for row in store.deliveries(1000)].count("SENT") == 6 * len(COINS) - 1
+    answer.set()
+    courier.settle()
+    assert {row["status"] for row in store.deliveries(1000)} == {"SENT"}
+    assert courier.under_way == 0
 
 
 def test_the_webhook_of_the_settings_is_one_rule_that_comes_and_goes_with_them(database, session, store):
