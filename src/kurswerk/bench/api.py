@@ -16,27 +16,13 @@ import psycopg
 import uvicorn
 from fastapi import FastAPI, Response
 
-from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.api import ApiOptions, create_app
 from kurswerk.bench._coin_rows import own_database
 from kurswerk.bench._load import Load, load
-from kurswerk.jobs import ProcrastinateJobStore
+from kurswerk.bootstrap.api_services import api_services
 from kurswerk.models import create
 from kurswerk.observability import HealthReport, Metrics
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    Page,
-    PostgresActivationStore,
-    PostgresAlertStore,
-    PostgresCatalog,
-    PostgresChangeFeed,
-    PostgresKeyStore,
-    PostgresModelStore,
-    PostgresPredictionFeed,
-    PostgresPredictionStore,
-    PostgresResultStore,
-)
-from kurswerk.training import OrderDesk
+from kurswerk.storage import Database, Page, PostgresCatalog
 
 PATH = "/api/models?limit=100"
 _TRIALS = 3
@@ -115,21 +101,8 @@ def fill(database: Database, models: int) -> None:
 def our_app(url: str) -> FastAPI:
     """Build the API as it is served."""
     database, metrics = Database(url, pool_size=8), Metrics()
-    desk = OrderDesk(
-        CoinMetricsStore(database),
-        PostgresModelStore(database),
-        PostgresResultStore(database),
-        ProcrastinateJobStore(database),
-    )
-    services = Services(
-        catalog=PostgresCatalog(database),
-        desk=desk,
-        predictions=PostgresPredictionStore(database),
-        activations=PostgresActivationStore(database),
-        stream=PostgresPredictionFeed(database),
-        alerts=PostgresAlertStore(database),
-        keys=PostgresKeyStore(database),
-        changes=PostgresChangeFeed(database),
+    services = api_services(
+        database,
         health=lambda: HealthReport({}, 0.0),
         metrics_text=lambda: b"",
         on_request=metrics.observe_request,

@@ -12,19 +12,12 @@ from fastapi import FastAPI
 from typing_extensions import override
 
 from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.bootstrap.api_services import api_services
 from kurswerk.bootstrap.lookout import Lookout
-from kurswerk.bootstrap.service import Service, order_desk
+from kurswerk.bootstrap.service import Service, memory_budget_bytes
 from kurswerk.bootstrap.setting_groups import HttpSettings
 from kurswerk.core.errors import ConflictError, InvalidInputError
-from kurswerk.storage import (
-    PostgresActivationStore,
-    PostgresAlertStore,
-    PostgresCatalog,
-    PostgresChangeFeed,
-    PostgresKeyStore,
-    PostgresPredictionFeed,
-    PostgresPredictionStore,
-)
+from kurswerk.storage import PostgresKeyStore
 
 # Answers under way get this long when the service stops.
 _GRACE_S = 3
@@ -47,22 +40,16 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
         If the port is taken, or strangers could reach an API that asks for no key.
     """
     http = service.settings.http
-    keys = PostgresKeyStore(service.database)
-    options = options_for(http, insecure=service.insecure, usable_keys=keys.any_usable())
+    usable_keys = PostgresKeyStore(service.database).any_usable()
+    options = options_for(http, insecure=service.insecure, usable_keys=usable_keys)
     listener = bind(http.host, http.port)
     lookout = Lookout(service)
-    services = Services(
-        catalog=PostgresCatalog(service.database),
-        desk=order_desk(service),
-        predictions=PostgresPredictionStore(service.database),
-        activations=PostgresActivationStore(service.database),
-        stream=PostgresPredictionFeed(service.database),
-        alerts=PostgresAlertStore(service.database),
-        keys=keys,
-        changes=PostgresChangeFeed(service.database),
+    services = api_services(
+        service.database,
         health=lookout.health,
         metrics_text=lookout.metrics_text,
         on_request=service.metrics.observe_request,
+        memory_budget_bytes=memory_budget_bytes(service.settings.worker),
     )
     app = create_app(services, options)
     if extend is not None:

@@ -16,17 +16,8 @@ from typing import Protocol
 from kurswerk.bootstrap.setting_groups import WorkerSettings
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, UnknownNameError
-from kurswerk.jobs import ProcrastinateJobStore
 from kurswerk.observability import Metrics, configure_logging, get_logger, memory_limit_bytes
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    EmbeddedPostgres,
-    PostgresModelStore,
-    PostgresResultStore,
-    upgrade,
-)
-from kurswerk.training import OrderDesk
+from kurswerk.storage import Database, EmbeddedPostgres, upgrade
 
 log = get_logger(__name__)
 
@@ -65,18 +56,6 @@ class Service:
     ensure_database: Callable[[], object] | None = None
     insecure: bool = False
     started_s: float = field(default_factory=time.monotonic)
-
-
-def order_desk(service: Service) -> OrderDesk:
-    """Join what orders are checked against and written to."""
-    database = service.database
-    return OrderDesk(
-        market=CoinMetricsStore(database),
-        models=PostgresModelStore(database, alert_threshold=service.settings.alerts.threshold),
-        results=PostgresResultStore(database),
-        jobs=ProcrastinateJobStore(database),
-        memory_budget_bytes=memory_budget_bytes(service.settings.worker),
-    )
 
 
 def memory_budget_bytes(worker: WorkerSettings) -> int:

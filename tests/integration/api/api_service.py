@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.bootstrap.api_services import api_services
 from kurswerk.evaluation import Metrics
 from kurswerk.features import FeaturePlan
 from kurswerk.ingest import coin_schema
@@ -20,17 +21,10 @@ from kurswerk.registry import Comparison, NewModel, TestResult, TrainedVersion
 from kurswerk.storage import (
     CoinMetricsStore,
     Database,
-    PostgresActivationStore,
-    PostgresAlertStore,
-    PostgresCatalog,
-    PostgresChangeFeed,
     PostgresKeyStore,
     PostgresModelStore,
-    PostgresPredictionFeed,
-    PostgresPredictionStore,
     PostgresResultStore,
 )
-from kurswerk.training import OrderDesk
 from memory_market import a_spec, random_market
 from running_app import running
 
@@ -63,24 +57,17 @@ class Service:
 
     def __post_init__(self) -> None:
         database = self.database
-        self.models = PostgresModelStore(database)
         self.results = PostgresResultStore(database)
-        self.jobs = ProcrastinateJobStore(database)
-        self.market = CoinMetricsStore(database)
-        self.keys = PostgresKeyStore(database)
-        self.ports = Services(
-            catalog=PostgresCatalog(database),
-            desk=OrderDesk(self.market, self.models, self.results, self.jobs),
-            predictions=PostgresPredictionStore(database),
-            activations=PostgresActivationStore(database),
-            stream=PostgresPredictionFeed(database),
-            alerts=PostgresAlertStore(database),
-            keys=self.keys,
-            changes=PostgresChangeFeed(database),
+        self.ports = api_services(
+            database,
             health=lambda: self.health,
             metrics_text=lambda: b"ml_db_connected 1.0\n",
             on_request=lambda method, template, status, _seconds: self.requests.append((method, template, status)),
         )
+        self.models = PostgresModelStore(database)
+        self.jobs = ProcrastinateJobStore(database)
+        self.market = CoinMetricsStore(database)
+        self.keys = PostgresKeyStore(database)
 
     @contextmanager
     def client(self, ports: Services | None = None, **options: Any) -> Iterator[httpx.Client]:
