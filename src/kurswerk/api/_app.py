@@ -43,6 +43,7 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
     """
     options = options or ApiOptions()
     freshness = Freshness()
+    limiter = RateLimiter(options.read_limit, options.write_limit, options.limit_storage)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -52,6 +53,7 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
         following.cancel()
         with suppress(asyncio.CancelledError):
             await following
+        await limiter.close()
 
     app = FastAPI(
         title="Kurswerk",
@@ -75,7 +77,7 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
         Gate,
         options=options,
         admission=Admission(services.keys, freshness),
-        limiter=RateLimiter(options.read_limit, options.write_limit, options.limit_storage),
+        limiter=limiter,
         freshness=freshness,
         on_request=services.on_request,
     )
