@@ -250,13 +250,13 @@ class Browser:
 
     def open(self, path: str, search: str = "") -> str:
         """Open a page and return what it holds as JSON text."""
-        given = {"url.pathname": f"/dashboard{path}", "url.search": search}
+        wanted = {"path": f"/dashboard{path}", "search": search}
         body = {
             "output": "..page.children...title.data..",
             "outputs": [{"id": "page", "property": "children"}, {"id": "title", "property": "data"}],
-            "inputs": [{"id": "url", "property": "pathname", "value": given["url.pathname"]}],
-            "state": [{"id": "url", "property": "search", "value": search}],
-            "changedPropIds": ["url.pathname"],
+            "inputs": [{"id": "wanted", "property": "data", "value": wanted}],
+            "state": [],
+            "changedPropIds": ["wanted.data"],
         }
         answer = self.client.post("/dashboard/_dash-update-component", json=body)
         assert answer.status_code == 200, answer.text

@@ -16,8 +16,9 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.dashboard._components import alert, empty, icon, link_button
 from kurswerk.dashboard._gate import PREFIX
 from kurswerk.dashboard._kit import NOTICES, Kit, Page, query_of
+from kurswerk.dashboard._static import CHARTS
 from kurswerk.dashboard._translations import LANGUAGES
-from kurswerk.dashboard._view import CURRENT, View
+from kurswerk.dashboard._view import ADDRESS, CURRENT, View
 from kurswerk.dashboard.pages import PAGES
 from kurswerk.dashboard.ports import Options, Services
 
@@ -34,13 +35,25 @@ _THEME: Final = {
 _INLINE: Final = re.compile(r'<script(?: id="_dash-renderer" type="application/javascript")?>(.*?)</script>', re.DOTALL)
 _INDEX: Final = """<!DOCTYPE html>
 <html lang="%(lang)s" data-mantine-color-scheme="%(scheme)s" data-ag-theme-mode="%(scheme)s">
-<head><meta http-equiv="Content-Security-Policy" content="{%%policy%%}">{%%metas%%}
-<title>{%%title%%}</title>{%%favicon%%}{%%css%%}</head>
+<head>{%%metas%%}
+<title>{%%title%%}</title>{%%favicon%%}{%%css%%}{%%early%%}</head>
 <body>{%%app_entry%%}<footer>{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body></html>"""
+
+
+# Tables of a kind that no page has.
+_NOT_NEEDED: Final = re.compile(r'<script src="[^"]*/dash_table/[^"]*"></script>\n?')
+_SUITES: Final = f"{PREFIX}/_dash-component-suites"
+# What Dash asks for before it shows anything.
+_ASKED_FIRST: Final = ("_dash-layout", "_dash-dependencies")
+# What pages with tables and with charts will ask for once their content has come.
+_TABLES: Final = (f"{_SUITES}/dash_ag_grid/async-community.js",)
+_CHARTS: Final = (f"{_SUITES}/dash/dcc/async-graph.js", CHARTS)
 
 
 class _App(Dash):  # type: ignore[misc]  # Dash carries no types
     """Dash with a page in the reader's language and colours."""
+
+    policy = "default-src 'self'"
 
     def interpolate_index(self, **parts: Any) -> str:
         view = CURRENT.get()
@@ -48,9 +61,34 @@ class _App(Dash):  # type: ignore[misc]  # Dash carries no types
         parts["app_entry"] = (
             f'<div id="react-entry-point"><div class="kw-first" role="status">{view.t("Loading…")}</div></div>'
         )
+        path, _ = _asked()
+        found = find_page(path)
+        parts["title"] = _title(view, found and found[0])
+        parts["scripts"] = _NOT_NEEDED.sub("", parts["scripts"])
+        parts["early"] = _early(found and found[0])
         for name, part in parts.items():
             page = page.replace(f"{{%{name}%}}", part)
-        return page.replace("{%policy%}", _policy(page))
+        self.policy = _policy(page)
+        return page
+
+
+def _asked() -> tuple[str, str]:
+    """Return path and query, each as the browser has them, of the page that is being opened."""
+    path, mark, query = ADDRESS.get().partition("?")
+    return path, mark + query
+
+
+def _title(view: View, page: Page | None) -> str:
+    return f"{view.t(page.title)} · Kurswerk" if page is not None else "Kurswerk"
+
+
+def _early(page: Page | None) -> str:
+    """Return hints that let the browser fetch what a page needs beside its scripts, not after them."""
+    if page is None:
+        return ""
+    wanted = (_TABLES if page.tables else ()) + (_CHARTS if page.charts else ())
+    asked = "".join(f'<link rel="preload" as="fetch" crossorigin href="{PREFIX}/{one}">' for one in _ASKED_FIRST)
+    return asked + "".join(f'<link rel="preload" as="script" href="{one}">' for one in wanted)
 
 
 def _policy(page: str) -> str:
@@ -62,7 +100,7 @@ def _policy(page: str) -> str:
     return (
         f"default-src 'self'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; object-src 'none'; "
-        "base-uri 'none'; form-action 'self'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     )
 
 
@@ -101,15 +139,19 @@ def find_page(path: str | None) -> tuple[Page, dict[str, str]] | None:
 def _layout_of(kit: Kit) -> Any:
     def layout() -> Any:
         view = CURRENT.get()
+        path, search = _asked()
+        content, title = _content(kit, view, path, search) if path else (None, "Kurswerk")
         return dmc.MantineProvider(
             [
                 dcc.Location(id="url", refresh=False),
-                dcc.Store(id="title"),
+                dcc.Store(id="built", data=path + search),
+                dcc.Store(id="wanted"),
+                dcc.Store(id="title", data=title),
                 dcc.Store(id="live-wish"),
                 dcc.Store(id="go"),
                 dmc.NotificationContainer(id=NOTICES, position="bottom-right"),
                 html.A(view.t("Skip to the content"), href="#page", className="kw-skip"),
-                _frame(kit, view),
+                _frame(kit, view, content),
             ],
             forceColorScheme="dark" if view.dark else "light",
             theme=_THEME,
@@ -118,12 +160,12 @@ def _layout_of(kit: Kit) -> Any:
     return layout
 
 
-def _frame(kit: Kit, view: View) -> Any:
+def _frame(kit: Kit, view: View, content: Any) -> Any:
     return dmc.AppShell(
         [
             dmc.AppShellHeader(_header(kit, view), px="md"),
             dmc.AppShellNavbar(_menu(view), id="menu", p="xs"),
-            dmc.AppShellMain(html.Div(id="page", className="kw-page", tabIndex=-1)),
+            dmc.AppShellMain(html.Div(content, id="page", className="kw-page", tabIndex=-1)),
         ],
         id="frame",
         header={"height": 56},
@@ -193,28 +235,24 @@ def _menu(view: View) -> Any:
 
 
 def _register(kit: Kit) -> None:
-    @kit.on(
-        Output("page", "children"),
-        Output("title", "data"),
+    # The first page comes with the layout; only where the server could not know its address is it asked for.
+    kit.in_browser(
+        """(path, search, built) => {
+            const first = !kurswerk.arrived;
+            if (!path) return dash_clientside.no_update;
+            kurswerk.arrived = true;
+            return first && built === path + (search || '') ? dash_clientside.no_update : {path, search};
+        }""",
+        Output("wanted", "data"),
         Input("url", "pathname"),
         State("url", "search"),
+        State("built", "data"),
         at_start=True,
     )
-    def show(view: View, path: str | None, search: str | None) -> Any:
-        found = find_page(path)
-        if found is None:
-            return _nothing_here(view), "Kurswerk"
-        page, parts = found
-        try:
-            content = page.build(kit, view, query_of(search), **parts)
-        except KurswerkError as error:
-            content = alert(str(error), title=view.t("That did not work"), color="red")
-        except Exception:  # noqa: BLE001 - whatever it is, the reader hears of it and the log has the cause
-            _log.exception("the page %s could not be built", path)
-            content = alert(
-                view.t("The server's log says what. Try again."), title=view.t("Something went wrong"), color="red"
-            )
-        return content, f"{view.t(page.title)} · Kurswerk"
+
+    @kit.on(Output("page", "children"), Output("title", "data"), Input("wanted", "data"))
+    def show(view: View, wanted: dict[str, str | None]) -> Any:
+        return _content(kit, view, wanted.get("path"), wanted.get("search"))
 
     kit.in_browser(
         "(title) => { if (title) { document.title = title; window.scrollTo(0, 0); } }",
@@ -252,6 +290,24 @@ def _register(kit: Kit) -> None:
         Input({"kind": "danger-close", "what": dash.MATCH}, "n_clicks"),
         Input({"kind": "danger-do", "what": dash.MATCH}, "n_clicks"),
     )
+
+
+def _content(kit: Kit, view: View, path: str | None, search: str | None) -> tuple[Any, str]:
+    """Return what a page holds, and its title."""
+    found = find_page(path)
+    if found is None:
+        return _nothing_here(view), "Kurswerk"
+    page, parts = found
+    try:
+        content = page.build(kit, view, query_of(search), **parts)
+    except KurswerkError as error:
+        content = alert(str(error), title=view.t("That did not work"), color="red")
+    except Exception:  # noqa: BLE001 - whatever it is, the reader hears of it and the log has the cause
+        _log.exception("the page %s could not be built", path)
+        content = alert(
+            view.t("The server's log says what. Try again."), title=view.t("Something went wrong"), color="red"
+        )
+    return content, _title(view, page)
 
 
 def _nothing_here(view: View) -> Any:

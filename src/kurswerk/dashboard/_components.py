@@ -76,15 +76,22 @@ def card(title: str, *content: Any, text: str = "", span: Any = None, **more: An
 
 
 def figure(view: View, name: str, drawing: Any, *, label: str, height: int | None = None, **more: Any) -> Any:
-    """Return a chart with a label for those who do not see it."""
+    """Return a chart with a label for those who do not see it; its place is kept until it is drawn."""
+    look = {}
     if drawing is not None:
         if height:
             drawing.update_layout(height=height)
         localise(view, drawing)
+        look = {"minHeight": drawing.layout.height} if drawing.layout.height else {}
     graph = dcc.Graph(
         id=name, figure=drawing, config={**_CONFIG, **more.pop("config", {})}, className="kw-graph", **more
     )
-    return html.Div(graph, role="img", **{"aria-label": label})
+    return html.Div(graph, role="img", style=look, **{"aria-label": label})
+
+
+def wide(table: Any) -> Any:
+    """Return a table that scrolls sideways where it does not fit, also by keyboard."""
+    return html.Div(table, className="kw-scroll", tabIndex=0)
 
 
 def localise(view: View, drawing: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
-from kurswerk.dashboard._components import alert, card, figure
+from kurswerk.dashboard._components import alert, card, figure, wide
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import NOTHING, View
 from kurswerk.registry import TestResult
@@ -89,9 +89,7 @@ def metric_table(view: View, evaluation: Json) -> Any:
             html.Span(view.t(name), tabIndex=0, className="kw-hint"), label=view.t(meaning), multiline=True, w=260
         )
         rows.append(html.Tr([html.Td(title), html.Td(own, className="kw-r"), *cells]))
-    return html.Div(
-        html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="kw-table"), className="kw-scroll"
-    )
+    return wide(html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="kw-table"))
 
 
 def _with_interval(view: View, estimate: Json | None, digits: int, *, strong: bool = False) -> Any:
@@ -265,9 +263,7 @@ def test_table(view: View, tests: Sequence[TestResult]) -> Any:
             )
         )
     titles = [html.Th(text, className="kw-r" if 2 <= k <= 6 else "") for k, text in enumerate(head)]
-    return html.Div(
-        html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table"), className="kw-scroll"
-    )
+    return wide(html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table"))
 
 
 def certificate_table(view: View, certificate: Json | None) -> Any:
@@ -294,4 +290,4 @@ def certificate_table(view: View, certificate: Json | None) -> Any:
 def pair_table(rows: Sequence[tuple[str, Any]]) -> Any:
     """Return names with their values."""
     body = [html.Tr([html.Th(name, scope="row"), html.Td(value)]) for name, value in rows]
-    return html.Div(html.Table(html.Tbody(body), className="kw-table kw-pairs"), className="kw-scroll")
+    return wide(html.Table(html.Tbody(body), className="kw-table kw-pairs"))

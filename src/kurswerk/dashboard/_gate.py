@@ -1,6 +1,6 @@
 """The way in: who may, who reads, and which part answers."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape
 from http.cookies import CookieError, SimpleCookie
 from string import Template
@@ -8,17 +8,20 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 import anyio.to_thread
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kurswerk.dashboard._static import StaticCache
-from kurswerk.dashboard._view import CURRENT, EVERYTHING, View, view_of
+from kurswerk.dashboard._view import ADDRESS, CURRENT, EVERYTHING, View, view_of
 from kurswerk.dashboard.ports import Keys
 
 PREFIX: Final = "/dashboard"
 _KEY_COOKIE: Final = "kw_key"
 _MOST_FORM_BYTES: Final = 4096
+_LEAST_PACKED: Final = 1000
+_PACKING: Final = 4  # quick; these answers are made anew each time
 _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -47,10 +50,20 @@ class Gate:
         Asked for what a reader's key allows; None lets everybody do everything.
     allowed_hosts
         Names in the ``Host`` header that are answered; empty answers all.
+    policy
+        Says what a page may load, for the header ``Content-Security-Policy``. In the page itself it would keep the
+        browser from looking ahead for scripts.
     """
 
-    def __init__(self, app: ASGIApp, keys: Keys | None, allowed_hosts: Collection[str] = ()) -> None:
-        self._app, self._keys, self._static = app, keys, StaticCache(app)
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys | None,
+        allowed_hosts: Collection[str] = (),
+        policy: Callable[[], str] = lambda: "default-src 'self'",
+    ) -> None:
+        self._app, self._keys, self._static = GZipMiddleware(app, _LEAST_PACKED, _PACKING), keys, StaticCache(app)
+        self._policy = policy
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +73,7 @@ class Gate:
         if not self._sent_here(scope, headers):
             await self._turn_away(scope, receive, send)
             return
-        send = _with_headers(send)
+        send = _with_headers(send, self._policy)
         if path.startswith((f"{PREFIX}/_dash-component-suites/", f"{PREFIX}/assets/")):
             await self._static(scope, receive, send)
             return
@@ -72,11 +85,12 @@ class Gate:
         if scopes is None:
             await self._refuse(scope, receive, send)
             return
-        token = CURRENT.set(view_of(headers, scopes))
+        view, address = CURRENT.set(view_of(headers, scopes)), ADDRESS.set(_address(scope, headers))
         try:
             await self._app(_as_index(scope), receive, send)
         finally:
-            CURRENT.reset(token)
+            CURRENT.reset(view)
+            ADDRESS.reset(address)
 
     def _sent_here(self, scope: Scope, headers: Mapping[str, str]) -> bool:
         """Whether the host is one of ours and no page of another site makes the browser ask."""
@@ -128,11 +142,14 @@ class Gate:
         return welcome
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, policy: Callable[[], str]) -> Send:
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
-            present = {name.lower() for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *(one for one in _SECURITY_HEADERS if one[0] not in present)]
+            present = {name.lower(): value for name, value in message["headers"]}
+            added = [one for one in _SECURITY_HEADERS if one[0] not in present]
+            if present.get(b"content-type", b"").startswith(b"text/html"):
+                added.append((b"content-security-policy", policy().encode()))
+            message["headers"] = [*message["headers"], *added]
         await send(message)
 
     return sender
@@ -148,6 +165,19 @@ def _as_index(scope: Scope) -> Scope:
     if scope["type"] != "http" or path.startswith((f"{PREFIX}/_", f"{PREFIX}/assets/")):
         return scope
     return {**scope, "path": f"{PREFIX}/", "raw_path": f"{PREFIX}/".encode()}
+
+
+def _address(scope: Scope, headers: Mapping[str, str]) -> str:
+    """Return path and query of the page that is opened; the layout is asked for by the page."""
+    if scope["type"] != "http":
+        return ""
+    path: str = scope["path"]
+    if path == f"{PREFIX}/_dash-layout":
+        page = urlsplit(headers.get("referer", ""))
+        here = page.netloc.lower() == headers.get("host", "").lower()
+        return page._replace(scheme="", netloc="", fragment="").geturl() if here else ""
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{path}?{query}" if query else path
 
 
 def _cookie(headers: Mapping[str, str], name: str) -> str | None:

@@ -69,6 +69,8 @@ class Page:
         ``build(kit, view, query, **parts)`` returns the content.
     register
         Adds the callbacks.
+    tables, charts
+        Whether it shows some, so that the browser fetches early what draws them.
     """
 
     path: str
@@ -77,6 +79,8 @@ class Page:
     register: Callable[[Kit], None]
     icon: str = ""
     menu: bool = True
+    tables: bool = False
+    charts: bool = False
 
     def parts_of(self, path: str) -> Mapping[str, str] | None:
         """Return the parts of a path that is this page's, else None.

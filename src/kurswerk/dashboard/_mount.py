@@ -42,6 +42,7 @@ def mount(app: FastAPI, services: Services, options: Options | None = None) -> N
     """
     options = options or Options()
     server = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    build(server, services, options)
-    gate = Gate(server, services.keys if options.require_keys else None, options.allowed_hosts)
+    pages = build(server, services, options)
+    keys = services.keys if options.require_keys else None
+    gate = Gate(server, keys, options.allowed_hosts, lambda: pages.policy)
     app.add_middleware(_Front, gate=gate)

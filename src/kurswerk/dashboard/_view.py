@@ -156,6 +156,8 @@ class View:
 
 
 CURRENT: Final[ContextVar[View]] = ContextVar("dashboard_view", default=View())  # noqa: B039 - frozen
+# Path and query of the page that is being opened; empty where that is not known.
+ADDRESS: Final[ContextVar[str]] = ContextVar("dashboard_address", default="")
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -151,4 +151,4 @@ def _all_features(kit: Kit, model_id: int, mint: str) -> Any:
     return panel.timestamps, plan.compute(panel), plan.names
 
 
-PAGE: Final = Page("/data/{mint}", N_("Coin"), build, register, menu=False)
+PAGE: Final = Page("/data/{mint}", N_("Coin"), build, register, menu=False, charts=True)

@@ -9,7 +9,7 @@ from dash import Input, Output, State, dcc, html
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import _evaluations as shown
-from kurswerk.dashboard._components import alert, card, figure, heading
+from kurswerk.dashboard._components import alert, card, figure, heading, wide
 from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._periods import moments_of, period_fields, register_period
@@ -121,9 +121,7 @@ def _earlier(kit: Kit, view: View, ready: Sequence[ModelRecord]) -> Any:
     ]
     titles = [html.Th(text, className="kw-r" if k == 2 else "") for k, text in enumerate(head)]
     table = html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table")
-    return html.Div(
-        card(view.t("Earlier comparisons"), html.Div(table, className="kw-scroll")), style={"marginTop": 16}
-    )
+    return html.Div(card(view.t("Earlier comparisons"), wide(table)), style={"marginTop": 16})
 
 
 def _name(names: Mapping[int, str], model_id: int) -> str:
@@ -229,9 +227,7 @@ def _table(view: View, one: Comparison, a: str, b: str) -> Any:
             html.Td(view.number(side, digits) if side is not None else NOTHING, className="kw-r") for side in sides
         ]
         rows.append(html.Tr([html.Td(view.t(name)), *cells, html.Td(text, className="kw-r")]))
-    return html.Div(
-        html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="kw-table"), className="kw-scroll"
-    )
+    return wide(html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="kw-table"))
 
 
 def register(kit: Kit) -> None:
@@ -279,4 +275,4 @@ def register(kit: Kit) -> None:
         return to("/dashboard/jobs")
 
 
-PAGE: Final = Page("/compare", N_("Compare"), build, register, icon="compare")
+PAGE: Final = Page("/compare", N_("Compare"), build, register, icon="compare", charts=True)

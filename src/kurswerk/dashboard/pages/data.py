@@ -211,4 +211,4 @@ def register(kit: Kit) -> None:
         return _content(kit, view, {}), alert(said, title=view.t("Brought in"), color="teal")
 
 
-PAGE: Final = Page("/data", N_("Data"), build, register, icon="data")
+PAGE: Final = Page("/data", N_("Data"), build, register, icon="data", tables=True, charts=True)

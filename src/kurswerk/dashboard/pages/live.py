@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, html
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
-from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button
+from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button, wide
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._translations import N_
@@ -194,7 +194,7 @@ def _rules(view: View, ready: Sequence[ModelRecord]) -> Any:
         )
     head = [view.t("Model"), view.t("Predicts"), view.t("Alert from, %"), view.t("Certificate")]
     table = html.Table([html.Thead(html.Tr([html.Th(text) for text in head])), html.Tbody(rows)], className="kw-table")
-    return html.Div(table, className="kw-scroll")
+    return wide(table)
 
 
 def _alerts(kit: Kit, view: View) -> Any:
@@ -217,9 +217,7 @@ def _alerts(kit: Kit, view: View) -> Any:
     ]
     head = [view.t("Raised"), view.t("Coin"), view.t("Model"), view.t("Probability"), view.t("Threshold")]
     titles = [html.Th(text, className="kw-r" if k > 2 else "") for k, text in enumerate(head)]
-    return html.Div(
-        html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table"), className="kw-scroll"
-    )
+    return wide(html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table"))
 
 
 def register(kit: Kit) -> None:
@@ -299,16 +297,18 @@ def _register_stream(kit: Kit) -> None:
         socket, view, live = ctx.websocket, CURRENT.get(), kit.services.live
         reader = getattr(socket, "_renderer_id", "")
         mine = newest[reader] = object()
-        if live is None or socket is None or not wish or wish.get("paused"):
-            if wish and wish.get("paused"):
-                dash.set_props("live-state", {"children": view.t("paused")})
+        if live is None or socket is None or not wish:
             return
-        shown: deque[str] = deque()
-        dash.set_props("live-state", {"children": view.t("connected")})
+        rows = await asyncio.to_thread(_newest, kit, view, wish)
+        dash.set_props(_TABLE, {"rowData": rows})
+        dash.set_props("live-state", {"children": view.t("paused") if wish.get("paused") else view.t("connected")})
+        if wish.get("paused"):
+            return
+        shown = deque(row["id"] for row in rows)
         async for predictions in live.stream():
             if socket.is_shutdown or newest.get(reader) is not mine:
                 break
-            chosen = chosen_of(predictions, wish)
+            chosen = [one for one in chosen_of(predictions, wish) if str(one.id) not in shown]
             if not chosen:
                 continue
             names = await asyncio.to_thread(model_names, kit)
@@ -328,4 +328,4 @@ def _send(view: View, chosen: Sequence[Prediction], names: Mapping[int, str], sh
     dash.set_props(_TABLE, {"rowTransaction": {"add": rows, "addIndex": 0, "remove": gone}})
 
 
-PAGE: Final = Page("/live", N_("Live"), build, register, icon="live")
+PAGE: Final = Page("/live", N_("Live"), build, register, icon="live", tables=True)

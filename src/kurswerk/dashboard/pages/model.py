@@ -408,4 +408,4 @@ def _register_changes(kit: Kit) -> None:
         return percent
 
 
-PAGE: Final = Page("/models/{model_id}", N_("Model"), build, register, menu=False)
+PAGE: Final = Page("/models/{model_id}", N_("Model"), build, register, menu=False, charts=True)

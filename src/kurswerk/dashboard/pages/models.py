@@ -225,4 +225,4 @@ def register(kit: Kit) -> None:
         return (ticks or 0) + 1, []
 
 
-PAGE: Final = Page("/models", N_("Models"), build, register, icon="models")
+PAGE: Final = Page("/models", N_("Models"), build, register, icon="models", tables=True)

@@ -239,9 +239,11 @@ def _estimate(kit: Kit, view: View, document: dict[str, Any]) -> Any:
         )
     if not 0.005 <= found.share <= 0.995:
         lines.append(
-            dmc.Text(view.t("So lopsided that little can be learnt; choose another target."), size="sm", c="orange")
+            dmc.Text(
+                view.t("So lopsided that little can be learnt; choose another target."), size="sm", className="kw-bad"
+            )
         )
     return dmc.Stack(lines, gap=2)
 
 
-PAGE: Final = Page("/new", N_("New model"), build, register, icon="new")
+PAGE: Final = Page("/new", N_("New model"), build, register, icon="new", charts=True)

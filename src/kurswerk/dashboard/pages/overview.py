@@ -18,6 +18,7 @@ from kurswerk.dashboard._components import (
     facts,
     heading,
     link_button,
+    wide,
 )
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import job_title, machine_words, model_names
@@ -282,7 +283,7 @@ def _table(head: tuple[str, ...], rows: list[Any]) -> Any:
     titles = html.Thead(
         html.Tr([html.Th(text, className="" if k == 0 else "kw-r" if k > 1 else "") for k, text in enumerate(head)])
     )
-    return html.Div(html.Table([titles, html.Tbody(rows)], className="kw-table"), className="kw-scroll")
+    return wide(html.Table([titles, html.Tbody(rows)], className="kw-table"))
 
 
 def _quiet(text: str, *more: Any) -> Any:

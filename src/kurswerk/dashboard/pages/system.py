@@ -11,7 +11,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from plotly import graph_objects as go
 
 from kurswerk.core.errors import InvalidInputError
-from kurswerk.dashboard._components import alert, card, danger, fact, facts, figure, heading, localise
+from kurswerk.dashboard._components import alert, card, danger, fact, facts, figure, heading, localise, wide
 from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._translations import N_
@@ -166,7 +166,7 @@ def _keys(kit: Kit, view: View) -> Any:
     )
     return dmc.Stack(
         [
-            html.Div(table, className="kw-scroll") if rows else none,
+            wide(table) if rows else none,
             dmc.Group(
                 [
                     dmc.TextInput(id="key-name", label=view.t("Name"), w=180),
@@ -224,4 +224,4 @@ def register(kit: Kit) -> None:
         return _keys(kit, view)
 
 
-PAGE: Final = Page("/system", N_("System"), build, register, icon="system")
+PAGE: Final = Page("/system", N_("System"), build, register, icon="system", charts=True)

@@ -163,4 +163,4 @@ def register(kit: Kit) -> None:
         return to("/dashboard/jobs")
 
 
-PAGE: Final = Page("/test", N_("Test"), build, register, icon="test")
+PAGE: Final = Page("/test", N_("Test"), build, register, icon="test", charts=True)
