@@ -9,12 +9,14 @@ from typing import Any
 
 import uvicorn
 
+from kurswerk.api import FrameProtocol
+
 
 @contextmanager
 def running(app: Any) -> Iterator[str]:
     """Serve an application on a free port of this machine and give its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, access_log=False, ws="websockets-sansio", lifespan="on")
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws=FrameProtocol, lifespan="on")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -2,5 +2,6 @@
 
 from kurswerk.api._app import ROUTERS, create_app
 from kurswerk.api._services import ApiOptions, Services, ServicesOf
+from kurswerk.api.frames import FrameProtocol
 
-__all__ = ["ROUTERS", "ApiOptions", "Services", "ServicesOf", "create_app"]
+__all__ = ["ROUTERS", "ApiOptions", "FrameProtocol", "Services", "ServicesOf", "create_app"]

@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
-from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.api import ApiOptions, FrameProtocol, Services, create_app
 from kurswerk.bootstrap.api_services import api_services
 from kurswerk.bootstrap.lookout import Lookout
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
@@ -60,6 +60,7 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
         access_log=False,
         server_header=False,
         lifespan="on",
+        ws=FrameProtocol,
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_GRACE_S,
     )

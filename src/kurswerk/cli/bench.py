@@ -20,6 +20,7 @@ BENCHMARKS = {
     "train": "training",
     "api": "api",
     "serving": "serving",
+    "stream": "stream",
     "start": "start",
 }
 _ON_BARS = frozenset({"features", "train"})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kurswerk.bench import api
+from kurswerk.bench import api, stream
 
 
 def test_the_api_is_set_beside_a_bare_route_in_one_run(monkeypatch):
@@ -19,3 +19,10 @@ def test_an_answer_that_is_no_answer_stops_the_measurement(client):
     with pytest.raises(RuntimeError, match="404"):
         api.load(port, "/nowhere", clients=2, seconds=0.1)
     assert api.load(port, "/api/models", clients=2, seconds=0.1).requests_per_s > 0
+
+
+def test_a_broadcast_is_timed_to_its_last_byte_at_every_client():
+    (entry,) = stream.run(clients=30, rows=3, pause_s=0.05)
+    assert 0 < entry["ours_s"] < 30
+    assert entry["ratio"] == pytest.approx(entry["peer_s"] / entry["ours_s"])
+    assert entry["note"].startswith("30 WebSocket clients of one process, 3 commits of 10 predictions")

@@ -1,16 +1,28 @@
 """Predictions over a WebSocket, as they are stored."""
 
 import asyncio
+import contextlib
 import json
+import queue
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from integration.api.api_service import Service
-from kurswerk.api.stream import Broadcast, Wish, _Listener
+from kurswerk.api import FrameProtocol, stream
+from kurswerk.api.frames import text_frame
+from kurswerk.api.schemas.predictions import PredictionRead
+from kurswerk.api.stream import MOST_WAITING_BYTES, Audience, Wish, message_of
 from kurswerk.storage import PostgresFeedSession
 from lanes import COINS, a_lane, drain
 from served_models import coin_rows, register, write_rows
@@ -36,26 +48,123 @@ def test_stored_predictions_are_streamed_by_wish(service: Service):
 def test_a_wish_that_nobody_understands_is_refused(service: Service):
     with service.client() as client:
         url = str(client.base_url).replace("http", "ws") + "/ws/predictions?min_probability=2"
-        with connect(url) as socket, pytest.raises(ConnectionClosed, match="min_probability"):
-            socket.recv(timeout=10)
+        with connect(url) as refused, pytest.raises(ConnectionClosed, match="min_probability"):
+            refused.recv(timeout=10)
+
+
+class Sink:
+    """A client's connection that takes nothing until it is told to."""
+
+    def __init__(self, waiting: int = 0) -> None:
+        self.waiting, self.frames, self.codes = waiting, b"", []
+
+    def write_frames(self, frames: bytes) -> None:
+        self.frames += frames
+
+    def waiting_bytes(self) -> int:
+        return self.waiting + len(self.frames)
+
+    def send_away(self, code: int, reason: str) -> None:
+        self.codes.append(code)
+
+
+ROW = {
+    "id": 1, "coin_id": "c", "timestamp": datetime(2024, 1, 1, tzinfo=UTC), "model_id": 1, "model_name": "m",
+    "prediction": 1, "probability": 0.95, "created_at": datetime(2024, 1, 1, 0, 0, 0, 250, tzinfo=UTC),
+}  # fmt: skip
 
 
 def test_a_slow_client_is_sent_away_and_the_others_have_all():
-    class Nothing:
+    audience = Audience()
+    slow, quick, picky = Sink(MOST_WAITING_BYTES), Sink(), Sink()
+    audience.add(Wish(), slow)
+    audience.add(Wish(), quick)
+    audience.add(Wish(min_probability=0.9), picky)
+    audience.tell([ROW | {"probability": 0.5}] * 2001 + [ROW] * 5)
+    slow.waiting += 1
+    audience.tell([ROW])
+    assert (slow.codes, quick.codes, picky.codes) == ([1013], [], [])
+    assert slow.frames.count(b'"id":1') == 2006
+    assert quick.frames.count(b'"id":1') == 2007
+    assert picky.frames.count(b'"id":1') == 6
+    for wish, sink in ((Wish(), slow), (Wish(), quick), (Wish(min_probability=0.9), picky)):
+        audience.remove(wish, sink)
+    assert not audience
+    assert audience._by_coin == {}
+
+
+def test_a_wish_for_a_coin_is_only_looked_at_for_that_coin(monkeypatch):
+    audience, looked = Audience(), []
+    sinks = {coin: Sink() for coin in ("a", "b", None)}
+    for coin, sink in sinks.items():
+        audience.add(Wish(coin_id=coin), sink)
+    real = Wish.fits
+    monkeypatch.setattr(Wish, "fits", lambda wish, row: looked.append(wish.coin_id) or real(wish, row))
+    audience.tell([ROW | {"coin_id": "a"}])
+    assert sorted(looked, key=str) == [None, "a"]
+    assert [sink.frames.count(b'"id":1') for sink in sinks.values()] == [1, 0, 1]
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
+    st.integers(0, 10_000).map(lambda n: n / 10_000),
+    st.datetimes(timezones=st.just(UTC)),
+)
+def test_a_message_says_what_the_api_says(name, probability, moment):
+    row = {
+        **ROW,
+        "coin_id": name,
+        "model_name": name,
+        "probability": probability,
+        "timestamp": moment,
+        "features": None,
+    }
+    answer = PredictionRead.model_validate(row).model_dump(mode="json", exclude={"features"})
+    assert json.loads(message_of(row)) == answer
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 100_000])
+def test_frames_are_those_of_the_protocol(size):
+    text = b"x" * size
+    assert text_frame(text) == Frame(Opcode.TEXT, text).serialize(mask=False)
+
+
+def test_a_client_that_reads_nothing_is_closed_and_one_beside_it_is_not(service: Service, monkeypatch):
+    monkeypatch.setattr(stream, "MOST_WAITING_BYTES", 1 << 16)
+    rows: queue.SimpleQueue[list[dict[str, Any]]] = queue.SimpleQueue()
+
+    class Source:
         async def stored(self, wanted: Callable[[], bool]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
             yield []
+            while True:
+                yield await asyncio.to_thread(rows.get)
 
-    async def tell() -> None:
-        broadcast = Broadcast(Nothing())
-        slow, picky = _Listener(Wish()), _Listener(Wish(min_probability=0.9))
-        broadcast._listeners |= {slow, picky}
-        row = {
-            "id": 1, "coin_id": "c", "timestamp": "2024-01-01T00:00:00Z", "model_id": 1, "model_name": "m",
-            "prediction": 1, "probability": 0.95, "created_at": "2024-01-01T00:00:00Z",
-        }  # fmt: skip
-        broadcast.publish([row | {"probability": 0.5}] * 2001 + [row] * 5)
-        assert broadcast._listeners == {picky}
-        assert slow.waiting.get_nowait() is None
-        assert picky.waiting.qsize() == 5
+    many = [ROW | {"model_name": "m" * 1000}] * 4000
+    with service.client(replace(service.ports, stream=Source())) as client:
+        address = ("127.0.0.1", client.base_url.port)
+        url = f"ws://127.0.0.1:{client.base_url.port}/ws/predictions"
+        with socket.create_connection(address) as stuck, connect(url) as quick:
+            stuck.sendall(
+                b"GET /ws/predictions HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert stuck.recv(4096).startswith(b"HTTP/1.1 101")
+            for _ in range(5):
+                rows.put(many)
+                for _ in many:
+                    quick.recv(timeout=20)
+            stuck.settimeout(30)
+            heard = b""
+            with contextlib.suppress(ConnectionResetError):
+                while part := stuck.recv(1 << 20):
+                    heard += part
+            assert 4000 <= heard.count(b'"id":1') < 5 * 4000
+        rows.put([])
 
-    asyncio.run(tell())
+
+def test_a_server_that_cannot_write_frames_says_so(service: Service, monkeypatch):
+    monkeypatch.setattr(FrameProtocol, "run_asgi", WebSocketsSansIOProtocol.run_asgi)
+    with service.client() as client:
+        url = str(client.base_url).replace("http", "ws") + "/ws/predictions"
+        with connect(url) as refused, pytest.raises(ConnectionClosed, match="kurswerk serve"):
+            refused.recv(timeout=10)
