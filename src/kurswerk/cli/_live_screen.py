@@ -57,7 +57,8 @@ class LiveScreen:
         self.ready.set()
         with Live(self.view(), console=self._console, screen=True, auto_refresh=False) as live:
             while not stop.is_set():
-                live.update(self.view(), refresh=True)
+                # A terminal may stop reading (Ctrl-S); the service goes on.
+                await asyncio.to_thread(live.update, self.view(), refresh=True)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), _EVERY_S)
 

@@ -44,8 +44,9 @@ class JobProcess:
         if self.pid is not None:
             return
         pipe = asyncio.subprocess.PIPE
+        # In a session of its own: Ctrl-C on our terminal is told to us, and we tell it.
         self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, limit=_LONGEST_LINE
+            *self._command, stdin=pipe, stdout=pipe, limit=_LONGEST_LINE, start_new_session=True
         )
         self._say(encode(self._setup))
 
