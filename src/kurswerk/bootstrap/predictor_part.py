@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,13 @@ class PredictorPart:
         self._alerts = PostgresAlertStore(service.database)
         alerts = service.settings.alerts
         self._alerts.keep_webhook(WEBHOOK_RULE, alerts.webhook_url, alerts.webhook_secret)
-        self._stop = threading.Event()
+        self._stop, self._raised = threading.Event(), threading.Event()
         self._predictors = [
             Predictor(
                 lambda: PostgresFeedSession(service.database, overlap_s=settings.overlap_seconds),
                 shelf,
                 lane_options(settings),
-                LaneEvents(tally, lane),
+                LaneEvents(tally, lane, on_alerts=self._raised.set),
                 poll_s=settings.poll_seconds,
             )
             for lane in range(settings.lanes)
@@ -83,6 +83,7 @@ class PredictorPart:
             await stop.wait()
         finally:
             self._stop.set()
+            self._raised.set()
             for thread in threads:
                 await asyncio.to_thread(thread.join)
 
@@ -100,8 +101,9 @@ class PredictorPart:
             except KurswerkError as error:
                 log.warning("alerts wait", reason=str(error))
                 idle = True
-            if idle:
-                self._stop.wait(_ALERT_LOOK_S)
+            # Alerts of these lanes are heard of at once; others, and those to be tried again, are looked for.
+            if idle and self._raised.wait(_ALERT_LOOK_S):
+                self._raised.clear()
 
 
 def lane_options(settings: PredictorSettings) -> LaneOptions:
@@ -150,13 +152,15 @@ class Tally:
 
 
 class LaneEvents:
-    """One lane's voice in the tally."""
+    """One lane's voice in the tally; ``on_alerts`` is called when a batch raised any."""
 
-    def __init__(self, tally: Tally, lane: int) -> None:
-        self._tally, self._lane = tally, lane
+    def __init__(self, tally: Tally, lane: int, on_alerts: Callable[[], None]) -> None:
+        self._tally, self._lane, self._on_alerts = tally, lane, on_alerts
 
     def stored(self, report: BatchReport) -> None:
         """Count a batch."""
+        if report.alerts:
+            self._on_alerts()
         self._tally.stored(report)
 
     def failed(self, kind: str) -> None:

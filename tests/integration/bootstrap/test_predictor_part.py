@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from kurswerk.bootstrap import predictor_part
 from kurswerk.bootstrap.predictor_part import part
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import AlertSettings, PredictorSettings
@@ -55,3 +56,26 @@ def test_it_keeps_the_webhook_of_the_settings(database: Database, tmp_path: Path
         part(Service(settings, database, Metrics()))
         (rule,) = PostgresAlertStore(database).rules()
         assert (rule["name"], rule["target"], rule["is_active"]) == ("ALERT_WEBHOOK_URL", url or rule["target"], active)
+
+
+def test_an_alert_is_sent_at_once_and_not_at_the_next_look(database: Database, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(predictor_part, "_ALERT_LOOK_S", 300.0)
+    ids = [register(database, "w", threshold=0.0)]
+    alerts = PostgresAlertStore(database)
+    alerts.create_rule({"name": "all", "model_ids": ids, "channel": "database"})
+    predictor = part(Service(Settings(tmp_path, database.url), database, Metrics()))
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(predictor.run(stop))
+        for step in range(2):
+            write_rows(database, coin_rows(COINS, step, step + 1))
+            async with asyncio.timeout(120):
+                while len(alerts.deliveries(1000)) < (step + 1) * len(COINS) or any(
+                    row["status"] == "PENDING" for row in alerts.deliveries(1000)
+                ):
+                    await asyncio.sleep(0.05)
+        stop.set()
+        await running
+
+    asyncio.run(serve())
