@@ -166,9 +166,12 @@ class Worker:
                 ending = await process.run(job, self._listener(job))
             finally:
                 del self._running[job.id]
-                self._idle.append(process)
-                await self._settle(job, ending)
-                await process.start()
+                try:
+                    await self._settle(job, ending)
+                    await process.start()
+                finally:
+                    # Not before: a ticket that took it meanwhile would start it a second time.
+                    self._idle.append(process)
 
     def _listener(self, job: Job) -> Callable[[float, str], Coroutine[Any, Any, None]]:
         async def listen(fraction: float, message: str) -> None:

@@ -1,12 +1,17 @@
 """Workers on a real database: work, cancel, stop, crashes of the process that runs a job."""
 
 import asyncio
+import sys
+import threading
 import time
+from types import SimpleNamespace
+from typing import Any
 
+import psutil
 import pytest
 
 from kurswerk.core.timestamps import MINUTE_US
-from kurswerk.jobs import workers_status
+from kurswerk.jobs import Worker, WorkerEvent, workers_status
 from kurswerk.storage import Database
 from kurswerk.training import (
     OrderDesk,
@@ -166,6 +171,59 @@ def test_two_jobs_run_at_once_where_two_may(database: Database, desk: OrderDesk)
                 desk.jobs.cancel(job.id)
 
     asyncio.run(scenario())
+
+
+def test_a_process_whose_run_is_being_written_down_is_given_to_nobody(
+    database: Database, desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
+):
+    jobs = [order_training(a_spec(name=name), desk) for name in "ab"]
+    with database.connection() as connection:
+        tickets = dict(connection.execute("SELECT id, procrastinate_id FROM ml_jobs").fetchall())
+    second_began = threading.Event()
+    spawned: list[int] = []
+    spawn = asyncio.create_subprocess_exec
+
+    async def spawn_slowly(*arguments: Any, **options: Any) -> asyncio.subprocess.Process:
+        process = await spawn(*arguments, **options)
+        spawned.append(process.pid)
+        await asyncio.sleep(0.5)
+        return process
+
+    def hear(event: WorkerEvent) -> None:
+        if event.job.id == jobs[1].id and event.kind == "started":
+            second_began.set()
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_slowly)
+    # A process that ends when it is given a job, and waits for ever until then.
+    program = "import sys, time; sys.stdin.readline(); sys.stdin.readline() or time.sleep(600)"
+    worker = Worker(database.url, command=[sys.executable, "-c", program], concurrency=2, on_event=hear)
+    put_back = worker._runs.put_back
+
+    def put_back_late(*arguments: Any, **options: Any) -> bool:
+        assert second_began.wait(60)
+        time.sleep(0.2)
+        return put_back(*arguments, **options)
+
+    monkeypatch.setattr(worker._runs, "put_back", put_back_late)
+
+    async def run(job_id: int) -> None:
+        context: Any = SimpleNamespace(job=SimpleNamespace(id=tickets[job_id]))
+        await worker._run_ticket(context, job_id)
+
+    async def scenario() -> None:
+        first = asyncio.create_task(run(jobs[0].id))
+        await until_async(lambda: spawned and not worker._running)  # its process is gone, its end not yet written
+        await asyncio.gather(first, run(jobs[1].id))
+        assert len({id(process) for process in worker._idle}) == len(worker._idle) == 2
+        for process in worker._processes:
+            await process.kill()
+
+    try:
+        asyncio.run(scenario())
+        assert not [pid for pid in spawned if psutil.pid_exists(pid)], "a process was started twice"
+    finally:
+        for pid in filter(psutil.pid_exists, spawned):
+            kill(pid)
 
 
 def test_a_job_of_a_killed_worker_is_taken_over(database: Database, desk: OrderDesk):
