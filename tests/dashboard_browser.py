@@ -23,6 +23,19 @@ _FLAGS = (
 )
 # On a machine that does other things too.
 MOST_WAIT_MS = 180_000
+# Tables and charts are drawn after the page; what moves for good, such as a bar under way, is not waited for.
+_UNTIL_QUIET = """() => new Promise((done) => {
+    let last = performance.now();
+    const began = last, watch = new MutationObserver(() => { last = performance.now(); });
+    watch.observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true});
+    const look = setInterval(() => {
+        const now = performance.now();
+        if (now - last < 200 && now - began < 5000) return;
+        clearInterval(look);
+        watch.disconnect();
+        done();
+    }, 50);
+})"""
 
 
 @contextmanager
@@ -48,6 +61,10 @@ class Visit:
         """Open a page and wait for its title."""
         self.page.goto(self.url + path)
         self.page.wait_for_selector("#page h1, #page .mantine-Alert-root, #page h2", timeout=MOST_WAIT_MS)
+
+    def settle(self) -> None:
+        """Wait until nothing has changed for a fifth of a second, at most five seconds."""
+        self.page.evaluate(_UNTIL_QUIET)
 
     def see(self, text: str, seconds: float = 180.0) -> None:
         """Wait until a text is visible."""

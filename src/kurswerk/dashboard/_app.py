@@ -63,9 +63,10 @@ class _App(Dash):  # type: ignore[misc]  # Dash carries no types
         )
         path, _ = _asked()
         found = find_page(path)
+        parts["favicon"] = f'<link rel="icon" type="image/svg+xml" href="{PREFIX}/assets/icon.svg">'
         parts["title"] = _title(view, found and found[0])
         parts["scripts"] = _NOT_NEEDED.sub("", parts["scripts"])
-        parts["early"] = _early(found and found[0])
+        parts["early"] = _early(view, found and found[0])
         for name, part in parts.items():
             page = page.replace(f"{{%{name}%}}", part)
         self.policy = _policy(page)
@@ -82,12 +83,14 @@ def _title(view: View, page: Page | None) -> str:
     return f"{view.t(page.title)} · Kurswerk" if page is not None else "Kurswerk"
 
 
-def _early(page: Page | None) -> str:
+def _early(view: View, page: Page | None) -> str:
     """Return hints that let the browser fetch what a page needs beside its scripts, not after them."""
     if page is None:
         return ""
     wanted = (_TABLES if page.tables else ()) + (_CHARTS if page.charts else ())
-    asked = "".join(f'<link rel="preload" as="fetch" crossorigin href="{PREFIX}/{one}">' for one in _ASKED_FIRST)
+    asked = "".join(
+        f'<link rel="preload" as="fetch" crossorigin href="{PREFIX}/{one}">' for one in _ASKED_FIRST if view.known
+    )
     return asked + "".join(f'<link rel="preload" as="script" href="{one}">' for one in wanted)
 
 

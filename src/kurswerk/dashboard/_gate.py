@@ -31,7 +31,8 @@ _SECURITY_HEADERS: Final = (
 )
 _LOGIN_PAGE = Template(
     """<!DOCTYPE html><html lang="$lang"><head><meta charset="utf-8"><title>Kurswerk</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="stylesheet" href="$css"></head>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" type="image/svg+xml" href="$icon">
+<link rel="stylesheet" href="$css"></head>
 <body class="kw-login"><main><h1>Kurswerk</h1><p>$text</p>$error
 <form method="post" action="$action"><label for="key">$label</label>
 <input id="key" name="key" type="password" autocomplete="current-password" required autofocus>
@@ -194,6 +195,7 @@ def _login_page(view: View, *, wrong: bool = False) -> Response:
     page = _LOGIN_PAGE.substitute(
         lang=view.language,
         css=f"{PREFIX}/assets/kurswerk.css",
+        icon=f"{PREFIX}/assets/icon.svg",
         text=escape(view.t("This installation asks for an API key.")),
         error=f'<p role="alert" class="kw-error">{escape(error)}</p>' if error else "",
         action=f"{PREFIX}/login",

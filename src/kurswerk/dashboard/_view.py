@@ -33,12 +33,15 @@ class View:
         Whether figures stand on dark ground.
     scopes
         Of ``read``, ``train``, ``admin``.
+    known
+        Whether the browser has told its time zone and colours; before its first page is there it has not.
     """
 
     language: str = "en"
     time_zone: str = "UTC"
     dark: bool = False
     scopes: frozenset[str] = EVERYTHING
+    known: bool = False
 
     @property
     def theme(self) -> Theme:
@@ -180,4 +183,5 @@ def view_of(headers: Mapping[str, str], scopes: frozenset[str] = EVERYTHING) -> 
         spoken = [part.strip()[:2].lower() for part in headers.get("accept-language", "").split(",")]
         language = next((tongue for tongue in spoken if tongue in LANGUAGES), "en")
     zone = chosen.get("kw_zone", "UTC").replace("%2F", "/")
-    return View(language, _zone(zone).key, chosen.get("kw_scheme") == "dark", scopes)
+    dark = chosen.get("kw_scheme", chosen.get("kw_system")) == "dark"
+    return View(language, _zone(zone).key, dark, scopes, known={"kw_zone", "kw_system"} <= chosen.keys())

@@ -1,9 +1,11 @@
 """The way in: keys, hosts, headers, and files that the browser keeps."""
 
 import gzip
+import json
 import re
 
 import pytest
+from plotly.offline import get_plotlyjs_version
 
 from kurswerk.dashboard import Options
 from memory_dashboard import Browser, Registry, services_over
@@ -100,3 +102,31 @@ def test_cookies_that_cannot_be_read_count_as_none(services):
     browser = Browser(services, Options(require_keys=True))
     browser.client.headers["cookie"] = "kw_key=\x01; {}=;;"
     assert browser.client.get("/dashboard").status_code == 303
+
+
+def test_the_layout_brings_the_page_it_is_asked_for_by(browser: Browser):
+    here = browser.client.get("/dashboard/_dash-layout", headers={"referer": "http://localhost/dashboard/new?clone=x"})
+    assert "Every field has a sensible default" in here.text
+    assert "/dashboard/new?clone=x" in json.dumps(here.json())
+    for stranger in ("", "http://evil.example/dashboard/new"):
+        empty = browser.client.get("/dashboard/_dash-layout", headers={"referer": stranger}).text
+        assert "Every field has a sensible default" not in empty
+
+
+def test_the_layout_is_fetched_early_once_zone_and_colours_are_known(browser: Browser):
+    early = '<link rel="preload" as="fetch" crossorigin href="/dashboard/_dash-layout">'
+    assert early not in browser.client.get("/dashboard/models").text
+    browser.client.cookies.update(kw_zone="Europe/Berlin", kw_system="light")
+    text = browser.client.get("/dashboard/models").text
+    assert early in text
+    assert "<title>Models · Kurswerk</title>" in text
+    assert "async-community.js" in text
+    assert "async-community.js" not in browser.client.get("/dashboard/jobs").text
+
+
+def test_charts_are_drawn_by_the_part_of_plotly_that_fits_the_library(browser: Browser):
+    part = browser.client.get("/dashboard/_dash-component-suites/plotly/package_data/plotly.min.js")
+    assert (part.status_code, part.headers["cache-control"]) == (200, "public, no-cache")
+    assert len(part.content) < 1_500_000
+    version = re.search(r"plotly\.js \(finance - minified\) v(\d+\.\d+)\.", part.text[:200])[1]
+    assert get_plotlyjs_version().startswith(f"{version}.")

@@ -18,6 +18,8 @@ from kurswerk.dashboard._view import View, view_of
             ("en", "Europe/Berlin", True),
         ),
         ({"cookie": "kw_zone=No/Where; kw_language=xx"}, ("en", "UTC", False)),
+        ({"cookie": "kw_system=dark"}, ("en", "UTC", True)),
+        ({"cookie": "kw_system=dark; kw_scheme=light"}, ("en", "UTC", False)),
     ],
 )
 def test_choices_come_from_cookies_then_from_the_browser(headers, expected):

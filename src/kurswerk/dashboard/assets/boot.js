@@ -6,12 +6,18 @@ window.kurswerk = (() => {
   };
   const kept = (name) => (document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`)) || [])[1];
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
-  if (decodeURIComponent(kept('kw_zone') || '') !== zone) keep('kw_zone', zone);
   const root = document.documentElement;
-  if (!kept('kw_scheme') && window.matchMedia('(prefers-color-scheme: dark)').matches) {
-    keep('kw_scheme', 'dark');
-    root.dataset.mantineColorScheme = root.dataset.agThemeMode = 'dark';
+  const system = window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+  // What the server has been told before decides what it has begun to send; where that has changed, ask anew.
+  let outdated = false;
+  for (const [name, value] of [['kw_zone', zone], ['kw_system', system]]) {
+    const before = kept(name);
+    if (before && decodeURIComponent(before) === value) continue;
+    keep(name, value);
+    outdated = outdated || !!before;
   }
+  if (!kept('kw_scheme')) root.dataset.mantineColorScheme = root.dataset.agThemeMode = system;
+  if (outdated) window.location.reload();
   const go = (href) => {
     window.history.pushState({}, '', href);
     window.dispatchEvent(new CustomEvent('_dashprivate_pushstate'));
@@ -44,8 +50,15 @@ window.kurswerk = (() => {
     while (k + 1 < values.length && values[k + 1] <= value + 1e-9) k += 1;
     return k;
   };
+  // Names a field that has no name for screen readers, as soon as it is there.
+  const label = (selector, text, tries = 100) => {
+    const field = document.querySelector(selector);
+    if (field) field.setAttribute('aria-label', text);
+    else if (tries) setTimeout(label, 100, selector, text, tries - 1);
+  };
   return {
     go,
+    label,
     query,
     number,
     share,

@@ -59,7 +59,7 @@ def _way_in(view: View, *, opened: bool) -> Any:
                 c="dimmed",
             ),
             dcc.Upload(
-                html.Span(view.t("Drop a file here, or choose one"), className="kw-drop"),
+                html.Span(view.t("Drop a file here, or choose one"), id="ingest-label"),
                 id="ingest-file",
                 max_size=_MOST_UPLOAD_BYTES,
                 accept=".csv,.parquet,.gz",
@@ -172,6 +172,9 @@ def _refused(kit: Kit, view: View) -> Any:
 
 def register(kit: Kit) -> None:
     """Add the callbacks."""
+    kit.in_browser(
+        "(text) => kurswerk.label('#ingest-file input', text)", Input("ingest-label", "children"), at_start=True
+    )
     kit.in_browser(
         "(coin, options) => { kurswerk.query({coin}); return {...options, quickFilterText: coin || ''}; }",
         Output("data-coins", "dashGridOptions"),

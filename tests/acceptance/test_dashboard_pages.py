@@ -1,0 +1,158 @@
+"""Every page in a real browser, over a market and models in memory: nothing cut, a silent console, axe content."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+
+from dashboard_browser import CHROMIUM, NO_CHROMIUM, chromium, visit
+from dashboard_looks import cut_texts, grave_findings
+from kurswerk.dashboard import Options, Services, mount
+from memory_dashboard import Registry, services_over, trained_registry
+from memory_market import random_market
+from running_app import running
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+
+MENU = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
+PAGES = (*MENU, "/data/COIN0", "/models/1", "/models/3", "/compare?comparison=1", "/nowhere")
+WIDTHS = (1920, 390)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """The browser, for all tests of this file."""
+    with chromium() as found:
+        yield found
+
+
+def serving(services: Services, **options: bool):
+    """Serve the dashboard over these services."""
+    app = FastAPI()
+    mount(app, services, Options(**options))
+    return running(app)
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[str]:
+    """A dashboard with coins, models, a test and a comparison."""
+    panel = random_market()
+    with serving(services_over(panel, trained_registry(panel))) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def fresh() -> Iterator[str]:
+    """A dashboard over nothing at all."""
+    services = services_over(random_market(1, 10), Registry())
+    services.market.empty = True
+    services.live.found.clear()
+    with serving(services) as url:
+        yield url
+
+
+def looks_right(seen, page: str, widths=WIDTHS) -> None:
+    """Open a page and look at it in each width; axe looks in the last."""
+    seen.page.set_viewport_size({"width": widths[0], "height": 900})
+    seen.go(f"/dashboard{page}")
+    for width in widths:
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        seen.settle()
+        assert seen.too_wide_by <= 0, (page, width)
+        assert cut_texts(seen) == [], (page, width)
+    assert grave_findings(seen) == [], page
+    assert seen.troubles == [], page
+
+
+@pytest.mark.parametrize(("language", "dark"), [("en-GB", False), ("de-DE", True)])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_looks_right_wide_and_narrow(browser, filled, page, language, dark):
+    with visit(browser, filled, language=language, dark=dark) as seen:
+        looks_right(seen, page, WIDTHS if dark else WIDTHS[::-1])
+        assert seen.page.evaluate("document.documentElement.lang") == language[:2]
+
+
+@pytest.mark.parametrize(("language", "width"), [("en-GB", 1920), ("de-DE", 390)])
+def test_the_first_visit_finds_the_way_to_the_first_step(browser, fresh, language, width):
+    with visit(browser, fresh, language=language) as seen:
+        for page in MENU[1:]:
+            looks_right(seen, page, (width,))
+        seen.go("/dashboard")
+        seen.see("Welcome." if language == "en-GB" else "Willkommen.")
+        assert seen.troubles == []
+
+
+def test_the_menu_leads_from_page_to_page_without_loading_anew(browser, filled):
+    with visit(browser, filled) as seen:
+        seen.go("/dashboard")
+        seen.page.evaluate("() => { window.here = true; }")
+        for name in ("Data", "Models", "New model", "Jobs", "System", "Models"):
+            seen.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
+            seen.page.get_by_role("heading", level=1, name=name, exact=True).wait_for()
+            assert seen.page.title() == f"{name} · Kurswerk"
+        seen.page.go_back()
+        seen.page.get_by_role("heading", level=1, name="System", exact=True).wait_for()
+        assert seen.page.evaluate("() => window.here") is True
+        assert seen.troubles == []
+
+
+def test_the_first_page_is_in_the_readers_time_zone_and_colours_at_once(browser, filled):
+    with visit(browser, filled, dark=True) as seen:
+        for _ in range(2):  # before and after the server has been told
+            seen.go("/dashboard/new")
+            seen.see("Times are in Europe/Berlin.")
+            assert seen.page.evaluate("() => document.documentElement.dataset.mantineColorScheme") == "dark"
+        seen.page.emulate_media(color_scheme="light")
+        seen.go("/dashboard/new")
+        seen.page.wait_for_selector('[data-mantine-color-scheme="light"] #page h1')
+        assert seen.troubles == []
+
+
+def test_wrong_input_is_told_beside_the_field_and_cannot_be_ordered(browser, filled):
+    with visit(browser, filled) as seen:
+        seen.go("/dashboard/new")
+        seen.see("All fields are right.")
+        seen.page.locator("#spec-name").fill("a")
+        seen.see("This name is taken; choose another.")
+        assert seen.page.locator("#spec-order").is_disabled()
+        seen.page.locator("#spec-name").fill("b-2")
+        seen.see("All fields are right.")
+        seen.page.locator("#spec-indicators").fill("rsy_14")
+        seen.page.keyboard.press("Enter")
+        seen.see("did you mean 'rsi_14'?")
+        assert seen.page.locator("#spec-order").is_disabled()
+        assert seen.troubles == []
+
+
+def test_where_keys_are_on_one_is_asked_for_and_its_scope_kept_to(browser):
+    with (
+        serving(services_over(random_market(1, 60), Registry()), require_keys=True) as url,
+        visit(browser, url, width=390) as seen,
+    ):
+        seen.page.goto(f"{url}/dashboard/models")
+        assert seen.page.url.endswith("/dashboard/login")
+        assert cut_texts(seen) == []
+        assert grave_findings(seen) == []
+        seen.page.get_by_label("API key").fill("reader")
+        seen.press("Sign in")
+        seen.page.wait_for_selector("#page h1")
+        seen.go("/dashboard/data?open=ingest")
+        seen.press("Simulate a market")
+        seen.see("Your API key lacks the scope")
+        seen.page.get_by_role("link", name="Sign out").click()
+        seen.page.get_by_label("API key").wait_for()
+        seen.page.goto(f"{url}/dashboard/system")
+        assert seen.page.url.endswith("/dashboard/login")
+        assert seen.troubles == []
+
+
+def test_a_key_that_nobody_made_is_refused_in_words(browser):
+    with (
+        serving(services_over(random_market(1, 60), Registry()), require_keys=True) as url,
+        visit(browser, url, language="de-DE") as seen,
+    ):
+        seen.page.goto(f"{url}/dashboard")
+        seen.page.locator("#key").fill("wrong")
+        seen.page.locator("button").click()
+        seen.see("kurswerk keys create")
+        assert grave_findings(seen) == []
