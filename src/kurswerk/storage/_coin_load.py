@@ -151,7 +151,7 @@ def _as_number(table: CoinTable, name: str) -> sql.Composable:
     column = sql.Identifier(name)
     if table.columns[name].kind in _AS_THEY_ARE:
         return column
-    return sql.SQL("{}::double precision").format(column)
+    return table.number(name, column)
 
 
 def condition(table: CoinTable, selection: Selection) -> sql.Composable:

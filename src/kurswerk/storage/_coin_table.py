@@ -10,6 +10,10 @@ from kurswerk.market import COIN_COLUMNS, KEY, SOL_PRICE, TIMESTAMP
 from kurswerk.storage._database import Connection
 
 TABLE = sql.Identifier("coin_metrics")
+TIMESTAMP_FIELD = '"timestamp"'
+READABLE = "({0} >= '0001-01-02' AND {0} < '9999-12-31')"
+# Numbers of any size; beyond these a cast to double precision is an error.
+_WIDE = "numeric"
 # Whether an index keeps (mint, timestamp) unique, and whether one begins with mint.
 _UNIQUE_KEY = """
 SELECT bool_or(indisunique), count(*) > 0 FROM (
@@ -107,13 +111,30 @@ class CoinTable:
         return tuple(dict.fromkeys(names))
 
     def present(self) -> sql.Composable:
-        """Return a condition that leaves out rows without a key, which only foreign tables can hold."""
+        """Return a condition that leaves out rows without a key, which only foreign tables can hold.
+
+        A moment outside of the years 1 to 9999 is none: most programs, Python among them, cannot read it.
+        """
         parts = [
             sql.SQL("{} IS NOT NULL").format(sql.Identifier(name))
             for name in (KEY, TIMESTAMP)
             if self.columns[name].nullable
         ]
-        return sql.SQL(" AND ").join([*parts, sql.SQL('isfinite("timestamp")')])
+        return sql.SQL(" AND ").join([*parts, sql.SQL(READABLE).format(sql.SQL(TIMESTAMP_FIELD))])
+
+    def number(self, name: str, field: sql.Composable) -> sql.Composable:
+        """Return a column, written as ``field``, as a number that Arrow and the feed take for a float.
+
+        A NUMERIC outside of what a double holds is NULL above and 0 below, not an error that stops all rows.
+        """
+        column = self.columns[name]
+        if column.kind == "bool":
+            return sql.SQL("{}::int::double precision").format(field)
+        if column.declared != _WIDE:
+            return sql.SQL("{}::double precision").format(field)
+        return sql.SQL(
+            "(CASE WHEN abs({0}) < 1e-307 THEN 0 WHEN abs({0}) < 1.7e308 THEN {0} END)::double precision"
+        ).format(field)
 
     def moment(self) -> sql.Composable:
         """Return the timestamp as timestamptz; one without zone is UTC."""

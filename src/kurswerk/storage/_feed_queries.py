@@ -8,13 +8,13 @@ from psycopg import sql
 
 from kurswerk.market import SOL_PRICE, TIMESTAMP
 from kurswerk.storage._coin_load import array_text
-from kurswerk.storage._coin_table import CoinTable
+from kurswerk.storage._coin_table import READABLE, CoinTable
 
 Int = NDArray[np.int64]
 
 # A load of history is cut at so many rows of a partition; between them others have their turn.
 _LEAST_PER_PARTITION = 32
-_PRESENT = sql.SQL('m."timestamp" IS NOT NULL AND isfinite(m."timestamp")')
+_PRESENT = sql.SQL('m."timestamp" IS NOT NULL AND ' + READABLE.format('m."timestamp"'))
 
 
 def take_query(table: CoinTable, columns: Sequence[str], partitions: Sequence[int], limit: int) -> sql.Composed:
@@ -53,25 +53,33 @@ def history_query(
         ' AND f."timestamp" = {moment} AND f.kind = 0)'
     ).format(present=_PRESENT, moment=_moment(table))
     fields = sql.SQL('m."timestamp"') + _listed(_fields(table, columns))
-    rows = sql.SQL("SELECT {} FROM coin_metrics m WHERE {}").format(fields, known)
-    if lookback is not None:
-        first = _as_stored(table, "c.first")
+    one, order = _one_of_each(table)
+    # What stands twice is put in order for one of each to be taken.
+    ordered = sql.SQL("") if table.has_key else order
+    rows = sql.SQL("SELECT {}{} FROM coin_metrics m WHERE {}").format(one, fields, known)
+    if lookback is None:
+        rows += ordered
+    else:
         rows = sql.SQL(
-            '({rows} AND m."timestamp" >= {first}) UNION ALL'
-            ' ({rows} AND m."timestamp" < {first} ORDER BY m."timestamp" DESC LIMIT {lookback})'
-        ).format(rows=rows, first=first, lookback=sql.Literal(lookback))
-    picked = sql.SQL("SELECT c.id, {}{} FROM {} CROSS JOIN LATERAL ({}) m").format(
+            '({rows} AND m."timestamp" >= {first}{ordered}) UNION ALL'
+            ' ({rows} AND m."timestamp" < {first}{order} LIMIT {lookback})'
+        ).format(
+            rows=rows, first=_as_stored(table, "c.first"), ordered=ordered, order=order, lookback=sql.Literal(lookback)
+        )
+    return sql.SQL("SELECT c.id, {}{} FROM {} CROSS JOIN LATERAL ({}) m").format(
         sql.SQL("m.\"timestamp\" AT TIME ZONE 'UTC'" if _is_naive(table) else 'm."timestamp"'),
         _listed([sql.SQL("m.{}").format(sql.Identifier(f"v{k}")) for k in range(len(columns))]),
         _coins(coins, first_us),
         rows,
     )
-    return picked if table.has_key else _without_doubles(picked)
 
 
-def _without_doubles(query: sql.Composed) -> sql.Composed:
-    """Keep one row of each key; which one of several is the server's choice, as the table keeps no order of them."""
-    return sql.SQL("SELECT DISTINCT ON (1, 2) * FROM ({}) known").format(query)
+def _one_of_each(table: CoinTable) -> tuple[sql.Composable, sql.Composable]:
+    """Return what keeps one row of each of a coin's moments, the one of the highest id, and the order, latest first."""
+    if table.has_key:
+        return sql.SQL(""), sql.SQL(' ORDER BY m."timestamp" DESC')
+    last = sql.SQL(", m.id DESC" if "id" in table.columns else "")
+    return sql.SQL('DISTINCT ON (m."timestamp") '), sql.SQL(' ORDER BY m."timestamp" DESC{}').format(last)
 
 
 def _coins(coins: Sequence[str], first_us: Int) -> sql.Composed:
@@ -96,9 +104,7 @@ def _value(table: CoinTable, name: str) -> sql.Composable:
         ).format(_moment(table))
     if name not in table.columns:
         return sql.SQL("NULL::double precision")
-    if table.columns[name].kind == "bool":
-        return sql.SQL("m.{}::int::double precision").format(sql.Identifier(name))
-    return sql.SQL("m.{}::double precision").format(sql.Identifier(name))
+    return table.number(name, sql.SQL("m.{}").format(sql.Identifier(name)))
 
 
 def _is_naive(table: CoinTable) -> bool:

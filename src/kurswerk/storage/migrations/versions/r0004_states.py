@@ -1,10 +1,11 @@
-"""The states of coins' features."""
+"""The states of coins' features; names and moments that have no place in the feed are left out of it."""
 
 from alembic import op
 from sqlalchemy import text
 
 from kurswerk.core.errors import ConflictError
 from kurswerk.storage._revisions import OWNED_TABLE
+from kurswerk.storage.migrations import feed_trigger
 from kurswerk.storage.migrations.states_v4 import COIN_STATES
 
 revision = "0004"
@@ -21,6 +22,11 @@ def upgrade() -> None:
         )
     connection.exec_driver_sql(COIN_STATES)
     connection.execute(text(f"INSERT INTO {OWNED_TABLE} (name) VALUES ('coin_states')"))  # noqa: S608 - a constant  # nosec B608
+    # Triggers that are there already get the functions as they are now written.
+    triggers = text("SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'kurswerk_feed_inserted')")
+    if connection.execute(triggers).scalar_one():
+        for statement in feed_trigger.functions():
+            connection.exec_driver_sql(statement)
 
 
 def downgrade() -> None:
