@@ -15,6 +15,9 @@ Float = NDArray[np.float64]
 _NO_ROW = np.iinfo(np.int64).max
 # A state is stored when so many rows have come since it last was: what a start reads of each coin is bounded by it.
 ROWS_BETWEEN_STATES = 64
+# Of so many coins whole histories are read at once: a day of one is 17,000 rows, and 15 MB on the way into a state.
+COINS_AT_ONCE = 16
+_NEAR_COINS_AT_ONCE = 512
 
 
 @dataclass(eq=False)
@@ -116,6 +119,8 @@ class CoinMemory:
         kept = _new_rows(rows)
         plan, engine = self._plan, self._engine
         if plan is None or engine is None:
+            # Without models nobody knows what is late: every stored state that is not older goes.
+            work.drop_states(_first(rows, set(rows.coins)))
             coins = [rows.coins[i] for i in kept]
             return KnownRows(coins, rows.timestamps[kept], rows.partitions[kept], np.empty((len(kept), 0)))
         slow = _slow_coins(engine, rows, kept)
@@ -142,68 +147,72 @@ class CoinMemory:
         self, work: FeedWork, plan: FeaturePlan, engine: LiveEngine, rows: FeedRows, wanted: Int, slow: set[str]
     ) -> tuple[Int, Float, dict[str, list[int]]]:
         """Build coins' states from what is stored; return which wanted rows are there, their features and the late."""
-        asked = by_coin(rows.coins, rows.timestamps, wanted)
-        touched = by_coin(rows.coins, rows.timestamps, [i for i, coin in enumerate(rows.coins) if coin in slow])
-        after = self._restore(work, plan, engine, {coin: min(moments) for coin, moments in touched.items()})
+        asked = by_coin(rows.coins, rows.timestamps, wanted.tolist())
+        # Also where windows alone are in use: features with states may come back.
+        work.drop_states(_first(rows, slow))
+        after = self._restore(work, plan, engine, slow)
         bare = sorted(slow.difference(after))
         self.forget(bare)
-        found: list[Int] = []
-        features: list[Float] = []
+        given: dict[tuple[str, int], Float] = {}
         late: dict[str, list[int]] = {}
-        for coins, reach in ((sorted(after), 0), (bare, plan.lookback)):
-            if not coins:
-                continue
-            first = np.array([after.get(coin, min(asked.get(coin, (_NO_ROW,)))) for coin in coins], dtype=np.int64)
-            panel = work.history(coins, first, plan.inputs, reach)
-            places, given = _replay(engine, panel, dict(zip(coins, first.tolist(), strict=True)), rows, wanted)
-            found.append(places)
-            features.append(given)
+        for coins, reach in [*_slices(sorted(after), 0), *_slices(bare, plan.lookback)]:
+            first = {coin: after.get(coin, min(asked.get(coin, (_NO_ROW,)))) for coin in coins}
+            panel = work.history(coins, np.array(list(first.values()), dtype=np.int64), plan.inputs, reach)
+            given |= _replay(engine, panel, first, asked)
             if plan.lookback is None:
                 for coin, count in zip(panel.instruments, np.diff(panel.offsets).tolist(), strict=True):
                     self._unstored[coin] = count - len(asked.get(coin, ()))  # `note` counts those
             late |= late_rows(panel, asked)
-        return np.concatenate(found), np.concatenate(features), late
+        keys = [(rows.coins[i], int(rows.timestamps[i])) for i in wanted.tolist()]
+        found = np.array([k for k, key in enumerate(keys) if key in given], dtype=np.int64)
+        return found, np.array([given[keys[k]] for k in found.tolist()]).reshape(len(found), len(plan.names)), late
 
-    def _restore(
-        self, work: FeedWork, plan: FeaturePlan, engine: LiveEngine, first: Mapping[str, int]
-    ) -> dict[str, int]:
-        """Take back stored states that end before coins' first rows; return from when on each lacks rows."""
+    def _restore(self, work: FeedWork, plan: FeaturePlan, engine: LiveEngine, coins: set[str]) -> dict[str, int]:
+        """Take back coins' stored states; return from when on each lacks rows."""
         if plan.lookback is not None:
             return {}
         after = {}
-        for state in work.states(plan.definition_hash, first):
+        for state in work.states(plan.definition_hash, sorted(coins)):
             engine.restore(state.coin, state.state)
             after[state.coin] = state.timestamp_us + 1
         return after
 
 
 def _replay(
-    engine: LiveEngine, panel: Panel, first: Mapping[str, int], rows: FeedRows, wanted: Int
-) -> tuple[Int, Float]:
+    engine: LiveEngine, panel: Panel, first: Mapping[str, int], asked: Mapping[str, Sequence[int]]
+) -> dict[tuple[str, int], Float]:
     """Move coins on by a panel: rows before ``first`` are their past, the others come one by one.
 
     Returns
     -------
-    tuple
-        Which of the ``wanted`` places of ``rows`` are there, and their features.
+    dict
+        Features of those rows that are asked for, by coin and timestamp.
     """
-    start = np.repeat([first[coin] for coin in panel.instruments], np.diff(panel.offsets))
-    tail = panel.timestamps >= start
+    names = np.repeat(np.array(panel.instruments, dtype=object), np.diff(panel.offsets))
+    tail = panel.timestamps >= np.repeat([first[coin] for coin in panel.instruments], np.diff(panel.offsets))
     past = panel.where(~tail)
     if len(past):
         engine.rebuild(past)
-    names = np.repeat(np.array(panel.instruments, dtype=object), np.diff(panel.offsets))[tail].tolist()
-    times = panel.timestamps[tail]
     values = np.column_stack([panel.column(name)[tail] for name in engine.plan.inputs])
-    features = engine.update(names, times, values)
-    place = {key: k for k, key in enumerate(zip(names, times.tolist(), strict=True))}
-    pairs = [
-        (k, place[key])
-        for k, i in enumerate(wanted.tolist())
-        if (key := (rows.coins[i], int(rows.timestamps[i]))) in place
-    ]
-    found = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    return found[:, 0], features[found[:, 1]]
+    keys = list(zip(names[tail].tolist(), panel.timestamps[tail].tolist(), strict=True))
+    features = engine.update([coin for coin, _ in keys], panel.timestamps[tail], values)
+    wanted = {(coin, moment) for coin, moments in asked.items() for moment in moments}
+    return {key: row for key, row in zip(keys, features, strict=True) if key in wanted}
+
+
+def _slices(coins: Sequence[str], reach: int | None) -> list[tuple[Sequence[str], int | None]]:
+    """Part coins so that what is read of them at once is little: whole histories may be long."""
+    size = COINS_AT_ONCE if reach is None else _NEAR_COINS_AT_ONCE
+    return [(coins[k : k + size], reach) for k in range(0, len(coins), size)]
+
+
+def _first(rows: FeedRows, coins: set[str]) -> dict[str, int]:
+    """Return the earliest of coins' rows."""
+    found: dict[str, int] = {}
+    for coin, moment in zip(rows.coins, rows.timestamps.tolist(), strict=True):
+        if coin in coins:
+            found[coin] = min(moment, found.get(coin, moment))
+    return found
 
 
 def _new_rows(rows: FeedRows) -> Int:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from kurswerk.features import FeaturePlan
 from kurswerk.models import as_model_input
 from kurswerk.serving._alerting import say
+from kurswerk.serving._coin_memory import COINS_AT_ONCE
 from kurswerk.serving._digest import feature_digests
 from kurswerk.serving._fleet import Member
 from kurswerk.serving._known_rows import rows_at, without
@@ -48,6 +49,20 @@ def settle(work: FeedWork, member: Member, limit: int) -> int:
 
 def owed_features(work: FeedWork, plan: FeaturePlan, owed: OwedRows) -> tuple[list[int], Float]:
     """Return places and features of owed rows that are still there."""
+    coins = sorted(set(owed.coins))
+    kept: list[int] = []
+    parts = [np.empty((0, len(plan.names)))]
+    for start in range(0, len(coins), COINS_AT_ONCE):
+        mine = set(coins[start : start + COINS_AT_ONCE])
+        places = [i for i, coin in enumerate(owed.coins) if coin in mine]
+        some = OwedRows([owed.coins[i] for i in places], owed.timestamps[places], owed.first_ids[places])
+        found, features = _features_of(work, plan, some)
+        kept += [places[k] for k in found]
+        parts.append(features)
+    return kept, np.concatenate(parts)
+
+
+def _features_of(work: FeedWork, plan: FeaturePlan, owed: OwedRows) -> tuple[list[int], Float]:
     coins = sorted(set(owed.coins))
     first = dict.fromkeys(coins, _NO_ROW)
     for coin, moment in zip(owed.coins, owed.timestamps.tolist(), strict=True):

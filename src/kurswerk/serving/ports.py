@@ -174,11 +174,12 @@ class FeedWork(Protocol):
         """
         ...
 
-    def states(self, definition: str, first_us: Mapping[str, int]) -> Sequence[CoinState]:
-        """Return stored states of coins that end before a moment each; those that do not are removed.
+    def states(self, definition: str, coins: Sequence[str]) -> Sequence[CoinState]:
+        """Return stored states of coins; ``definition`` is the hash of the features they were made by."""
+        ...
 
-        ``definition`` is the hash of the features they were made by; only such are returned.
-        """
+    def drop_states(self, first_us: Mapping[str, int]) -> None:
+        """Remove coins' states of a moment or later, whatever features they are of."""
         ...
 
     def keep_states(self, definition: str, states: Sequence[CoinState]) -> None:

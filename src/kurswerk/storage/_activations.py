@@ -91,7 +91,7 @@ class PostgresActivationStore:
     @staticmethod
     def _switch(connection: Connection, model_id: int, *, active: bool) -> bool:
         row = connection.execute(
-            "SELECT is_active FROM ml_models WHERE id = %s AND NOT is_deleted FOR UPDATE", [model_id]
+            "SELECT is_active FROM ml_models WHERE id = %s AND NOT is_deleted FOR NO KEY UPDATE", [model_id]
         ).fetchone()
         if row is None:
             raise NotFoundError(f"there is no model {model_id}")

@@ -19,12 +19,16 @@ ON CONFLICT (coin_id) DO UPDATE SET definition = excluded.definition, "timestamp
     state = excluded.state, saved_at = now()"""
 
 
-def usable_states(connection: psycopg.Connection, definition: str, first_us: Mapping[str, int]) -> Sequence[CoinState]:
-    """Return states that end before coins' moments; remove those that do not, whatever features they are of."""
-    connection.execute(_STALE, [list(first_us), list(first_us.values())])
+def states_of(connection: psycopg.Connection, definition: str, coins: Sequence[str]) -> Sequence[CoinState]:
+    """Return the stored states of coins that were made by some features."""
     with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(_FOUND, [list(first_us), bytes.fromhex(definition)]).fetchall()
+        rows = cursor.execute(_FOUND, [list(coins), bytes.fromhex(definition)]).fetchall()
     return [CoinState(*row) for row in rows]
+
+
+def drop_states(connection: psycopg.Connection, first_us: Mapping[str, int]) -> None:
+    """Remove coins' states of a moment or later, whatever features they are of."""
+    connection.execute(_STALE, [list(first_us), list(first_us.values())])
 
 
 def keep_states(connection: psycopg.Connection, definition: str, states: Sequence[CoinState]) -> None:
@@ -34,6 +38,6 @@ def keep_states(connection: psycopg.Connection, definition: str, states: Sequenc
         cursor.executemany(_KEPT, [(one.coin, key, one.timestamp_us, one.state) for one in states])
 
 
-def drop_states(connection: psycopg.Connection) -> None:
+def drop_all_states(connection: psycopg.Connection) -> None:
     """Remove all states, where rows may have come of which nobody was told."""
     connection.execute("DELETE FROM coin_states")

@@ -25,7 +25,7 @@ from kurswerk.serving.ports import (
 )
 from kurswerk.storage._alerts import add_deliveries, rules_in_force
 from kurswerk.storage._binary_rows import RowBlock, compile_now, decode_rows
-from kurswerk.storage._coin_states import keep_states, usable_states
+from kurswerk.storage._coin_states import drop_states, keep_states, states_of
 from kurswerk.storage._coin_table import CoinTable
 from kurswerk.storage._database import Database
 from kurswerk.storage._errors import translating
@@ -195,9 +195,13 @@ class PostgresFeedWork:
         values = block.words[1:].view(np.float64)
         return Panel.from_codes(names, codes, block.moments(0), dict(zip(columns, values, strict=True)))
 
-    def states(self, definition: str, first_us: Mapping[str, int]) -> Sequence[CoinState]:
-        """Return stored states of coins that end before a moment each; those that do not are removed."""
-        return usable_states(self._connection, definition, first_us)
+    def states(self, definition: str, coins: Sequence[str]) -> Sequence[CoinState]:
+        """Return stored states of coins, of these features alone."""
+        return states_of(self._connection, definition, coins)
+
+    def drop_states(self, first_us: Mapping[str, int]) -> None:
+        """Remove coins' states of a moment or later, whatever features they are of."""
+        drop_states(self._connection, first_us)
 
     def keep_states(self, definition: str, states: Sequence[CoinState]) -> None:
         """Store states in the place of those that their coins have."""

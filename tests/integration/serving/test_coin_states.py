@@ -96,6 +96,51 @@ def test_a_row_of_the_past_takes_its_coins_state_away(database, session, late):
     assert found == right
 
 
+def test_a_row_of_the_past_takes_states_away_that_nobody_uses(database, session):
+    windowed, recursive = register(database, "w", WINDOWED), register(database, "r", RECURSIVE)
+    store = PostgresActivationStore(database)
+    lane = a_lane(database, session)
+    write_rows(database, coin_rows(COINS, 0, 20))
+    drain(lane)
+    lane.store_states(all_of_them=True)
+    store.deactivate(recursive)
+    key = (COINS[2], START_US + 9 * STEP_US)
+    write_rows(database, {key: [3 * value for value in coin_rows(COINS, 0, 20)[key]]})
+    drain(a_lane(database, session))
+    store.activate(recursive)
+    write_rows(database, coin_rows(COINS, 20, 23))
+    drain(a_lane(database, session))
+    found, right = since(database, [windowed, recursive], 20)
+    assert found == right
+
+
+def test_without_a_model_that_can_be_loaded_states_are_kept_only_of_what_is_older(database, session):
+    model = register(database, "r", RECURSIVE)
+    lane = a_lane(database, session)
+    write_rows(database, coin_rows(COINS, 0, 20))
+    drain(lane)
+    lane.store_states(all_of_them=True)
+    with database.connection() as connection:
+        artifacts = "UPDATE ml_artifacts SET data = set_byte(data, 99, get_byte(data, 99) # 255)"
+        connection.execute(artifacts)
+    write_rows(database, coin_rows(COINS[:3], 20, 21) | coin_rows(COINS[3:4], 5, 6, seed=1))
+    drain(a_lane(database, session))
+    assert set(states(database)) == set(COINS) - {COINS[3]}
+    assert session.owing() == {model}
+
+
+def test_long_histories_are_read_of_few_coins_at_once(database, session, read):
+    ids = [register(database, "r", RECURSIVE)]
+    coins = [f"{k}long" for k in range(40)]
+    write_rows(database, coin_rows(coins, 0, 30))
+    drain(a_lane(database, session))
+    read.clear()
+    write_rows(database, coin_rows(coins, 30, 31))
+    drain(a_lane(database, session))
+    assert read == [16 * 31, 16 * 31, 8 * 31]
+    assert stored(database) == expected(database, ids)
+
+
 def test_a_row_of_the_past_after_the_states_moment_leaves_it(database, session, read):
     ids = [register(database, "r", RECURSIVE)]
     lane = a_lane(database, session)

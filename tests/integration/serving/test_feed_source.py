@@ -64,6 +64,13 @@ def test_a_load_of_history_does_not_hold_up_what_comes_meanwhile(database: Datab
     assert stored(database) == expected(database, ids)
 
 
+def test_a_deactivation_does_not_wait_for_a_batch(database: Database, session: PostgresFeedSession):
+    model = register(database, "m")
+    with session.work() as work:
+        assert [one.id for one in work.active_models()] == [model]
+        assert PostgresActivationStore(database).deactivate(model)
+
+
 def test_the_first_activation_waits_for_those_who_are_writing(database: Database, session: PostgresFeedSession):
     register(database, "m", active=False)
     store, models = PostgresActivationStore(database), PostgresModelStore(database)
