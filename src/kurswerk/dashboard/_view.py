@@ -110,6 +110,16 @@ class View:
         """
         return NOTHING if value is None else self.local(value).strftime(_MOMENTS[self.language])
 
+    def second(self, value: datetime) -> str:
+        """Write a moment in the reader's time zone, to the second.
+
+        Examples
+        --------
+        >>> View(language="de", time_zone="Europe/Berlin").second(datetime(2024, 7, 1, 2, 0, 9, tzinfo=UTC))
+        '01.07.2024, 04:00:09'
+        """
+        return f"{self.moment(value)}:{self.local(value):%S}"
+
     def moment_us(self, moment_us: int | None) -> str:
         """Write a moment given in microseconds UTC."""
         return NOTHING if moment_us is None else self.moment(datetime.fromtimestamp(moment_us / 1e6, UTC))

@@ -2,11 +2,15 @@
 
 import base64
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from kurswerk.dashboard._view import View
+from kurswerk.dashboard.pages.jobs import history
 from kurswerk.market import Panel
-from memory_dashboard import Browser, Live, Market, Registry, services_over, trained_registry
+from memory_dashboard import WHEN, Browser, Live, Market, Registry, services_over, trained_registry
 from memory_market import random_market
 
 PATHS = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
@@ -307,3 +311,19 @@ def test_a_fault_of_ours_is_logged_and_owned_up_to(panel: Panel, registry: Regis
 
 def test_the_market_in_memory_is_the_one_asked(panel: Panel):
     assert Market(panel).coins() == list(panel.instruments)
+
+
+def test_a_job_tells_what_happened_to_it(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    number = services.jobs.order("TEST", {"model_id": 1})
+    services.jobs.start(number)
+    began = WHEN + timedelta(seconds=5)
+    changes = {"started_at": began, "worker_id": "vm:1", "progress": 0.5, "progress_msg": "fold 2 of 5"}
+    services.jobs.jobs[number] = job = replace(services.jobs.get(number), **changes)
+    assert history(View(), job)[1] == ("Jan 1, 2024, 02:00:05", "run 1 begins on worker vm:1")
+    assert history(View(), job)[2][1] == "50 % · fold 2 of 5"
+    again = replace(job, status="PENDING", error_msg="killed by signal 9")
+    assert [text for _, text in history(View(), again)][2:] == ["killed by signal 9", "50 % · fold 2 of 5"]
+    failed = replace(job, status="FAILED", error_msg="no rows", completed_at=began + timedelta(seconds=2))
+    assert history(View(language="de"), failed)[-1] == ("01.01.2024, 02:00:07", "gescheitert: no rows")
+    assert "What happened" in Browser(services).open("/jobs")

@@ -10,6 +10,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from dash.exceptions import PreventUpdate
 
 from kurswerk.dashboard._components import STATUS_WORDS, alert, badge, empty, heading, link_button
+from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import job_title, machine_words, model_names
 from kurswerk.dashboard._translations import N_
@@ -145,9 +146,38 @@ def _details(view: View, job: Job) -> Any:
     if job.worker_id:
         parts.append(view.t("worker {name}", name=job.worker_id))
     body = html.Pre(json.dumps(dict(job.request), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
+    found = [
+        dmc.Text(view.t("What happened"), size="sm", fw=600, mt="xs"),
+        pair_table(history(view, job)),
+        dmc.Text(
+            view.t("Every line of the service's log that tells of this job carries job_id {id}.", id=job.id),
+            size="xs",
+            c="dimmed",
+            my="xs",
+        ),
+        dmc.Text(view.t("What was ordered"), size="sm", fw=600),
+        body,
+    ]
     return html.Details(
-        [html.Summary(" · ".join(parts), className="kw-muted"), body], id={"kind": "job-details", "job": job.id}
+        [html.Summary(" · ".join(parts), className="kw-muted"), *found], id={"kind": "job-details", "job": job.id}
     )
+
+
+def history(view: View, job: Job) -> list[tuple[str, str]]:
+    """Return moments of a job's life, to the second, with what happened at each; of its runs only the newest."""
+    moments: list[tuple[datetime | None, str]] = [(job.created_at, view.t("ordered"))]
+    if job.started_at is not None:
+        words = view.t("run {n} begins on worker {name}", n=job.attempt, name=job.worker_id or "?")
+        moments.append((job.started_at, words))
+    if job.completed_at is not None:
+        words = view.t(STATUS_WORDS[job.status])
+        moments.append((job.completed_at, f"{words}: {job.error_msg}" if job.error_msg else words))
+    elif job.status in {"RUNNING", "PENDING"}:
+        said = machine_words(view, job.progress_msg or "") or view.t("waits for a worker")
+        moments.append((datetime.now(UTC), f"{view.percent(job.progress, 0)} · {said}"))
+        if job.error_msg:
+            moments.insert(-1, (job.started_at or job.created_at, job.error_msg))
+    return [(view.second(moment), text) for moment, text in moments if moment is not None]
 
 
 def register(kit: Kit) -> None:
