@@ -20,7 +20,7 @@ $(READY): pyproject.toml requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev,bench]'
 	@touch $@
 
-demo: $(READY) ## simulate a market, train, test, compare, certify, and write a report
+demo: $(READY) ## simulate a market, train, test, compare, certify, write a report, and predict live
 	$(BIN)/kurswerk demo
 
 check: $(READY) ## formatting, lint, types, layers, sizes, security

@@ -17,7 +17,7 @@ from kurswerk.core.errors import KurswerkError
 
 # Command → (module, one line of help). The line stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("demo", "Run the main job on a simulated market and write a report."),
+    "demo": ("demo", "Run the main job on a simulated market, write a report, predict live."),
     "db": ("db", "Prepare, inspect, find and stop the database."),
     "simulate": ("simulate", "Write a believable, reproducible market."),
     "ingest": ("ingest", "Bring files of market data into the database."),
