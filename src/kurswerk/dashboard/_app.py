@@ -84,14 +84,17 @@ def _title(view: View, page: Page | None) -> str:
 
 
 def _early(view: View, page: Page | None) -> str:
-    """Return hints that let the browser fetch what a page needs beside its scripts, not after them."""
+    """Return hints that let the browser fetch what a page needs beside its scripts, not after them.
+
+    A page that is still empty needs neither tables nor charts, so these are no more than likely to be needed.
+    """
     if page is None:
         return ""
     wanted = (_TABLES if page.tables else ()) + (_CHARTS if page.charts else ())
     asked = "".join(
         f'<link rel="preload" as="fetch" crossorigin href="{PREFIX}/{one}">' for one in _ASKED_FIRST if view.known
     )
-    return asked + "".join(f'<link rel="preload" as="script" href="{one}">' for one in wanted)
+    return asked + "".join(f'<link rel="prefetch" as="script" href="{one}">' for one in wanted)
 
 
 def _policy(page: str) -> str:

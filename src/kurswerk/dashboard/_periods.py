@@ -14,6 +14,7 @@ from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.dashboard._components import figure
 from kurswerk.dashboard._kit import Kit
 from kurswerk.dashboard._view import View
+from kurswerk.training import Period
 
 _BINS: Final = 120
 _MOST_ROWS: Final = 2_000_000
@@ -128,6 +129,17 @@ def moments_of(view: View, start: str | None, end: str | None) -> tuple[datetime
         raise SpecError(view.t("“{given}” is no time.", given=f"{start}, {end}")) from error
 
 
+def period_of(view: View, start: str | None, end: str | None) -> Period:
+    """Read the two fields as a period.
+
+    Raises
+    ------
+    SpecError
+        If one is empty or no time, or the end does not lie behind the beginning.
+    """
+    return Period(*map(to_us, moments_of(view, start, end)))
+
+
 def whole_period(kit: Kit, first: float = 0.0, last: float = 1.0) -> tuple[datetime, datetime] | None:
     """Return a part of the time that the data cover, given as two shares of it; None without data."""
     there = kit.memory.get("availability", kit.services.market.availability, seconds=5)
@@ -157,8 +169,3 @@ def register_period(kit: Kit, prefix: str) -> None:
         return low.replace(second=0, microsecond=0).strftime(_FORM), high.replace(second=0, microsecond=0).strftime(
             _FORM
         )
-
-
-def shared_start_us(moments: tuple[datetime, datetime]) -> tuple[int, int]:
-    """Return both ends in microseconds UTC."""
-    return to_us(moments[0]), to_us(moments[1])

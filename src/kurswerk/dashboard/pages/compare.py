@@ -6,26 +6,17 @@ from typing import Any, Final
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
-from kurswerk.core.errors import KurswerkError
-from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import _evaluations as shown
 from kurswerk.dashboard._components import alert, card, figure, heading, wide
 from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._listings import model_names
-from kurswerk.dashboard._periods import moments_of, period_fields, register_period
+from kurswerk.dashboard._periods import period_of, register_period
 from kurswerk.dashboard._translations import N_
+from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, remarks
 from kurswerk.dashboard._view import NOTHING, View
-from kurswerk.dashboard.pages.test import (
-    coin_field,
-    later_period,
-    model_choices,
-    no_ready_model,
-    overlap_warnings,
-    training_marks,
-)
 from kurswerk.registry import Comparison, ModelRecord
 from kurswerk.reports import figure_metrics
-from kurswerk.training import Period, order_comparison
+from kurswerk.training import order_comparison
 
 _SURE_P: Final = 0.05
 _FIGURES: Final = ("pr_auc", "roc_auc", "f1", "precision", "recall", "accuracy", "mcc", "brier", "log_loss")
@@ -73,23 +64,7 @@ def _form(
         ],
         cols={"base": 1, "xs": 2},
     )
-    return dmc.Grid(
-        [
-            card(
-                view.t("Which two, on what?"),
-                pair,
-                period_fields(kit, view, "compare", later_period(kit, chosen), training_marks(view, chosen)),
-                coin_field(kit, view, "compare-mints"),
-                span={"base": 12, "lg": 8},
-            ),
-            card(
-                view.t("Order"),
-                html.Div(id="compare-remarks", role="status"),
-                dmc.Button(view.t("Compare them"), id="compare-order", disabled=True, fullWidth=True),
-                span={"base": 12, "lg": 4},
-            ),
-        ]
-    )
+    return order_form(kit, view, "compare", view.t("Which two, on what?"), pair, chosen, view.t("Compare them"))
 
 
 def _earlier(kit: Kit, view: View, ready: Sequence[ModelRecord]) -> Any:
@@ -247,15 +222,7 @@ def register(kit: Kit) -> None:
     def check(view: View, a: str | None, b: str | None, start: str | None, end: str | None) -> Any:
         if not a or not b or a == b:
             return alert(view.t("Choose two different models. One more is trained in a minute."), color="orange"), True
-        try:
-            moments = moments_of(view, start, end)
-            Period(*map(to_us, moments))
-        except KurswerkError as error:
-            return alert(str(error), color="orange"), True
-        records = [kit.services.models.get(int(one)) for one in (a, b)]
-        warnings = overlap_warnings(view, records, moments)
-        fine = alert(view.t("The period lies outside of both trainings."), color="teal")
-        return dmc.Stack(warnings or [fine]), False
+        return remarks(kit, view, (a, b), (start, end), view.t("The period lies outside of both trainings."))
 
     @kit.on(
         Output("go", "data", allow_duplicate=True),
@@ -269,7 +236,7 @@ def register(kit: Kit) -> None:
     )
     def order(view: View, _: int | None, a: str, b: str, start: str, end: str, mints: list[str] | None) -> Any:
         demand(view, "train")
-        period = Period(*map(to_us, moments_of(view, start, end)))
+        period = period_of(view, start, end)
         job = order_comparison(int(a), int(b), period, mints or None, kit.services.desk)
         notify(view.t("Ordered"), view.t("Job {id} is in the queue.", id=job.id))
         return to("/dashboard/jobs")

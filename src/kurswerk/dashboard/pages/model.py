@@ -6,30 +6,27 @@ from typing import Any, Final
 
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
-from dash.exceptions import PreventUpdate
 
-from kurswerk.core.errors import InvalidInputError, NotFoundError
+from kurswerk.core.errors import NotFoundError
 from kurswerk.dashboard import _evaluations as shown
 from kurswerk.dashboard._components import (
     alert,
     badge,
     card,
-    danger,
-    danger_id,
     fact,
     facts,
     figure,
     heading,
     link_button,
 )
-from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
+from kurswerk.dashboard._kit import Kit, Page
 from kurswerk.dashboard._listings import MODEL_TYPE_WORDS, target_words
+from kurswerk.dashboard._model_actions import actions, live_panel, register_actions
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._verdicts import verdicts
 from kurswerk.dashboard._view import View
 from kurswerk.registry import ModelRecord, TestResult
 from kurswerk.reports import figure_folds, figure_importance
-from kurswerk.training import order_certificate
 
 
 def build(kit: Kit, view: View, query: dict[str, str], model_id: str) -> Any:
@@ -42,7 +39,7 @@ def build(kit: Kit, view: View, query: dict[str, str], model_id: str) -> Any:
             dcc.Store(id="model-id", data=record.id),
             heading(
                 record.name,
-                *_actions(view, record),
+                *actions(view, record),
                 text=f"{_kind(view, record)} · {target_words(view, record)}",
             ),
             _summary(view, record),
@@ -62,35 +59,6 @@ def _number(view: View, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise NotFoundError(view.t("There is no model {name}.", name=text))
     return int(text)
-
-
-def _actions(view: View, record: ModelRecord) -> list[Any]:
-    ready = record.status == "READY"
-    return [
-        *(
-            [
-                link_button(view.t("Test"), f"/dashboard/test?models={record.id}"),
-                link_button(view.t("Compare"), f"/dashboard/compare?a={record.id}"),
-                dmc.Button(
-                    view.t("Deactivate") if record.is_active else view.t("Activate"),
-                    id="model-activate",
-                    variant="light" if record.is_active else "filled",
-                ),
-            ]
-            if ready
-            else []
-        ),
-        link_button(view.t("Clone"), f"/dashboard/new?clone={record.id}", variant="default"),
-        dmc.Button(view.t("Certify again"), id="model-certify", variant="default", disabled=not ready),
-        dmc.Button(view.t("Download (ONNX)"), id="model-download", variant="default", disabled=not ready),
-        dcc.Download(id="model-file"),
-        danger(
-            view,
-            "model-delete",
-            view.t("Delete"),
-            view.t("“{name}”, its tests and its live predictions disappear from all lists.", name=record.name),
-        ),
-    ]
 
 
 def _summary(view: View, record: ModelRecord) -> Any:
@@ -150,7 +118,7 @@ def _tabs(
         "quality": (view.t("How good is it?"), lambda: _quality(view, record, tests, chosen, query)),
         "inside": (view.t("What does it look at?"), lambda: _inside(view, record)),
         "tests": (view.t("Tests ({n})", n=len(tests)), lambda: _tests(view, record, tests)),
-        "live": (view.t("Live"), lambda: _live(kit, view, record)),
+        "live": (view.t("Live"), lambda: live_panel(kit, view, record)),
         "specification": (view.t("Specification"), lambda: _specification(view, record)),
     }
     value = query.get("tab", "quality") if query.get("tab") in tabs else "quality"
@@ -271,43 +239,6 @@ def _tests(view: View, record: ModelRecord, tests: list[TestResult]) -> Any:
     return shown.test_table(view, tests)
 
 
-def _live(kit: Kit, view: View, record: ModelRecord) -> Any:
-    live = kit.services.live
-    if live is None:
-        return alert(view.t("No predictor is part of this installation."))
-    predictions = live.predictions(model_id=record.id, limit=500)
-    alerts = live.alerts(model_id=record.id, limit=100)
-    return dmc.Stack(
-        [
-            facts(
-                fact(view.t("Newest predictions"), view.number(len(predictions))),
-                fact(
-                    view.t("Strongest of them"),
-                    view.percent(max((one.probability for one in predictions), default=None)),
-                ),
-                fact(view.t("Newest alerts"), view.number(len(alerts))),
-            ),
-            dmc.Group(
-                [
-                    dmc.NumberInput(
-                        id="model-threshold",
-                        label=view.t("Raise an alert from this probability, in percent"),
-                        value=round(100 * record.alert_threshold, 2),
-                        min=0,
-                        max=100,
-                        step=1,
-                        decimalSeparator="," if view.language == "de" else ".",
-                        w=340,
-                    ),
-                    dmc.Button(view.t("Save"), id="model-threshold-save", variant="light"),
-                ],
-                align="flex-end",
-            ),
-            link_button(view.t("Watch its predictions"), f"/dashboard/live?model={record.id}"),
-        ]
-    )
-
-
 def _specification(view: View, record: ModelRecord) -> Any:
     text = json.dumps(dict(record.spec), indent=2, ensure_ascii=False)
     rows = [
@@ -339,73 +270,7 @@ def register(kit: Kit) -> None:
         record = kit.services.models.get(model_id)
         return _judged(view, record, kit.services.results.test(int(source)) if source else None)
 
-    @kit.on(Output("model-file", "data"), Input("model-download", "n_clicks"), State("model-id", "data"))
-    def download(_: View, clicks: int | None, model_id: int) -> Any:
-        record = kit.services.models.get(model_id)
-        if not clicks or record.artifact_sha256 is None:
-            return None
-        return dcc.send_bytes(kit.services.models.artifact(record.artifact_sha256), f"{record.name}.onnx")
-
-    @kit.on(Input("model-certify", "n_clicks"), State("model-id", "data"))
-    def certify(view: View, clicks: int | None, model_id: int) -> None:
-        if clicks:
-            demand(view, "train")
-            job = order_certificate(model_id, kit.services.desk)
-            notify(view.t("Ordered"), view.t("Job {id} is in the queue.", id=job.id))
-
-    _register_changes(kit)
-
-
-def _register_changes(kit: Kit) -> None:
-    @kit.on(
-        Output("go", "data", allow_duplicate=True),
-        Input(danger_id("model-delete"), "n_clicks"),
-        State("model-id", "data"),
-    )
-    def delete(view: View, clicks: int | None, model_id: int) -> Any:
-        if not clicks:
-            raise PreventUpdate
-        demand(view, "admin")
-        name = kit.services.models.get(model_id).name
-        kit.services.models.delete(model_id)
-        kit.memory.forget()
-        notify(view.t("Deleted"), name)
-        return to("/dashboard/models")
-
-    @kit.on(
-        Output("model-activate", "children"),
-        Output("model-activate", "variant"),
-        Input("model-activate", "n_clicks"),
-        State("model-id", "data"),
-    )
-    def activate(view: View, _: int | None, model_id: int) -> Any:
-        demand(view, "admin")
-        live = kit.services.live
-        if live is None:
-            raise InvalidInputError(view.t("No predictor is part of this installation."))
-        active = kit.services.models.get(model_id).is_active
-        (live.deactivate if active else live.activate)(model_id)
-        kit.memory.forget()
-        if active:
-            notify(view.t("Deactivated"), view.t("The model predicts no more."))
-            return view.t("Activate"), "filled"
-        notify(view.t("Activated"), view.t("The model now predicts each new row; watch it under Live."))
-        return view.t("Deactivate"), "light"
-
-    @kit.on(
-        Output("model-threshold", "value"),
-        Input("model-threshold-save", "n_clicks"),
-        State("model-threshold", "value"),
-        State("model-id", "data"),
-    )
-    def save_threshold(view: View, _: int | None, percent: Any, model_id: int) -> Any:
-        demand(view, "train")
-        if not isinstance(percent, int | float) or not 0 <= percent <= 100:
-            raise InvalidInputError(view.t("Give a probability from 0 to 100 percent."))
-        if kit.services.live is not None:
-            kit.services.live.set_threshold(model_id, percent / 100)
-        notify(view.t("Saved"), view.t("Alerts are raised from {share}.", share=view.percent(percent / 100, 0)))
-        return percent
+    register_actions(kit)
 
 
 PAGE: Final = Page("/models/{model_id}", N_("Model"), build, register, menu=False, charts=True)

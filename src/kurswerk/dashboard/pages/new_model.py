@@ -8,6 +8,7 @@ from dash import Input, Output, State, dcc, html
 
 from kurswerk.core.errors import KurswerkError
 from kurswerk.dashboard import _specification as form
+from kurswerk.dashboard import _specification_fields as fields
 from kurswerk.dashboard._components import alert, card, empty, heading, link_button, waiting
 from kurswerk.dashboard._estimates import estimate
 from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
@@ -80,15 +81,15 @@ def _fields(kit: Kit, view: View, given: dict[str, Any], period: Any) -> Any:
     coins = kit.memory.get("coins", lambda: list(kit.services.market.coins()), seconds=30)
     return dmc.Stack(
         [
-            card(view.t("What is it called, and what learns?"), form.naming(view, given)),
-            card(view.t("What shall it foresee?"), form.target(view, given, columns)),
-            card(view.t("What does it look at?"), form.features(view, given, columns)),
+            card(view.t("What is it called, and what learns?"), fields.naming(view, given)),
+            card(view.t("What shall it foresee?"), fields.target(view, given, columns)),
+            card(view.t("What does it look at?"), fields.features(view, given, columns)),
             card(
                 view.t("From which rows does it learn?"),
                 period_fields(kit, view, "spec", period),
-                form.rows(view, given, coins),
+                fields.rows(view, given, coins),
             ),
-            form.advanced(view, given),
+            fields.advanced(view, given),
         ]
     )
 
@@ -164,8 +165,8 @@ def register(kit: Kit) -> None:
         at_start=True,
     )
     def check(view: View, *values: Any) -> Any:
-        *fields, start, end = values
-        document = form.document_of(dict(zip(form.FIELDS, fields, strict=True)))
+        *filled, start, end = values
+        document = form.document_of(dict(zip(form.FIELDS, filled, strict=True)))
         problems: dict[str, str] = {}
         try:
             moments = moments_of(view, start, end)

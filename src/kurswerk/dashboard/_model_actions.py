@@ -1,0 +1,154 @@
+"""What may be done with one model: test, activate, certify, download, delete, and set its alerts."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import Input, Output, State, dcc
+from dash.exceptions import PreventUpdate
+
+from kurswerk.core.errors import InvalidInputError
+from kurswerk.dashboard._components import alert, danger, danger_id, fact, facts, link_button
+from kurswerk.dashboard._kit import Kit, demand, notify, to
+from kurswerk.dashboard._view import View
+from kurswerk.registry import ModelRecord
+from kurswerk.training import order_certificate
+
+
+def actions(view: View, record: ModelRecord) -> list[Any]:
+    """Return links and buttons for what may be done with a model."""
+    ready = record.status == "READY"
+    return [
+        *(
+            [
+                link_button(view.t("Test"), f"/dashboard/test?models={record.id}"),
+                link_button(view.t("Compare"), f"/dashboard/compare?a={record.id}"),
+                dmc.Button(
+                    view.t("Deactivate") if record.is_active else view.t("Activate"),
+                    id="model-activate",
+                    variant="light" if record.is_active else "filled",
+                ),
+            ]
+            if ready
+            else []
+        ),
+        link_button(view.t("Clone"), f"/dashboard/new?clone={record.id}", variant="default"),
+        dmc.Button(view.t("Certify again"), id="model-certify", variant="default", disabled=not ready),
+        dmc.Button(view.t("Download (ONNX)"), id="model-download", variant="default", disabled=not ready),
+        dcc.Download(id="model-file"),
+        danger(
+            view,
+            "model-delete",
+            view.t("Delete"),
+            view.t("“{name}”, its tests and its live predictions disappear from all lists.", name=record.name),
+        ),
+    ]
+
+
+def live_panel(kit: Kit, view: View, record: ModelRecord) -> Any:
+    """Return how a model does at work, and from when it raises alerts."""
+    live = kit.services.live
+    if live is None:
+        return alert(view.t("No predictor is part of this installation."))
+    predictions = live.predictions(model_id=record.id, limit=500)
+    alerts = live.alerts(model_id=record.id, limit=100)
+    return dmc.Stack(
+        [
+            facts(
+                fact(view.t("Newest predictions"), view.number(len(predictions))),
+                fact(
+                    view.t("Strongest of them"),
+                    view.percent(max((one.probability for one in predictions), default=None)),
+                ),
+                fact(view.t("Newest alerts"), view.number(len(alerts))),
+            ),
+            dmc.Group(
+                [
+                    dmc.NumberInput(
+                        id="model-threshold",
+                        label=view.t("Raise an alert from this probability, in percent"),
+                        value=round(100 * record.alert_threshold, 2),
+                        min=0,
+                        max=100,
+                        step=1,
+                        decimalSeparator="," if view.language == "de" else ".",
+                        w=340,
+                    ),
+                    dmc.Button(view.t("Save"), id="model-threshold-save", variant="light"),
+                ],
+                align="flex-end",
+            ),
+            link_button(view.t("Watch its predictions"), f"/dashboard/live?model={record.id}"),
+        ]
+    )
+
+
+def register_actions(kit: Kit) -> None:
+    """Add the callbacks."""
+
+    @kit.on(Output("model-file", "data"), Input("model-download", "n_clicks"), State("model-id", "data"))
+    def download(_: View, clicks: int | None, model_id: int) -> Any:
+        record = kit.services.models.get(model_id)
+        if not clicks or record.artifact_sha256 is None:
+            return None
+        return dcc.send_bytes(kit.services.models.artifact(record.artifact_sha256), f"{record.name}.onnx")
+
+    @kit.on(Input("model-certify", "n_clicks"), State("model-id", "data"))
+    def certify(view: View, clicks: int | None, model_id: int) -> None:
+        if clicks:
+            demand(view, "train")
+            job = order_certificate(model_id, kit.services.desk)
+            notify(view.t("Ordered"), view.t("Job {id} is in the queue.", id=job.id))
+
+    _register_changes(kit)
+
+
+def _register_changes(kit: Kit) -> None:
+    @kit.on(
+        Output("go", "data", allow_duplicate=True),
+        Input(danger_id("model-delete"), "n_clicks"),
+        State("model-id", "data"),
+    )
+    def delete(view: View, clicks: int | None, model_id: int) -> Any:
+        if not clicks:
+            raise PreventUpdate
+        demand(view, "admin")
+        name = kit.services.models.get(model_id).name
+        kit.services.models.delete(model_id)
+        kit.memory.forget()
+        notify(view.t("Deleted"), name)
+        return to("/dashboard/models")
+
+    @kit.on(
+        Output("model-activate", "children"),
+        Output("model-activate", "variant"),
+        Input("model-activate", "n_clicks"),
+        State("model-id", "data"),
+    )
+    def activate(view: View, _: int | None, model_id: int) -> Any:
+        demand(view, "admin")
+        live = kit.services.live
+        if live is None:
+            raise InvalidInputError(view.t("No predictor is part of this installation."))
+        active = kit.services.models.get(model_id).is_active
+        (live.deactivate if active else live.activate)(model_id)
+        kit.memory.forget()
+        if active:
+            notify(view.t("Deactivated"), view.t("The model predicts no more."))
+            return view.t("Activate"), "filled"
+        notify(view.t("Activated"), view.t("The model now predicts each new row; watch it under Live."))
+        return view.t("Deactivate"), "light"
+
+    @kit.on(
+        Output("model-threshold", "value"),
+        Input("model-threshold-save", "n_clicks"),
+        State("model-threshold", "value"),
+        State("model-id", "data"),
+    )
+    def save_threshold(view: View, _: int | None, percent: Any, model_id: int) -> Any:
+        demand(view, "train")
+        if not isinstance(percent, int | float) or not 0 <= percent <= 100:
+            raise InvalidInputError(view.t("Give a probability from 0 to 100 percent."))
+        if kit.services.live is not None:
+            kit.services.live.set_threshold(model_id, percent / 100)
+        notify(view.t("Saved"), view.t("Alerts are raised from {share}.", share=view.percent(percent / 100, 0)))
+        return percent

@@ -1,0 +1,118 @@
+"""What testing and comparing share: models, a period and coins to choose, and what is to be said of the choice."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import dash_mantine_components as dmc
+from dash import html
+
+from kurswerk.core.errors import KurswerkError
+from kurswerk.core.timestamps import to_us
+from kurswerk.dashboard._components import alert, card, empty, link_button
+from kurswerk.dashboard._kit import Kit
+from kurswerk.dashboard._periods import moments_of, period_fields, period_of, whole_period
+from kurswerk.dashboard._view import View
+from kurswerk.evaluation import overlap
+from kurswerk.registry import ModelRecord
+
+_LATER_SHARE: Final = 2 / 3
+
+
+def order_form(
+    kit: Kit, view: View, prefix: str, title: str, models: Any, chosen: Sequence[ModelRecord], button: str
+) -> Any:
+    """Return a form with fields for models, the period ``<prefix>-start`` to ``-end`` and coins ``<prefix>-mints``.
+
+    Beside it stand ``<prefix>-remarks`` and the button ``<prefix>-order``.
+    """
+    return dmc.Grid(
+        [
+            card(
+                title,
+                models,
+                period_fields(kit, view, prefix, _later_period(kit, chosen), _training_marks(view, chosen)),
+                _coin_field(kit, view, f"{prefix}-mints"),
+                span={"base": 12, "lg": 8},
+            ),
+            card(
+                view.t("Order"),
+                html.Div(id=f"{prefix}-remarks", role="status"),
+                dmc.Button(button, id=f"{prefix}-order", disabled=True, fullWidth=True),
+                span={"base": 12, "lg": 4},
+            ),
+        ]
+    )
+
+
+def remarks(
+    kit: Kit, view: View, models: Sequence[str], ends: tuple[str | None, str | None], fine: str
+) -> tuple[Any, bool]:
+    """Return what is to be said of models on a period, and whether it keeps from ordering."""
+    try:
+        period_of(view, *ends)
+        moments = moments_of(view, *ends)
+    except KurswerkError as error:
+        return alert(str(error), color="orange"), True
+    records = [kit.services.models.get(int(one)) for one in models]
+    return dmc.Stack(_overlap_warnings(view, records, moments) or [alert(fine, color="teal")]), False
+
+
+def no_ready_model(view: View) -> Any:
+    """Return what stands where a trained model is needed and there is none."""
+    return empty(
+        view.t("No model is ready"),
+        view.t("First train one; then it can be tested on later data and compared with others."),
+        link_button(view.t("New model"), "/dashboard/new", variant="filled"),
+    )
+
+
+def model_choices(records: Sequence[ModelRecord]) -> list[dict[str, str]]:
+    """Return models to choose from."""
+    return [{"value": str(record.id), "label": f"{record.name} (#{record.id})"} for record in records]
+
+
+def _coin_field(kit: Kit, view: View, name: str) -> Any:
+    """Return a field for coins; empty is all."""
+    coins = kit.memory.get("coins", lambda: list(kit.services.market.coins()), seconds=30)
+    return dmc.MultiSelect(
+        id=name,
+        label=view.t("Coins"),
+        placeholder=view.t("all"),
+        data=list(coins)[:2000],
+        limit=50,
+        searchable=True,
+        clearable=True,
+    )
+
+
+def _later_period(kit: Kit, records: Sequence[ModelRecord]) -> tuple[datetime, datetime] | None:
+    """Return the time after the models' training, or the last third where nothing is after it."""
+    whole = whole_period(kit)
+    if whole is None:
+        return None
+    trained = max((record.train_end for record in records), default=None)
+    if trained is not None and trained < whole[1]:
+        return trained, whole[1]
+    return whole_period(kit, _LATER_SHARE)
+
+
+def _training_marks(view: View, records: Sequence[ModelRecord]) -> list[tuple[datetime, datetime, str]]:
+    """Return the models' training periods to mark on the picture."""
+    return [(one.train_start, one.train_end, view.t("training of {name}", name=one.name)) for one in records[:3]]
+
+
+def _overlap_warnings(view: View, records: Sequence[ModelRecord], moments: tuple[datetime, datetime]) -> list[Any]:
+    """Warn of each model whose training shares time with the period."""
+    start_us, end_us = map(to_us, moments)
+    found = []
+    for record in records:
+        shared = overlap(to_us(record.train_start), to_us(record.train_end), start_us, end_us)
+        if shared.has_overlap:
+            text = view.t(
+                "{share} of the period lie in the training of {name}. It knows these rows; the figures flatter it.",
+                share=view.percent(shared.share, 0),
+                name=record.name,
+            )
+            found.append(alert(text, title=view.t("Overlap with the training"), color="orange"))
+    return found
