@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from kurswerk.core.jit import kernel
-from kurswerk.market import SOL_PRICE, Panel
+from kurswerk.market import SOL_PRICE, TIMESTAMP, Panel
 from kurswerk.storage._coin_table import CoinTable
 
 Float = NDArray[np.float64]
@@ -57,7 +57,7 @@ def fetch_panel(connect: Connect, table: CoinTable, columns: Sequence[str], sele
         _fetch_rows(connect, cursor, selection, [query + part for part in parts], rows)
         panel = rows.panel((*stored, *(name for name in columns if name == SOL_PRICE)))
         if SOL_PRICE in columns:
-            panel.values[len(stored)] = _sol_price(cursor, panel.timestamps)
+            panel.values[len(stored)] = _sol_price(cursor, table, panel.timestamps)
     return _in_order(panel, tuple(columns))
 
 
@@ -157,12 +157,14 @@ def _as_number(table: CoinTable, name: str) -> sql.Composable:
 def condition(table: CoinTable, selection: Selection) -> sql.Composable:
     """Return the condition of a selection; its coins are read from the setting that `array_text` was put into."""
     parts = [table.present()]
-    # Bounds are numbers that Python made text of; the session's time zone plays no part.
-    bound = sql.SQL("{} {} timestamptz 'epoch' + {} * interval '1 microsecond'")
+    # Bounds are numbers that Python made text of, in the column's own type, so that its index is used.
+    naive = table.columns[TIMESTAMP].kind == "timestamp"
+    bound = sql.SQL("\"timestamp\" {} (timestamptz 'epoch' + {} * interval '1 microsecond'){}")
+    zone = sql.SQL(" AT TIME ZONE 'UTC'" if naive else "")
     if selection.start_us is not None:
-        parts.append(bound.format(table.moment(), sql.SQL(">="), sql.Literal(int(selection.start_us))))
+        parts.append(bound.format(sql.SQL(">="), sql.Literal(int(selection.start_us)), zone))
     if selection.end_us is not None:
-        parts.append(bound.format(table.moment(), sql.SQL("<="), sql.Literal(int(selection.end_us))))
+        parts.append(bound.format(sql.SQL("<="), sql.Literal(int(selection.end_us)), zone))
     if selection.mints is not None:
         parts.append(sql.SQL("mint = ANY (current_setting('kurswerk.mints')::text[])"))
     if selection.phases is not None:
@@ -299,12 +301,15 @@ def deal(codes: NDArray[np.int32], times: Int, place: Int, order: Int, unsorted:
         place[code] += 1
 
 
-def _sol_price(cursor: Any, timestamps: Int) -> Float:
-    """Return the latest price known at each moment, NaN before the first."""
-    cursor.execute(
+def _sol_price(cursor: Any, table: CoinTable, timestamps: Int) -> Float:
+    """Return the latest price known at each moment, NaN before the first; of several of one moment, that of the last
+    id.
+    """
+    query = sql.SQL(
         "SELECT created_at::timestamptz, sol_price_usd::double precision FROM exchange_rates"
-        " WHERE sol_price_usd IS NOT NULL AND created_at IS NOT NULL ORDER BY created_at"
-    )
+        " WHERE sol_price_usd IS NOT NULL AND created_at IS NOT NULL ORDER BY created_at{}"
+    ).format(sql.SQL(", id" if table.has_rate_ids else ""))
+    cursor.execute(query.as_string())
     found = cursor.fetch_arrow_table()
     moments = found.column(0).cast(pa.int64()).to_numpy()
     prices = np.append(found.column(1).to_numpy(), np.nan)

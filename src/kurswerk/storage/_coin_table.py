@@ -52,6 +52,8 @@ class CoinTable:
         Blocks of 8 KiB that the rows lie in; 0 for a view or a partitioned table, which has none of its own.
     has_rates
         ``exchange_rates`` holds at least one price.
+    has_rate_ids
+        Its rows have ids, which say which of several rates of one moment came last.
     """
 
     columns: Mapping[str, FoundColumn]
@@ -59,6 +61,7 @@ class CoinTable:
     has_mint_index: bool
     pages: int
     has_rates: bool
+    has_rate_ids: bool
 
     @classmethod
     def find(cls, connection: Connection) -> "CoinTable":
@@ -84,7 +87,8 @@ class CoinTable:
             "SELECT pg_relation_size(oid) / current_setting('block_size')::int FROM pg_class"
             " WHERE oid = to_regclass('coin_metrics') AND relkind = 'r'"
         ).fetchone()
-        return cls(columns, bool(unique[0]), bool(unique[1]), pages[0] if pages else 0, _has_rates(connection))
+        rates = _has_rates(connection)
+        return cls(columns, bool(unique[0]), bool(unique[1]), pages[0] if pages else 0, rates, _has_ids(connection))
 
     @property
     def coin_columns(self) -> tuple[str, ...]:
@@ -163,5 +167,13 @@ def _has_rates(connection: Connection) -> bool:
         return False
     row = connection.execute(
         "SELECT EXISTS (SELECT FROM exchange_rates WHERE sol_price_usd IS NOT NULL AND created_at IS NOT NULL)"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _has_ids(connection: Connection) -> bool:
+    row = connection.execute(
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('exchange_rates') AND attname = 'id'"
+        " AND NOT attisdropped)"
     ).fetchone()
     return bool(row and row[0])

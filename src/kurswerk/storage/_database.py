@@ -19,6 +19,9 @@ _STARTING_UP = "57P03"
 _PAUSE_S = 0.1
 _PATIENCE_WITH_START_S = 30.0
 _LEAST_WAIT_FOR_POOL_S = 5.0
+# Moments without a zone are UTC, whatever the server takes them for. Said by a statement, not in the connection's
+# options: those may be the URL's own, and not every pooler passes them on.
+_UTC = "SET TimeZone = 'UTC'"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -138,9 +141,13 @@ class Database:
         import adbc_driver_manager  # noqa: PLC0415
         import adbc_driver_postgresql.dbapi  # noqa: PLC0415
 
-        self._open().close()  # clear errors, patience and the version check are in one place
+        with translating(self._url):
+            self._open().close()  # clear errors, patience and the version check are in one place
         try:
             with adbc_driver_postgresql.dbapi.connect(self._url) as connection:
+                with connection.cursor() as cursor:
+                    cursor.execute(_UTC)
+                connection.commit()
                 yield connection
         except adbc_driver_manager.Error as error:
             raise translated(error, self._url) from error
@@ -166,6 +173,7 @@ class Database:
                     kwargs={"application_name": _APPLICATION, "connect_timeout": 10},
                     min_size=1,
                     max_size=self._pool_size,
+                    configure=_speak_utc,
                     timeout=max(self._patience_s, _LEAST_WAIT_FOR_POOL_S),
                     # A server that was restarted leaves dead connections behind; they are replaced before use.
                     check=ConnectionPool.check_connection,
@@ -198,4 +206,10 @@ class Database:
         if version < OLDEST_SERVER:
             connection.close()
             raise StorageError(f"{self} runs PostgreSQL {version // 10000}; Kurswerk needs 14 or newer")
+        _speak_utc(connection)
         return connection
+
+
+def _speak_utc(connection: Connection) -> None:
+    connection.execute(_UTC)
+    connection.commit()  # else it would be taken back with the first transaction that is

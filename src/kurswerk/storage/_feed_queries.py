@@ -100,8 +100,8 @@ def _value(table: CoinTable, name: str) -> sql.Composable:
     if name == SOL_PRICE:
         return sql.SQL(
             "(SELECT e.sol_price_usd::double precision FROM exchange_rates e WHERE e.created_at <= {}"
-            " AND e.sol_price_usd IS NOT NULL ORDER BY e.created_at DESC LIMIT 1)"
-        ).format(_moment(table))
+            " AND e.sol_price_usd IS NOT NULL ORDER BY e.created_at DESC{} LIMIT 1)"
+        ).format(_moment(table), sql.SQL(", e.id DESC" if table.has_rate_ids else ""))
     if name not in table.columns:
         return sql.SQL("NULL::double precision")
     return table.number(name, sql.SQL("m.{}").format(sql.Identifier(name)))
