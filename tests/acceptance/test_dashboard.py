@@ -41,7 +41,7 @@ def seen(browser, service) -> Iterator[Visit]:
 def wait_for_job(reader: Visit, title: str) -> None:
     """Wait until the newest job of this title is done."""
     card = reader.page.locator("#jobs-list .mantine-Paper-root", has_text=title).first
-    card.get_by_text("done", exact=True).wait_for(state="visible", timeout=MOST_WORK_S * 1000)
+    card.locator(".mantine-Badge-root", has_text="done").wait_for(state="visible", timeout=MOST_WORK_S * 1000)
 
 
 def an_empty_installation_explains_and_fills_itself(seen):
