@@ -119,7 +119,10 @@ class Receiver:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as the base class names it
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        server.request_queue_size = 128  # as many may come at once
+        server.server_bind()
+        server.server_activate()
         server.handle_error = lambda *_: None  # type: ignore[method-assign]  # killed replicas hang up
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -10,6 +10,7 @@ from kurswerk.api.schemas._base import LARGEST_ID
 from kurswerk.api.schemas.predictions import (
     AlertPage,
     AlertRead,
+    AlertRuleChange,
     AlertRuleCreate,
     AlertRuleRead,
     AlertRules,
@@ -18,8 +19,12 @@ from kurswerk.api.schemas.predictions import (
     DeliveryRead,
     PredictionQuery,
 )
+from kurswerk.core.errors import NotFoundError, SpecError
 
 router = APIRouter(prefix="/api", tags=["predictions"])
+
+RuleId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A rule's id.")]
+DeliveryId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A message's id.")]
 
 
 @router.get("/alerts", responses=errors())
@@ -32,8 +37,14 @@ def list_alerts(query: Annotated[PredictionQuery, Query()], services: ServicesOf
 @router.get("/alerts/deliveries", responses=errors())
 def list_alert_deliveries(query: Annotated[DeliveryQuery, Query()], services: ServicesOf) -> DeliveryPage:
     """List the messages that rules called for, newest first, and what became of them."""
-    rows = services.alerts.deliveries(query.limit, query.offset)
+    rows = services.alerts.deliveries(query.limit, query.offset, query.chosen())
     return DeliveryPage(deliveries=DeliveryRead.all_of(rows), limit=query.limit, offset=query.offset)
+
+
+@router.post("/alerts/deliveries/{delivery_id:int}/retry", responses=errors(404, 409))
+def retry_alert_delivery(delivery_id: DeliveryId, services: ServicesOf) -> DeliveryRead:
+    """Send a message that was given up once more, with the same idempotency key and as many tries as a new one."""
+    return DeliveryRead.model_validate(services.alerts.retry(delivery_id))
 
 
 @router.get("/alerts/rules", responses=errors())
@@ -45,12 +56,21 @@ def list_alert_rules(services: ServicesOf) -> AlertRules:
 @router.post("/alerts/rules", status_code=201, responses=errors(409, 413))
 def create_alert_rule(rule: AlertRuleCreate, services: ServicesOf) -> AlertRuleRead:
     """Add a rule: when enough models reach a probability on a row, a message is sent, at least once."""
+    for model_id in rule.model_ids:
+        try:
+            services.desk.models.get(model_id)
+        except NotFoundError as error:
+            raise SpecError(str(error)) from error
     return AlertRuleRead.model_validate(services.alerts.create_rule(rule.model_dump()))
 
 
+@router.patch("/alerts/rules/{rule_id:int}", responses=errors(404, 413))
+def change_alert_rule(rule_id: RuleId, change: AlertRuleChange, services: ServicesOf) -> AlertRuleRead:
+    """Switch a rule on or off."""
+    return AlertRuleRead.model_validate(services.alerts.switch_rule(rule_id, active=change.is_active))
+
+
 @router.delete("/alerts/rules/{rule_id:int}", status_code=204, responses=errors(404))
-def delete_alert_rule(
-    rule_id: Annotated[int, Path(ge=1, le=LARGEST_ID, description="A rule's id.")], services: ServicesOf
-) -> None:
+def delete_alert_rule(rule_id: RuleId, services: ServicesOf) -> None:
     """Remove a rule with its messages."""
     services.alerts.delete_rule(rule_id)

@@ -96,8 +96,16 @@ class AlertDesk(Protocol):
         """Remove a rule; NotFoundError if there is none."""
         ...
 
-    def deliveries(self, limit: int = 100, offset: int = 0) -> Sequence[Row]:
-        """Return messages, newest first."""
+    def switch_rule(self, rule_id: int, *, active: bool) -> Row:
+        """Switch a rule on, or off with its messages that wait given up; NotFoundError if there is none."""
+        ...
+
+    def deliveries(self, limit: int = 100, offset: int = 0, chosen: Row | None = None) -> Sequence[Row]:
+        """Return messages that have these values, newest first."""
+        ...
+
+    def retry(self, delivery_id: int) -> Row:
+        """Send a message that was given up anew; NotFoundError if there is none, ConflictError if it was not."""
         ...
 
 

@@ -162,12 +162,30 @@ class PostgresAlertStore:
                     [name, target, secret],
                 )
                 return
-            connection.execute("UPDATE alert_rules SET is_active = false WHERE name = %s", [name])
-            connection.execute(
-                "UPDATE alert_deliveries SET status = 'FAILED', error = 'its rule was switched off'"
-                " WHERE status = 'PENDING' AND rule_id = (SELECT id FROM alert_rules WHERE name = %s)",
-                [name],
-            )
+            row = connection.execute("SELECT id FROM alert_rules WHERE name = %s AND is_active", [name]).fetchone()
+            if row:
+                self.switch_rule(row[0], active=False)
+
+    def switch_rule(self, rule_id: int, *, active: bool) -> Mapping[str, Any]:
+        """Switch a rule on or off, and return it; when it goes off, its messages that wait are given up.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none with this id.
+        """
+        update = sql.SQL("UPDATE alert_rules SET is_active = %(active)s WHERE id = %(id)s RETURNING {}").format(_SHOWN)
+        with self._database.transaction() as connection:
+            rows = self._rows(update, {"active": active, "id": rule_id})
+            if not rows:
+                raise NotFoundError(f"there is no alert rule {rule_id}")
+            if not active:
+                connection.execute(
+                    "UPDATE alert_deliveries SET status = 'FAILED', error = 'its rule was switched off'"
+                    " WHERE status = 'PENDING' AND rule_id = %s",
+                    [rule_id],
+                )
+        return rows[0]
 
     def delete_rule(self, rule_id: int) -> None:
         """Remove a rule with its messages.
@@ -180,15 +198,51 @@ class PostgresAlertStore:
         if not self._rows(sql.SQL("DELETE FROM alert_rules WHERE id = %(id)s RETURNING id"), {"id": rule_id}):
             raise NotFoundError(f"there is no alert rule {rule_id}")
 
-    def deliveries(self, limit: int = 100, offset: int = 0) -> Sequence[Mapping[str, Any]]:
-        """Return messages, newest first, with what became of them."""
+    def deliveries(
+        self, limit: int = 100, offset: int = 0, chosen: Mapping[str, Any] | None = None
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return messages, newest first, with what became of them.
+
+        Parameters
+        ----------
+        chosen
+            Only those with these values of ``id``, ``rule_id``, ``coin_id`` or ``status``.
+        """
+        chosen = chosen or {}
+        conditions = [sql.SQL("d.{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in chosen]
         query = sql.SQL(
             'SELECT d.id, d.rule_id, r.name AS rule, r.channel, d.coin_id, d."timestamp", d.model_ids,'
             " d.probability::float8 AS probability, d.status, d.attempts, d.due_at, d.error, d.created_at, d.sent_at"
-            " FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id ORDER BY d.id DESC"
+            " FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id {} ORDER BY d.id DESC"
             " LIMIT %(limit)s OFFSET %(offset)s"
-        )
-        return self._rows(query, {"limit": limit, "offset": offset})
+        ).format(sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""))
+        return self._rows(query, {"limit": limit, "offset": offset, **chosen})
+
+    def retry(self, delivery_id: int) -> Mapping[str, Any]:
+        """Send a message that was given up anew, with all its tries, and return it.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none with this id.
+        ConflictError
+            If it was not given up, or its rule is switched off.
+        """
+        found = self.deliveries(1, chosen={"id": delivery_id})
+        if not found:
+            raise NotFoundError(f"there is no message {delivery_id}")
+        with self._database.connection() as connection:
+            done = connection.execute(
+                "UPDATE alert_deliveries d SET status = 'PENDING', attempts = 0, due_at = now() FROM alert_rules r"
+                " WHERE r.id = d.rule_id AND r.is_active AND d.id = %s AND d.status = 'FAILED'",
+                [delivery_id],
+            )
+        if not done.rowcount:
+            raise ConflictError(
+                f"message {delivery_id} is {found[0]['status']}; only what was given up, by a rule that is switched on,"
+                " is sent again"
+            )
+        return self.deliveries(1, chosen={"id": delivery_id})[0]
 
     def claim(self, limit: int) -> Sequence[Delivery]:
         """Return messages that are due; nobody else gets them within `CLAIM_S`."""

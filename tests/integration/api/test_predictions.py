@@ -4,7 +4,9 @@ import httpx
 import pytest
 
 from integration.api.api_service import Service, error_of
+from kurswerk.serving.ports import NewDelivery
 from kurswerk.storage import PostgresFeedSession
+from kurswerk.storage._alerts import add_deliveries
 from lanes import COINS, a_lane, drain
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 
@@ -143,3 +145,42 @@ def test_alert_rules_over_http(client: httpx.Client):
     number = made.json()["id"]
     assert client.delete(f"/api/alerts/rules/{number}").status_code == 204
     error_of(client.delete(f"/api/alerts/rules/{number}"), 404, "not_found")
+
+
+def test_a_rule_that_could_never_speak_is_refused(service: Service, client: httpx.Client):
+    first, second = register(service.database, "a"), register(service.database, "b", seed=2)
+    rule = {"name": "r", "model_ids": [first, second, first], "least_agreeing": 2, "channel": "log"}
+    error_of(client.post("/api/alerts/rules", json=rule | {"least_agreeing": 3}), 422, "invalid_fields")
+    error_of(client.post("/api/alerts/rules", json=rule | {"model_ids": [first, 999]}), 422, "invalid_spec")
+    assert client.post("/api/alerts/rules", json=rule).json()["model_ids"] == [first, second]
+
+
+def test_rules_are_switched_and_messages_found_and_sent_again(service: Service, client: httpx.Client):
+    made = client.post("/api/alerts/rules", json={"name": "r", "channel": "log"}).json()
+    rule = f"/api/alerts/rules/{made['id']}"
+    with service.database.connection() as connection:
+        add_deliveries(connection, [NewDelivery(made["id"], coin, 1_700_000_000_000_000, (1,), 0.9) for coin in "AB"])
+    a, b = sorted(client.get("/api/alerts/deliveries").json()["deliveries"], key=lambda row: row["coin_id"])
+    assert (a["coin_id"], a["status"], b["coin_id"]) == ("A", "PENDING", "B")
+    error_of(
+        client.post("/api/alerts/rules", json={"name": "n", "channel": "log", "quiet_start": 0, "quiet_end": 1}),
+        422,
+        "invalid_fields",
+    )
+    service.ports.alerts.sent(a["id"])
+    error_of(client.post(f"/api/alerts/deliveries/{b['id']}/retry"), 409, "conflict")
+    assert client.patch(rule, json={"is_active": False}).json()["is_active"] is False
+    for chosen, found in (
+        ({"status": "FAILED"}, [b]), ({"status": "SENT"}, [a]), ({"coin_id": "B"}, [b]), ({"rule_id": 77}, []),
+        ({"rule_id": made["id"], "coin_id": "A", "status": "SENT"}, [a]),
+    ):  # fmt: skip
+        listed = client.get("/api/alerts/deliveries", params=chosen).json()["deliveries"]
+        assert [row["id"] for row in listed] == [row["id"] for row in found]
+    error_of(client.post(f"/api/alerts/deliveries/{b['id']}/retry"), 409, "conflict")
+    assert client.patch(rule, json={"is_active": True}).json() == made
+    again = client.post(f"/api/alerts/deliveries/{b['id']}/retry").json()
+    assert (again["status"], again["attempts"]) == ("PENDING", 0)
+    assert [one.id for one in service.ports.alerts.claim(5)] == [b["id"]]
+    error_of(client.post("/api/alerts/deliveries/999/retry"), 404, "not_found")
+    error_of(client.patch("/api/alerts/rules/999", json={"is_active": True}), 404, "not_found")
+    error_of(client.patch(rule, json={"name": "x"}), 422, "invalid_fields")

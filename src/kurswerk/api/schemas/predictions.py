@@ -3,7 +3,16 @@
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
 
 from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, Order, UtcTime
 from kurswerk.storage import PredictionFilter
@@ -14,6 +23,20 @@ Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Moment = GivenTime
 
 
+def _as_text(clock: object) -> object:
+    """Refuse numbers, which would be taken for seconds since midnight."""
+    if isinstance(clock, int | float):
+        raise ValueError("a time of day is text such as 22:00")  # noqa: TRY004 - pydantic turns this into its own error
+    return clock
+
+
+def _as_number(value: object) -> object:
+    """Refuse text and truth values, which would be taken for numbers."""
+    if isinstance(value, str | bool):
+        raise ValueError("a number is wanted")  # noqa: TRY004 - pydantic turns this into its own error
+    return value
+
+
 def _in_utc(clock: time | None) -> time | None:
     """Return a time of day without its offset, in UTC."""
     if clock is None or clock.tzinfo is None:
@@ -21,7 +44,9 @@ def _in_utc(clock: time | None) -> time | None:
     return datetime.combine(_SOME_DAY, clock).astimezone(UTC).time()
 
 
-ClockTime = Annotated[time, AfterValidator(_in_utc)]
+Count = Annotated[int, BeforeValidator(_as_number)]
+ModelId = Annotated[Id, BeforeValidator(_as_number)]
+ClockTime = Annotated[time, BeforeValidator(_as_text), AfterValidator(_in_utc)]
 # Of the database it has no offset; in an answer it needs one (RFC 3339).
 UtcClock = Annotated[time, AfterValidator(lambda clock: clock.replace(tzinfo=UTC))]
 _SOME_DAY = date(2000, 1, 1)
@@ -34,7 +59,7 @@ class PredictionQuery(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     limit: int = Field(100, ge=1, le=1000, description="How many at most.")
-    offset: int = Field(0, ge=0, le=2**31 - 1, description="How many to leave out before the first.")
+    offset: int = Field(0, ge=0, le=100_000, description="How many to leave out before the first.")
     coin_id: CoinName | None = Field(None, description="Only of this coin.")
     model_id: Id | None = Field(None, description="Only of this model.")
     min_probability: float | None = Field(None, ge=0, le=1, description="Only with at least this probability.")
@@ -220,10 +245,16 @@ class AlertRuleCreate(Order):
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]+$")] = Field(
         description="Free among the rules there are."
     )
-    model_ids: list[Id] = Field([], max_length=1000, description="Of these models; empty is all active ones.")
-    least_agreeing: int = Field(1, ge=1, le=1000, description="So many must reach the probability on one row.")
-    min_probability: float | None = Field(None, ge=0, le=1, description="Null: each model's own threshold.")
-    cooldown_seconds: int = Field(0, ge=0, le=2**31 - 1, description="Silence about a coin after a message about it.")
+    model_ids: Annotated[list[ModelId], AfterValidator(lambda ids: list(dict.fromkeys(ids)))] = Field(
+        [], max_length=1000, description="Of these models; empty is all active ones."
+    )
+    least_agreeing: Count = Field(1, ge=1, le=1000, description="So many must reach the probability on one row.")
+    min_probability: Annotated[float, BeforeValidator(_as_number)] | None = Field(
+        None, ge=0, le=1, description="Null: each model's own threshold."
+    )
+    cooldown_seconds: Count = Field(
+        0, ge=0, le=2**31 - 1, description="Silence about a coin and a model after a message that names both."
+    )
     quiet_start: ClockTime | None = Field(None, description="UTC; messages wait from then …")
     quiet_end: ClockTime | None = Field(None, description="… until then.")
     channel: Literal["webhook", "log", "database", "smtp"] = Field(description="The way it takes.")
@@ -238,11 +269,21 @@ class AlertRuleCreate(Order):
     def _complete(self) -> Self:
         if (self.quiet_start is None) != (self.quiet_end is None):
             raise ValueError("quiet hours need quiet_start and quiet_end")
+        if self.model_ids and self.least_agreeing > len(self.model_ids):
+            raise ValueError(f"{self.least_agreeing} cannot agree of {len(self.model_ids)} models; name more of them")
         if self.channel in {"webhook", "smtp"}:
             schemes = ("http://", "https://") if self.channel == "webhook" else ("smtp://", "smtps://")
             if not (self.target or "").startswith(schemes):
                 raise ValueError(f"channel {self.channel} needs a target that begins with {' or '.join(schemes)}")
         return self
+
+
+class AlertRuleChange(Order):
+    """Switch a rule on or off; another rule is another one: make it, so that the history stays true."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": False}]})
+
+    is_active: StrictBool = Field(description="Off gives up its messages that wait, and keeps its history.")
 
 
 class AlertRuleRead(Answer):
@@ -293,6 +334,13 @@ class DeliveryQuery(BaseModel):
 
     limit: int = Field(100, ge=1, le=1000, description="How many at most.")
     offset: int = Field(0, ge=0, le=2**31 - 1, description="How many to leave out before the first.")
+    rule_id: Id | None = Field(None, description="Only of this rule.")
+    coin_id: CoinName | None = Field(None, description="Only about this coin.")
+    status: Literal["PENDING", "SENT", "FAILED"] | None = Field(None, description="Only in this state.")
+
+    def chosen(self) -> dict[str, object]:
+        """Return the filters that were given."""
+        return self.model_dump(include={"rule_id", "coin_id", "status"}, exclude_none=True)
 
 
 class DeliveryPage(Answer):
