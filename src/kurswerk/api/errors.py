@@ -24,6 +24,7 @@ log = get_logger(__name__)
 STATUS: Mapping[type[Exception], tuple[int, str]] = {
     errors.SpecError: (422, "invalid_spec"),
     errors.UnknownNameError: (422, "unknown_name"),
+    errors.TooBroadError: (400, "too_broad"),
     errors.NoDataError: (400, "no_data"),
     errors.DataError: (400, "invalid_data"),
     errors.InvalidInputError: (400, "invalid_request"),

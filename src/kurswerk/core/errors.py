@@ -7,6 +7,7 @@
     │   ├── SpecError                a model specification, parameter or period
     │   ├── UnknownNameError         a feature, column or model type nobody knows (names the nearest)
     │   ├── DataFileError            a file that is not what it says it is
+    │   ├── TooBroadError            a search that would read too much
     │   └── DataError                rows that cannot make a panel, a label or a fold
     │       └── NoDataError          nothing there in the period or for the coins asked for
     ├── NotFoundError                a model, coin or result that does not exist
@@ -71,6 +72,10 @@ class UnknownNameError(InvalidInputError):
 
 class DataFileError(InvalidInputError):
     """A file that cannot be read as what its name says."""
+
+
+class TooBroadError(InvalidInputError):
+    """A search that would read too much; the message says how to narrow it."""
 
 
 class DataError(InvalidInputError):

@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from psycopg import sql
+from psycopg.errors import QueryCanceled
 from psycopg.rows import dict_row
 
-from kurswerk.core.errors import NotFoundError
+from kurswerk.core.errors import NotFoundError, TooBroadError
 from kurswerk.serving import StoredPrediction
 from kurswerk.storage._database import Database
 
+# A search is given up after so long: what it has not found by then lies far back among very many others.
+_PATIENCE_MS = 5000
 _FIELDS = sql.SQL(
     'p.id, p.coin_id, p."timestamp", p.model_id, m.name AS model_name, p.prediction,'
     " p.probability::float8 AS probability, p.features, p.created_at"
@@ -53,12 +56,18 @@ class PostgresPredictionStore:
         self._database = database
 
     def find(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Mapping[str, Any]]:
-        """Return predictions: one coin's by the moment of their row, newest first; others by when they were stored."""
+        """Return predictions: one coin's by the moment of their row, newest first; others by when they were stored.
+
+        Raises
+        ------
+        TooBroadError
+            If it takes longer than five seconds.
+        """
         order = sql.SQL('p."timestamp" DESC, p.model_id' if chosen.coin_id is not None else "p.id DESC")
         query = sql.SQL(
             "SELECT {} FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE {} ORDER BY {} LIMIT {} OFFSET {}"
         ).format(_FIELDS, chosen.conditions("p"), order, sql.Literal(limit), sql.Literal(offset))
-        return self._rows(query)
+        return self._found(query)
 
     def get(self, prediction_id: int) -> Mapping[str, Any]:
         """Return a prediction.
@@ -100,12 +109,12 @@ class PostgresPredictionStore:
         return self._rows(query)
 
     def alerts(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Mapping[str, Any]]:
-        """Return alerts, newest first."""
+        """Return alerts, newest first. Errors as for `find`."""
         query = sql.SQL(
             "SELECT {} FROM prediction_alerts a JOIN predictions p ON p.id = a.prediction_id"
             " JOIN ml_models m ON m.id = a.model_id WHERE {} ORDER BY a.created_at DESC, a.id DESC LIMIT {} OFFSET {}"
         ).format(_ALERT_FIELDS, chosen.conditions("a"), sql.Literal(limit), sql.Literal(offset))
-        return self._rows(query)
+        return self._found(query)
 
     def stats(self) -> Mapping[str, Any]:
         """Return total_predictions, predictions_last_hour, alerts, active_models, coins_tracked, lag_rows, lag_seconds
@@ -153,6 +162,18 @@ class PostgresPredictionStore:
         rows = self._rows(query)
         late, corrected = ([row["us"] for row in rows if row["kind"] == kind] for kind in ("late", "corrected"))
         return late, corrected
+
+    def _found(self, query: sql.Composed) -> list[dict[str, Any]]:
+        """Search for no longer than is good for the others who want a connection."""
+        with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            cursor.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(sql.Literal(_PATIENCE_MS)))
+            try:
+                return cursor.execute(query).fetchall()
+            except QueryCanceled as error:
+                raise TooBroadError(
+                    f"the search was given up after {_PATIENCE_MS / 1000:g} s; "
+                    "narrow the search by coin_id, model_id or a later since, or ask for a lower min_probability"
+                ) from error
 
     def _rows(self, query: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
