@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from kurswerk.core.errors import InvalidInputError
+from kurswerk.core.errors import InvalidInputError, KurswerkError
 from kurswerk.observability import get_logger
 from kurswerk.serving import Channel, Delivery
 
@@ -42,7 +42,10 @@ class Webhook:
         }
         if delivery.secret:
             headers["X-Kurswerk-Signature"] = signature(delivery.secret, moment, body)
-        self._client.post(delivery.target, content=body, headers=headers).raise_for_status()
+        # What the answer says beyond its status does not matter, and may never end.
+        with self._client.stream("POST", delivery.target, content=body, headers=headers) as answer:
+            if not answer.is_success:
+                raise KurswerkError(f"the receiver answered {answer.status_code} {answer.reason_phrase}".rstrip())
 
 
 class Log:

@@ -2,9 +2,11 @@
 
 import queue
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +18,8 @@ log = get_logger(__name__)
 MOST_ATTEMPTS = 20
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 3600.0
 _AT_ONCE = 32
-# A sender that dies is relieved after so long; no channel waits longer for an answer.
-CLAIM_S = 20.0
+# A sender that dies is relieved after so long; no try takes longer than the patience.
+CLAIM_S, PATIENCE_S = 20.0, 15.0
 
 
 def agreed(
@@ -140,55 +142,85 @@ class Courier:
     Used by one thread; each message is sent by a thread of its own that nobody waits for when the service stops.
     """
 
-    def __init__(self, store: DeliveryStore, channels: Mapping[str, Channel]) -> None:
-        self._store, self._channels = store, channels
-        self._done: queue.SimpleQueue[tuple[Delivery, str | None]] = queue.SimpleQueue()
-        self.under_way = 0
+    def __init__(
+        self, store: DeliveryStore, channels: Mapping[str, Channel], *, patience_s: float = PATIENCE_S
+    ) -> None:
+        self._store, self._channels, self._patience_s = store, channels, patience_s
+        self._done: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+        self._tries = count()
+        self._open: dict[int, tuple[Delivery, float]] = {}  # number of a try → message and when it is given up
+
+    @property
+    def under_way(self) -> int:
+        """How many messages are being sent."""
+        return len(self._open)
 
     def send(self) -> int:
         """Start to send messages that are due, and return how many."""
         free = _AT_ONCE - self.under_way
         claimed = self._store.claim(free) if free else []
         for delivery in claimed:
-            threading.Thread(target=self._try, args=[delivery], name="kurswerk-alert", daemon=True).start()
-            self.under_way += 1
+            number = next(self._tries)
+            self._open[number] = delivery, time.monotonic() + self._patience_s
+            threading.Thread(target=self._try, args=[number, delivery], name="kurswerk-alert", daemon=True).start()
         return len(claimed)
 
     def settle(self, wait_s: float | None = None) -> None:
         """Note what became of messages; wait so long for the first one.
 
-        One that has not arrived is tried again after 2 s, 4 s, … up to an hour, twenty times in all.
+        One that has not arrived is tried again after 2 s, 4 s, … up to an hour, twenty times in all. A receiver that
+        keeps a message longer than the patience has not got it, whatever it says later.
         """
-        ended = []
-        try:
-            ended.append(self._done.get(timeout=wait_s))
-            while True:
-                ended.append(self._done.get_nowait())
-        except queue.Empty:
-            pass
-        self.under_way -= len(ended)
-        if arrived := [delivery.id for delivery, error in ended if error is None]:
+        ended = self._ended(wait_s)
+        now, late = time.monotonic(), f"no answer within {self._patience_s:g} s"
+        found = {number: late for number, (_, until) in self._open.items() if until <= now} | ended
+        # What was given up before may end at last; nobody asks for it any more.
+        outcome = [(self._open.pop(number)[0], error) for number, error in found.items() if number in self._open]
+        if arrived := [delivery.id for delivery, error in outcome if error is None]:
             self._store.sent(*arrived)
-        for delivery, error in ended:
+        for delivery, error in outcome:
             if error is not None:
                 pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**delivery.attempts)
                 over = delivery.attempts + 1 >= MOST_ATTEMPTS
                 log.warning("an alert was not delivered", key=delivery.key, reason=error, given_up=over)
                 self._store.failed(delivery.id, error[:1000], None if over else pause)
 
-    def _try(self, delivery: Delivery) -> None:
+    def _ended(self, wait_s: float | None) -> dict[int, str | None]:
+        """Wait for the first try that ends or is given up; return those that have ended."""
+        least = min((until for _, until in self._open.values()), default=None)
+        patience = None if least is None else max(0.0, least - time.monotonic())
+        waits = [seconds for seconds in (wait_s, patience) if seconds is not None]
+        ended: dict[int, str | None] = {}
+        try:
+            number, error = self._done.get(timeout=min(waits, default=None))
+            while True:
+                ended[number] = error
+                number, error = self._done.get_nowait()
+        except queue.Empty:
+            return ended
+
+    def _try(self, number: int, delivery: Delivery) -> None:
         try:
             self._channels[delivery.channel].send(delivery)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
-            self._done.put((delivery, f"{type(error).__name__}: {error}"))
+            self._done.put((number, _in_words(error, delivery)))
         else:
-            self._done.put((delivery, None))
+            self._done.put((number, None))
+
+
+def _in_words(error: Exception, delivery: Delivery) -> str:
+    """Tell an error without the rule's address and secret, which may let others send in its name."""
+    text = f"{type(error).__name__}: {error}"
+    for hidden in (delivery.target, delivery.secret):
+        if hidden:
+            text = text.replace(hidden, "…")
+    return text
 
 
 def deliver(store: DeliveryStore, channels: Mapping[str, Channel]) -> int:
     """Send messages that are due, each at least once, and wait until each has arrived or not; return how many."""
     courier = Courier(store, channels)
-    count = courier.send()
+    sent = courier.send()
     while courier.under_way:
         courier.settle()
-    return count
+    return sent

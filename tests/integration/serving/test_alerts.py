@@ -224,6 +224,44 @@ def test_one_that_takes_long_holds_up_no_other(database, session, store):
     assert courier.under_way == 0
 
 
+def test_a_receiver_that_drips_is_given_up_and_forgotten(database, session, store):
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook"})
+    predict(database, session, rows=4)
+    open_doors = threading.Event()
+
+    def receiver(request: httpx.Request) -> httpx.Response:
+        open_doors.wait(60)
+        return httpx.Response(204)
+
+    courier = Courier(store, {"webhook": Webhook(httpx.MockTransport(receiver))}, patience_s=0.2)
+    sent = courier.send()
+    assert courier.under_way == sent == 32
+    while courier.under_way:
+        courier.settle()
+    failed = [row for row in store.deliveries(1000) if row["attempts"]]
+    assert len(failed) == sent
+    assert {row["error"] for row in failed} == {"no answer within 0.2 s"}
+    open_doors.set()  # they end at last: that changes nothing
+    courier.settle(0.2)
+    assert sum(row["attempts"] for row in store.deliveries(1000)) == sent
+
+
+def test_what_went_wrong_is_told_without_the_address(database, session, store):
+    target = "https://user:pw@hooks.test/services/T0/SECRET?token=abc"
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": target})
+    predict(database, session, rows=1)
+
+    def receiver(request: httpx.Request) -> httpx.Response:
+        if request.headers["X-Kurswerk-Delivery"].endswith(("1", "3", "5", "7", "9")):
+            raise httpx.ConnectError(f"cannot reach {target}")
+        return httpx.Response(503)
+
+    deliver(store, {"webhook": Webhook(httpx.MockTransport(receiver))})
+    errors = {row["error"] for row in store.deliveries(1000)}
+    assert "KurswerkError: the receiver answered 503 Service Unavailable" in errors
+    assert not any(part in error for part in ("pw", "SECRET", "token", "hooks.test") for error in errors)
+
+
 def test_the_webhook_of_the_settings_is_one_rule_that_comes_and_goes_with_them(database, session, store):
     store.keep_webhook("ALERT_WEBHOOK_URL", None, None)
     assert store.rules() == []
