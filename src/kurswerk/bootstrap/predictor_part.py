@@ -15,7 +15,7 @@ from kurswerk.bootstrap.setting_groups import PredictorSettings
 from kurswerk.core.errors import KurswerkError
 from kurswerk.observability import Metrics, get_logger
 from kurswerk.serving import BatchReport, Courier, LaneOptions, ModelShelf, Predictor
-from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresModelStore
+from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresModelStore, tidy
 
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
 _LAGS_PER_BATCH = 16
@@ -24,6 +24,7 @@ _ALERT_LOOK_S = 0.5
 WEBHOOK_RULE = "ALERT_WEBHOOK_URL"
 # How often is looked for messages that wait only because the clock was set back.
 _CLOCK_LOOK_S = 10.0
+_TIDY_S = 3600.0
 
 log = get_logger(__name__)
 
@@ -45,6 +46,7 @@ class PredictorPart:
             on_load=service.metrics.model_load_seconds.observe,
         )
         tally = Tally(service.metrics)
+        self._database = service.database
         self._alerts = PostgresAlertStore(service.database)
         alerts = service.settings.alerts
         self._alerts.keep_webhook(WEBHOOK_RULE, alerts.webhook_url, alerts.webhook_secret)
@@ -77,6 +79,7 @@ class PredictorPart:
         await compile_elsewhere(stop)
         # Not waited for in the end: what it was about to send is sent again.
         threading.Thread(target=self._deliver, name="kurswerk-alerts", daemon=True).start()
+        threading.Thread(target=self._tidy, name="kurswerk-tidy", daemon=True).start()
         for thread in threads:
             thread.start()
         try:
@@ -86,6 +89,15 @@ class PredictorPart:
             self._raised.set()
             for thread in threads:
                 await asyncio.to_thread(thread.join)
+
+    def _tidy(self) -> None:
+        """Remove what nobody needs any more, now and then; cut off in the middle, it is rolled back."""
+        while not self._stop.is_set():
+            try:
+                log.info("tidied", **tidy(self._database))
+            except KurswerkError as error:
+                log.warning("not tidied", reason=str(error))
+            self._stop.wait(_TIDY_S)
 
     def _deliver(self) -> None:
         """Send alerts until told to stop; a slow receiver holds up nobody."""

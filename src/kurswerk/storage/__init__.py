@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         upgrade,
     )
     from kurswerk.storage._service_figures import ServiceFigures, service_figures
+    from kurswerk.storage._tidying import tidy
 
 __all__ = [
     "HEAD",
@@ -68,6 +69,7 @@ __all__ = [
     "remove_feed",
     "schema_status",
     "service_figures",
+    "tidy",
     "upgrade",
 ]
 
@@ -92,6 +94,7 @@ _MODULES = {
     "_revisions": ("HEAD",),
     "_schema": ("SchemaStatus", "TableStatus", "current_revision", "downgrade", "schema_status", "upgrade"),
     "_service_figures": ("ServiceFigures", "service_figures"),
+    "_tidying": ("tidy",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
