@@ -18,6 +18,11 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
     ids = [register(database, "w", threshold=0.0)]
     alerts = PostgresAlertStore(database)
     alerts.create_rule({"name": "all", "model_ids": ids, "channel": "database"})
+    with database.connection() as connection:  # what nobody needs any more
+        connection.execute(
+            "INSERT INTO coin_states VALUES ('gone', '', now(), '', now() - interval '31 days'),"
+            " ('here', '', now(), '', now())"
+        )
     metrics = Metrics()
     settings = Settings(tmp_path, database.url, predictor=PredictorSettings(lanes=2, store_features="alerts"))
     predictor = part(Service(settings, database, metrics))
@@ -39,6 +44,10 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
 
     asyncio.run(serve())
     assert stored(database) == expected(database, ids)
+    with database.connection() as connection:
+        states = {row[0] for row in connection.execute("SELECT coin_id FROM coin_states")}
+    assert "here" in states
+    assert "gone" not in states
     text = metrics.text(ServiceState(1.0, db_connected=True)).decode()
     rows = 5 * len(COINS)
     assert f'ml_predictions_by_model_total{{model_id="{ids[0]}",model_name="w"}} {rows}.0' in text
