@@ -20,6 +20,7 @@ from kurswerk.serving._settling import settle
 from kurswerk.serving.ports import Bool, FeedRows, FeedSession, FeedWork, Int, NewAlert, NewPredictions, OwedRows, Score
 
 Float = NDArray[np.float64]
+_FIRST_ROWS = 100
 STORE_FEATURES = ("none", "alerts", "all")
 
 
@@ -111,7 +112,9 @@ class Lane:
             with self._session.work() as work:
                 self._memory.evict(work)
                 plan = self._fleet.plan
-                rows = work.take(plan.inputs if plan is not None else (), self._options.batch_rows)
+                # A lane that knows nothing yet gets its first predictions out before it learns of thousands of coins.
+                limit = self._options.batch_rows if len(self._memory) else min(_FIRST_ROWS, self._options.batch_rows)
+                rows = work.take(plan.inputs if plan is not None else (), limit)
                 if self._fleet.adopt(work.active_models()):
                     self._memory.begin(self._fleet.plan)
                 if not len(rows):
