@@ -16,7 +16,6 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.dashboard._components import alert, empty, icon, link_button
 from kurswerk.dashboard._gate import PREFIX
 from kurswerk.dashboard._kit import NOTICES, Kit, Page, query_of
-from kurswerk.dashboard._static import CHARTS
 from kurswerk.dashboard._translations import LANGUAGES
 from kurswerk.dashboard._view import ADDRESS, CURRENT, View
 from kurswerk.dashboard.pages import PAGES
@@ -47,7 +46,7 @@ _SUITES: Final = f"{PREFIX}/_dash-component-suites"
 _ASKED_FIRST: Final = ("_dash-layout", "_dash-dependencies")
 # What pages with tables and with charts will ask for once their content has come.
 _TABLES: Final = (f"{_SUITES}/dash_ag_grid/async-community.js",)
-_CHARTS: Final = (f"{_SUITES}/dash/dcc/async-graph.js", CHARTS)
+_CHARTS: Final = (f"{_SUITES}/dash/dcc/async-graph.js", f"{_SUITES}/plotly/package_data/plotly.min.js")
 
 
 class _App(Dash):  # type: ignore[misc]  # Dash carries no types

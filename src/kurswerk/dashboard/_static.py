@@ -4,17 +4,12 @@ import gzip
 import hashlib
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Headers = list[tuple[bytes, bytes]]
 
-# Where Dash's charts look for plotly.js.
-CHARTS: Final = "/dashboard/_dash-component-suites/plotly/package_data/plotly.min.js"
-# The part of it that draws lines, bars and candles; all of it takes a browser a second longer to read.
-_CHARTS_FILE: Final = Path(__file__).parent / "vendor" / "plotly-finance.min.js"
 _YEAR: Final = b"public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = b"public, no-cache"
 # Version and time of change in a file's name, or the time of change behind it.
@@ -75,8 +70,6 @@ class StaticCache:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else chosen})
 
     async def _ask(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
-        if scope["path"] == CHARTS:
-            return 200, [(b"content-type", b"text/javascript; charset=utf-8")], _CHARTS_FILE.read_bytes()
         answer: dict[str, object] = {}
         chunks: list[bytes] = []
 
