@@ -16,10 +16,13 @@ _RULE_FIELDS = (
     "name", "model_ids", "least_agreeing", "min_probability", "cooldown_seconds", "quiet_start", "quiet_end", "channel",
     "target", "secret",
 )  # fmt: skip
+# Whoever knows a webhook's path can post to it, so only its host is shown.
+_TARGET = r"""CASE channel WHEN 'webhook' THEN regexp_replace(target, '^(\w+://)([^/@]*@)?([^/?#]*).*$', '\1\3/…')
+    ELSE regexp_replace(target, '//[^/@]*@', '//') END AS target"""
 _SHOWN = sql.SQL(
     "id, name, model_ids, least_agreeing, min_probability::float8 AS min_probability, cooldown_seconds, quiet_start,"
-    " quiet_end, channel, target, secret IS NOT NULL AS signed, is_active, created_at"
-)
+    " quiet_end, channel, {}, secret IS NOT NULL AS signed, is_active, created_at"
+).format(sql.SQL(_TARGET))
 _NOW = """(SELECT (now() AT TIME ZONE 'UTC')::time AS clock, (now() AT TIME ZONE 'UTC')::date AS today) t"""
 _QUIET = """coalesce(CASE WHEN r.quiet_start <= r.quiet_end THEN t.clock >= r.quiet_start AND t.clock < r.quiet_end
     ELSE t.clock >= r.quiet_start OR t.clock < r.quiet_end END, false)"""
@@ -127,7 +130,7 @@ class PostgresAlertStore:
         self._database = database
 
     def rules(self) -> Sequence[Mapping[str, Any]]:
-        """Return all rules; their secrets are not told."""
+        """Return all rules; their secrets are not told, of a webhook's address only the host."""
         return self._rows(sql.SQL("SELECT {} FROM alert_rules ORDER BY id").format(_SHOWN))
 
     def create_rule(self, rule: Mapping[str, Any]) -> Mapping[str, Any]:

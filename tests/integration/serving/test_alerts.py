@@ -246,6 +246,21 @@ def test_a_receiver_that_drips_is_given_up_and_forgotten(database, session, stor
     assert sum(row["attempts"] for row in store.deliveries(1000)) == sent
 
 
+@pytest.mark.parametrize(
+    ("channel", "target", "shown"),
+    [
+        ("webhook", "https://user:pw@hooks.test:8443/services/SECRET?token=abc", "https://hooks.test:8443/…"),
+        ("webhook", "http://hooks.test?token=abc", "http://hooks.test/…"),
+        ("smtp", "smtp://user:pw@mail.test:25/me@example.org", "smtp://mail.test:25/me@example.org"),
+        ("log", None, None),
+    ],
+)
+def test_an_address_is_shown_without_what_lets_others_use_it(store, channel, target, shown):
+    created = store.create_rule({**RULE, "channel": channel, "target": target})
+    assert created["target"] == shown
+    assert [rule["target"] for rule in store.rules()] == [shown]
+
+
 def test_what_went_wrong_is_told_without_the_address(database, session, store):
     target = "https://user:pw@hooks.test/services/T0/SECRET?token=abc"
     store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": target})
@@ -268,7 +283,7 @@ def test_the_webhook_of_the_settings_is_one_rule_that_comes_and_goes_with_them(d
     for target in ("http://old.test/", "http://n8n.test/hook", "http://n8n.test/hook"):
         store.keep_webhook("ALERT_WEBHOOK_URL", target, "s3cret")
     (rule,) = store.rules()
-    assert (rule["name"], rule["channel"], rule["target"]) == ("ALERT_WEBHOOK_URL", "webhook", "http://n8n.test/hook")
+    assert (rule["name"], rule["channel"], rule["target"]) == ("ALERT_WEBHOOK_URL", "webhook", "http://n8n.test/…")
     assert rule["signed"]
     assert rule["is_active"]
     predict(database, session, rows=2)

@@ -259,7 +259,8 @@ class AlertRuleCreate(Order):
     quiet_end: ClockTime | None = Field(None, description="… until then.")
     channel: Literal["webhook", "log", "database", "smtp"] = Field(description="The way it takes.")
     target: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00\s]+$")] | None = Field(
-        None, description="The URL to post to, or smtp://host:port/recipient@example.org."
+        None,
+        description="The URL to post to, of which only the host is shown; or smtp://host:port/recipient@example.org.",
     )
     secret: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")] | None = Field(
         None, description="Signs a webhook's messages; for smtp user:password. Never shown again."
