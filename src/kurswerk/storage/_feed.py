@@ -80,7 +80,6 @@ class PostgresFeedSession:
             self._leases = Leases(self._connection)
             self._writer = PredictionWriter(self._connection)
         self._held: frozenset[int] = frozenset()
-        self._turn = 0
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def lease(self) -> frozenset[int]:
@@ -98,11 +97,8 @@ class PostgresFeedSession:
     @contextmanager
     def work(self) -> Iterator["PostgresFeedWork"]:
         """Open a transaction; committed at the end of the block, rolled back on any error."""
-        self._turn += 1
-        held = sorted(self._held)
-        turn = self._turn % len(held) if held else 0
         with translating(self._url), self._connection.transaction():
-            yield PostgresFeedWork(self._connection, self._table, held[turn:] + held[:turn], self._writer)
+            yield PostgresFeedWork(self._connection, self._table, sorted(self._held), self._writer)
 
     def wait(self, timeout_s: float) -> None:
         """Return when there may be something new, or after a time."""

@@ -20,13 +20,13 @@ _PRESENT = sql.SQL('m."timestamp" IS NOT NULL AND ' + READABLE.format('m."timest
 def take_query(table: CoinTable, columns: Sequence[str], partitions: Sequence[int], limit: int) -> sql.Composed:
     """Return the statement that takes waiting rows: coin, timestamp, written at, kind, partition, present, columns.
 
-    Oldest first within each partition, single rows before bulk loads.
+    Single rows before bulk loads, oldest first.
     """
     each = max(_LEAST_PER_PARTITION, 2 * limit // len(partitions))
     return sql.SQL(
         "WITH due AS MATERIALIZED (SELECT f.place FROM unnest({partitions}::smallint[]) AS mine(number)"
-        " CROSS JOIN LATERAL (SELECT ctid AS place FROM coin_feed WHERE partition = mine.number"
-        " ORDER BY partition, bulk, id LIMIT {each}) f LIMIT {limit}),"
+        " CROSS JOIN LATERAL (SELECT ctid AS place, bulk, id FROM coin_feed WHERE partition = mine.number"
+        " ORDER BY partition, bulk, id LIMIT {each}) f ORDER BY f.bulk, f.id LIMIT {limit}),"
         " taken AS (DELETE FROM coin_feed f USING due WHERE f.ctid = due.place"
         ' RETURNING f.coin_id, f."timestamp", f.created_at, f.kind, f.partition)'
         ' SELECT t.coin_id, t."timestamp", t.created_at, t.kind::bigint, t.partition::bigint,'

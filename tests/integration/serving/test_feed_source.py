@@ -57,9 +57,9 @@ def test_a_load_of_history_does_not_hold_up_what_comes_meanwhile(database: Datab
     ids = [register(database, "w")]
     lane = a_lane(database, session, batch_rows=500)
     write_rows(database, coin_rows([f"old{k}" for k in range(11)], 0, 1000))
-    write_rows(database, coin_rows(COINS, 0, 10))
+    write_rows(database, coin_rows(COINS, 0, 8))
     lane.step()
-    assert {coin for coin, _, _ in stored(database)} >= set(COINS)
+    assert {key for key in stored(database) if key[0] in COINS} == {(*key, ids[0]) for key in coin_rows(COINS, 0, 8)}
     drain(lane)
     assert stored(database) == expected(database, ids)
 
