@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-WORKERS ?= 2
+# Many tests wait for servers and browsers: one more than two cores can feed.
+WORKERS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test soak bench screenshots docs lock clean
