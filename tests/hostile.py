@@ -29,6 +29,13 @@ _PLACES = (
 )
 
 
+# libfaketime refuses every sleep until a moment, which is how Python sleeps: "Invalid argument".
+_SLEEP = """
+import select, time
+time.sleep = lambda seconds: select.select([], [], [], seconds) and None
+"""
+
+
 class SteppedClock:
     """The wall clock of other processes, set while they run; where libfaketime is missing it stays right.
 
@@ -37,6 +44,9 @@ class SteppedClock:
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "clock"
+        self._python = folder / "python"
+        self._python.mkdir()
+        (self._python / "sitecustomize.py").write_text(_SLEEP)
         self.library = next((place for place in _PLACES if place and Path(place).is_file()), None)
         self.set(0)
 
@@ -59,6 +69,7 @@ class SteppedClock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_DISABLE_SHM": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(self._python), os.environ.get("PYTHONPATH")])),
         }
 
     def rule_postgres(self, monkeypatch: pytest.MonkeyPatch) -> None:
