@@ -41,7 +41,7 @@ def agreed(
 
     Examples
     --------
-    >>> rule = AlertRule(1, (), 2, 0.8, 0)
+    >>> rule = AlertRule(1, (), 2, 0.8)
     >>> scores = np.array([[0.9, 0.85], [0.9, 0.1]], dtype=np.float32)
     >>> found = agreed([rule], np.array([7, 8]), [0.5, 0.5], ["A", "B"], np.array([1, 2]), (scores, scores > 0))
     >>> [(one.coin_id, one.model_ids) for one in found]

@@ -133,7 +133,6 @@ class AlertRule:
     model_ids: tuple[int, ...]
     least_agreeing: int
     min_probability: float | None
-    cooldown_seconds: int
 
 
 @dataclass(frozen=True)

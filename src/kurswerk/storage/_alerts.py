@@ -75,8 +75,7 @@ WHERE a.prediction_id = p.id"""
 def rules_in_force(connection: psycopg.Connection) -> list[AlertRule]:
     """Return the rules that new predictions are held against."""
     rows = connection.execute(
-        "SELECT id, model_ids, least_agreeing, min_probability::float8, cooldown_seconds FROM alert_rules"
-        " WHERE is_active ORDER BY id"
+        "SELECT id, model_ids, least_agreeing, min_probability::float8 FROM alert_rules WHERE is_active ORDER BY id"
     ).fetchall()
     return [AlertRule(row[0], tuple(row[1]), *row[2:]) for row in rows]
 
