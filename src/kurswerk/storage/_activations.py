@@ -3,23 +3,25 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from kurswerk.core.errors import NotFoundError
 from kurswerk.storage._database import Connection, Database
 from kurswerk.storage._feed_source import begin_feed
+from kurswerk.storage._replicas import ALIVE
 
 # One activation at a time. Any constant: "KWa" in hexadecimal.
 _ACTIVATING = 0x4B5761
-_ACTIVE = """
+_ACTIVE = sql.SQL("""
 SELECT m.id, m.name, m.model_type, m.is_active, m.alert_threshold::float8 AS alert_threshold, m.active_since,
     (SELECT p.created_at FROM predictions p WHERE p.model_id = m.id ORDER BY p.id DESC LIMIT 1) AS last_prediction,
     (SELECT bool_or(r.state -> 'loaded' @> to_jsonb(m.id)) FROM serving_replicas r
-     WHERE r.seen_at > now() - interval '10 seconds') AS loaded,
+     WHERE {alive}) AS loaded,
     (SELECT max(r.state -> 'faults' ->> m.id::text) FROM serving_replicas r
-     WHERE r.seen_at > now() - interval '10 seconds') AS fault,
+     WHERE {alive}) AS fault,
     (SELECT count(*) FROM (SELECT FROM prediction_backlog b WHERE b.model_id = m.id LIMIT 10000) b) AS owed
-FROM ml_models m WHERE m.is_active AND NOT m.is_deleted ORDER BY m.id"""
+FROM ml_models m WHERE m.is_active AND NOT m.is_deleted ORDER BY m.id""").format(alive=ALIVE)
 
 
 class PostgresActivationStore:

@@ -34,6 +34,7 @@ from kurswerk.storage._feed_source import DEFAULT_OVERLAP_S, feed_installed, loo
 from kurswerk.storage._json import jsonb
 from kurswerk.storage._leases import Leases
 from kurswerk.storage._prediction_writer import PredictionWriter
+from kurswerk.storage._replicas import SILENT
 
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -134,7 +135,7 @@ class PostgresFeedSession:
                 " ON CONFLICT (id) DO UPDATE SET state = excluded.state, seen_at = now()",
                 [self.name, jsonb(state)],
             )
-            self._connection.execute("DELETE FROM serving_replicas WHERE seen_at < now() - interval '1 minute'")
+            self._connection.execute(sql.SQL("DELETE FROM serving_replicas WHERE {}").format(SILENT))
 
     def close(self) -> None:
         """End the session; when this returns, its partitions are free."""

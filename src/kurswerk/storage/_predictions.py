@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from kurswerk.core.errors import NotFoundError, TooBroadError
 from kurswerk.serving import StoredPrediction
 from kurswerk.storage._database import Database
+from kurswerk.storage._replicas import ALIVE
 
 # A search is given up after so long: what it has not found by then lies far back among very many others.
 _PATIENCE_MS = 5000
@@ -131,8 +132,8 @@ class PostgresPredictionStore:
             " coalesce(sum((state ->> 'lag_rows')::bigint), 0)::bigint AS lag_rows,"
             " coalesce(max((state ->> 'lag_seconds')::float8), 0) AS lag_seconds,"
             " avg((state ->> 'prediction_ms')::float8) AS avg_prediction_time_ms"
-            " FROM serving_replicas WHERE seen_at > now() - interval '10 seconds'"
-        )
+            " FROM serving_replicas WHERE {}"
+        ).format(ALIVE)
         return self._rows(query)[0]
 
     def stored_prediction(self, prediction_id: int) -> StoredPrediction:

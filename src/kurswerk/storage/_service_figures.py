@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from psycopg import sql
+
 from kurswerk.storage._database import Database
+from kurswerk.storage._replicas import ALIVE
 from kurswerk.storage._revisions import HEAD
 from kurswerk.storage._schema import current_revision
 
@@ -37,12 +40,14 @@ def service_figures(database: Database) -> ServiceFigures:
         return ServiceFigures(revision)
     with database.connection() as connection:
         counts = connection.execute(
-            "SELECT (SELECT count(*) FROM ml_models WHERE NOT is_deleted),"
-            " (SELECT count(*) FROM ml_models WHERE is_active AND NOT is_deleted),"
-            " (SELECT count(*) FROM ml_jobs WHERE status = 'PENDING'),"
-            " (SELECT coalesce(sum(predictions), 0)::bigint FROM prediction_counts"
-            "  WHERE minute > now() - interval '1 hour'),"
-            " (SELECT count(*) FROM serving_replicas WHERE seen_at > now() - interval '10 seconds')"
+            sql.SQL(
+                "SELECT (SELECT count(*) FROM ml_models WHERE NOT is_deleted),"
+                " (SELECT count(*) FROM ml_models WHERE is_active AND NOT is_deleted),"
+                " (SELECT count(*) FROM ml_jobs WHERE status = 'PENDING'),"
+                " (SELECT coalesce(sum(predictions), 0)::bigint FROM prediction_counts"
+                "  WHERE minute > now() - interval '1 hour'),"
+                " (SELECT count(*) FROM serving_replicas WHERE {})"
+            ).format(ALIVE)
         ).fetchone()
         running = connection.execute("SELECT id, progress::float8 FROM ml_jobs WHERE status = 'RUNNING'").fetchall()
     models, active, pending, predictions, predictors = counts or (0, 0, 0, 0, 0)
