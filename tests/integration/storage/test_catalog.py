@@ -1,7 +1,5 @@
 """Lists over large tables: right, from an index, and quick."""
 
-import time
-
 import pytest
 from psycopg import sql
 
@@ -85,15 +83,16 @@ def test_every_filter_uses_an_index(large, what, filters):
     assert "Seq Scan" not in found, found
 
 
-def test_a_list_takes_less_than_ten_milliseconds(large):
-    catalog, times = PostgresCatalog(large), []
-    while len(times) < 15 or (min(times) >= 0.010 and len(times) < 200):  # other tests may have the processor
-        started = time.perf_counter()
-        listing = catalog.models(Page(limit=100, sort="training_f1"), {"status": "READY"})
-        times.append(time.perf_counter() - started)
-        time.sleep(0.02)
+def test_a_list_reads_few_pages_of_a_large_table(large):
+    """What `kurswerk bench api` times; here its cause, which no busy machine changes."""
+    query, _ = list_query(MODELS, Page(limit=100, sort="training_f1"), {"status": "READY"})
+    with large.connection() as connection:
+        explain = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ") + query
+        found = connection.execute(explain, {"status": "READY", "limit": 100, "offset": 0}).fetchone()[0][0]["Plan"]
+        pages = connection.execute("SELECT pg_relation_size('ml_models') / 8192").fetchone()[0]
+    assert found["Shared Hit Blocks"] + found["Shared Read Blocks"] < pages / 3
+    listing = PostgresCatalog(large).models(Page(limit=100, sort="training_f1"), {"status": "READY"})
     assert (len(listing.rows), listing.total) == (100, ROWS)
-    assert min(times) < 0.010
 
 
 def test_a_page_behind_the_last_still_tells_how_many_there_are(large):
