@@ -33,6 +33,24 @@ def cost_options(command: Command) -> Command:
     return fee(slippage(command))
 
 
+def seed_option(command: Command) -> Command:
+    """Give a command ``--seed`` for its simulated market."""
+    return click.option("--seed", type=int, default=42, show_default=True, help="The same seed gives the same market.")(
+        command
+    )
+
+
+def speed_option(default: float) -> Callable[[Command], Command]:
+    """Give a command ``--speed`` for a market that trades with the clock."""
+    return click.option(
+        "--speed",
+        type=click.FloatRange(0.1, 1000.0),
+        default=default,
+        show_default=True,
+        help="Seconds of the market in a second of ours.",
+    )
+
+
 def parse_period(start: str, end: str) -> Period:
     """Read a period; SpecError if it is empty or reversed."""
     return Period(parse_timestamp(start), parse_timestamp(end))

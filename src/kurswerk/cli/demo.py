@@ -13,6 +13,7 @@ import click
 from kurswerk.bootstrap.application import Application, open_application
 from kurswerk.cli._demo_live import LiveOptions, LiveOutcome, go_live, on_terminal
 from kurswerk.cli._models import comparison_document, model_document, print_evaluation, test_document
+from kurswerk.cli._options import seed_option, speed_option
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.certify import print_certificate
@@ -85,15 +86,9 @@ def specification(name: str, market: CoinMarket) -> ModelSpec:
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), default="exports", show_default=True)
 @click.option("--coins", type=int, default=150, show_default=True, help="Coins that are born.")
 @click.option("--hours", type=float, default=24.0, show_default=True, help="Length of the market.")
-@click.option("--seed", type=int, default=42, show_default=True, help="The same seed gives the same market.")
+@seed_option
 @click.option("--live/--no-live", default=True, show_default=True, help="Then let a market trade and predict it.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(0.1, 1000.0),
-    default=10.0,
-    show_default=True,
-    help="Seconds of the live market in a second of ours.",
-)
+@speed_option(10.0)
 @click.option(
     "--seconds",
     type=click.FloatRange(1.0),

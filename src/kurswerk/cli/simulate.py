@@ -7,6 +7,7 @@ import click
 
 from kurswerk.bootstrap.application import Application, open_application
 from kurswerk.bootstrap.market_part import MarketPart, open_market
+from kurswerk.cli._options import seed_option, speed_option
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.serve import run_service
@@ -27,7 +28,7 @@ def command() -> None:
 @command.command("coins")
 @click.option("--coins", "n_coins", type=int, required=True, help="Number of coins born.")
 @click.option("--hours", type=float, required=True, help="Length of the simulation.")
-@click.option("--seed", type=int, default=42, show_default=True, help="The same seed gives the same market.")
+@seed_option
 @click.option("--start", metavar="TIME", default="2025-01-01T00:00:00Z", show_default=True, help="Its beginning.")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="Write Parquet, not the database.")
 @json_option
@@ -52,13 +53,7 @@ def coins(n_coins: int, hours: float, seed: int, start: str, output: Path | None
 
 
 @command.command("live")
-@click.option(
-    "--speed",
-    type=click.FloatRange(0.1, 1000.0),
-    default=1.0,
-    show_default=True,
-    help="Seconds of the market in a second of ours.",
-)
+@speed_option(1.0)
 @click.option(
     "--births",
     type=click.FloatRange(0.1, 10_000.0),
