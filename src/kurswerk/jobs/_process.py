@@ -98,8 +98,8 @@ class JobProcess:
     async def _memory_exceeded(self) -> str:
         """Return what to say once the process takes more than it may; never, where there is no limit."""
         budget = self._setup.memory_budget_bytes
-        process = psutil.Process(self.pid) if self.pid else None
         with contextlib.suppress(psutil.Error):  # gone: its output ends, too
+            process = psutil.Process(self.pid) if self.pid else None
             while process and budget:
                 used = process.memory_info().rss
                 if used > budget:
