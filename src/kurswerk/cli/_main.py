@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -96,8 +97,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
-        report_error(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), as_json="--json" in words)
+        about = error.filename or f"in {_place_of(error)}; tell its developers"
+        report_error(f"{error.strerror or error}: {about}", as_json="--json" in words)
         sys.exit(1)
     except MemoryError:
         report_error("out of memory; choose a shorter period, fewer coins or fewer windows", as_json="--json" in words)
         sys.exit(1)
+
+
+def _place_of(error: OSError) -> str:
+    """Return the file and line of ours that an error came through last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "kurswerk" in Path(frame.filename).parts] or frames
+    return f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
