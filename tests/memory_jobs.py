@@ -7,7 +7,7 @@ from typing import Any
 
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import to_datetime
-from kurswerk.training import DEFAULT_PRIORITY, Job
+from kurswerk.training import DEFAULT_PRIORITY, Job, JobLine
 
 
 class MemoryJobs:
@@ -15,6 +15,7 @@ class MemoryJobs:
 
     def __init__(self) -> None:
         self.jobs: dict[int, Job] = {}
+        self.lines: dict[int, list[JobLine]] = {}
 
     def transaction(self) -> AbstractContextManager[object]:
         return nullcontext()
@@ -63,6 +64,16 @@ class MemoryJobs:
 
     def find(self, **_: Any) -> list[Job]:
         return list(reversed(self.jobs.values()))
+
+    def say(self, job_id: int, message: str, *, level: str = "info", at_us: int = 0) -> None:
+        """Add a line to a job's log, as a worker does."""
+        lines = self.lines.setdefault(job_id, [])
+        lines.append(JobLine(len(lines) + 1, to_datetime(at_us), self.get(job_id).attempt, level, message))
+
+    def log(self, job_id: int, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[JobLine]:
+        self.get(job_id)
+        found = [line for line in self.lines.get(job_id, []) if line.id > after]
+        return (found[::-1] if newest_first else found)[:limit]
 
     def cancel(self, job_id: int) -> Job:
         self.jobs[job_id] = replace(self.get(job_id), status="CANCELLED")

@@ -151,6 +151,29 @@ def test_a_database_with_data_keeps_it_down_and_up_again(database: Database):
         downgrade(database, "0001")
 
 
+def test_jobs_outlive_their_log(database: Database):
+    with database.connection() as connection:
+        connection.execute("INSERT INTO ml_jobs (job_type) VALUES ('TEST')")
+        connection.execute("INSERT INTO ml_job_log (job_id, attempt, level, message) VALUES (1, 0, 'info', 'a')")
+    for _ in range(2):
+        downgrade(database, "0004")
+        assert "ml_job_log" not in tables(database)
+        assert upgrade(database)
+        with database.connection() as connection:
+            assert connection.execute("SELECT id, job_type FROM ml_jobs").fetchall() == [(1, "TEST")]
+            assert connection.execute("SELECT * FROM ml_job_log").fetchall() == []
+            connection.execute("INSERT INTO ml_job_log (job_id, attempt, level, message) VALUES (1, 0, 'info', 'b')")
+
+
+@pytest.mark.parametrize("name", ["coin_states", "ml_job_log"])
+def test_a_table_of_the_same_name_is_not_taken_over(bare_database: Database, name: str):
+    with bare_database.connection() as connection:
+        connection.execute(f"CREATE TABLE {name} (id int)")  # type: ignore[call-overload]
+    with pytest.raises(ConflictError, match=f"holds {name} already"):
+        upgrade(bare_database)
+    assert tables(bare_database) == {name}
+
+
 def test_another_procrastinate_is_not_taken_over(bare_database: Database):
     with bare_database.connection() as connection:
         connection.execute("CREATE TABLE procrastinate_jobs (id int)")

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from kurswerk.jobs._lines import stored_text, write_line, write_progress
 from kurswerk.jobs._queue import put_ticket
 from kurswerk.jobs._store import close_model, job_of
 from kurswerk.storage import Database, PostgresModelStore
@@ -16,11 +17,20 @@ from kurswerk.training import Job
 
 # A job that is interrupted time and again, through no fault of its own as it seems, is given up in the end.
 _MOST_RUNS_PER_TRY = 10
-_LONGEST_REASON = 4000
 _SWEEP_LOCK = 0x4B75_7273_5377_6570
 # Workers whose last sign of life is older are forgotten.
 _FORGET_WORKERS_AFTER_S = 60.0
 
+_BEGIN = """
+UPDATE ml_jobs SET status = 'RUNNING', attempt = attempt + 1, worker_id = %(worker_id)s, started_at = now(),
+    heartbeat_at = now(), progress = 0, progress_msg = 'starting'
+WHERE id = %(id)s AND procrastinate_id = %(ticket)s AND status = 'PENDING' RETURNING *"""
+# Says whether the message is another one than before.
+_REPORT = """
+UPDATE ml_jobs j SET progress = %(fraction)s, progress_msg = %(message)s, heartbeat_at = now()
+FROM (SELECT id, progress_msg FROM ml_jobs WHERE id = %(id)s FOR UPDATE) was
+WHERE j.id = was.id AND j.attempt = %(attempt)s AND j.status = 'RUNNING'
+RETURNING was.progress_msg IS DISTINCT FROM j.progress_msg"""
 # A server that came up a moment ago has yet to hear from workers that lived through its absence.
 _SILENT_RUNS = """
 SELECT * FROM ml_jobs
@@ -51,23 +61,21 @@ class Runs:
     def start(self, job_id: int, ticket: int, worker_id: str) -> Job | None:
         """Begin a run of a PENDING job; None if the job does not wait any more, or not for this ticket."""
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(
-                "UPDATE ml_jobs SET status = 'RUNNING', attempt = attempt + 1, worker_id = %s, started_at = now(),"
-                " heartbeat_at = now(), progress = 0, progress_msg = 'starting'"
-                " WHERE id = %s AND procrastinate_id = %s AND status = 'PENDING' RETURNING *",
-                [worker_id, job_id, ticket],
-            ).fetchone()
-        return job_of(row) if row else None
+            row = cursor.execute(_BEGIN, {"id": job_id, "ticket": ticket, "worker_id": worker_id}).fetchone()
+            if row is None:
+                return None
+            number = row["attempt"] - row["interruptions"]
+            message = f"try {number} of {row['max_attempts']}, worker {worker_id}"
+            write_line(connection, job_id, row["attempt"], message)
+        return job_of(row)
 
     def report(self, job: Job, fraction: float, message: str) -> None:
-        """Write how far a run is; a sign of life as well."""
-        values = {"fraction": min(max(fraction, 0.0), 1.0), "message": _text(message), **_run(job)}
+        """Write how far a run is, and a line where the message is a new one; a sign of life as well."""
+        values = {"fraction": min(max(fraction, 0.0), 1.0), "message": stored_text(message), **_run(job)}
         with self._database.connection() as connection:
-            connection.execute(
-                "UPDATE ml_jobs SET progress = %(fraction)s, progress_msg = %(message)s, heartbeat_at = now()"
-                " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'",
-                values,
-            )
+            row = connection.execute(_REPORT, values).fetchone()
+            if row and row[0]:
+                write_progress(connection, job.id, job.attempt, message)
 
     def beat(self, attempts: Mapping[int, int]) -> set[int]:
         """Give a sign of life for several runs, by job their attempt; return the jobs whose run still counts."""
@@ -81,14 +89,17 @@ class Runs:
 
     def fail(self, job: Job, reason: str) -> bool:
         """End a run and its job for good, and its model if it is a training; return whether the run still counted."""
+        reason = stored_text(reason)
         with self._database.transaction() as connection:
             done = connection.execute(
                 "UPDATE ml_jobs SET status = 'FAILED', error_msg = %(reason)s, completed_at = now()"
                 " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'",
-                {"reason": _text(reason), **_run(job)},
+                {"reason": reason, **_run(job)},
             )
-            if done.rowcount and job.job_type == "TRAIN" and job.result_model_id is not None:
-                close_model(self._models, job.result_model_id, reason)
+            if done.rowcount:
+                write_line(connection, job.id, job.attempt, reason, level="error")
+                if job.job_type == "TRAIN" and job.result_model_id is not None:
+                    close_model(self._models, job.result_model_id, reason)
         return bool(done.rowcount)
 
     def put_back(self, job: Job, reason: str, *, counted: bool, delay_s: int = 0) -> bool:
@@ -112,7 +123,7 @@ class Runs:
                 " progress_msg = 'waiting to run again', error_msg = %(reason)s"
                 " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'"
                 " RETURNING attempt - interruptions, attempt, max_attempts",
-                {"interrupted": 0 if counted else 1, "reason": _text(reason), **_run(job)},
+                {"interrupted": 0 if counted else 1, "reason": stored_text(reason), **_run(job)},
             ).fetchone()
             if row is None:
                 return False
@@ -121,6 +132,7 @@ class Runs:
                 connection.execute("UPDATE ml_jobs SET status = 'RUNNING' WHERE id = %s", [job.id])
                 self.fail(job, f"given up after {tries if tries >= most else runs} tries: {reason}")
             else:
+                write_line(connection, job.id, job.attempt, f"{reason}; waiting to run again", level="warning")
                 put_ticket(connection, job.id, job.priority, delay_s=delay_s)
         return True
 
@@ -158,7 +170,3 @@ def _tidy(connection: Connection[Any], patience_s: float) -> None:
 
 def _run(job: Job) -> dict[str, int]:
     return {"id": job.id, "attempt": job.attempt}
-
-
-def _text(reason: str) -> str:
-    return reason.replace("\0", "�")[:_LONGEST_REASON]

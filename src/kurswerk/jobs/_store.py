@@ -10,12 +10,19 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow, dict_row
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError, UnknownNameError
+from kurswerk.jobs._lines import write_line
 from kurswerk.jobs._queue import put_ticket, withdraw_ticket
 from kurswerk.storage import Database, PostgresModelStore, jsonb
-from kurswerk.training import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, JOB_TYPES, Job
+from kurswerk.training import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, JOB_TYPES, Job, JobLine
 
 _LARGEST_ID = 2**63 - 1
 _CANCELLED = "cancelled before it was finished"
+# A row without a line tells a job that has none from one that does not exist.
+_LOG = """
+SELECT l.* FROM ml_jobs j LEFT JOIN LATERAL (
+    SELECT id, created_at, attempt, level, message FROM ml_job_log
+    WHERE job_id = j.id AND id > %(after)s ORDER BY id {way} LIMIT %(limit)s
+) l ON true WHERE j.id = %(job_id)s ORDER BY l.id {way}"""
 
 
 class ProcrastinateJobStore:
@@ -108,6 +115,33 @@ class ProcrastinateJobStore:
         with self._database.connection() as connection:
             return _select(connection, tail, {**given, "limit": limit, "offset": offset})
 
+    def log(self, job_id: int, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> Sequence[JobLine]:
+        """Return the lines of a job after one of them, in the order in which they were written, in one query.
+
+        Parameters
+        ----------
+        after
+            A line's id; 0 is before the first.
+        limit
+            How many at most: the oldest after that one, or with ``newest_first`` the newest, in reverse order.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such job.
+        InvalidInputError
+            If ``after`` or ``limit`` is negative.
+        """
+        if after < 0 or limit < 0:
+            raise InvalidInputError(f"after is {after} and limit {limit}; both must be 0 or more")
+        query = sql.SQL(_LOG).format(way=sql.SQL("DESC" if newest_first else "ASC"))
+        given = {"job_id": min(job_id, _LARGEST_ID), "after": min(after, _LARGEST_ID), "limit": limit}
+        with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(query, given).fetchall()
+        if not rows:
+            raise NotFoundError(f"there is no job {job_id}")
+        return [JobLine(**{**row, "created_at": row["created_at"].astimezone(UTC)}) for row in rows if row["id"]]
+
     def cancel(self, job_id: int) -> Job:
         """Turn a PENDING or RUNNING job CANCELLED; the worker that runs it stops within a second.
 
@@ -129,6 +163,7 @@ class ProcrastinateJobStore:
             job = self.get(job_id)
             if row is None:
                 raise ConflictError(f"job {job_id} is {job.status}; only a PENDING or RUNNING job can be cancelled")
+            write_line(connection, job_id, job.attempt, _CANCELLED, level="warning")
             withdraw_ticket(connection, row[0])
             if job.job_type == "TRAIN" and job.result_model_id is not None:
                 close_model(self._models, job.result_model_id, _CANCELLED)
@@ -158,6 +193,7 @@ class ProcrastinateJobStore:
                 raise ConflictError(f"job {job_id} is {job.status}; only a FAILED or CANCELLED job can be retried")
             if job.job_type == "TRAIN" and job.result_model_id is not None:
                 self._models.reopen(job.result_model_id)
+            write_line(connection, job_id, job.attempt, "ordered to run again")
             put_ticket(connection, job_id, job.priority)
         return job
 
@@ -178,6 +214,7 @@ class ProcrastinateJobStore:
             )
             if not done.rowcount:
                 raise ConflictError(f"run {job.attempt} of job {job.id} is not the present one any more")
+            write_line(connection, job.id, job.attempt, "done")
 
 
 def close_model(models: PostgresModelStore, model_id: int, reason: str) -> None:

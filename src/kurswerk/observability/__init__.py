@@ -1,7 +1,7 @@
 """What operators see: structured logs, Prometheus metrics, health, and the resources of the machine."""
 
 from kurswerk.observability._health import Check, HealthReport, disk_check, memory_check
-from kurswerk.observability._logging import configure_logging, get_logger, log_context
+from kurswerk.observability._logging import configure_logging, get_logger, log_context, mask_secrets
 from kurswerk.observability._metrics import DIRECTORY_VARIABLE, Metrics, ServiceState
 from kurswerk.observability._resources import free_disk_bytes, memory_limit_bytes
 
@@ -16,6 +16,7 @@ __all__ = [
     "free_disk_bytes",
     "get_logger",
     "log_context",
+    "mask_secrets",
     "memory_check",
     "memory_limit_bytes",
 ]

@@ -108,7 +108,17 @@ def _masked(value: Any) -> Any:
         return {str(name): HIDDEN if _SECRET_NAME.search(str(name)) else _masked(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
-    text = str(value)  # an error, a path or a time is written as text anyway
+    return mask_secrets(str(value))  # an error, a path or a time is written as text anyway
+
+
+def mask_secrets(text: str) -> str:
+    """Replace passwords and keys inside a text.
+
+    Examples
+    --------
+    >>> mask_secrets("host=db password='my own' refused")
+    'host=db password=*** refused'
+    """
     for pattern, replacement in _SECRET_TEXT:
         text = pattern.sub(replacement, text)
     return text

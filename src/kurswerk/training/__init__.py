@@ -6,7 +6,15 @@ from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, 
 from kurswerk.training._execution import run_job
 from kurswerk.training._fit import Costs, fit_final, fit_version, load_dataset, train
 from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_folds
-from kurswerk.training._jobs import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, JOB_TYPES, LARGEST_PRIORITY, Job
+from kurswerk.training._jobs import (
+    DEFAULT_PRIORITY,
+    JOB_SORTS,
+    JOB_STATUSES,
+    JOB_TYPES,
+    LARGEST_PRIORITY,
+    Job,
+    JobLine,
+)
 from kurswerk.training._orders import (
     OrderDesk,
     check_training,
@@ -30,6 +38,7 @@ __all__ = [
     "Dataset",
     "FoldOutcome",
     "Job",
+    "JobLine",
     "JobStore",
     "MarketStore",
     "MarketSurvey",

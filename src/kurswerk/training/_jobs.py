@@ -65,3 +65,28 @@ class Job:
     def finished(self) -> bool:
         """Whether nothing more will happen to it by itself."""
         return self.status in {"COMPLETED", "FAILED", "CANCELLED"}
+
+
+@dataclass(frozen=True)
+class JobLine:
+    """One line of a job's log.
+
+    Attributes
+    ----------
+    id
+        Grows from line to line; lines of other jobs lie between.
+    created_at
+        UTC.
+    attempt
+        The run it is of; 0 before the first.
+    level
+        ``info``, ``warning`` or ``error``.
+    message
+        What happened, without secrets.
+    """
+
+    id: int
+    created_at: datetime
+    attempt: int
+    level: str
+    message: str

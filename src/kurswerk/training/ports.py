@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kurswerk.market import Panel
-from kurswerk.training._jobs import DEFAULT_PRIORITY, Job
+from kurswerk.training._jobs import DEFAULT_PRIORITY, Job, JobLine
 
 
 class MarketStore(Protocol):
@@ -93,6 +93,10 @@ class JobStore(Protocol):
         descending: bool = True,
     ) -> Sequence[Job]:
         """Return jobs, newest first unless sorted otherwise."""
+        ...
+
+    def log(self, job_id: int, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> Sequence[JobLine]:
+        """Return the lines of a job's log after the one with an id, at most so many; NotFoundError for no job."""
         ...
 
     def cancel(self, job_id: int) -> Job:

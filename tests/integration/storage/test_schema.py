@@ -26,6 +26,7 @@ PREDICTION: dict[str, Any] = {
     "probability": 0.5,
 }
 ALERT: dict[str, Any] = {"prediction_id": 1, "coin_id": "c", "model_id": 1, "probability": 0.9, "threshold": 0.7}
+LINE: dict[str, Any] = {"job_id": 1, "attempt": 0, "level": "info", "message": "starting"}
 COIN: dict[str, Any] = {"mint": "c", "timestamp": "2024-03-01"}
 
 
@@ -40,6 +41,7 @@ def seeded(connection: psycopg.Connection[Any]) -> None:
     insert(connection, "ml_test_results", TEST)
     insert(connection, "ml_comparisons", {**COMPARISON, "test_a_id": 1, "winner_id": 1})
     insert(connection, "ml_jobs", {"job_type": "TRAIN", "result_model_id": 1})
+    insert(connection, "ml_job_log", LINE)
     insert(connection, "predictions", PREDICTION)
     insert(connection, "prediction_alerts", ALERT)
 
@@ -60,6 +62,7 @@ def test_the_tables_of_the_contract(database: Database):
         "exchange_rates",
         "ml_artifacts",
         "ml_comparisons",
+        "ml_job_log",
         "ml_jobs",
         "ml_models",
         "ml_test_results",
@@ -97,7 +100,7 @@ def test_defaults(database: Database):
 
 
 def test_what_hangs_on_a_model_goes_with_it(database: Database):
-    tables = ["ml_test_results", "ml_comparisons", "ml_jobs", "predictions", "prediction_alerts"]
+    tables = ["ml_test_results", "ml_comparisons", "ml_jobs", "ml_job_log", "predictions", "prediction_alerts"]
     with database.connection() as connection:
         seeded(connection)
         connection.execute("DELETE FROM ml_models WHERE id = 1")
@@ -135,6 +138,9 @@ def test_what_hangs_on_a_model_goes_with_it(database: Database):
         ("ml_jobs", {"job_type": "SING"}, "ml_jobs_job_type_check"),
         ("ml_jobs", {"job_type": "TEST", "status": "LATE"}, "ml_jobs_status_check"),
         ("ml_jobs", {"job_type": "TEST", "progress": 1.5}, "ml_jobs_progress_check"),
+        ("ml_job_log", {**LINE, "job_id": 9}, "ml_job_log_job_id_fkey"),
+        ("ml_job_log", {**LINE, "attempt": -1}, "ml_job_log_attempt_check"),
+        ("ml_job_log", {**LINE, "level": "loud"}, "ml_job_log_level_check"),
         ("predictions", {**PREDICTION, "coin_id": "d", "prediction": 2}, "predictions_prediction_check"),
         ("predictions", {**PREDICTION, "coin_id": "d", "probability": 1.2}, "predictions_probability_check"),
         ("predictions", PREDICTION, "predictions_model_coin_timestamp_key"),
