@@ -9,7 +9,16 @@ from kurswerk.api._answers import kept
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import Services, ServicesOf
 from kurswerk.api.schemas._base import LARGEST_ID, page_fields
-from kurswerk.api.schemas.jobs import JobOrdered, JobPage, JobQuery, JobRead, JobSummary
+from kurswerk.api.schemas.jobs import (
+    JobLineRead,
+    JobLogQuery,
+    JobLogRead,
+    JobOrdered,
+    JobPage,
+    JobQuery,
+    JobRead,
+    JobSummary,
+)
 from kurswerk.core.errors import NotFoundError
 from kurswerk.training import LARGEST_PRIORITY, Job
 
@@ -36,6 +45,16 @@ def list_jobs(query: Annotated[JobQuery, Query()], services: ServicesOf) -> JobP
 def read_job(job_id: JobId, services: ServicesOf) -> JobRead:
     """Show how far a job is and, once it is COMPLETED, what came of it."""
     return job_with_result(job_id, services)
+
+
+# A line is written in the transaction that changes the job's row.
+@queue_router.get("/{job_id:int}/log", dependencies=[kept("ml_jobs")], responses=errors(404))
+@jobs_router.get("/{job_id:int}/log", dependencies=[kept("ml_jobs")], responses=errors(404))
+def read_job_log(job_id: JobId, query: Annotated[JobLogQuery, Query()], services: ServicesOf) -> JobLogRead:
+    """Show what happened to a job, line by line: each try, what it did, how it ended and why; at most 1,000 a try."""
+    found = services.desk.jobs.log(job_id, after=query.after, limit=query.limit)
+    lines = [JobLineRead.model_validate(vars(line)) for line in found]
+    return JobLogRead(lines=lines, next_after=lines[-1].id if lines else query.after)
 
 
 @queue_router.post("/{job_id:int}/cancel", responses=errors(404, 409))

@@ -6,7 +6,18 @@
 from kurswerk.client._async_client import AsyncClient
 from kurswerk.client._client import Client
 from kurswerk.client._progress import ProgressLine, silent
-from kurswerk.client._records import Availability, Comparison, Health, Job, Model, Order, Page, Phase, TestResult
+from kurswerk.client._records import (
+    Availability,
+    Comparison,
+    Health,
+    Job,
+    JobLine,
+    Model,
+    Order,
+    Page,
+    Phase,
+    TestResult,
+)
 
 __all__ = [
     "AsyncClient",
@@ -15,6 +26,7 @@ __all__ = [
     "Comparison",
     "Health",
     "Job",
+    "JobLine",
     "Model",
     "Order",
     "Page",

@@ -11,7 +11,18 @@ from kurswerk.client import _calls as calls
 from kurswerk.client._calls import API_KEY_HEADER, Call, Moment
 from kurswerk.client._client import DEFAULT_URL, FIRST_POLL_S, SLOWEST_POLL_S
 from kurswerk.client._progress import ProgressLine
-from kurswerk.client._records import Availability, Comparison, Health, Job, Model, Order, Page, Phase, TestResult
+from kurswerk.client._records import (
+    Availability,
+    Comparison,
+    Health,
+    Job,
+    JobLine,
+    Model,
+    Order,
+    Page,
+    Phase,
+    TestResult,
+)
 
 Answer = TypeVar("Answer")
 
@@ -163,6 +174,12 @@ class AsyncClient:
     async def job(self, job: Job | Order | int) -> Job:
         """Return a job as it is now."""
         return await self._send(calls.job(calls.job_number(job)))
+
+    async def job_log(
+        self, job: Job | Order | int, *, after: int | None = None, limit: int | None = None
+    ) -> list[JobLine]:
+        """Return the lines of a job's log after the one with an id, 100 of them unless told otherwise."""
+        return await self._send(calls.job_log(calls.job_number(job), {"after": after, "limit": limit}))
 
     async def cancel(self, job: Job | Order | int) -> Job:
         """Cancel a job that waits or runs."""

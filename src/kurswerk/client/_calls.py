@@ -9,7 +9,18 @@ from typing import Any, Generic, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from kurswerk.client._records import Availability, Comparison, Health, Job, Model, Order, Page, Phase, TestResult
+from kurswerk.client._records import (
+    Availability,
+    Comparison,
+    Health,
+    Job,
+    JobLine,
+    Model,
+    Order,
+    Page,
+    Phase,
+    TestResult,
+)
 from kurswerk.core.errors import JobFailedError, RequestRefusedError, ServiceError, ServiceUnavailableError
 
 Answer = TypeVar("Answer")
@@ -140,6 +151,13 @@ def jobs(query: Mapping[str, Any]) -> Call[Page[Job]]:
 
 def job(number: int) -> Call[Job]:
     return Call("GET", f"/api/jobs/{number}", _one(Job))
+
+
+def job_log(number: int, query: Mapping[str, Any]) -> Call[list[JobLine]]:
+    def read(response: httpx.Response) -> list[JobLine]:
+        return [JobLine.model_validate(row) for row in response.json()["lines"]]
+
+    return Call("GET", f"/api/jobs/{number}/log", read, query=query)
 
 
 def cancel(number: int) -> Call[Job]:

@@ -9,7 +9,18 @@ import httpx
 from kurswerk.client import _calls as calls
 from kurswerk.client._calls import API_KEY_HEADER, Call, Moment
 from kurswerk.client._progress import ProgressLine
-from kurswerk.client._records import Availability, Comparison, Health, Job, Model, Order, Page, Phase, TestResult
+from kurswerk.client._records import (
+    Availability,
+    Comparison,
+    Health,
+    Job,
+    JobLine,
+    Model,
+    Order,
+    Page,
+    Phase,
+    TestResult,
+)
 
 Answer = TypeVar("Answer")
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -196,6 +207,10 @@ class Client:
     def job(self, job: Job | Order | int) -> Job:
         """Return a job as it is now."""
         return self._send(calls.job(calls.job_number(job)))
+
+    def job_log(self, job: Job | Order | int, *, after: int | None = None, limit: int | None = None) -> list[JobLine]:
+        """Return the lines of a job's log after the one with an id, 100 of them unless told otherwise."""
+        return self._send(calls.job_log(calls.job_number(job), {"after": after, "limit": limit}))
 
     def cancel(self, job: Job | Order | int) -> Job:
         """Cancel a job that waits or runs."""

@@ -109,6 +109,16 @@ class Job(_Record):
         return self.status in ENDED
 
 
+class JobLine(_Record):
+    """One line of a job's log: what happened in which run, ``level`` is ``info``, ``warning`` or ``error``."""
+
+    id: int
+    created_at: datetime
+    attempt: int
+    level: str
+    message: str
+
+
 class Phase(_Record):
     """A phase in a coin's life."""
 

@@ -131,3 +131,15 @@ def test_errors_are_never_kept(client, service):
     assert client.get("/api/models/1").status_code == 404
     number = service.ready_model("now")
     eventually(lambda: client.get(f"/api/models/{number}").status_code, 200, 0.1)
+
+
+def test_a_log_is_read_anew_once_a_worker_has_written_a_line(client, service):
+    number = service.jobs.order("TEST", {})
+    eventually(lambda: client.get(f"/api/jobs/{number}").status_code, 200)
+
+    def messages():
+        return [line["message"] for line in client.get(f"/api/jobs/{number}/log").json()["lines"]]
+
+    assert messages() == messages() == []
+    service.jobs.cancel(number)
+    eventually(messages, ["cancelled before it was finished"])

@@ -78,6 +78,29 @@ def test_a_job_is_cancelled_and_tried_again(client, service, two_models):
     error_of(client.post("/api/jobs/999/retry"), 404, "not_found")
 
 
+def test_a_jobs_log_is_read_line_by_line(client, service, two_models):
+    number = service.jobs.order("TEST", {"model_id": two_models[0]})
+    path = f"/api/jobs/{number}/log"
+    assert client.get(path).json() == {"lines": [], "next_after": 0}
+    client.post(f"/api/jobs/{number}/cancel")
+    client.post(f"/api/jobs/{number}/retry")
+    found = client.get(path).json()
+    assert [(line["attempt"], line["level"], line["message"]) for line in found["lines"]] == [
+        (0, "warning", "cancelled before it was finished"),
+        (0, "info", "ordered to run again"),
+    ]
+    first, second = found["lines"]
+    assert first["created_at"].endswith("Z")
+    assert found["next_after"] == second["id"] > first["id"]
+    assert client.get(f"/api/queue/{number}/log", params={"after": first["id"]}).json()["lines"] == [second]
+    assert client.get(path, params={"limit": 1}).json() == {"lines": [first], "next_after": first["id"]}
+    nothing = client.get(path, params={"after": second["id"]}).json()
+    assert nothing == {"lines": [], "next_after": second["id"]}
+    error_of(client.get("/api/jobs/999/log"), 404, "not_found")
+    error_of(client.get(path, params={"limit": 1001}), 422, "invalid_fields")
+    error_of(client.get(path, params={"offset": 1}), 422, "unknown_name")
+
+
 def test_a_cancelled_training_gives_its_name_back(client, service):
     service.fill_market()
     number = client.post("/api/models/create", json=SPEC).json()["job_id"]

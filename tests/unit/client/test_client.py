@@ -14,6 +14,7 @@ from kurswerk.client import _calls as calls
 from kurswerk.core.errors import JobFailedError, RequestRefusedError, ServiceError, ServiceUnavailableError
 
 JOB = {"id": 7, "job_type": "TRAIN", "status": "RUNNING", "progress": 0.5, "progress_msg": "fold 3 of 5"}
+LINE = {"id": 9, "created_at": "2024-01-01T00:00:00Z", "attempt": 1, "level": "info", "message": "fold 3 of 5"}
 MODEL = {
     "id": 1,
     "name": "a",
@@ -57,6 +58,7 @@ CALLS = {
     "comparison": ((4,), ("GET", "/api/comparisons/4", None), COMPARISON),
     "jobs": ((), ("GET", "/api/jobs", None), {"jobs": [JOB], **PAGE}),
     "job": ((7,), ("GET", "/api/jobs/7", None), JOB),
+    "job_log": ((7,), ("GET", "/api/jobs/7/log", None), {"lines": [LINE], "next_after": 9}),
     "cancel": ((7,), ("POST", "/api/jobs/7/cancel", None), {**JOB, "status": "CANCELLED"}),
     "retry": ((7,), ("POST", "/api/jobs/7/retry", None), {**JOB, "status": "PENDING"}),
     "phases": (
@@ -130,6 +132,9 @@ def test_only_what_is_given_becomes_a_query_or_a_change(connect):
     connect(always(200, {"models": [], **PAGE}, seen)).models(status="READY", limit=5)
     connect(always(200, MODEL, seen)).update_model(1, alert_threshold=0.8)
     connect(always(200, ORDER, seen)).test(1, "2024-01-01", "2024-02-01", mints=["A"])
+    (line,) = connect(always(200, {"lines": [LINE], "next_after": 9}, seen)).job_log(7, after=8)
+    assert (line.id, line.created_at, line.message) == (9, datetime(2024, 1, 1, tzinfo=UTC), "fold 3 of 5")
+    assert dict(seen[3].url.params) == {"after": "8"}
     assert dict(seen[0].url.params) == {"status": "READY", "limit": "5"}
     assert json.loads(seen[1].content) == {"alert_threshold": 0.8}
     assert json.loads(seen[2].content)["mints"] == ["A"]

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from kurswerk.api.schemas._base import Answer, Json, PageAnswer, PageQuery, UtcTime
+from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, PageAnswer, PageQuery, UtcTime
 from kurswerk.api.schemas.models import ModelRead
 from kurswerk.api.schemas.results import ComparisonRead, IdQuery, TestRead
 
@@ -57,6 +57,32 @@ class JobRead(JobSummary):
     result_model: ModelRead | None = None
     result_test: TestRead | None = None
     result_comparison: ComparisonRead | None = None
+
+
+class JobLogQuery(BaseModel):
+    """Which lines of a job's log."""
+
+    after: int = Field(
+        0, ge=0, le=LARGEST_ID, description="Only lines after the one with this id; 0 is from the first."
+    )
+    limit: int = Field(100, ge=1, le=1000, description="How many at most, the oldest of them.")
+
+
+class JobLineRead(Answer):
+    """One line of a job's log."""
+
+    id: int = Field(description="Grows from line to line; lines of other jobs lie between.", examples=[1207])
+    created_at: UtcTime
+    attempt: int = Field(description="Which run it is of; 0 before the first.", examples=[1])
+    level: Literal["info", "warning", "error"]
+    message: str = Field(examples=["fold 3 of 5"])
+
+
+class JobLogRead(Answer):
+    """Lines of a job's log, in the order in which they were written."""
+
+    lines: list[JobLineRead]
+    next_after: int = Field(description="What to give as `after` to get what follows.", examples=[1207])
 
 
 class JobPage(PageAnswer):
