@@ -1,6 +1,7 @@
 """Every page in a real browser, over a market and models in memory: nothing cut, a silent console, axe content."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
@@ -15,7 +16,7 @@ from running_app import running
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 MENU = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
-PAGES = (*MENU, "/data/COIN0", "/models/1", "/models/3", "/compare?comparison=1", "/nowhere")
+PAGES = (*MENU, "/data/COIN0", "/models/1", "/models/3", "/compare?comparison=1", "/jobs/1", "/nowhere")
 WIDTHS = (1920, 390)
 
 
@@ -35,9 +36,16 @@ def serving(services: Services, **options: bool):
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[str]:
-    """A dashboard with coins, models, a test and a comparison."""
+    """A dashboard with coins, models, a test, a comparison and a job that failed."""
     panel = random_market()
-    with serving(services_over(panel, trained_registry(panel))) as url:
+    services = services_over(panel, trained_registry(panel))
+    jobs = services.jobs
+    jobs.start(jobs.order("TEST", {"model_id": 1}))
+    for fold in range(60):
+        jobs.say(1, f"fold {fold} of 60")
+    jobs.say(1, f"no rows in {'x' * 120}", level="error")
+    jobs.jobs[1] = replace(jobs.get(1), status="FAILED", error_msg=f"no rows in {'x' * 120}", worker_id="w" * 60)
+    with serving(services) as url:
         yield url
 
 

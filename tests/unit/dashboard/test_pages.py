@@ -7,6 +7,8 @@ from datetime import timedelta
 
 import pytest
 
+from kurswerk.dashboard import Services
+from kurswerk.dashboard._listings import machine_words
 from kurswerk.dashboard._view import View
 from kurswerk.dashboard.pages.jobs import history
 from kurswerk.market import Panel
@@ -60,6 +62,8 @@ def test_every_page_opens_in_every_language(browser: Browser, path: str, languag
         ("/models/99", "", "no model 99"),
         ("/models/x", "", "There is no model x."),
         ("/data/NONE", "", "there are no rows of coin 'NONE'"),
+        ("/jobs/9", "", "there is no job 9"),
+        ("/jobs/x", "", "There is no job x."),
         ("/nowhere", "", "There is no such page"),
         ("/compare", "?comparison=9", "there is no comparison 9"),
         ("/compare", "?comparison=1", "Side by side"),
@@ -327,3 +331,91 @@ def test_a_job_tells_what_happened_to_it(panel: Panel, registry: Registry):
     failed = replace(job, status="FAILED", error_msg="no rows", completed_at=began + timedelta(seconds=2))
     assert history(View(language="de"), failed)[-1] == ("01.01.2024, 02:00:07", "gescheitert: no rows")
     assert "What happened" in Browser(services).open("/jobs")
+
+
+SEEN = ("job-id.data", "job-seen.data", "job-tick.n_intervals")
+
+
+@pytest.fixture
+def failed_job(panel: Panel, registry: Registry) -> Services:
+    """Services with a test that failed in its first run."""
+    services = services_over(panel, registry)
+    number = services.jobs.order("TEST", {"model_id": 1})
+    services.jobs.start(number)
+    services.jobs.say(number, "try 1 of 3, worker vm:1", at_us=1_704_074_400_000_000)
+    services.jobs.say(number, "no <b>rows</b>", level="error", at_us=1_704_074_401_000_000)
+    services.jobs.jobs[number] = replace(services.jobs.get(number), status="FAILED", error_msg="no <b>rows</b>")
+    return services
+
+
+def test_a_jobs_page_shows_its_reason_above_its_log_and_the_newest_line_first(failed_job: Services):
+    browser = Browser(failed_job)
+    browser.client.cookies = {"kw_zone": "Europe/Berlin"}
+    text = browser.open("/jobs/1")
+    assert "Why it failed" in text
+    found = ("Test of a", "no <b>rows</b>", "Log", "Jan 1, 2024, 03:00:01", "error: ", "try 1 of 3")
+    places = [text.index(words) for words in found]
+    assert places == sorted(places)
+    browser.client.headers["accept-language"] = "de"
+    german = browser.open("/jobs/1")
+    assert "01.01.2024, 03:00:00" in german
+    assert "Versuch 1 von 3, Arbeiter vm:1" in german
+
+
+def test_a_jobs_log_grows_as_it_is_written(failed_job: Services):
+    browser, jobs = Browser(failed_job), failed_job.jobs
+
+    def renewed(seen: list[str] | None) -> dict:
+        given = dict(zip(SEEN, (1, seen, 5), strict=True))
+        return browser.fire("job-log.children", given, "job-tick.n_intervals").get("response", {})
+
+    first = renewed(None)
+    seen = first["job-seen"]["data"]
+    assert renewed(seen) == {}
+    jobs.jobs[1] = replace(jobs.get(1), status="RUNNING", error_msg=None, progress=0.25)
+    moved = renewed(seen)
+    assert "25 %" in json.dumps(moved["job-now"])
+    assert "job-log" not in moved  # what has not changed is not sent
+    jobs.say(1, "fold 2 of 5")
+    grown = renewed(moved["job-seen"]["data"])
+    assert "fold 2 of 5" in json.dumps(grown["job-log"])
+
+
+def test_a_log_that_is_long_or_empty_says_so(failed_job: Services):
+    browser, jobs = Browser(failed_job), failed_job.jobs
+    for number in range(250):
+        jobs.say(1, f"line number {number}.")
+    text = browser.open("/jobs/1")
+    assert "GET /api/jobs/1/log" in text
+    assert "line number 249." in text
+    assert "line number 49." not in text
+    jobs.order("TEST", {"model_id": 1})
+    assert "when a worker begins" in browser.open("/jobs/2")
+    jobs.cancel(2)
+    assert "older than the log" in browser.open("/jobs/2")
+
+
+def test_a_job_is_cancelled_and_tried_again_on_its_page(failed_job: Services):
+    browser, jobs = Browser(failed_job), failed_job.jobs
+    again = '{"job":1,"kind":"one-job-retry"}.n_clicks'
+    assert "In the queue again" in notices(browser.fire("job-tick.n_intervals", {again: 1}, again))
+    assert jobs.get(1).status == "PENDING"
+    button = again.replace("retry", "cancel")
+    assert "Cancelled" in notices(browser.fire("job-tick.n_intervals", {button: 1}, button))
+    assert jobs.get(1).status == "CANCELLED"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "waiting for a worker",
+        "try 2 of 3, worker vm:4711",
+        "its worker was stopped; waiting to run again",
+        "cancelled before it was finished",
+        "ordered to run again",
+        "done",
+    ],
+)
+def test_what_a_worker_writes_is_put_into_the_readers_language(message: str):
+    assert machine_words(View(), message) == message
+    assert machine_words(View(language="de"), message) != message

@@ -3,7 +3,20 @@
 from typing import Final
 
 from kurswerk.dashboard._kit import Page
-from kurswerk.dashboard.pages import coin, compare, data, jobs, live, model, models, new_model, overview, system, test
+from kurswerk.dashboard.pages import (
+    coin,
+    compare,
+    data,
+    job,
+    jobs,
+    live,
+    model,
+    models,
+    new_model,
+    overview,
+    system,
+    test,
+)
 
 PAGES: Final[tuple[Page, ...]] = (
     overview.PAGE,
@@ -15,6 +28,7 @@ PAGES: Final[tuple[Page, ...]] = (
     test.PAGE,
     compare.PAGE,
     jobs.PAGE,
+    job.PAGE,
     live.PAGE,
     system.PAGE,
 )

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import dash_mantine_components as dmc
-from dash import ALL, Input, Output, State, ctx, dcc, html
+from dash import Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
 from kurswerk.dashboard._components import STATUS_WORDS, alert, badge, empty, heading, link_button
 from kurswerk.dashboard._evaluations import pair_table
-from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._job_parts import actions, progress, reason, register_actions, summary
+from kurswerk.dashboard._kit import Kit, Page
 from kurswerk.dashboard._listings import job_title, machine_words, model_names
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
@@ -19,6 +20,7 @@ from kurswerk.training import Job
 
 _EVERY_MS: Final = 1000
 _SHOWN: Final = 50
+_PLACE: Final = "job"
 _STATUSES: Final = ("RUNNING", "PENDING", "COMPLETED", "FAILED", "CANCELLED")
 
 
@@ -84,67 +86,17 @@ def _card(view: View, job: Job, names: Mapping[int, str]) -> Any:
         ],
         gap="xs",
     )
-    head = dmc.Group([title, dmc.Group(_actions(view, job), gap="xs")], justify="space-between")
+    log = link_button(view.t("Log"), f"/dashboard/jobs/{job.id}", size="xs", variant="default")
+    head = dmc.Group([title, dmc.Group([log, *actions(view, job, _PLACE)], gap="xs")], justify="space-between")
     return dmc.Paper(
-        dmc.Stack([head, *_progress(view, job), *_reason(view, job), _details(view, job)], gap=6),
+        dmc.Stack([head, *progress(view, job), *reason(view, job), _details(view, job)], gap=6),
         withBorder=True,
         p="sm",
         radius="md",
     )
 
 
-def _actions(view: View, job: Job) -> list[Any]:
-    if job.status in {"PENDING", "RUNNING"}:
-        return [_button(view.t("Cancel"), "cancel", job.id, color="red")]
-    found = []
-    if job.status in {"FAILED", "CANCELLED"}:
-        found.append(_button(view.t("Try again"), "retry", job.id))
-        if job.job_type == "TRAIN" and job.result_model_id is not None:
-            found.append(link_button(view.t("Change it"), f"/dashboard/new?job={job.id}", size="xs", variant="default"))
-    if job.status == "COMPLETED":
-        found.append(link_button(view.t("See the result"), result_of(job), size="xs"))
-    return found
-
-
-def result_of(job: Job) -> str:
-    """Return where the result of a finished job is shown."""
-    if job.result_comparison_id is not None:
-        return f"/dashboard/compare?comparison={job.result_comparison_id}"
-    if job.result_test_id is not None:
-        return f"/dashboard/models/{job.request.get('model_id')}?test={job.result_test_id}"
-    return f"/dashboard/models/{job.result_model_id or job.request.get('model_id')}"
-
-
-def _button(text: str, action: str, job_id: int, color: str = "blue") -> Any:
-    return dmc.Button(text, id={"kind": f"job-{action}", "job": job_id}, size="xs", variant="light", color=color)
-
-
-def _progress(view: View, job: Job) -> list[Any]:
-    if job.status not in {"RUNNING", "PENDING"}:
-        return []
-    bar = dmc.Progress(value=100 * job.progress, animated=job.status == "RUNNING", **{"aria-label": view.t("Progress")})
-    words = machine_words(view, job.progress_msg or "") or view.t("waits for a worker")
-    return [bar, dmc.Text(f"{view.percent(job.progress, 0)} · {words}", size="xs", c="dimmed")]
-
-
-def _reason(view: View, job: Job) -> list[Any]:
-    if not job.error_msg:
-        return []
-    title = view.t("Why it failed") if job.status == "FAILED" else view.t("Remark")
-    return [alert(dmc.Text(job.error_msg, size="sm"), title=title, color="red" if job.status == "FAILED" else "gray")]
-
-
 def _details(view: View, job: Job) -> Any:
-    took = None
-    if job.started_at is not None:
-        took = ((job.completed_at or datetime.now(UTC)) - job.started_at).total_seconds()
-    parts = [view.t("ordered {time}", time=view.moment(job.created_at))]
-    if took is not None:
-        parts.append(view.t("at work for {time}", time=view.duration(took)))
-    if job.attempt > 1:
-        parts.append(view.t("try {n}", n=job.attempt))
-    if job.worker_id:
-        parts.append(view.t("worker {name}", name=job.worker_id))
     body = html.Pre(json.dumps(dict(job.request), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
     found = [
         dmc.Text(view.t("What happened"), size="sm", fw=600, mt="xs"),
@@ -159,7 +111,7 @@ def _details(view: View, job: Job) -> Any:
         body,
     ]
     return html.Details(
-        [html.Summary(" · ".join(parts), className="kw-muted"), *found], id={"kind": "job-details", "job": job.id}
+        [html.Summary(summary(view, job), className="kw-muted"), *found], id={"kind": "job-details", "job": job.id}
     )
 
 
@@ -182,6 +134,7 @@ def history(view: View, job: Job) -> list[tuple[str, str]]:
 
 def register(kit: Kit) -> None:
     """Add the callbacks."""
+    register_actions(kit, _PLACE, "jobs-tick")
     kit.in_browser("(status) => kurswerk.query({status})", Input("jobs-status", "value"))
     # A list that is renewed while its details are read would close them.
     kit.in_browser(
@@ -202,26 +155,6 @@ def register(kit: Kit) -> None:
         if now == seen:
             raise PreventUpdate
         return _list(kit, view, status or ""), now
-
-    @kit.on(Output("jobs-tick", "n_intervals"), Input({"kind": "job-cancel", "job": ALL}, "n_clicks"))
-    def cancel(view: View, clicks: list[int | None]) -> int:
-        if any(clicks):
-            demand(view, "train")
-            job = kit.services.jobs.cancel(int(ctx.triggered_id["job"]))
-            kit.memory.forget()
-            notify(view.t("Cancelled"), view.t("Job {id}", id=job.id))
-        return 0
-
-    @kit.on(
-        Output("jobs-tick", "n_intervals", allow_duplicate=True), Input({"kind": "job-retry", "job": ALL}, "n_clicks")
-    )
-    def retry(view: View, clicks: list[int | None]) -> int:
-        if any(clicks):
-            demand(view, "train")
-            job = kit.services.jobs.retry(int(ctx.triggered_id["job"]))
-            kit.memory.forget()
-            notify(view.t("In the queue again"), view.t("Job {id}", id=job.id))
-        return 0
 
 
 PAGE: Final = Page("/jobs", N_("Jobs"), build, register, icon="jobs")
