@@ -62,9 +62,10 @@ class LabelSpec:
         change = self.min_percent_change is not None or self.direction is not None
         threshold = self.operator is not None or self.target_value is not None
         if change == threshold:
-            joint = "not both" if change else ""
-            parts = "a label needs either operator and target_value, or min_percent_change and direction"
-            raise SpecError(", ".join(filter(None, (parts, joint))))
+            joint = ", not both" if change else ""
+            raise SpecError(
+                f"a label needs either operator and target_value, or min_percent_change and direction{joint}"
+            )
         self._check_minutes(required=change)
         if change:
             self._check_change()

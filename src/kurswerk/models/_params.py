@@ -36,9 +36,9 @@ class _Number:
     @property
     def allowed(self) -> str:
         kind = "an integer" if self.integer else "a number"
-        return f"{kind} in {'(' if self.open_low else '['}{self.low:g}, {self.high:g}]" + (
-            " or null" if self.nullable else ""
-        )
+        opening = "(" if self.open_low else "["
+        null = " or null" if self.nullable else ""
+        return f"{kind} in {opening}{self.low:g}, {self.high:g}]{null}"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ def describe_url(url: str) -> str:
     host = parts.get("host") or parts.get("hostaddr") or "the default host"
     port = f":{parts['port']}" if parts.get("port") else ""
     name = parts.get("dbname") or parts.get("user") or "(default)"
-    return f"database {name} on {host}{port}" + (f" as {parts['user']}" if parts.get("user") else "")
+    user = f" as {parts['user']}" if parts.get("user") else ""
+    return f"database {name} on {host}{port}{user}"
 
 
 def _is_unreachable(error: Exception, sqlstate: str | None) -> bool:

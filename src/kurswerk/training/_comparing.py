@@ -77,9 +77,9 @@ def evaluate_comparison(
     record_a, record_b = models.get(model_a), models.get(model_b)
     if record_a.id == record_b.id:
         raise SpecError(f"both sides are model '{record_a.name}'; name two different models")
-    progress(0.0, f"predicting with {record_a.name}")
+    progress(0.0, f"predicting with '{record_a.name}'")
     a = score(record_a, period, mints, market, models)
-    progress(0.4, f"predicting with {record_b.name}")
+    progress(0.4, f"predicting with '{record_b.name}'")
     b = score(record_b, period, mints, market, models)
     a, b = _on_identical_rows(a, b)
     progress(0.7, f"evaluating {len(a.probability):,} rows")

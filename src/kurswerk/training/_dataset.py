@@ -166,11 +166,11 @@ def build_dataset(
 
 
 def _nothing_there(panel: Panel, start_us: int, end_us: int, in_period: int) -> str:
-    asked = f"{format_timestamp(start_us)} to {format_timestamp(end_us)}"
+    start, end = format_timestamp(start_us), format_timestamp(end_us)
     if in_period:
         return (
-            f"none of the {in_period} rows from {asked} has a known label in the chosen phases; "
+            f"none of the {in_period} rows from {start} to {end} has a known label in the chosen phases; "
             "the horizon may reach past the data: choose a longer period, a shorter horizon or other phases"
         )
     first, last = int(panel.timestamps.min()), int(panel.timestamps.max())
-    return f"no rows from {asked}; the data reach from {format_timestamp(first)} to {format_timestamp(last)}"
+    return f"no rows from {start} to {end}; the data reach from {format_timestamp(first)} to {format_timestamp(last)}"
