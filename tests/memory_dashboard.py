@@ -79,7 +79,7 @@ class Provision:
         return f"{file_name}: read"
 
     def quarantined(self, limit: int) -> list[Quarantined]:
-        return [Quarantined("candles", 3, "the high lies below the low", "high 1, low 2")]
+        return [Quarantined("candles", 3, "high is below low", "high 1, low 2")]
 
 
 class Live:

@@ -306,7 +306,7 @@ def _content(kit: Kit, view: View, path: str | None, search: str | None) -> tupl
     try:
         content = page.build(kit, view, query_of(search), **parts)
     except KurswerkError as error:
-        content = alert(str(error), title=view.t("That did not work"), color="red")
+        content = alert(view.say(error), title=view.t("That did not work"), color="red")
     except Exception:  # noqa: BLE001 - whatever it is, the reader hears of it and the log has the cause
         _log.exception("the page %s could not be built", path)
         content = alert(

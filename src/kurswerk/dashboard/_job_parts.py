@@ -8,7 +8,6 @@ from dash import ALL, Input, Output, ctx
 
 from kurswerk.dashboard._components import alert, link_button
 from kurswerk.dashboard._kit import Kit, demand, notify
-from kurswerk.dashboard._listings import machine_words
 from kurswerk.dashboard._view import View
 from kurswerk.training import Job
 
@@ -65,7 +64,7 @@ def progress(view: View, job: Job) -> list[Any]:
     if job.finished:
         return []
     bar = dmc.Progress(value=100 * job.progress, animated=job.status == "RUNNING", **{"aria-label": view.t("Progress")})
-    words = machine_words(view, job.progress_msg or "") or view.t("waits for a worker")
+    words = view.say(job.progress_msg or "") or view.t("waits for a worker")
     return [bar, dmc.Text(f"{view.percent(job.progress, 0)} · {words}", size="xs", c="dimmed")]
 
 
@@ -74,7 +73,8 @@ def reason(view: View, job: Job) -> list[Any]:
     if not job.error_msg:
         return []
     title = view.t("Why it failed") if job.status == "FAILED" else view.t("Remark")
-    return [alert(dmc.Text(job.error_msg, size="sm"), title=title, color="red" if job.status == "FAILED" else "gray")]
+    color = "red" if job.status == "FAILED" else "gray"
+    return [alert(dmc.Text(view.say(job.error_msg), size="sm"), title=title, color=color)]
 
 
 def summary(view: View, job: Job) -> str:

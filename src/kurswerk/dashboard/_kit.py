@@ -33,8 +33,8 @@ class Kit:
     def on(self, *dependencies: Any, at_start: bool = False, running: Any = None) -> Callable[[Work], Work]:
         """Register ``work(view, *values)`` as a callback.
 
-        A `KurswerkError` is shown to the reader in its own words, anything else is logged and said to have failed; the
-        outputs stay as they are.
+        A `KurswerkError` is shown to the reader in the reader's language, anything else is logged and said to have
+        failed; the outputs stay as they are.
         """
         answers = any(isinstance(one, dash.Output) for one in dependencies)
 
@@ -149,7 +149,7 @@ def _guarded(work: Work, view: View, values: Sequence[Any]) -> Any:
     try:
         return work(view, *values)
     except KurswerkError as error:
-        notify(view.t("That did not work"), str(error), good=False)
+        notify(view.t("That did not work"), view.say(error), good=False)
     except dash.exceptions.PreventUpdate:
         raise
     except Exception:  # noqa: BLE001 - whatever it is, the reader hears of it and the log has the cause

@@ -1,6 +1,5 @@
 """Words for models and jobs that several pages show."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -23,30 +22,6 @@ TARGET_WORDS: Final = {
     ("up", "within"): N_("{column} {n} % higher within {minutes} min"),
     ("down", "within"): N_("{column} {n} % lower within {minutes} min"),
 }
-# What the work itself says of its progress, with the numbers in it set aside.
-MESSAGES: Final = (
-    (re.compile(r"starting"), N_("starting")),
-    (re.compile(r"loading rows"), N_("loading rows")),
-    (re.compile(r"computing features of ([\d,]+) rows"), N_("computing features of {} rows")),
-    (re.compile(r"fold (\d+) of (\d+).*"), N_("fold {} of {}")),
-    (re.compile(r"fitting on all ([\d,]+) rows"), N_("fitting on all {} rows")),
-    (re.compile(r"evaluating out of fold"), N_("evaluating out of fold")),
-    (re.compile(r"evaluating ([\d,]+) rows"), N_("evaluating {} rows")),
-    (re.compile(r"storing"), N_("storing")),
-    (re.compile(r"waiting for a worker"), N_("waits for a worker")),
-    (re.compile(r"waiting to run again"), N_("waits to run again")),
-    (re.compile(r"(.+); waiting to run again", re.DOTALL), N_("{}; waits to run again")),
-    (re.compile(r"try (\d+) of (\d+), worker (.+)"), N_("try {} of {}, worker {}")),
-    (re.compile(r"cancelled before it was finished"), N_("cancelled before it was finished")),
-    (re.compile(r"ordered to run again"), N_("ordered to run again")),
-    (re.compile(r"done"), N_("done")),
-    (re.compile(r"answered in ([\d.]+) ms"), N_("answered in {} ms")),
-    (re.compile(r"at revision (\w+)"), N_("at revision {}")),
-    (re.compile(r"(\d+) alive, the last heartbeat ([\d.]+) s ago"), N_("{} alive, the last heartbeat {} s ago")),
-    (re.compile(r"(\d+) alive, (\d+) active models"), N_("{} alive, {} active models")),
-    (re.compile(r"([\d.,]+) GB free"), N_("{} GB free")),
-    (re.compile(r"(\d+) % in use"), N_("{} % in use")),
-)
 
 
 def model_names(kit: Kit) -> Mapping[int, str]:
@@ -89,20 +64,3 @@ def target_words(view: View, record: ModelRecord) -> str:
         return f"{spec['target_var']} {spec.get('operator')} {view.number(spec.get('target_value'), 2)}"
     way = (str(spec.get("direction")), str(spec.get("horizon_mode") or "at"))
     return view.t(TARGET_WORDS.get(way, TARGET_WORDS["up", "at"]), **values)
-
-
-def machine_words(view: View, message: str) -> str:
-    """Put what a process said of its progress into the reader's language, as far as the catalogue knows it.
-
-    Examples
-    --------
-    >>> machine_words(View(), "fitting on all 1,000 rows")
-    'fitting on all 1,000 rows'
-    """
-    if view.language == "en":
-        return message
-    for pattern, text in MESSAGES:
-        found = pattern.fullmatch(message)
-        if found:
-            return view.t(text).format(*found.groups())
-    return message

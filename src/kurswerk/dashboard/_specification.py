@@ -159,9 +159,9 @@ def problems_of(error: KurswerkError, view: View) -> dict[str, str]:
         found: dict[str, str] = {}
         for item in cause.errors(include_url=False):
             field = str(item["loc"][0]) if item["loc"] else ""
-            found[field] = view.t(item["msg"].removeprefix("Value error, "))
+            found[field] = view.say(item["msg"].removeprefix("Value error, "))
         return found
-    return {"": str(error)}
+    return {"": view.say(error)}
 
 
 def curl(document: str, api_path: str) -> str:

@@ -53,7 +53,7 @@ def remarks(
         period_of(view, *ends)
         moments = moments_of(view, *ends)
     except KurswerkError as error:
-        return alert(str(error), color="orange"), True
+        return alert(view.say(error), color="orange"), True
     records = [kit.services.models.get(int(one)) for one in models]
     return dmc.Stack(_overlap_warnings(view, records, moments) or [alert(fine, color="teal")]), False
 

@@ -9,6 +9,7 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from kurswerk.dashboard._messages import phrasebook
 from kurswerk.dashboard._translations import LANGUAGES, translate
 from kurswerk.reports import DARK, LIGHT, Theme
 
@@ -67,6 +68,16 @@ class View:
         """
         found = translate(text, self.language)
         return found.format(**values) if values else found
+
+    def say(self, message: object) -> str:
+        """Put what another part says, such as an error or a job's progress, into the reader's language.
+
+        Examples
+        --------
+        >>> View(language="de").say(ValueError("fold 2 of 5: 1,200 rows"))
+        'Teilung 2 von 5: 1,200 Zeilen'
+        """
+        return phrasebook(self.language).translated(str(message))
 
     def number(self, value: Any, digits: int = 0) -> str:
         """Write a number as the reader's language does; more decimals for one that would else vanish.

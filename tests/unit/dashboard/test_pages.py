@@ -8,7 +8,6 @@ from datetime import timedelta
 import pytest
 
 from kurswerk.dashboard import Services
-from kurswerk.dashboard._listings import machine_words
 from kurswerk.dashboard._view import View
 from kurswerk.dashboard.pages.jobs import history
 from kurswerk.market import Panel
@@ -405,17 +404,51 @@ def test_a_job_is_cancelled_and_tried_again_on_its_page(failed_job: Services):
     assert jobs.get(1).status == "CANCELLED"
 
 
+REASON = "model 'a' is FAILED, not READY; train it again"
+
+
 @pytest.mark.parametrize(
-    "message",
+    ("path", "search", "words"),
     [
-        "waiting for a worker",
-        "try 2 of 3, worker vm:4711",
-        "its worker was stopped; waiting to run again",
-        "cancelled before it was finished",
-        "ordered to run again",
-        "done",
+        ("/data/NONE", "", "Es gibt keine Zeilen von Coin „NONE“"),
+        ("/compare", "?comparison=9", "Es gibt keinen Vergleich 9"),
+        ("", "", "hat in 2.0 ms geantwortet"),
+        ("", "", "Platte: 1.0 GB frei"),
+        ("/data", "", "das Hoch liegt unter dem Tief"),
+        ("/models/3", "", "Modell „a“ ist nicht bereit (Zustand: gescheitert); bitte neu trainieren"),
+        ("/jobs", "", "Modell „a“ ist nicht bereit (Zustand: gescheitert); bitte neu trainieren"),
+        ("/jobs", "", "gescheitert: Modell „a“ ist nicht bereit"),
     ],
 )
-def test_what_a_worker_writes_is_put_into_the_readers_language(message: str):
-    assert machine_words(View(), message) == message
-    assert machine_words(View(language="de"), message) != message
+def test_what_others_say_is_in_the_readers_language(
+    panel: Panel, registry: Registry, path: str, search: str, words: str
+):
+    services = services_over(panel, registry)
+    registry.records[3] = replace(registry.records[3], error_msg=REASON)
+    number = services.jobs.order("TEST", {"model_id": 1})
+    job = services.jobs.get(number)
+    services.jobs.jobs[number] = replace(job, status="FAILED", error_msg=REASON, started_at=WHEN, completed_at=WHEN)
+    browser = Browser(services)
+    browser.client.headers["accept-language"] = "de"
+    assert words in browser.open(path, search)
+
+
+def test_answers_to_a_reader_are_in_the_readers_language(panel: Panel, registry: Registry, monkeypatch):
+    services = services_over(panel, registry)
+    said = "a.csv: 3 rows read, 2 accepted, 1 repeated, 0 quarantined"
+    monkeypatch.setattr(services.provision, "ingest", lambda *_: said)
+    browser = Browser(services)
+    browser.client.headers["accept-language"] = "de"
+    found = check(browser, **{"future_minutes.value": -1})
+    assert found["spec-future_minutes"]["error"] == "Erlaubt: größer als 0"
+    found = check(browser, **{"indicators.value": ["rsy_14"]})
+    assert "Merkmal „rsy_14“ ist unbekannt; war „rsi_14“ gemeint?" in json.dumps(found, ensure_ascii=False)
+    turned = {"test-models.value": ["1"], "test-start.value": "2024-01-02 00:00:00"}
+    turned |= {"test-end.value": "2024-01-01 00:00:00"}
+    remarks = browser.fire("test-remarks.children", turned, "test-models.value")["response"]
+    assert "Der Zeitraum beginnt um 2024-01-02" in json.dumps(remarks, ensure_ascii=False)
+    order = turned | {"test-order.n_clicks": 1}
+    assert "Der Zeitraum beginnt um 2024-01-02" in notices(browser.fire("go.data", order, "test-order.n_clicks"))
+    file = {"ingest-file.contents": "data:text/csv;base64,YSxi", "ingest-file.filename": "a.csv"}
+    done = browser.fire("ingest-done.children", file, "ingest-file.contents")
+    assert "a.csv: 3 Zeilen gelesen, 2 angenommen" in json.dumps(done, ensure_ascii=False)

@@ -160,7 +160,7 @@ def _refused(kit: Kit, view: View) -> Any:
     found = kit.services.provision.quarantined(_MOST_REFUSED)
     if not found:
         return alert(view.t("No row was refused."), color="teal")
-    rows = [{"file": one.file, "row": one.row, "reason": one.reason, "values": one.values} for one in found]
+    rows = [{"file": one.file, "row": one.row, "reason": view.say(one.reason), "values": one.values} for one in found]
     columns = [
         column("file", view.t("File"), minWidth=140),
         column("row", view.t("Row"), "number", maxWidth=110),
@@ -211,7 +211,7 @@ def register(kit: Kit) -> None:
             raise DataFileError(view.t("The file did not arrive whole; send it again.")) from error
         said = kit.services.provision.ingest(name or "upload.csv", content)
         kit.memory.forget()
-        return _content(kit, view, {}), alert(said, title=view.t("Brought in"), color="teal")
+        return _content(kit, view, {}), alert(view.say(said), title=view.t("Brought in"), color="teal")
 
 
 PAGE: Final = Page("/data", N_("Data"), build, register, icon="data", tables=True, charts=True)

@@ -13,7 +13,7 @@ from kurswerk.core.errors import NotFoundError
 from kurswerk.dashboard._components import badge, card, heading, link_button
 from kurswerk.dashboard._job_parts import actions, progress, reason, register_actions, summary
 from kurswerk.dashboard._kit import Kit, Page
-from kurswerk.dashboard._listings import job_title, machine_words, model_names
+from kurswerk.dashboard._listings import job_title, model_names
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
 from kurswerk.training import Job, JobLine
@@ -90,7 +90,7 @@ def _log(kit: Kit, view: View, job: Job, lines: Sequence[JobLine]) -> Any:
 
 
 def _row(view: View, line: JobLine) -> Any:
-    words: list[Any] = [machine_words(view, line.message)]
+    words: list[Any] = [view.say(line.message)]
     if line.level in _LEVEL_WORDS:
         words.insert(0, html.Span(f"{view.t(_LEVEL_WORDS[line.level])}: ", className="kw-bad"))
     return html.Tr([html.Th(view.second(line.created_at), scope="row"), html.Td(words)])

@@ -13,7 +13,7 @@ from kurswerk.dashboard._components import STATUS_WORDS, alert, badge, empty, he
 from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._job_parts import actions, progress, reason, register_actions, summary
 from kurswerk.dashboard._kit import Kit, Page
-from kurswerk.dashboard._listings import job_title, machine_words, model_names
+from kurswerk.dashboard._listings import job_title, model_names
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
 from kurswerk.training import Job
@@ -123,12 +123,12 @@ def history(view: View, job: Job) -> list[tuple[str, str]]:
         moments.append((job.started_at, words))
     if job.completed_at is not None:
         words = view.t(STATUS_WORDS[job.status])
-        moments.append((job.completed_at, f"{words}: {job.error_msg}" if job.error_msg else words))
+        moments.append((job.completed_at, f"{words}: {view.say(job.error_msg)}" if job.error_msg else words))
     elif job.status in {"RUNNING", "PENDING"}:
-        said = machine_words(view, job.progress_msg or "") or view.t("waits for a worker")
+        said = view.say(job.progress_msg or "") or view.t("waits for a worker")
         moments.append((datetime.now(UTC), f"{view.percent(job.progress, 0)} · {said}"))
         if job.error_msg:
-            moments.insert(-1, (job.started_at or job.created_at, job.error_msg))
+            moments.insert(-1, (job.started_at or job.created_at, view.say(job.error_msg)))
     return [(view.second(moment), text) for moment, text in moments if moment is not None]
 
 

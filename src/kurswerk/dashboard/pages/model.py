@@ -95,7 +95,9 @@ def _trouble(view: View, record: ModelRecord) -> list[Any]:
         again = link_button(view.t("Change and train again"), f"/dashboard/new?clone={record.id}")
         return [
             alert(
-                dmc.Stack([dmc.Text(record.error_msg or view.t("no details"), size="sm"), html.Div(again)]),
+                dmc.Stack(
+                    [dmc.Text(view.say(record.error_msg or "") or view.t("no details"), size="sm"), html.Div(again)]
+                ),
                 title=view.t("The training failed"),
                 color="red",
             )

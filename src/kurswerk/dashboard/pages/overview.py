@@ -21,7 +21,7 @@ from kurswerk.dashboard._components import (
     wide,
 )
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
-from kurswerk.dashboard._listings import job_title, machine_words, model_names
+from kurswerk.dashboard._listings import job_title, model_names
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
 from kurswerk.registry import ModelRecord
@@ -124,13 +124,13 @@ def _health(kit: Kit, view: View) -> Any:
                 className="kw-badge",
                 size="lg",
             ),
-            label=machine_words(view, str(check.get("message", ""))) or view.t("no details"),
+            label=view.say(check.get("message", "")) or view.t("no details"),
         )
         for name, check in (report.get("checks") or {}).items()
     ]
     text = view.t("Everything is well.") if well else view.t("Something needs attention.")
     troubles = [
-        f"{view.t(_PARTS.get(name, name))}: {machine_words(view, str(check.get('message', '')))}"
+        f"{view.t(_PARTS.get(name, name))}: {view.say(check.get('message', ''))}"
         for name, check in (report.get("checks") or {}).items()
         if check.get("status") != "ok"
     ]
@@ -219,7 +219,7 @@ def _jobs(kit: Kit, view: View, jobs: Any) -> Any:
                         animated=job.status == "RUNNING",
                         **{"aria-label": view.t("Progress")},
                     ),
-                    dmc.Text(machine_words(view, job.progress_msg or ""), size="xs", c="dimmed"),
+                    dmc.Text(view.say(job.progress_msg or ""), size="xs", c="dimmed"),
                 ],
                 gap=4,
             )
