@@ -1,6 +1,5 @@
 """A real browser in front of the dashboard."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,18 +8,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from kurswerk.bench._browser import CHROMIUM, FLAGS
+
 NO_CHROMIUM = "Chromium is not installed; apt-get install chromium"
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # On a machine that does other things too.
 MOST_WAIT_MS = 180_000
 # Tables and charts are drawn after the page; what moves for good, such as a bar under way, is not waited for.
@@ -42,7 +32,7 @@ _UNTIL_QUIET = """() => new Promise((done) => {
 def chromium() -> Iterator[Browser]:
     """Start the browser with a fresh profile."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:
             yield browser
         finally:

@@ -22,6 +22,7 @@ BENCHMARKS = {
     "serving": "serving",
     "stream": "stream",
     "start": "start",
+    "dashboard": "dashboard",
 }
 _ON_BARS = frozenset({"features", "train"})
 
@@ -35,7 +36,7 @@ _ON_BARS = frozenset({"features", "train"})
 )
 @json_option
 def command(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
-    """Measure NAMEs (ingest, load, features, live, inference, train, api, serving, start, or all).
+    """Measure NAMEs (ingest, load, features, live, inference, train, api, serving, stream, start, dashboard, or all).
 
     Each is set beside a peer measured in turn in the same run; the ratio says how many times faster ours was.
     """
