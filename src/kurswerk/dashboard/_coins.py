@@ -17,12 +17,13 @@ from kurswerk.market import Panel
 Int = NDArray[np.int64]
 
 MOST_CANDLES: Final = 400
+_MOST_PHASES: Final = 20
 _COLUMNS: Final = ("price_open", "price_high", "price_low", "price_close", "volume_sol", "phase_id_at_time")
 _FORM: Final = "%Y-%m-%d %H:%M:%S.%f"
 
 
-def coin_panel(kit: Kit, mint: str) -> Panel:
-    """Return a coin's rows.
+def coin_panel(kit: Kit, mint: str, *, seconds: float = 15.0) -> Panel:
+    """Return a coin's rows, as they were at most so many seconds ago.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def coin_panel(kit: Kit, mint: str) -> Panel:
         columns = [name for name in _COLUMNS if name in kit.services.market.columns()]
         return kit.services.market.load_panel(columns, mints=[mint])
 
-    panel = kit.memory.get(("coin", mint), load, seconds=15)
+    panel = kit.memory.get(("coin", mint), load, seconds=seconds)
     if not len(panel):
         raise NotFoundError(f"there are no rows of coin '{mint}'; choose one from the list of coins")
     return panel
@@ -162,19 +163,19 @@ def _add_phases(view: View, drawing: Any, panel: Panel, rows: slice) -> None:
     if "phase_id_at_time" not in panel.columns:
         return
     phases = np.nan_to_num(panel.column("phase_id_at_time")[rows], nan=-1.0)
-    changes = np.flatnonzero(np.diff(phases)) + 1
-    for k in changes[:20]:
-        moment = _naive(view, int(panel.timestamps[rows][k]))
-        drawing.add_vline(x=moment, line={"color": view.theme.muted, "dash": "dot", "width": 1})
-        drawing.add_annotation(
-            x=moment,
-            y=1.0,
-            yref="paper",
-            text=view.t("phase {n}", n=int(phases[k])),
-            showarrow=False,
-            xanchor="left",
-            font={"size": 11, "color": view.theme.muted},
-        )
+    changes = (np.flatnonzero(np.diff(phases)) + 1)[:_MOST_PHASES]
+    moments = [_naive(view, int(panel.timestamps[rows][k])) for k in changes]
+    end = {"xref": "x", "yref": "paper"}
+    line = {"color": view.theme.muted, "dash": "dot", "width": 1}
+    label = {"showarrow": False, "xanchor": "left", "font": {"size": 11, "color": view.theme.muted}}
+    # All at once: each line added by itself costs as much as the rest of the chart.
+    drawing.update_layout(
+        shapes=[{"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line, **end} for at in moments],
+        annotations=[
+            {"x": at, "y": 1.0, "text": view.t("phase {n}", n=int(phases[k])), **label, **end}
+            for at, k in zip(moments, changes, strict=True)
+        ],
+    )
 
 
 def _add_marks(

@@ -16,6 +16,8 @@ from kurswerk.dashboard._view import View
 from kurswerk.registry import plan_of
 
 _MOST_PREDICTIONS: Final = 2000
+# While somebody moves about in a chart its rows are not loaded anew.
+_LOOKED_AT_S: Final = 300.0
 
 
 def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
@@ -101,7 +103,7 @@ def register(kit: Kit) -> None:
         State("coin-window", "data"),
     )
     def redraw(view: View, moved: dict[str, Any] | None, models: list[str] | None, mint: str, _: Any) -> Any:
-        panel = drawn.coin_panel(kit, mint)
+        panel = drawn.coin_panel(kit, mint, seconds=_LOOKED_AT_S)
         live = kit.services.live
         predictions = [] if live is None else live.predictions(coin_id=mint, limit=_MOST_PREDICTIONS)
         window = drawn.window_of(view, moved or {})
