@@ -172,9 +172,7 @@ class StoredPredictions:
             yield self._with_alerts(rows)
 
     def _with_alerts(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Prediction]:
-        thresholds = (
-            {one.id: one.alert_threshold for one in self._models.find(status="READY", limit=1000)} if rows else {}
-        )
+        thresholds = self._models.alert_thresholds() if rows else {}
         return [
             Prediction(
                 row["id"],

@@ -164,6 +164,12 @@ class PostgresModelStore:
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return [_record(row) for row in cursor.execute(query, {**given, "limit": limit, "offset": offset})]
 
+    def alert_thresholds(self) -> Mapping[int, float]:
+        """Return id → probability from which on a READY model's prediction is an alert."""
+        query = "SELECT id, alert_threshold::float8 FROM ml_models WHERE NOT is_deleted AND status = 'READY'"
+        with self._database.connection() as connection:
+            return dict(connection.execute(query).fetchall())
+
     def artifact(self, sha256: str) -> bytes:
         """Return the bytes registered under a hash, unverified.
 

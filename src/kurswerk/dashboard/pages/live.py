@@ -299,11 +299,12 @@ def _register_stream(kit: Kit) -> None:
         mine = newest[reader] = object()
         if live is None or socket is None or not wish:
             return
+        paused = bool(wish.get("paused"))
+        dash.set_props("live-state", {"children": view.t("paused") if paused else view.t("connected")})
+        if paused:
+            return
         rows = await asyncio.to_thread(_newest, kit, view, wish)
         dash.set_props(_TABLE, {"rowData": rows})
-        dash.set_props("live-state", {"children": view.t("paused") if wish.get("paused") else view.t("connected")})
-        if wish.get("paused"):
-            return
         shown = deque(row["id"] for row in rows)
         async for predictions in live.stream():
             if socket.is_shutdown or newest.get(reader) is not mine:
