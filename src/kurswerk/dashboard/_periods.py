@@ -35,7 +35,7 @@ def rows_over_time(kit: Kit) -> tuple[np.ndarray, np.ndarray] | None:
         edges = np.linspace(first_us, last_us + 1, _BINS + 1)
         return edges, np.histogram(panel.timestamps, edges)[0]
 
-    return kit.memory.get(("rows over time", there), count, seconds=300)
+    return kit.memory.get("rows over time", count, seconds=30, while_asking=600)
 
 
 def availability_figure(kit: Kit, view: View, marks: Sequence[tuple[datetime, datetime, str]] = ()) -> Any:

@@ -1,6 +1,8 @@
 """How numbers and times are written, and what a reader has chosen."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Event
+from time import sleep
 
 import pytest
 
@@ -58,3 +60,43 @@ def test_memory_forgets_the_oldest_and_what_is_stale():
     assert memory.get("c", lambda: "later", seconds=0) == "later"
     memory.forget()
     assert memory.get("c", lambda: "again") == "again"
+
+
+def test_nobody_waits_where_an_older_answer_will_do():
+    memory, begun, go = Memory(), Event(), Event()
+
+    def ask() -> str:
+        begun.set()
+        assert go.wait(10)
+        return "new"
+
+    memory.get("a", lambda: "old")
+    assert memory.get("a", ask, seconds=0, while_asking=60) == "old"
+    assert begun.wait(10)
+    assert memory.get("a", lambda: "nobody asks twice", seconds=0, while_asking=60) == "old"
+    go.set()
+    while memory.get("a", lambda: "not needed") == "old":
+        sleep(0.001)
+    assert memory.get("a", lambda: "not needed") == "new"
+    assert memory.get("a", lambda: "asked", seconds=0, while_asking=0) == "asked"
+
+
+def test_an_answer_that_was_begun_before_forgetting_is_not_kept():
+    memory = Memory()
+
+    def ask() -> str:
+        memory.forget()
+        return "of before"
+
+    assert memory.get("a", ask) == "of before"
+    assert memory.get("a", lambda: "of now") == "of now"
+
+
+def test_what_cannot_be_renewed_is_logged_and_asked_again(caplog):
+    memory = Memory()
+    memory.get("a", lambda: "old")
+    assert memory.get("a", lambda: 1 // 0, seconds=0, while_asking=60) == "old"
+    while not caplog.records:
+        sleep(0.001)
+    assert "could not be renewed" in caplog.text
+    assert memory.get("a", lambda: "asked", seconds=0) == "asked"

@@ -117,7 +117,7 @@ def _content(kit: Kit, view: View, query: dict[str, str]) -> Any:
 
 
 def _coins(kit: Kit, view: View, query: dict[str, str]) -> Any:
-    found = kit.memory.get("coverage", kit.services.coverage, seconds=30)
+    found = kit.memory.get("coverage", kit.services.coverage, seconds=30, while_asking=120)
     rows = [
         {
             "coin": one.mint,
