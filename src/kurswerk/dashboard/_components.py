@@ -227,6 +227,7 @@ def danger(view: View, name: str, label: str, question: str, *, disabled: bool =
                 id={"kind": "danger-modal", "what": name},
                 title=view.t("Are you sure?"),
                 closeButtonProps={"aria-label": view.t("Close")},
+                transitionProps={"duration": 80},
             ),
         ]
     )
