@@ -34,6 +34,7 @@ FIELDS: Final = {
     "max_depth": "value",
     "min_samples_split": "value",
     "learning_rate": "value",
+    "early_stopping_rounds": "value",
     "description": "value",
 }
 CHECKED: Final = (
@@ -52,7 +53,7 @@ _CHANGE_FIELDS: Final = ("future_minutes", "min_percent_change", "direction", "h
 _LEVEL_FIELDS: Final = ("operator", "target_value")
 _PARAMS: Final = {
     "random_forest": ("n_estimators", "max_depth", "min_samples_split"),
-    "xgboost": ("n_estimators", "max_depth", "learning_rate"),
+    "xgboost": ("n_estimators", "max_depth", "learning_rate", "early_stopping_rounds"),
 }
 
 

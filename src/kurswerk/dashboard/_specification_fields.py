@@ -250,13 +250,28 @@ def _hyper_parameters(view: View, given: Mapping[str, Any]) -> Any:
     folds = (view.t("Folds"), view.t("How many times it is trained on earlier and judged on later rows."))
     least = (view.t("Least rows to split"), view.t("Larger values make coarser trees."))
     rate = (view.t("Learning rate"), view.t("Smaller is more careful and needs more trees."))
+    patience = (
+        view.t("Patience"),
+        view.t(
+            "Ends when so many more trees do not foresee the last tenth of the rows better; 0 never, empty is {n}.",
+            n=10,
+        ),
+    )
     return dmc.SimpleGrid(
         [
             _number(view, "cv_splits", given, *folds, min=2, max=50),
             _number(view, "n_estimators", params, *trees, min=1),
             _number(view, "max_depth", params, *depth, min=1),
             html.Div(_number(view, "min_samples_split", params, *least, min=2), id="spec-if-forest"),
-            html.Div(_number(view, "learning_rate", params, *rate, min=0), id="spec-if-boosting"),
+            html.Div(
+                dmc.Stack(
+                    [
+                        _number(view, "learning_rate", params, *rate, min=0),
+                        _number(view, "early_stopping_rounds", params, *patience, min=0),
+                    ]
+                ),
+                id="spec-if-boosting",
+            ),
         ],
         cols={"base": 1, "xs": 2, "md": 4},
     )

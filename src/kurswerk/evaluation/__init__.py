@@ -10,7 +10,7 @@ from kurswerk.evaluation._folds import CvSummary, FoldScores, accuracy_degradati
 from kurswerk.evaluation._metrics import Metrics, brier, classification_metrics, log_loss
 from kurswerk.evaluation._overlap import Overlap, overlap
 from kurswerk.evaluation._ranking import pr_auc, roc_auc
-from kurswerk.evaluation._splits import Fold, purged_walk_forward
+from kurswerk.evaluation._splits import Fold, purged_hold_out, purged_walk_forward
 from kurswerk.evaluation._trades import TradeCosts, Trades, simulate_trades, trade_returns
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "overlap",
     "persistence",
     "pr_auc",
+    "purged_hold_out",
     "purged_walk_forward",
     "recent_volatility",
     "roc_auc",

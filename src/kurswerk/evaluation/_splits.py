@@ -72,21 +72,50 @@ def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, e
         raise SpecError(f"cv_splits is {n_splits}; it must be at least 1")
     if embargo_us < 0:
         raise SpecError(f"embargo is {embargo_us} µs; it must not be negative")
-    times = np.asarray(timestamps, dtype=np.int64)
-    ends = np.asarray(label_end_us, dtype=np.int64)
+    times, ends = _moments(timestamps, label_end_us)
+    distinct, counts = _distinct(times, n_splits)
+    starts = _block_starts(counts, n_splits + 1)
+    bounds = np.append(distinct[starts], distinct[-1] + 1)
+    return [
+        _fold(times, ends, int(bounds[k]), int(bounds[k + 1]), embargo_us, number=k) for k in range(1, n_splits + 1)
+    ]
+
+
+def purged_hold_out(timestamps: Int, label_end_us: Int, share: float = 0.2, embargo_us: int = 0) -> Fold:
+    """Return one fold that tests on about the last ``share`` of the rows and trains on those before.
+
+    Equal times are never parted; purged as in :func:`purged_walk_forward`, with the same arrays and errors.
+
+    Examples
+    --------
+    >>> times = np.arange(10)
+    >>> fold = purged_hold_out(times, times + 1, share=0.2)
+    >>> fold.train.tolist(), fold.test.tolist(), fold.purged
+    ([0, 1, 2, 3, 4, 5, 6], [8, 9], 1)
+    """
+    times, ends = _moments(timestamps, label_end_us)
+    distinct, counts = _distinct(times, 1)
+    before = np.cumsum(counts)[:-1]
+    start = distinct[1 + int(np.argmin(np.abs(before - (1 - share) * len(times))))]
+    return _fold(times, ends, int(start), int(distinct[-1]) + 1, embargo_us, number=1)
+
+
+def _moments(timestamps: Int, label_end_us: Int) -> tuple[Int, Int]:
+    times, ends = np.asarray(timestamps, dtype=np.int64), np.asarray(label_end_us, dtype=np.int64)
     if len(times) != len(ends):
         raise DataError(f"{len(times)} timestamps but {len(ends)} label ends; give one of each per row")
+    return times, ends
+
+
+def _distinct(times: Int, n_splits: int) -> tuple[Int, Int]:
+    """Return the distinct times and how many rows each has."""
     distinct, counts = np.unique(times, return_counts=True)
     if len(distinct) < n_splits + 1:
         raise DataError(
             f"{len(times)} labelled rows at {len(distinct)} distinct times cannot make {n_splits} folds; "
             f"at least {n_splits + 1} times are needed, use fewer splits or a longer period"
         )
-    starts = _block_starts(counts, n_splits + 1)
-    bounds = np.append(distinct[starts], distinct[-1] + 1)
-    return [
-        _fold(times, ends, int(bounds[k]), int(bounds[k + 1]), embargo_us, number=k) for k in range(1, n_splits + 1)
-    ]
+    return distinct, counts
 
 
 def _block_starts(counts: Int, n_blocks: int) -> list[int]:

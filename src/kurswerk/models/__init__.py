@@ -4,7 +4,7 @@ from kurswerk.models._base import Classifier
 from kurswerk.models._create import create, from_scikit_learn
 from kurswerk.models._matrix import as_model_input
 from kurswerk.models._params import MODEL_TYPES, model_params
-from kurswerk.models._resampling import resample
+from kurswerk.models._resampling import needs_balance, resample
 from kurswerk.models._runtime import OnnxModel
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "create",
     "from_scikit_learn",
     "model_params",
+    "needs_balance",
     "resample",
 ]

@@ -14,6 +14,8 @@ from kurswerk.models._matrix import Rows, check_training
 from kurswerk.models._runtime import OnnxModel
 from kurswerk.models._trees import TreeEnsemble
 
+HeldOut = tuple[NDArray[np.floating], NDArray[np.integer]]
+
 
 class Classifier(ABC):
     """A binary classifier over a feature matrix; made by :func:`kurswerk.models.create`.
@@ -50,7 +52,14 @@ class Classifier(ABC):
         self.threads = int(numba.config.NUMBA_NUM_THREADS) if threads is None else max(1, threads)
         self._runtime: OnnxModel | None = None
 
-    def fit(self, X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows | None = None) -> Self:
+    def fit(
+        self,
+        X: NDArray[np.floating],
+        y: NDArray[np.integer],
+        rows: Rows | None = None,
+        *,
+        held_out: HeldOut | None = None,
+    ) -> Self:
         """Train on a feature matrix.
 
         Parameters
@@ -62,6 +71,8 @@ class Classifier(ABC):
             Shape (n,), 0 or 1 in the rows trained on.
         rows
             int64 indexes of the rows to train on, None for all. Cheaper than ``fit(X[rows], y[rows])``, same result.
+        held_out
+            X and y of other rows, of both classes, that tell boosting when to end; a forest has no use for them.
 
         Raises
         ------
@@ -69,14 +80,16 @@ class Classifier(ABC):
             If shapes disagree, labels are not 0 or 1, nothing is left to train on, or only one class occurs.
         """
         labels = check_training(X, y, rows)
+        if held_out is not None:
+            check_training(*held_out, None)
         self._runtime = None
         self.n_features_ = X.shape[1]
-        self.trees_, self.feature_importance_ = self._train(X, labels, rows)
+        self.trees_, self.feature_importance_ = self._train(X, labels, rows, held_out)
         return self
 
     @abstractmethod
     def _train(
-        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None
+        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None, held_out: HeldOut | None
     ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
         """Fit and return trees and importance; ``y`` holds the chosen rows' labels, ``X`` all rows."""
 

@@ -8,14 +8,16 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from kurswerk.models._base import Classifier
+from kurswerk.models._base import Classifier, HeldOut
 from kurswerk.models._graph import Link
-from kurswerk.models._matrix import Rows, row_blocks
+from kurswerk.models._matrix import Matrix, Rows, as_model_input, row_blocks
 from kurswerk.models._trees import TreeEnsemble
 
 # Below this many cells one thread is as fast as several, and never waits for a core that others keep busy.
 _CELLS_FOR_THREADS = 4_000_000
-# Finding quantiles costs several times more per row than using them; 512 rows for each of 256 bins place them well.
+# Hyper-parameters that are not XGBoost's, or that it takes elsewhere.
+_OURS = frozenset({"n_estimators", "random_state", "early_stopping_rounds"})
+# 512 rows for each of 256 bins place their borders well.
 _SAMPLE_ROWS = 1 << 17
 
 
@@ -23,6 +25,10 @@ class GradientBoosting(Classifier):
     """XGBoost's histogram trees on a quantised matrix that is fed in blocks of rows.
 
     ``booster_`` is XGBoost's own model. A missing value takes the side each split has learned for it.
+
+    With rows held out it ends when ``early_stopping_rounds`` trees in a row have not lowered their logarithmic loss,
+    and keeps the trees up to the lowest. Either class weighs there what it weighs among the rows trained on: trained
+    on balanced rows and judged on rare positives, every tree would look worse than none.
 
     References
     ----------
@@ -34,11 +40,11 @@ class GradientBoosting(Classifier):
     booster_: Any
 
     def _train(
-        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None
+        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None, held_out: HeldOut | None
     ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
         threads = self.threads if y.size * X.shape[1] >= _CELLS_FOR_THREADS else 1
         matrix = _quantised(X, y, rows, max_bin=self.params["max_bin"], nthread=threads)
-        settings = {name: value for name, value in self.params.items() if name not in {"n_estimators", "random_state"}}
+        settings = {name: value for name, value in self.params.items() if name not in _OURS}
         settings |= {
             "objective": "binary:logistic",
             "tree_method": "hist",
@@ -46,7 +52,15 @@ class GradientBoosting(Classifier):
             "nthread": threads,
             "verbosity": 0,
         }
-        self.booster_ = xgboost.train(settings, matrix, num_boost_round=self.params["n_estimators"])
+        most, patience = self.params["n_estimators"], self.params["early_stopping_rounds"]
+        if held_out is None or not patience:
+            self.booster_ = xgboost.train(settings, matrix, num_boost_round=most)
+        else:
+            watched = [(_watched(held_out, float(y.mean()), ref=matrix, nthread=threads), "watched")]
+            settings["eval_metric"] = "logloss"
+            ends = {"early_stopping_rounds": patience, "verbose_eval": False}
+            grown = xgboost.train(settings, matrix, num_boost_round=most, evals=watched, **ends)
+            self.booster_ = grown[: grown.best_iteration + 1]
         return booster_trees(self.booster_), _gain_shares(self.booster_, X.shape[1])
 
 
@@ -54,9 +68,28 @@ def _quantised(X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None, 
     """Put every value into its bin; the bins' borders are quantiles of all rows, or of an even sample of very many."""
     if len(y) <= _SAMPLE_ROWS:
         return xgboost.QuantileDMatrix(_Blocks(X, y, rows), **settings)
-    sample = np.linspace(0, len(y) - 1, _SAMPLE_ROWS).astype(np.int64)
-    borders = xgboost.QuantileDMatrix(_Blocks(X, y[sample], sample if rows is None else rows[sample]), **settings)
+    borders = xgboost.QuantileDMatrix(_quantiles(X, len(y), rows, settings["max_bin"]), **settings)
     return xgboost.QuantileDMatrix(_Blocks(X, y, rows), ref=borders, **settings)
+
+
+def _quantiles(X: NDArray[np.floating], count: int, rows: Rows | None, most: int) -> Matrix:
+    """Return evenly spaced quantiles of each column over an even sample of the rows, shape (most, f); NaN without any.
+
+    XGBoost finds the borders of such a table at once; in the sample itself it would look for them for a second.
+    """
+    sample = np.linspace(0, count - 1, _SAMPLE_ROWS).astype(np.int64)
+    columns = np.sort(as_model_input(X[sample if rows is None else rows[sample]]).T, axis=1)  # NaN come last
+    known = np.count_nonzero(~np.isnan(columns), axis=1)
+    places = np.linspace(0, np.maximum(known - 1, 0), most).astype(np.int64)
+    return np.take_along_axis(columns.T, places, axis=0)
+
+
+def _watched(held_out: HeldOut, positive_share: float, **settings: Any) -> Any:
+    """Put the rows held out into bins, weighed so that positives have the share they have in training."""
+    X, y = as_model_input(held_out[0]), np.asarray(held_out[1])
+    here = float(y.mean())
+    weights = np.where(y == 1, positive_share / here, (1 - positive_share) / (1 - here))
+    return xgboost.QuantileDMatrix(X, label=y, weight=weights, **settings)
 
 
 class _Blocks(xgboost.DataIter):  # type: ignore[misc]  # xgboost has no type information here

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearnex.ensemble import RandomForestClassifier
 
-from kurswerk.models._base import Classifier
+from kurswerk.models._base import Classifier, HeldOut
 from kurswerk.models._forest_nodes import count_classes, impurity_decrease
 from kurswerk.models._graph import Link
 from kurswerk.models._matrix import LARGEST, Matrix, Rows, row_blocks
@@ -41,8 +41,9 @@ class RandomForest(Classifier):
     link: ClassVar[Link] = "mean"
 
     def _train(
-        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None
+        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None, held_out: HeldOut | None
     ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
+        del held_out  # every tree is grown whatever the others are worth
         filled = _filled(X, rows, len(y))
         grown = RandomForestClassifier(**_library_params(self.params), n_jobs=self.threads)
         with np.errstate(over="ignore", invalid="ignore"):  # the library looks for NaN by a sum, which may overflow

@@ -99,6 +99,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "max_delta_step": _Number(0.0, 0, 1e6),
         "max_bin": _Number(256, 2, 65535, integer=True),
         "scale_pos_weight": _Number(1.0, 0, 1e9, open_low=True),
+        "early_stopping_rounds": _Number(10, 0, 20000, integer=True),
         "random_state": _SEED,
     },
 }
@@ -113,7 +114,8 @@ def model_params(model_type: str, params: Mapping[str, Any] | None = None) -> di
         One of :data:`MODEL_TYPES`.
     params
         What differs from the defaults; JSON values. ``learning_rate`` and shares are fractions in (0, 1], depths count
-        levels of splits, ``max_depth`` null in a forest means unlimited.
+        levels of splits, ``max_depth`` null in a forest means unlimited. Boosting grows at most ``n_estimators`` trees
+        and ends after ``early_stopping_rounds`` trees without an improvement; 0 never ends early.
 
     Returns
     -------

@@ -66,11 +66,11 @@ def resample(
         raise SpecError(f"random_state is {random_state}; allowed: 0 to {2**32 - 1}")
     labels = check_training(X, y, rows)
     chosen = np.arange(len(labels), dtype=np.int64) if rows is None else rows
+    if not needs_balance(labels):
+        return as_model_input(X[chosen]), labels.copy()
     minority_label = int(2 * np.count_nonzero(labels) <= len(labels))
     is_minority = labels == minority_label
     n_minority = int(is_minority.sum())
-    if n_minority >= MINORITY_SHARE_LIMIT * len(labels):
-        return as_model_input(X[chosen]), labels.copy()
     minority = as_model_input(X[chosen[is_minority]])
     wanted = max(int(SMOTE_RATIO * (len(labels) - n_minority)), n_minority)
     synthetic = _synthetic(minority, wanted - n_minority, random_state)
@@ -80,6 +80,12 @@ def resample(
     kept_X = as_model_input(X[chosen[order]])
     made = np.full(len(synthetic), minority_label, np.int8)
     return np.concatenate([kept_X, synthetic]), np.concatenate([labels[order], made])
+
+
+def needs_balance(y: NDArray[np.integer]) -> bool:
+    """Whether the minority among labels 0 and 1 is under 30 %."""
+    positives = np.count_nonzero(y)
+    return bool(min(positives, len(y) - positives) < MINORITY_SHARE_LIMIT * len(y))
 
 
 def _undersampled(n_majority: int, n_minority: int, random_state: int) -> NDArray[np.int64]:

@@ -27,7 +27,7 @@ from kurswerk.labels import Labels, compute_labels
 from kurswerk.market import Panel
 from kurswerk.models import Classifier, OnnxModel, as_model_input
 from kurswerk.registry import ModelRecord, ModelStore, TrainedVersion, load_model, plan_of
-from kurswerk.training._dataset import build_dataset, load_for_plan
+from kurswerk.training._dataset import Examples, build_dataset, load_for_plan
 from kurswerk.training._fit import fit_final, load_dataset
 from kurswerk.training._folds import fit_rows, plan_folds
 from kurswerk.training._versions import library_versions
@@ -100,8 +100,8 @@ class TrainingPipeline:
 
     def fit_fold(self, rows: TrainingRows, fold: FoldRows) -> FittedModel:
         """Resample and fit on a fold's training rows."""
-        X = np.asarray(rows.X, dtype=np.float32)
-        return FittedModel(fit_rows(self.spec, X, rows.y, np.asarray(fold.train)), self.plan.names)
+        examples = Examples(np.asarray(rows.X, dtype=np.float32), rows.y, rows.timestamps, rows.label_end_us)
+        return FittedModel(fit_rows(self.spec, examples, np.asarray(fold.train)), self.plan.names)
 
 
 def certify(

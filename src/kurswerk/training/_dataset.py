@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,19 @@ PHASE = "phase_id_at_time"
 
 # All positions of a pipeline that computes on both cores; bits do not depend on it.
 FEATURE_THREADS = 2
+
+
+class Examples(NamedTuple):
+    """What a model is fitted on, row by row; of some of them, its ``rows``.
+
+    ``X`` float32 (n, n_features); ``y`` int8 labels; ``timestamps`` and the moments up to which the labels look,
+    ``label_end_us``, in microseconds UTC; all (n,).
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int8]
+    timestamps: NDArray[np.int64]
+    label_end_us: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +61,11 @@ class Dataset:
     features: NDArray[np.float32]
     labels: Labels
     rows: NDArray[np.int64]
+
+    @property
+    def examples(self) -> Examples:
+        """What is fitted on, of all rows of the panel."""
+        return Examples(self.features, self.labels.values, self.panel.timestamps, self.labels.end_us)
 
     @property
     def y(self) -> NDArray[np.int8]:

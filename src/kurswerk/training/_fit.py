@@ -76,7 +76,7 @@ def fit_final(spec: ModelSpec, dataset: Dataset) -> tuple[Classifier, bytes]:
 
     The artifact's metadata holds nothing but what decides its bits, so that equal inputs give equal bytes.
     """
-    classifier = fit_rows(spec, dataset.features, dataset.labels.values, dataset.rows)
+    classifier = fit_rows(spec, dataset.examples, dataset.rows)
     recipe: dict[str, Any] = {
         key: value for key, value in spec.as_json().items() if key not in {"name", "description", "params"}
     }
@@ -135,6 +135,7 @@ def fit_version(
             "kind": "out of fold",
             "training_rows": len(y),
             "training_base_rate": float(y.mean()),
+            "trees": len(classifier.trees_.roots),
             **evaluation.as_json(),
         },
         cv_scores=summary.as_json(),

@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
-from kurswerk.evaluation import Fold, FoldScores, classification_metrics, pr_auc, purged_walk_forward
-from kurswerk.models import Classifier, as_model_input, create, resample
-from kurswerk.training._dataset import Dataset
+from kurswerk.evaluation import Fold, FoldScores, classification_metrics, pr_auc, purged_hold_out, purged_walk_forward
+from kurswerk.models import Classifier, as_model_input, create, needs_balance, resample
+from kurswerk.training._dataset import Dataset, Examples
 from kurswerk.training.spec import ModelSpec
 
-# A single hold-out is the last fold of this many, so that it is tested on the last fifth of the rows.
-_HOLD_OUT_SPLITS = 4
+# What a single hold-out tests on: the last fifth of the rows.
+_TEST_SHARE = 0.2
+# Of the rows a model with early stopping is given, the last tenth tells it when to end; with fewer rows of either
+# class there, chance would.
+_WATCHED_SHARE, _LEAST_WATCHED = 0.1, 100
 # Scores on the training rows only tell how far the model overfits; a sample is enough for that.
 _MOST_TRAIN_ROWS_SCORED = 100_000
 _ROWS_AT_ONCE = 65_536
@@ -32,21 +35,25 @@ class FoldOutcome:
     scores: FoldScores
 
 
-def fit_rows(spec: ModelSpec, X: NDArray[np.float32], y: NDArray[np.int8], rows: NDArray[np.int64]) -> Classifier:
-    """Fit everything that is fitted, resampling and model, on the given rows and nothing else.
+def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Classifier:
+    """Fit everything that is fitted, resampling, number of trees and model, on the given rows and nothing else.
+
+    Boosting with early stopping grows its trees from the earlier rows and ends them by the last tenth; rows whose label
+    reaches that tenth or its embargo are left out.
 
     Parameters
     ----------
-    X, y
-        Of all rows of the panel, shapes (n, n_features) and (n,).
+    examples
+        Of all rows of the panel.
     rows
-        Positions to train on.
+        Positions to train on, int64.
 
     Raises
     ------
     DataError
         If the rows hold one class only.
     """
+    X, y = examples.X, examples.y
     positives = int((y[rows] == 1).sum())
     if positives in {0, len(rows)}:
         raise DataError(
@@ -55,9 +62,25 @@ def fit_rows(spec: ModelSpec, X: NDArray[np.float32], y: NDArray[np.int8], rows:
         )
     params = spec.full_params
     classifier = create(spec.model_type, params)
-    if spec.use_smote and min(positives, len(rows) - positives) < 0.3 * len(rows):
-        return classifier.fit(*resample(X, y, int(params["random_state"]), rows))
-    return classifier.fit(X, y, rows=rows)
+    grown, watched = _parted(spec, examples, rows) if params.get("early_stopping_rounds") else (rows, rows[:0])
+    held_out = (X[watched], y[watched]) if len(watched) else None
+    if spec.use_smote and needs_balance(y[grown]):
+        return classifier.fit(*resample(X, y, int(params["random_state"]), grown), held_out=held_out)
+    return classifier.fit(X, y, rows=grown, held_out=held_out)
+
+
+def _parted(
+    spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Part rows to grow trees from and rows to watch them by; all and none where those would be too few."""
+    try:
+        times, ends = examples.timestamps[rows], examples.label_end_us[rows]
+        fold = purged_hold_out(times, ends, _WATCHED_SHARE, spec.embargo_us)
+    except DataError:  # a single moment, or nothing before the embargo
+        return rows, rows[:0]
+    parts = rows[fold.train], rows[fold.test]
+    counts = [np.count_nonzero(examples.y[part] == label) for part in parts for label in (0, 1)]
+    return parts if min(counts) >= _LEAST_WATCHED else (rows, rows[:0])
 
 
 def predict_rows(model: Any, X: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -70,13 +93,13 @@ def predict_rows(model: Any, X: NDArray[np.float32], rows: NDArray[np.int64]) ->
 
 
 def plan_folds(spec: ModelSpec, timestamps: NDArray[np.int64], label_end_us: NDArray[np.int64]) -> list[Fold]:
-    """Return purged walk-forward folds over all coins, or the last of them as a single hold-out.
+    """Return purged walk-forward folds over all coins, or a single hold-out of the last fifth.
 
     Both arrays belong to the rows that take part, microseconds UTC, and the folds count within them.
     """
     if spec.use_timeseries_split:
         return purged_walk_forward(timestamps, label_end_us, spec.cv_splits, spec.embargo_us)
-    return purged_walk_forward(timestamps, label_end_us, _HOLD_OUT_SPLITS, spec.embargo_us)[-1:]
+    return [purged_hold_out(timestamps, label_end_us, _TEST_SHARE, spec.embargo_us)]
 
 
 def run_folds(spec: ModelSpec, dataset: Dataset, progress: Callable[[float, str], None]) -> list[FoldOutcome]:
@@ -104,7 +127,7 @@ def run_folds(spec: ModelSpec, dataset: Dataset, progress: Callable[[float, str]
 
 def _run_fold(spec: ModelSpec, dataset: Dataset, fold: Fold) -> FoldOutcome:
     y = dataset.labels.values
-    classifier = fit_rows(spec, dataset.features, y, dataset.rows[fold.train])
+    classifier = fit_rows(spec, dataset.examples, dataset.rows[fold.train])
     test_rows = dataset.rows[fold.test]
     probability = predict_rows(classifier, dataset.features, test_rows)
     step = max(1, len(fold.train) // _MOST_TRAIN_ROWS_SCORED)

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kurswerk.core.errors import DataError, SpecError
-from kurswerk.evaluation import Fold, purged_walk_forward
+from kurswerk.evaluation import Fold, purged_hold_out, purged_walk_forward
 
 times_strategy = st.lists(st.integers(0, 60), min_size=2, max_size=80)
 
@@ -45,6 +45,28 @@ def test_laws(raw: list[int], horizon: int, n_splits: int, embargo: int) -> None
         assert fold.purged == len(earlier) - len(kept)
     for before, after in itertools.pairwise(folds):
         assert before.test_end_us < after.test_start_us
+
+
+@settings(max_examples=200, deadline=None)
+@given(times_strategy, st.integers(0, 9), st.floats(0.01, 0.99), st.integers(0, 8))
+def test_laws_of_a_hold_out(raw: list[int], horizon: int, share: float, embargo: int) -> None:
+    times = np.array(raw)
+    ends = times + horizon
+    try:
+        fold = purged_hold_out(times, ends, share, embargo)
+    except DataError:
+        fold = None
+    starts = sorted(set(raw))[1:]
+    sizes = [abs(sum(one >= start for one in raw) - share * len(raw)) for start in starts]
+    if fold is None:
+        start = starts[int(np.argmin(sizes))] if starts else 0
+        assert not [i for i, end in enumerate(ends) if times[i] < start and end + embargo < start]
+        return
+    assert fold.test.tolist() == [i for i, one in enumerate(raw) if one >= fold.test_start_us]
+    assert fold.train.tolist() == [i for i, end in enumerate(ends) if end + embargo < fold.test_start_us > times[i]]
+    assert fold.purged == len(raw) - len(fold.train) - len(fold.test)
+    assert fold.test_end_us == max(raw)
+    assert sizes[starts.index(fold.test_start_us)] == pytest.approx(min(sizes))
 
 
 @settings(max_examples=100, deadline=None)

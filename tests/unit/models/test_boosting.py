@@ -92,7 +92,7 @@ def test_infinite_values_are_limited(market):
 def test_importance_is_that_of_the_librarys_classifier(market):
     X, y = market(1000)
     model = create("xgboost", {"n_estimators": 20}).fit(X, y)
-    settings = {k: v for k, v in model.params.items() if k != "random_state"}
+    settings = {k: v for k, v in model.params.items() if k not in {"random_state", "early_stopping_rounds"}}
     own = xgboost.XGBClassifier(**settings, random_state=42, tree_method="hist", n_jobs=1).fit(X, y)
     assert np.allclose(model.feature_importance_, own.feature_importances_, atol=1e-6)
     assert model.feature_importance_.sum() == pytest.approx(1)
@@ -103,6 +103,37 @@ def test_without_any_split_the_base_rate_is_predicted_and_nothing_is_important()
     model = create("xgboost", {"n_estimators": 3}).fit(X, y)
     assert model.predict_proba(X) == pytest.approx(1 / 3, abs=1e-6)
     assert model.feature_importance_.tolist() == [0.0, 0.0]
+
+
+def weighted_loss(y, probability, share):
+    """Logarithmic loss where positives weigh as many as they are among the rows trained on."""
+    weights = np.where(y == 1, share / y.mean(), (1 - share) / (1 - y.mean()))
+    return -np.average(np.where(y == 1, np.log(probability), np.log1p(-probability)), weights=weights)
+
+
+@pytest.mark.parametrize("positives_dropped", [0, 400])
+def test_boosting_ends_where_rows_held_out_say_so(market, positives_dropped):
+    """The trees kept are those with the lowest loss of all up to ten trees later, counted by the library's own sums."""
+    (X, y), (other, truth) = market(3000), market(1500, seed=8)
+    chosen = np.setdiff1d(np.arange(1500), np.flatnonzero(truth)[:positives_dropped])
+    held_out = other[chosen], truth[chosen]
+    params = {"n_estimators": 200, "learning_rate": 0.3}
+    model = create("xgboost", params).fit(X, y, held_out=held_out)
+    kept = len(model.trees_.roots)
+    whole = create("xgboost", {**params, "early_stopping_rounds": 0}).fit(X, y, held_out=held_out)
+    assert len(whole.trees_.roots) == 200
+    queried = xgboost.DMatrix(held_out[0])
+    grown = [whole.booster_.predict(queried, iteration_range=(0, count)) for count in range(1, kept + 11)]
+    losses = [weighted_loss(held_out[1], p.astype(np.float64), y.mean()) for p in grown]
+    assert int(np.argmin(losses)) + 1 == kept < 190
+    assert_equal_to_the_library(model, held_out[0])
+    assert average_precision_score(held_out[1], model.predict_proba(held_out[0])) > held_out[1].mean()
+
+
+def test_rows_held_out_are_checked():
+    X, y = np.arange(10.0).reshape(-1, 1), np.repeat([0, 1], 5)
+    with pytest.raises(DataError, match="both classes"):
+        create("xgboost", {}).fit(X, y, held_out=(X, np.zeros(10, int)))
 
 
 def test_one_class_is_refused():

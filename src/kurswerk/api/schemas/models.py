@@ -54,7 +54,7 @@ _NOTES = {
     "use_smote": "Balance the classes inside each training fold.",
     "use_timeseries_split": "Judge by walking forward through time, purged.",
     "cv_splits": "In so many folds.",
-    "params": "Hyper-parameters, such as n_estimators, max_depth, learning_rate, random_state.",
+    "params": "Hyper-parameters, such as n_estimators, max_depth, learning_rate, early_stopping_rounds, random_state.",
     "description": "For people.",
 }
 

@@ -71,6 +71,7 @@ def _summary(view: View, record: ModelRecord) -> Any:
                 view.number((record.evaluation or {}).get("training_rows")),
                 detail=f"{view.moment(record.train_start)} – {view.moment(record.train_end)}",
             ),
+            fact(view.t("Trees"), view.number((record.evaluation or {}).get("trees"))),
             fact(view.t("Features"), view.number(len(record.features) or len(record.spec["features"]))),
             fact(
                 view.t("Certificate"),
