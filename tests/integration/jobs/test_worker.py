@@ -55,7 +55,7 @@ def test_all_kinds_of_jobs_are_done(database: Database, desk: OrderDesk):
             assert [status(desk, job.id) for job in more] == ["COMPLETED"] * 4
             assert worker.worker_id == desk.jobs.get(first.id).worker_id
             assert [e.kind for e in events if e.job.id == first.id and e.kind != "progress"] == ["started", "completed"]
-            assert [s.running for s in workers_status(database)] == [0]
+            await until_async(lambda: [s.running for s in workers_status(database)] == [0])
             messages = [line.message for line in desk.jobs.log(first.id)]
             assert (messages[0], messages[-1]) == (f"try 1 of 3, worker {worker.worker_id}", "done")
             assert len(messages) > 2
