@@ -254,7 +254,7 @@ def _hyper_parameters(view: View, given: Mapping[str, Any]) -> Any:
         view.t("Patience"),
         view.t(
             "Ends when so many more trees do not foresee the last tenth of the rows better; 0 never, empty is {n}.",
-            n=10,
+            n=5,
         ),
     )
     return dmc.SimpleGrid(

@@ -11,11 +11,9 @@ from sklearnex.ensemble import RandomForestClassifier
 from kurswerk.models._base import Classifier, HeldOut
 from kurswerk.models._forest_nodes import count_classes, impurity_decrease
 from kurswerk.models._graph import Link
-from kurswerk.models._matrix import LARGEST, Matrix, Rows, row_blocks
+from kurswerk.models._matrix import LOWEST, Matrix, Rows, row_blocks
 from kurswerk.models._trees import TreeEnsemble, round_down
 
-# Stands for a missing value while growing: below every real value, so a split can part the missing from the rest.
-_MISSING = np.float32(-LARGEST)
 # A float32 holds 24 binary digits and a sign. Leaves that lie in [-1/2, 1/2] on a grid of 2^-(25 - log2(trees)) add up
 # without rounding, in any order.
 _EXACT_DIGITS = 25
@@ -82,9 +80,8 @@ class RandomForest(Classifier):
 def _filled(X: NDArray[np.floating], rows: Rows | None, count: int) -> Matrix:
     filled = np.empty((count, X.shape[1]), np.float32)
     at = 0
-    for block in row_blocks(X, rows):
-        np.copyto(filled[at : at + len(block)], block)
-        np.copyto(filled[at : at + len(block)], _MISSING, where=np.isnan(block))
+    for block in row_blocks(X, rows, missing=LOWEST):
+        filled[at : at + len(block)] = block
         at += len(block)
     return filled
 

@@ -10,6 +10,10 @@ from kurswerk.core.errors import DataError
 from kurswerk.core.jit import kernel
 
 LARGEST = float(np.finfo(np.float32).max)
+# Stands for a missing value where a library cannot take one, or not as fast: below every real value, so a split can
+# part the missing from the rest.
+LOWEST = np.float32(-LARGEST)
+NAN = np.float32(np.nan)
 # 131,072 rows of 80 features are 42 MB: large enough to be fast, small beside the matrix itself.
 BLOCK_ROWS = 1 << 17
 
@@ -17,19 +21,21 @@ Matrix = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 
-def as_model_input(values: NDArray[np.floating]) -> Matrix:
+def as_model_input(values: NDArray[np.floating], missing: np.float32 = NAN) -> Matrix:
     """Return a feature matrix as every model takes it.
 
     Parameters
     ----------
     values
         Shape (n, f), any real type and memory order.
+    missing
+        What takes the place of NaN.
 
     Returns
     -------
     ndarray
         A copy, float32 in C order, ``|x|`` limited to the largest float32 (so ±inf and 1e308 become ±3.4e38); NaN stays
-        NaN.
+        NaN unless ``missing`` is given.
 
     Examples
     --------
@@ -38,13 +44,13 @@ def as_model_input(values: NDArray[np.floating]) -> Matrix:
     """
     array = _floats(values)
     taken = np.empty(array.shape, np.float32)
-    take_rows(array, np.arange(len(array)), taken)
+    take_rows(array, np.arange(len(array)), missing, taken)
     return taken
 
 
 @kernel
-def take_rows(X: NDArray[np.floating], rows: Rows, taken: Matrix) -> None:
-    """Copy the given rows, limited to float32, into ``taken`` (rows, f).
+def take_rows(X: NDArray[np.floating], rows: Rows, missing: np.float32, taken: Matrix) -> None:
+    """Copy the given rows, limited to float32 and with ``missing`` for NaN, into ``taken`` (rows, f).
 
     A few rows at a time, column by column: whichever of the two lies scattered in memory stays in the cache.
     """
@@ -57,7 +63,25 @@ def take_rows(X: NDArray[np.floating], rows: Rows, taken: Matrix) -> None:
                     value = LARGEST
                 elif value < -LARGEST:
                     value = -LARGEST
-                taken[at, column] = value
+                taken[at, column] = missing if np.isnan(value) else value
+
+
+@kernel
+def count_incomplete(X: NDArray[np.floating], rows: Rows, most: int) -> int:
+    """Count the given rows that have a NaN; having counted more than ``most``, stop there."""
+    count = 0
+    incomplete = np.empty(256, np.bool_)
+    for first in range(0, len(rows), 256):
+        last = min(first + 256, len(rows))
+        incomplete[:] = False
+        for column in range(X.shape[1]):
+            for at in range(first, last):
+                if np.isnan(X[rows[at], column]):
+                    incomplete[at - first] = True
+        count += incomplete.sum()
+        if count > most:
+            break
+    return count
 
 
 def _floats(values: NDArray[Any]) -> NDArray[np.floating]:
@@ -95,10 +119,12 @@ def check_training(X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows |
     return chosen.astype(np.int8, copy=False)
 
 
-def row_blocks(X: NDArray[np.floating], rows: Rows | None, size: int = BLOCK_ROWS) -> Iterator[Matrix]:
+def row_blocks(
+    X: NDArray[np.floating], rows: Rows | None, size: int = BLOCK_ROWS, *, missing: np.float32 = NAN
+) -> Iterator[Matrix]:
     """Yield the chosen rows as model input, ``size`` rows at a time, so that no second full matrix comes into being.
 
-    All blocks share one buffer: use each before asking for the next.
+    ``missing`` takes the place of NaN. All blocks share one buffer: use each before asking for the next.
     """
     array = _floats(X)
     count = len(array) if rows is None else len(rows)
@@ -106,5 +132,5 @@ def row_blocks(X: NDArray[np.floating], rows: Rows | None, size: int = BLOCK_ROW
     for start in range(0, count, size):
         stop = min(start + size, count)
         block = buffer[: stop - start]
-        take_rows(array, np.arange(start, stop) if rows is None else rows[start:stop], block)
+        take_rows(array, np.arange(start, stop) if rows is None else rows[start:stop], missing, block)
         yield block

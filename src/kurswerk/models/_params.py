@@ -99,7 +99,7 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "max_delta_step": _Number(0.0, 0, 1e6),
         "max_bin": _Number(256, 2, 65535, integer=True),
         "scale_pos_weight": _Number(1.0, 0, 1e9, open_low=True),
-        "early_stopping_rounds": _Number(10, 0, 20000, integer=True),
+        "early_stopping_rounds": _Number(5, 0, 20000, integer=True),
         "random_state": _SEED,
     },
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
 from kurswerk.evaluation import Fold, FoldScores, classification_metrics, pr_auc, purged_hold_out, purged_walk_forward
-from kurswerk.models import Classifier, as_model_input, create, needs_balance, resample
+from kurswerk.models import Classifier, create, needs_balance, resample, row_blocks
 from kurswerk.training._dataset import Dataset, Examples
 from kurswerk.training.spec import ModelSpec
 
@@ -85,10 +85,7 @@ def _parted(
 
 def predict_rows(model: Any, X: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """Return the probabilities of some rows, a block at a time so that no copy of the whole matrix is made."""
-    parts = [
-        model.predict_proba(as_model_input(X[rows[start : start + _ROWS_AT_ONCE]]))
-        for start in range(0, len(rows), _ROWS_AT_ONCE)
-    ]
+    parts = [model.predict_proba(block) for block in row_blocks(X, rows, _ROWS_AT_ONCE)]
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 

@@ -47,6 +47,22 @@ def test_small_and_odd_data_is_served_as_the_library_predicts(data):
     assert_equal_to_the_library(create("xgboost", params).fit(X, y), X)
 
 
+@pytest.mark.parametrize("sample_rows", [1 << 17, 300])
+def test_where_few_rows_miss_a_value_it_goes_to_the_lower_side(market, monkeypatch, sample_rows):
+    monkeypatch.setattr("kurswerk.models._boosting._SAMPLE_ROWS", sample_rows)
+    X, y = market(3000, missing=0.0)
+    X[:, 6] = 0.0
+    X[5:30, 2] = np.nan
+    model = create("xgboost", {}).fit(X, y)
+    queried = market(3000, seed=5, missing=0.2)[0]
+    assert_equal_to_the_library(model, queried)
+    lowest = np.where(np.isnan(queried), np.float32(-LARGEST), queried)
+    assert np.array_equal(model.predict_proba(queried), model.predict_proba(lowest))
+    X[30:36, 3] = np.nan  # one in a hundred is not rare
+    learned = create("xgboost", {}).fit(X, y)
+    assert not np.array_equal(learned.predict_proba(queried), learned.predict_proba(lowest))
+
+
 def test_margins_near_zero_decide_as_the_library():
     # Balanced classes and splits that mean little: many rows come out at, or within a rounding of, one half.
     rng = np.random.default_rng(0)
@@ -75,6 +91,7 @@ def test_feeding_in_blocks_loses_no_row(market, monkeypatch):
     X, y = market(1000)
     X = np.round(np.clip(X, -9, 9), 1)  # few enough values that every one is a bin, in one block or many
     whole = create("xgboost", {"n_estimators": 10}).fit(X, y)
+    monkeypatch.setattr("kurswerk.models._boosting._CELLS_AT_ONCE", 0)
     monkeypatch.setattr(matrix.row_blocks, "__defaults__", (64,))
     blocks = create("xgboost", {"n_estimators": 10}).fit(X, y)
     assert np.array_equal(whole.predict_proba(X), blocks.predict_proba(X))
@@ -111,13 +128,13 @@ def weighted_loss(y, probability, share):
     return -np.average(np.where(y == 1, np.log(probability), np.log1p(-probability)), weights=weights)
 
 
-@pytest.mark.parametrize("positives_dropped", [0, 400])
-def test_boosting_ends_where_rows_held_out_say_so(market, positives_dropped):
+@pytest.mark.parametrize(("positives_dropped", "max_bin"), [(0, 256), (400, 256), (0, 32)])
+def test_boosting_ends_where_rows_held_out_say_so(market, positives_dropped, max_bin):
     """The trees kept are those with the lowest loss of all up to ten trees later, counted by the library's own sums."""
     (X, y), (other, truth) = market(3000), market(1500, seed=8)
     chosen = np.setdiff1d(np.arange(1500), np.flatnonzero(truth)[:positives_dropped])
     held_out = other[chosen], truth[chosen]
-    params = {"n_estimators": 200, "learning_rate": 0.3}
+    params = {"n_estimators": 200, "learning_rate": 0.3, "early_stopping_rounds": 10, "max_bin": max_bin}
     model = create("xgboost", params).fit(X, y, held_out=held_out)
     kept = len(model.trees_.roots)
     whole = create("xgboost", {**params, "early_stopping_rounds": 0}).fit(X, y, held_out=held_out)

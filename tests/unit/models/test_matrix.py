@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 
 from kurswerk.core.errors import DataError
 from kurswerk.models import as_model_input
-from kurswerk.models._matrix import check_training, row_blocks, take_rows
+from kurswerk.models._matrix import LOWEST, NAN, check_training, count_incomplete, row_blocks, take_rows
 
 LARGEST = np.finfo(np.float32).max
 
@@ -81,7 +81,24 @@ def test_features_must_be_a_matrix():
 def test_taking_rows_is_the_same_compiled_and_not():
     X = np.array([[1.0, np.nan], [np.inf, -1e39], [2.0, 3.0]])
     plain, compiled = np.zeros((2, 2, 2), np.float32)
-    take_rows.py_func(X, np.array([1, 0]), plain)
-    take_rows(X, np.array([1, 0]), compiled)
+    take_rows.py_func(X, np.array([1, 0]), NAN, plain)
+    take_rows(X, np.array([1, 0]), NAN, compiled)
     assert np.array_equal(plain, compiled, equal_nan=True)
     assert plain[0].tolist() == [LARGEST, -LARGEST]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, 1.5, np.nan]), min_size=2, max_size=2), min_size=1, max_size=600), st.data()
+)
+def test_incomplete_rows_are_counted_until_there_are_enough(cells, data):
+    X = np.array(cells)
+    rows = np.array(data.draw(st.lists(st.integers(0, len(X) - 1), max_size=40)), np.int64)
+    real = int(np.isnan(X[rows]).any(axis=1).sum()) if len(rows) else 0
+    assert count_incomplete(X, rows, len(rows)) == count_incomplete.py_func(X, rows, len(rows)) == real
+    enough = data.draw(st.integers(0, 40))
+    assert (count_incomplete(X, rows, enough) > enough) == (real > enough)
+
+
+def test_the_lowest_value_may_stand_for_a_missing_one():
+    X = np.array([[np.nan, 2.0], [-np.inf, np.nan]])
+    assert as_model_input(X, LOWEST).tolist() == [[float(LOWEST), 2.0], [float(LOWEST), float(LOWEST)]]
