@@ -132,6 +132,7 @@ ACTS: Final = (
         "document.querySelector('#page h1').innerText",
     ),
     Act("chart zoomed by wheel", _COIN, (_turn(-100), _turn(100)), _SPAN),
+    Act("chart zoomed by a frame", _COIN, (_frame, _double_click), _SPAN),
     Act("chart zoomed, finer candles", _COIN, (_frame, _double_click), _FIRST_CANDLE),
 )
 

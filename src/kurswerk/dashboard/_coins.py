@@ -16,7 +16,7 @@ from kurswerk.market import Panel
 
 Int = NDArray[np.int64]
 
-MOST_CANDLES: Final = 400
+MOST_CANDLES: Final = 300
 _MOST_PHASES: Final = 20
 _COLUMNS: Final = ("price_open", "price_high", "price_low", "price_close", "volume_sol", "phase_id_at_time")
 _FORM: Final = "%Y-%m-%d %H:%M:%S.%f"
@@ -86,7 +86,7 @@ def marks_of(
 def coin_figure(
     view: View, panel: Panel, marks: Mapping[str, Sequence[Prediction]], window: tuple[int, int] | None = None
 ) -> Any:
-    """Draw candles with volume below and predictions as dots, at most 400 candles for what is in the window."""
+    """Draw candles with volume below and predictions as dots, at most `MOST_CANDLES` for what is in the window."""
     theme = view.theme
     drawing = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.03)
     drawing.update_layout(theme.layout(height=520, dragmode="zoom", hovermode="x unified", uirevision="coin"))
