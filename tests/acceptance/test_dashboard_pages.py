@@ -104,6 +104,27 @@ def test_the_menu_leads_from_page_to_page_without_loading_anew(browser, filled):
         assert seen.troubles == []
 
 
+def test_models_are_filtered_where_they_are_and_the_address_keeps_it(browser, filled):
+    with visit(browser, filled) as seen:
+        names = seen.page.locator("#models-table .ag-row a")
+        status = seen.page.locator("#models-status")
+        seen.go("/dashboard/models")
+        names.nth(1).wait_for()
+        everyone = names.all_inner_texts()
+        status.get_by_text("failed", exact=True).click()
+        names.nth(1).wait_for(state="detached")
+        assert names.all_inner_texts() == ["c"]
+        assert seen.page.url.endswith("?status=FAILED")
+        seen.page.reload()
+        names.first.wait_for()
+        assert names.all_inner_texts() == ["c"]
+        status.get_by_text("all", exact=True).click()
+        names.nth(len(everyone) - 1).wait_for()
+        seen.page.locator("#models-search").fill("random forest")
+        names.nth(len(everyone) - 1).wait_for(state="detached")
+        assert seen.troubles == []
+
+
 def test_the_first_page_is_in_the_readers_time_zone_and_colours_at_once(browser, filled):
     with visit(browser, filled, dark=True) as seen:
         for _ in range(2):  # before and after the server has been told

@@ -223,8 +223,10 @@ def test_a_model_is_switched_judged_certified_downloaded_and_deleted(panel: Pane
 
 def test_models_are_filtered_chosen_and_deleted_together(panel: Panel, registry: Registry):
     browser = Browser(services_over(panel, registry))
-    failed = browser.fire("models-table.rowData", {"models-status.value": "FAILED"}, "models-status.value")
-    assert [row["name"] for row in failed["response"]["models-table"]["rowData"]] == ["c"]
+    assert "params.data.status === 'FAILED'" in browser.open("/models", "?status=FAILED")
+    assert "params.data.status === ''" in browser.open("/models", "?status='||true")
+    renewed = browser.fire("models-table.rowData", {"models-tick.n_intervals": 1}, "models-tick.n_intervals")
+    assert [row["name"] for row in renewed["response"]["models-table"]["rowData"]] == ["c", "b", "a"]
     rows = [{"id": "2", "name": "b"}, {"id": "3", "name": "c"}]
     chosen = browser.fire("models-chosen.children", {"models-table.selectedRows": rows}, "models-table.selectedRows")
     assert chosen["response"]["models-compare"]["disabled"] is False

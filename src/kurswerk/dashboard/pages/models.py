@@ -62,12 +62,13 @@ def _table(view: View, found: Sequence[ModelRecord], query: dict[str, str]) -> A
         view,
         "models-table",
         _columns(view),
-        _rows(view, found, query.get("status")),
+        _rows(view, found),
         label=view.t("Models"),
         getRowId="params.data.id",
         options={
             "rowSelection": {"mode": "multiRow", "enableClickSelection": False},
             "quickFilterText": query.get("search", ""),
+            **_only(_status_of(query)),
         },
     )
 
@@ -85,7 +86,7 @@ def _filters(view: View, query: dict[str, str]) -> Any:
             ),
             dmc.SegmentedControl(
                 id="models-status",
-                value=query.get("status", "") if query.get("status", "") in _STATUSES else "",
+                value=_status_of(query),
                 data=every + [{"value": status, "label": view.t(STATUS_WORDS[status])} for status in _STATUSES],
                 **{"aria-label": view.t("Status")},
             ),
@@ -134,8 +135,20 @@ def _columns(view: View) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(view: View, found: Sequence[ModelRecord], status: str | None = None) -> list[dict[str, Any]]:
-    return [_row(view, record) for record in found if not status or record.status == status]
+def _status_of(query: dict[str, str]) -> str:
+    return query.get("status", "") if query.get("status", "") in _STATUSES else ""
+
+
+def _only(status: str) -> dict[str, Any]:
+    """Return the table's options for rows of one status, or of any; the browser renews them as the reader chooses."""
+    return {
+        "isExternalFilterPresent": {"function": "true" if status else "false"},
+        "doesExternalFilterPass": {"function": f"params.data.status === '{status}'"},
+    }
+
+
+def _rows(view: View, found: Sequence[ModelRecord]) -> list[dict[str, Any]]:
+    return [_row(view, record) for record in found]
 
 
 def _row(view: View, record: ModelRecord) -> dict[str, Any]:
@@ -167,19 +180,21 @@ def register(kit: Kit) -> None:
         Input("models-status", "value"),
     )
     kit.in_browser(
-        "(search, options) => ({...options, quickFilterText: search || ''})",
+        """(search, status, options) => ({
+            ...options,
+            quickFilterText: search || '',
+            isExternalFilterPresent: {function: status ? 'true' : 'false'},
+            doesExternalFilterPass: {function: `params.data.status === '${status}'`},
+        })""",
         Output("models-table", "dashGridOptions"),
         Input("models-search", "value"),
+        Input("models-status", "value"),
         State("models-table", "dashGridOptions"),
     )
 
-    @kit.on(
-        Output("models-table", "rowData"),
-        Input("models-status", "value"),
-        Input("models-tick", "n_intervals"),
-    )
-    def renew(view: View, status: str, _: int | None) -> Any:
-        return _rows(view, kit.services.models.find(limit=_MOST), status or None)
+    @kit.on(Output("models-table", "rowData"), Input("models-tick", "n_intervals"))
+    def renew(view: View, _: int | None) -> Any:
+        return _rows(view, kit.services.models.find(limit=_MOST))
 
     @kit.on(
         Output("models-chosen", "children"),
