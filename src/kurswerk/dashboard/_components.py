@@ -282,6 +282,7 @@ _GRID_TEXTS: Final = {
     "orCondition": N_("or"),
     "loadingOoo": N_("Loading…"),
     "noRowsToShow": N_("Nothing to show"),
+    "noMatchingRows": N_("Nothing matches"),
     "ariaChecked": N_("chosen"),
     "ariaUnchecked": N_("not chosen"),
     "ariaRowSelect": N_("Press space to choose this row"),

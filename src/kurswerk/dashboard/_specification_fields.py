@@ -114,7 +114,7 @@ def _change(view: View, given: Mapping[str, Any]) -> Any:
                 allowDeselect=False,
             ),
         ],
-        cols={"base": 1, "xs": 2, "md": 4},
+        cols={"base": 1, "xs": 2, "xl": 4},
     )
 
 
@@ -273,5 +273,5 @@ def _hyper_parameters(view: View, given: Mapping[str, Any]) -> Any:
                 id="spec-if-boosting",
             ),
         ],
-        cols={"base": 1, "xs": 2, "md": 4},
+        cols={"base": 1, "xs": 2, "xl": 4},
     )
