@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from fastapi import FastAPI
+from psycopg import OperationalError
 
 from dashboard_browser import CHROMIUM, NO_CHROMIUM, chromium, visit
 from dashboard_looks import cut_texts, grave_findings
@@ -122,6 +123,28 @@ def test_models_are_filtered_where_they_are_and_the_address_keeps_it(browser, fi
         names.nth(len(everyone) - 1).wait_for()
         seen.page.locator("#models-search").fill("random forest")
         names.nth(len(everyone) - 1).wait_for(state="detached")
+        assert seen.troubles == []
+
+
+def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
+    panel = random_market()
+    services = services_over(panel, trained_registry(panel))
+    later = replace(services.live.found[0], id=77, coin_id="LATER")
+    tries: list[str] = []
+
+    async def stream():
+        tries.append("again")
+        if len(tries) == 1:
+            raise OperationalError("the server closed the connection")
+        yield [later]
+
+    monkeypatch.setattr(services.live, "stream", stream)
+    monkeypatch.setattr("kurswerk.dashboard.pages.live._AGAIN_S", 10.0)  # long enough to be seen
+    with serving(services) as url, visit(browser, url, language="de-DE") as seen:
+        seen.go("/dashboard/live")
+        seen.see("unterbrochen; versucht es wieder")
+        seen.page.locator("#live-table").get_by_text("LATER").wait_for()
+        seen.see("verbunden")
         assert seen.troubles == []
 
 

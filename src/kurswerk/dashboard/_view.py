@@ -191,6 +191,17 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
+def view_in(language: object, zone: object) -> View:
+    """Return the view of a reader of whom no more is known than language and time zone.
+
+    Examples
+    --------
+    >>> view_in("de", "Europe/Berlin").t("yes"), view_in("xx", "nowhere").time_zone
+    ('ja', 'UTC')
+    """
+    return View(str(language) if language in LANGUAGES else "en", _zone(str(zone)).key)
+
+
 def view_of(headers: Mapping[str, str], scopes: frozenset[str] = EVERYTHING) -> View:
     """Read a reader's choices from the cookies; before any are made, from what the browser says of its language."""
     jar: SimpleCookie = SimpleCookie()

@@ -1,23 +1,26 @@
 """Live: predictions as they are stored, alerts, and which models raise them."""
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import dash
 import dash_mantine_components as dmc
-from dash import ALL, Input, Output, State, ctx, html
+from dash import ALL, Input, Output, State, ctx, dcc, html
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button, wide
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._view import CURRENT, View
+from kurswerk.dashboard._view import View, view_in
 from kurswerk.dashboard.ports import Prediction
 from kurswerk.registry import ModelRecord
 
+_log = logging.getLogger(__name__)
+_AGAIN_S: Final = 2.0
 # As many as a person can look back at; more would only fill the browser's memory.
 _MOST_ROWS: Final = 300
 _TABLE: Final = "live-table"
@@ -36,6 +39,8 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     return html.Div(
         [
             head,
+            # What comes over the socket comes without the reader's cookies.
+            dcc.Store(id="live-reader", data={"language": view.language, "zone": view.time_zone}),
             dmc.Stack(
                 [
                     html.Div(hint, id="live-hint"),
@@ -223,15 +228,16 @@ def _alerts(kit: Kit, view: View) -> Any:
 def register(kit: Kit) -> None:
     """Add the callbacks."""
     kit.in_browser(
-        """(coin, model, min, paused) => {
+        """(coin, model, min, paused, reader) => {
             kurswerk.query({coin, model, min: min || null});
-            return {coin, model, min, paused};
+            return {...reader, coin, model, min, paused};
         }""",
         Output("live-wish", "data"),
         Input("live-coin", "value"),
         Input("live-model", "value"),
         Input("live-min", "value"),
         Input("live-pause", "checked"),
+        State("live-reader", "data"),
         at_start=True,
     )
     kit.in_browser(
@@ -294,32 +300,55 @@ def _register_stream(kit: Kit) -> None:
 
     async def push(wish: Mapping[str, Any] | None) -> None:
         """Send what is stored until the reader wishes something else or leaves."""
-        socket, view, live = ctx.websocket, CURRENT.get(), kit.services.live
+        socket, live = ctx.websocket, kit.services.live
         reader = getattr(socket, "_renderer_id", "")
         mine = newest[reader] = object()
         if live is None or socket is None or not wish:
             return
-        paused = bool(wish.get("paused"))
-        dash.set_props("live-state", {"children": view.t("paused") if paused else view.t("connected")})
-        if paused:
+        view = view_in(wish.get("language"), wish.get("zone"))
+        if wish.get("paused"):
+            dash.set_props("live-state", {"children": view.t("paused")})
             return
-        rows = await asyncio.to_thread(_newest, kit, view, wish)
-        dash.set_props(_TABLE, {"rowData": rows})
-        shown = deque(row["id"] for row in rows)
-        async for predictions in live.stream():
-            if socket.is_shutdown or newest.get(reader) is not mine:
+
+        def wanted() -> bool:
+            return not socket.is_shutdown and newest.get(reader) is mine
+
+        while wanted():
+            try:
+                await _follow(kit, view, wish, live.stream(), wanted)
                 break
-            chosen = [one for one in chosen_of(predictions, wish) if str(one.id) not in shown]
-            if not chosen:
-                continue
-            names = await asyncio.to_thread(model_names, kit)
-            _send(view, chosen[-_MOST_ROWS:], names, shown)
-            if any(one.alert for one in chosen):
-                dash.set_props("live-alerts", {"children": await asyncio.to_thread(_alerts, kit, view)})
+            except Exception:  # noqa: BLE001 - a database that is gone for a while must not end what a reader watches
+                _log.warning("the stream of predictions is interrupted", exc_info=True)
+                dash.set_props("live-state", {"children": view.t("interrupted; tries again")})
+                await asyncio.sleep(_AGAIN_S)
         if newest.get(reader) is mine:
             newest.pop(reader, None)
 
     kit.app.callback(Input("live-wish", "data"), websocket=True, prevent_initial_call=True)(push)
+
+
+async def _follow(
+    kit: Kit,
+    view: View,
+    wish: Mapping[str, Any],
+    stream: AsyncIterator[Sequence[Prediction]],
+    wanted: Callable[[], bool],
+) -> None:
+    """Show the newest predictions, and then what is stored, as long as it is wanted."""
+    rows = await asyncio.to_thread(_newest, kit, view, wish)
+    dash.set_props(_TABLE, {"rowData": rows})
+    dash.set_props("live-state", {"children": view.t("connected")})
+    shown = deque(row["id"] for row in rows)
+    async for predictions in stream:
+        if not wanted():
+            break
+        chosen = [one for one in chosen_of(predictions, wish) if str(one.id) not in shown]
+        if not chosen:
+            continue
+        names = await asyncio.to_thread(model_names, kit)
+        _send(view, chosen[-_MOST_ROWS:], names, shown)
+        if any(one.alert for one in chosen):
+            dash.set_props("live-alerts", {"children": await asyncio.to_thread(_alerts, kit, view)})
 
 
 def _send(view: View, chosen: Sequence[Prediction], names: Mapping[int, str], shown: deque[str]) -> None:
