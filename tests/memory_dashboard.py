@@ -289,3 +289,8 @@ def _filled(one: Mapping[str, str], given: Mapping[str, Any]) -> Any:
         ]
     name = f"{one['id']}.{one['property']}"
     return {**_dependency(name), "value": given.get(name)}
+
+
+def notices(answer: dict) -> str:
+    """Return what notices an answer shows."""
+    return json.dumps(answer.get("sideUpdate", {}), ensure_ascii=False)
