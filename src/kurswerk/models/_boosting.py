@@ -19,8 +19,9 @@ _CELLS_FOR_THREADS = 4_000_000
 _CELLS_AT_ONCE = 1 << 26
 # Hyper-parameters that are not XGBoost's, or that it takes elsewhere.
 _OURS = frozenset({"n_estimators", "random_state", "early_stopping_rounds"})
-# XGBoost is a third faster where nothing is missing. With no more than one incomplete row in so many it learns next to
-# nothing about the side that suits a missing value, so it is given the lowest value instead.
+# Where nothing is missing XGBoost bins in two thirds of the time and grows trees a tenth faster. With no more than one
+# incomplete row in so many it learns next to nothing about the side that suits a missing value, so it is given the
+# lowest value instead.
 _COMPLETE_PER_INCOMPLETE = 100
 # 256 rows for each of 256 bins place their borders well.
 _SAMPLE_ROWS = 1 << 16
