@@ -1,23 +1,25 @@
-"""What a service meets outside a test: a clock that is set, and a receiver of alerts that is slow and fails."""
+"""What a service meets outside a test: a clock that is set, a slow receiver of alerts, a database that begins."""
 
 import hashlib
 import hmac
 import os
 import random
+import socket
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
-from kurswerk.storage import _binaries
+from kurswerk.storage import Database, _binaries
 
 # Debian's and Fedora's package libfaketime; KURSWERK_TEST_LIBFAKETIME names another place.
 _PLACES = (
@@ -143,3 +145,64 @@ class Receiver:
             server.shutdown()
             thread.join()
             server.server_close()
+
+
+class Doorman:
+    """A PostgreSQL that begins: deaf for a while, then so many refusals in German, then a database."""
+
+    REFUSAL = b"SFATAL\0VFATAL\0C57P03\0Mdas Datenbanksystem startet\0\0"
+
+    def __init__(self, database: Database, *, deaf_s: float = 0.0, refused: int = 0) -> None:
+        with database.connection() as connection:
+            self._known = connection.info.get_parameters() | {"host": connection.info.host}
+            self._port = connection.info.port
+        self._deaf_s, self.to_refuse = deaf_s, refused
+        self._ended = threading.Event()
+
+    @contextmanager
+    def standing(self) -> Iterator[str]:
+        """Take a free port and give the URL."""
+        with socket.socket() as listener:
+            listener.bind(("127.0.0.1", 0))
+            listener.settimeout(0.1)
+            if not self._deaf_s:
+                listener.listen()
+            thread = threading.Thread(target=self._serve, args=[listener])
+            thread.start()
+            try:
+                where = {"host": "127.0.0.1", "port": listener.getsockname()[1], "gssencmode": "disable"}
+                yield make_conninfo(sslmode="disable", user=self._known["user"], dbname=self._known["dbname"], **where)
+            finally:
+                self._ended.set()
+                thread.join()
+
+    def _serve(self, listener: socket.socket) -> None:
+        self._ended.wait(self._deaf_s)
+        listener.listen()
+        while not self._ended.is_set():
+            with suppress(TimeoutError):
+                visitor, _ = listener.accept()
+                if self.to_refuse:
+                    self.to_refuse -= 1
+                    with visitor:
+                        visitor.recv(1024)
+                        visitor.sendall(b"E" + (len(self.REFUSAL) + 4).to_bytes(4, "big") + self.REFUSAL)
+                else:
+                    self._lead(visitor)
+
+    def _lead(self, visitor: socket.socket) -> None:
+        host = self._known["host"]
+        if host.startswith("/"):
+            inside = socket.socket(socket.AF_UNIX)
+            inside.connect(f"{host}/.s.PGSQL.{self._port}")
+        else:
+            inside = socket.create_connection((host, self._port))
+        for source, sink in ((visitor, inside), (inside, visitor)):
+            threading.Thread(target=_pump, args=[source, sink], daemon=True).start()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with source, suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)

@@ -212,6 +212,7 @@ def chaos(
         database = Database(server.start(), patience_s=20)
         prepare(database, url)
         with replicas_on(database, 2, folder, clock) as replicas:
+            until(lambda: count(database, "SELECT FROM serving_replicas") == 2)  # else none is there to be disturbed
             writers = Writers(database, 3, coins, moments)
             for step, event in enumerate(script):
                 let_notify(database, heard=step % 3 != 1)

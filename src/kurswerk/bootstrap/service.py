@@ -31,6 +31,7 @@ PARTS: dict[str, str] = {
 # Connections kept for the threads that answer requests; several services share the embedded server's 200.
 _POOL_SIZE = 10
 _DATABASE_WATCH_S = 1.0
+_DATABASE_PATIENCE_S = 15.0
 # The rest is for the database, the API and the operating system.
 _MEMORY_SHARE = 0.7
 # A worker needs a second or two to put its jobs back; then nothing may hold up the end.
@@ -115,6 +116,7 @@ def open_service(settings: Settings, *, insecure: bool = False) -> tuple[Service
     configure_logging(level=settings.log.level, json=as_json)
     postgres = None if settings.database_url else EmbeddedPostgres(settings.data_dir)
     url = postgres.start() if postgres else str(settings.database_url)
+    _await_database(url)
     database = Database(url, pool_size=_POOL_SIZE)
     if upgrade(database):
         log.info("the tables were brought up to date")
@@ -199,3 +201,14 @@ async def _announce(parts: Sequence[Part], on_ready: Callable[[], None]) -> None
             log.warning("not ready yet", part=type(part).__name__)
             task.cancel()
     on_ready()
+
+
+def _await_database(url: str) -> None:
+    """Wait for a database that is being restarted, rather than ending."""
+    try:
+        Database(url).check()
+    except DatabaseUnavailableError as error:
+        log.warning("waiting for the database", reason=str(error), most_s=_DATABASE_PATIENCE_S)
+    else:
+        return
+    Database(url, patience_s=_DATABASE_PATIENCE_S).check()

@@ -15,7 +15,9 @@ from kurswerk.storage._errors import describe_url, plain_url, translated, transl
 
 OLDEST_SERVER = 140000
 _APPLICATION = "kurswerk"
-_STARTING_UP = "57P03"
+# How a server that starts, recovers or stops begins to say so, in Kurswerk's two languages. libpq keeps the SQLSTATE
+# (57P03) to itself, and its ping, which would tell, holds up every thread.
+_NOT_YET = ("the database system is", "das Datenbanksystem")
 _PAUSE_S = 0.1
 _PATIENCE_WITH_START_S = 30.0
 _LEAST_WAIT_FOR_POOL_S = 5.0
@@ -35,7 +37,7 @@ class Database:
         libpq URL or key-value string; ``postgresql+psycopg://`` is understood too.
     patience_s
         For how many seconds a database that cannot be reached is tried again; 0 tries once. A server that says it is
-        starting up is waited for in any case, up to 30 seconds.
+        starting up or recovering is waited for in any case, up to 30 seconds.
     pool_size
         How many connections are kept for further use, as a server needs; 0 opens one per use.
 
@@ -190,7 +192,7 @@ class Database:
                 connection = psycopg.connect(self._url, application_name=_APPLICATION, connect_timeout=10)
             except psycopg.OperationalError as error:
                 now = time.monotonic()
-                starting = error.sqlstate == _STARTING_UP or "starting up" in str(error)
+                starting = any(words in str(error) for words in _NOT_YET)
                 if now >= (max(deadline, started + _PATIENCE_WITH_START_S) if starting else deadline):
                     raise self._unavailable(error) from error
                 time.sleep(_PAUSE_S)

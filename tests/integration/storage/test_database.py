@@ -5,8 +5,9 @@ import threading
 import psycopg
 import pytest
 
+from hostile import Doorman
 from kurswerk.core.errors import ConstraintError, DatabaseUnavailableError
-from kurswerk.storage import Database
+from kurswerk.storage import Database, _database
 
 
 @pytest.fixture(params=[0, 3], ids=["without pool", "with pool"])
@@ -100,3 +101,16 @@ def test_a_connection_lost_in_the_middle_is_unavailability(numbers: Database):
         add(numbers, 2)
     assert found(numbers) == []
     numbers.close()
+
+
+def test_a_server_that_begins_is_waited_for(database: Database):
+    doorman = Doorman(database, refused=6)
+    with doorman.standing() as url:
+        assert Database(url).check()
+    assert doorman.to_refuse == 0
+
+
+def test_a_server_that_never_gets_ready_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_database, "_PATIENCE_WITH_START_S", 0.5)
+    with Doorman(database, refused=1000).standing() as url, pytest.raises(DatabaseUnavailableError, match="startet"):
+        Database(url).check()

@@ -1,0 +1,26 @@
+"""A service begins although its database does not answer yet, and ends if it never does."""
+
+from pathlib import Path
+
+import pytest
+
+from hostile import Doorman
+from kurswerk.bootstrap import service
+from kurswerk.bootstrap.service import open_service
+from kurswerk.bootstrap.settings import Settings
+from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.storage import Database
+
+
+def test_a_database_that_is_restarted_is_waited_for(database: Database, tmp_path: Path):
+    with Doorman(database, deaf_s=0.5, refused=2).standing() as url:
+        started, watch = open_service(Settings(tmp_path, url))
+        assert started.database.check()
+        assert watch == []
+        started.database.close()
+
+
+def test_a_database_that_stays_away_is_named(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(service, "_DATABASE_PATIENCE_S", 0.3)
+    with Doorman(database, deaf_s=2.0).standing() as url, pytest.raises(DatabaseUnavailableError, match=r"on 127\.0"):
+        open_service(Settings(tmp_path, url))
