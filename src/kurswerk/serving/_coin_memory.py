@@ -49,6 +49,7 @@ class CoinMemory:
         self._engine: LiveEngine | None = None
         self._home: dict[str, int] = {}  # coin → partition, least recently used first
         self._unstored: dict[str, int] = {}  # coin → rows since its state was stored
+        self._due: dict[str, None] = {}  # those that have had many, in the order in which they had
 
     def __len__(self) -> int:
         return 0 if self._engine is None else len(self._engine)
@@ -63,12 +64,13 @@ class CoinMemory:
         self._plan, self._engine = plan, None if plan is None else LiveEngine(plan)
         self._home.clear()
         self._unstored.clear()
+        self._due.clear()
 
     def forget(self, coins: Iterable[str]) -> None:
         """Drop coins; they come back from the table."""
         for coin in coins:
             self._home.pop(coin, None)
-            self._unstored.pop(coin, None)
+            self._stored(coin)
             if self._engine is not None:
                 self._engine.forget(coin)
 
@@ -83,7 +85,9 @@ class CoinMemory:
             self._home.pop(coin, None)
             self._home[coin] = partition
             if recursive:
-                self._unstored[coin] = self._unstored.get(coin, 0) + 1
+                self._unstored[coin] = unstored = self._unstored.get(coin, 0) + 1
+                if unstored >= ROWS_BETWEEN_STATES:
+                    self._due[coin] = None
 
     def evict(self, work: FeedWork) -> None:
         """Store and drop the coins beyond the bound."""
@@ -92,15 +96,19 @@ class CoinMemory:
             self._store(work, [coin for coin in surplus if coin in self._unstored])
             self.forget(surplus)
 
-    def due(self, least_rows: int = ROWS_BETWEEN_STATES) -> list[str]:
-        """Return coins that had so many rows since their states were stored."""
-        return [coin for coin, rows in self._unstored.items() if rows >= least_rows]
+    def due(self, *, all_of_them: bool = False) -> list[str]:
+        """Return coins that had many rows since their states were stored, or any, longest due first."""
+        return list(self._unstored if all_of_them else self._due)
 
     def store(self, work: FeedWork, coins: Sequence[str]) -> None:
         """Store the states of coins."""
         self._store(work, coins)
         for coin in coins:
-            self._unstored.pop(coin, None)
+            self._stored(coin)
+
+    def _stored(self, coin: str) -> None:
+        self._unstored.pop(coin, None)
+        self._due.pop(coin, None)
 
     def _store(self, work: FeedWork, coins: Sequence[str]) -> None:
         engine, plan = self._engine, self._plan

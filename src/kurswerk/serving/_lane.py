@@ -128,7 +128,7 @@ class Lane:
 
     def store_states(self, most: int = 200, *, all_of_them: bool = False) -> int:
         """Store states of coins that had many rows since theirs was, or any; return how many were stored."""
-        due = (self._memory.due(1) if all_of_them else self._memory.due())[:most]
+        due = self._memory.due(all_of_them=all_of_them)[:most]
         if due:
             with self._session.work() as work:
                 self._memory.store(work, due)

@@ -24,6 +24,8 @@ _LEASE_EVERY_S = 1.0
 _NEW_SHARE = 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _PARTING_S = 1.0
+# So few that rows that come meanwhile hardly wait.
+_STATES_BETWEEN_ROWS = 16
 
 
 @cache
@@ -126,7 +128,7 @@ class Predictor:
             report = lane.step()
             if report.rows:
                 self._note(report)
-            else:
+            elif not lane.store_states(_STATES_BETWEEN_ROWS):
                 session.wait(max(0.01, min(next_look, next_poll) - time.monotonic()))
         self._part(lane)
 

@@ -2,8 +2,9 @@
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ from kurswerk.storage._replicas import SILENT
 
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
+# Columns, partitions and most rows → the statement that takes such rows.
+TakeStatement = Callable[[tuple[str, ...], tuple[int, ...], int], bytes]
 
 _MOST_COUNTED = 100_000
 # Every query looks rows up by index; the tables change too fast for statistics to say so.
@@ -80,26 +83,32 @@ class PostgresFeedSession:
             self._connection.execute("LISTEN kurswerk_changes")
             self._leases = Leases(self._connection)
             self._writer = PredictionWriter(self._connection)
-        self._held: frozenset[int] = frozenset()
+        # The same ones come every few milliseconds; to compose one takes half of one.
+        self._take_statement: TakeStatement = lru_cache(maxsize=4)(self._compose_take)
+        self._held: tuple[int, ...] = ()
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def lease(self) -> frozenset[int]:
         """Take or give back partitions so that all lanes have their share; return those held."""
         with translating(self._url):
-            self._held = self._leases.balance()
-        return self._held
+            held = self._leases.balance()
+        self._held = tuple(sorted(held))
+        return held
 
     def owing(self) -> frozenset[int]:
         """Return the models that owe predictions in the leased partitions."""
         query = "SELECT DISTINCT model_id FROM prediction_backlog WHERE partition = ANY (%s)"
         with translating(self._url):
-            return frozenset(row[0] for row in self._connection.execute(query, [sorted(self._held)]))
+            return frozenset(row[0] for row in self._connection.execute(query, [list(self._held)]))
 
     @contextmanager
     def work(self) -> Iterator["PostgresFeedWork"]:
         """Open a transaction; committed at the end of the block, rolled back on any error."""
         with translating(self._url), self._connection.transaction():
-            yield PostgresFeedWork(self._connection, self._table, sorted(self._held), self._writer)
+            yield PostgresFeedWork(self._connection, self._table, self._held, self._writer, self._take_statement)
+
+    def _compose_take(self, columns: tuple[str, ...], partitions: tuple[int, ...], limit: int) -> bytes:
+        return _copy_out_statement(take_query(self._table, columns, partitions, limit))
 
     def wait(self, timeout_s: float) -> None:
         """Return when there may be something new, or after a time."""
@@ -114,7 +123,7 @@ class PostgresFeedSession:
             " (SELECT created_at FROM coin_feed WHERE partition = ANY (%s) LIMIT %s) waiting"
         )
         with translating(self._url):
-            row = self._connection.execute(query, [sorted(self._held), _MOST_COUNTED]).fetchone()
+            row = self._connection.execute(query, [list(self._held), _MOST_COUNTED]).fetchone()
         return (int(row[0]), max(0.0, float(row[1]))) if row else (0, 0.0)
 
     def look(self) -> int:
@@ -153,16 +162,22 @@ class PostgresFeedWork:
     """One transaction of a session; implements `kurswerk.serving.ports.FeedWork`."""
 
     def __init__(
-        self, connection: psycopg.Connection, table: CoinTable, held: Sequence[int], writer: PredictionWriter
+        self,
+        connection: psycopg.Connection,
+        table: CoinTable,
+        held: tuple[int, ...],
+        writer: PredictionWriter,
+        take_statement: TakeStatement,
     ) -> None:
         self._connection, self._table, self._held, self._writer = connection, table, held, writer
+        self._take_statement = take_statement
 
     def take(self, columns: Sequence[str], limit: int) -> FeedRows:
         """Take waiting rows of the leased partitions with their values, small loads before bulk loads."""
         if not self._held:
             block = RowBlock([], np.empty((5 + len(columns), 0), dtype=np.int64))
         else:
-            block = self._copy_out(take_query(self._table, columns, self._held, limit), 5 + len(columns))
+            block = self._copy_out(self._take_statement(tuple(columns), self._held, limit), 5 + len(columns))
         return FeedRows(
             coins=block.keys,
             timestamps=block.moments(0),
@@ -185,7 +200,7 @@ class PostgresFeedWork:
     def history(self, coins: Sequence[str], first_us: Int, columns: Sequence[str], lookback: int | None) -> Panel:
         """Return known rows: those from ``first_us`` on and ``lookback`` before them, or all for None."""
         query = history_query(self._table, coins, first_us, columns, lookback)
-        block = self._copy_out(query, 1 + len(columns))
+        block = self._copy_out(_copy_out_statement(query), 1 + len(columns))
         names = sorted(set(block.keys))
         code = {name: k for k, name in enumerate(names)}
         codes = np.fromiter((code[key] for key in block.keys), dtype=np.int64, count=len(block))
@@ -279,8 +294,11 @@ class PostgresFeedWork:
             found.setdefault(coin, []).append((first_id, times))
         return found
 
-    def _copy_out(self, query: sql.Composed, fields: int) -> RowBlock:
-        statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)
+    def _copy_out(self, statement: bytes, fields: int) -> RowBlock:
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
             data = b"".join(copy)
         return decode_rows(data, fields)
+
+
+def _copy_out_statement(query: sql.Composed) -> bytes:
+    return sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query).as_bytes()

@@ -57,11 +57,12 @@ class PredictionWriter:
             copy.write(HEADER)
             copy.write(payload)
             copy.write(TRAILER)
-        if self._spare_look_ups:
-            execute("SET LOCAL session_replication_role = origin")
-        self._store_alerts(alerts)
-        self._count(predictions, alerts, slot)
-        execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(id_ranges(predictions.ids)[:_MOST_RANGES_TOLD])])
+        with self._connection.pipeline():  # one way to the server and back
+            if self._spare_look_ups:
+                execute("SET LOCAL session_replication_role = origin")
+            self._store_alerts(alerts)
+            self._count(predictions, alerts, slot)
+            execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(id_ranges(predictions.ids)[:_MOST_RANGES_TOLD])])
 
     def _store_alerts(self, alerts: Sequence[NewAlert]) -> None:
         if not alerts:
