@@ -1,11 +1,12 @@
 """A coin's rows as a chart that never holds more points than a screen can show."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
+from plotly import graph_objects as go
 
 from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import to_datetime, to_us
@@ -16,9 +17,14 @@ from kurswerk.market import Panel
 
 Int = NDArray[np.int64]
 
-MOST_CANDLES: Final = 300
+MOST_CANDLES: Final = 240
 _MOST_PHASES: Final = 20
+# Of the time that a bar of volume stands for, and how wide one is that stands alone.
+_BAR_SHARE: Final = 0.8
+_LONE_BAR_US: Final = 1_000_000
 _COLUMNS: Final = ("price_open", "price_high", "price_low", "price_close", "volume_sol", "phase_id_at_time")
+# Room for any numbers: margins that follow them have everything drawn twice or thrice at every zoom.
+_MARGIN: Final = {"l": 84, "r": 12, "t": 8, "b": 48}
 _FORM: Final = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -83,29 +89,60 @@ def marks_of(
     return found
 
 
-def coin_figure(
+def coin_figure(view: View, panel: Panel, marks: Mapping[str, Sequence[Prediction]]) -> Any:
+    """Draw all of a coin's rows: candles with volume below and predictions as dots."""
+    axis = {"type": "date", "rangeslider": {"visible": False}, "automargin": False}
+    layout = view.theme.layout(
+        height=520,
+        dragmode="zoom",
+        hovermode="x unified",
+        uirevision="coin",
+        margin=_MARGIN,
+        xaxis={**axis, "anchor": "y", "matches": "x2", "showticklabels": False},
+        xaxis2={**axis, "anchor": "y2"},
+        yaxis={"domain": [0.27, 1.0], "title": {"text": view.t("price")}, "exponentformat": "power"},
+        yaxis2={"domain": [0.0, 0.24], "title": {"text": view.t("volume")}, "anchor": "x2"},
+    )
+    drawing = go.Figure(coin_traces(view, panel, marks), layout | phase_lines(view, panel))
+    drawing.update_yaxes(automargin=False)
+    return drawing
+
+
+def coin_traces(
     view: View, panel: Panel, marks: Mapping[str, Sequence[Prediction]], window: tuple[int, int] | None = None
-) -> Any:
-    """Draw candles with volume below and predictions as dots, at most `MOST_CANDLES` for what is in the window."""
-    theme = view.theme
-    drawing = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.76, 0.24], vertical_spacing=0.03)
-    drawing.update_layout(theme.layout(height=520, dragmode="zoom", hovermode="x unified", uirevision="coin"))
+) -> list[dict[str, Any]]:
+    """Return candles, volume and predictions, at most `MOST_CANDLES` for what is in the window.
+
+    They are what Plotly's JavaScript takes: its Python objects look at every value, which takes ten times as long.
+    """
     rows = _rows_in(panel.timestamps, window)
     starts = bin_starts(panel.timestamps[rows])
     times = [_naive(view, int(moment)) for moment in panel.timestamps[rows][starts]]
-    _add_price(view, drawing, panel, rows, starts, times)
-    if "volume_sol" in panel.columns and len(starts):
-        volume = np.add.reduceat(np.nan_to_num(panel.column("volume_sol")[rows]), starts)
-        drawing.add_bar(x=times, y=volume.tolist(), name=view.t("volume"), marker={"color": theme.muted}, row=2, col=1)
-    _add_phases(view, drawing, panel, rows)
-    for k, (name, predictions) in enumerate(marks.items()):
-        _add_marks(view, drawing, panel, name, predictions, theme.color(k + 2))
-    if window is not None:
-        drawing.update_xaxes(range=[_naive(view, end) for end in window])
-    drawing.update_xaxes(rangeslider={"visible": False})
-    drawing.update_yaxes(title_text=view.t("price"), exponentformat="power", row=1, col=1)
-    drawing.update_yaxes(title_text=view.t("volume"), row=2, col=1)
-    return drawing
+    found = [*_price(view, panel, rows, starts, times), *_volume(view, panel, rows, starts, times)]
+    colors = (view.theme.color(k) for k in itertools.count(2))
+    if "price_close" in panel.columns:
+        found += [_marks(view, panel, *of, color) for of, color in zip(marks.items(), colors, strict=False)]
+    return found
+
+
+def phase_lines(view: View, panel: Panel, window: tuple[int, int] | None = None) -> dict[str, Any]:
+    """Return a line with a name for each change of phase in the window, as parts of a layout."""
+    if "phase_id_at_time" not in panel.columns:
+        return {"shapes": [], "annotations": []}
+    rows = _rows_in(panel.timestamps, window)
+    phases = np.nan_to_num(panel.column("phase_id_at_time")[rows], nan=-1.0)
+    changes = (np.flatnonzero(np.diff(phases)) + 1)[:_MOST_PHASES]
+    moments = [_naive(view, int(panel.timestamps[rows][k])) for k in changes]
+    end = {"xref": "x", "yref": "paper"}
+    line = {"color": view.theme.muted, "dash": "dot", "width": 1}
+    label = {"showarrow": False, "xanchor": "left", "font": {"size": 11, "color": view.theme.muted}}
+    return {
+        "shapes": [{"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line, **end} for at in moments],
+        "annotations": [
+            {"x": at, "y": 1.0, "text": view.t("phase {n}", n=int(phases[k])), **label, **end}
+            for at, k in zip(moments, changes, strict=True)
+        ],
+    }
 
 
 def _naive(view: View, moment_us: int) -> str:
@@ -134,69 +171,68 @@ def bin_starts(times: Int, most: int = MOST_CANDLES) -> Int:
     return np.flatnonzero(np.diff((times - times[0]) // width, prepend=-1)).astype(np.int64)
 
 
-def _add_price(view: View, drawing: Any, panel: Panel, rows: slice, starts: Int, times: list[str]) -> None:
+def _price(view: View, panel: Panel, rows: slice, starts: Int, times: list[str]) -> list[dict[str, Any]]:
     theme = view.theme
     names = ("price_open", "price_high", "price_low", "price_close")
     if not len(starts) or "price_close" not in panel.columns:
-        return
+        return []
     last = np.append(starts[1:], rows.stop - rows.start) - 1
+    shared = {"x": times, "name": view.t("price")}
     if not all(name in panel.columns for name in names):
         close = panel.column("price_close")[rows][last].tolist()
-        drawing.add_scatter(x=times, y=close, mode="lines", line=theme.line(0), name=view.t("price"), row=1, col=1)
-        return
+        return [{**shared, "type": "scatter", "y": close, "mode": "lines", "line": theme.line(0)}]
     opened, high, low, close = (panel.column(name)[rows] for name in names)
-    drawing.add_candlestick(
-        x=times,
-        open=opened[starts].tolist(),
-        high=np.fmax.reduceat(high, starts).tolist(),
-        low=np.fmin.reduceat(low, starts).tolist(),
-        close=close[last].tolist(),
-        increasing={"line": {"color": theme.color(0), "width": 1.25}, "fillcolor": theme.ground},
-        decreasing={"line": {"color": theme.color(1), "width": 1.25}, "fillcolor": theme.color(1)},
-        name=view.t("price"),
-        row=1,
-        col=1,
-    )
+    return [
+        {
+            **shared,
+            "type": "candlestick",
+            "open": opened[starts].tolist(),
+            "high": np.fmax.reduceat(high, starts).tolist(),
+            "low": np.fmin.reduceat(low, starts).tolist(),
+            "close": close[last].tolist(),
+            "increasing": {"line": {"color": theme.color(0), "width": 1.25}, "fillcolor": theme.ground},
+            "decreasing": {"line": {"color": theme.color(1), "width": 1.25}, "fillcolor": theme.color(1)},
+        }
+    ]
 
 
-def _add_phases(view: View, drawing: Any, panel: Panel, rows: slice) -> None:
-    if "phase_id_at_time" not in panel.columns:
-        return
-    phases = np.nan_to_num(panel.column("phase_id_at_time")[rows], nan=-1.0)
-    changes = (np.flatnonzero(np.diff(phases)) + 1)[:_MOST_PHASES]
-    moments = [_naive(view, int(panel.timestamps[rows][k])) for k in changes]
-    end = {"xref": "x", "yref": "paper"}
-    line = {"color": view.theme.muted, "dash": "dot", "width": 1}
-    label = {"showarrow": False, "xanchor": "left", "font": {"size": 11, "color": view.theme.muted}}
-    # All at once: each line added by itself costs as much as the rest of the chart.
-    drawing.update_layout(
-        shapes=[{"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line, **end} for at in moments],
-        annotations=[
-            {"x": at, "y": 1.0, "text": view.t("phase {n}", n=int(phases[k])), **label, **end}
-            for at, k in zip(moments, changes, strict=True)
-        ],
-    )
+def _volume(view: View, panel: Panel, rows: slice, starts: Int, times: list[str]) -> list[dict[str, Any]]:
+    """Return bars as one outline: hundreds of shapes of their own would be laid out anew whenever the chart moves."""
+    if not len(starts) or "volume_sol" not in panel.columns:
+        return []
+    volume = np.add.reduceat(np.nan_to_num(panel.column("volume_sol")[rows]), starts).tolist()
+    moments = panel.timestamps[rows][starts]
+    half = int(_BAR_SHARE / 2 * np.median(np.diff(moments))) if len(moments) > 1 else _LONE_BAR_US // 2
+    edges = [(_naive(view, one - half), _naive(view, one + half)) for one in moments.tolist()]
+    shared = {"type": "scatter", "name": view.t("volume"), "xaxis": "x2", "yaxis": "y2"}
+    return [
+        {
+            **shared,
+            "x": [at for low, high in edges for at in (low, low, high, high, None)],
+            "y": [at for one in volume for at in (0.0, one, one, 0.0, None)],
+            "mode": "none",
+            "fill": "toself",
+            "fillcolor": view.theme.muted,
+            "hoverinfo": "skip",
+        },
+        # What is read off when the mouse is over the chart; not seen.
+        {**shared, "x": times, "y": volume, "mode": "lines", "line": {"width": 0}, "showlegend": False},
+    ]
 
 
-def _add_marks(
-    view: View, drawing: Any, panel: Panel, name: str, predictions: Sequence[Prediction], color: str
-) -> None:
-    if "price_close" not in panel.columns:
-        return
-    close, times = panel.column("price_close"), panel.timestamps
-    at = [last_at(times, to_us(one.timestamp)) for one in predictions]
-    drawing.add_scatter(
-        x=[_naive(view, to_us(one.timestamp)) for one in predictions],
-        y=[float(close[k]) for k in at],
-        mode="markers",
-        marker={
+def _marks(view: View, panel: Panel, name: str, predictions: Sequence[Prediction], color: str) -> dict[str, Any]:
+    close, moments = panel.column("price_close"), [to_us(one.timestamp) for one in predictions]
+    return {
+        "type": "scatter",
+        "x": [_naive(view, moment) for moment in moments],
+        "y": [float(close[last_at(panel.timestamps, moment)]) for moment in moments],
+        "mode": "markers",
+        "marker": {
             "color": color,
             "size": [6 + 8 * one.probability for one in predictions],
             "symbol": ["triangle-up" if one.prediction else "circle-open" for one in predictions],
         },
-        text=[view.percent(one.probability) for one in predictions],
-        hovertemplate="%{text}",
-        name=name,
-        row=1,
-        col=1,
-    )
+        "text": [view.percent(one.probability) for one in predictions],
+        "hovertemplate": "%{text}",
+        "name": name,
+    }

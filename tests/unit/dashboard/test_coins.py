@@ -1,8 +1,11 @@
 """A coin's chart."""
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kurswerk.dashboard._coins import MOST_CANDLES, coin_figure
+from kurswerk.dashboard._coins import MOST_CANDLES, coin_figure, coin_traces, phase_lines
 from kurswerk.dashboard._view import View
 from kurswerk.market import Panel
 
@@ -15,7 +18,7 @@ def panel_of(rows: int, phases: list[int]) -> Panel:
 
 
 def test_each_change_of_phase_is_a_line_with_its_name():
-    drawing = coin_figure(View(), panel_of(30, [1, 2, 3]), {}).to_plotly_json()["layout"]
+    drawing = phase_lines(View(), panel_of(30, [1, 2, 3]))
     assert [line["x0"] for line in drawing["shapes"]] == ["1970-01-01 00:10:00.000000", "1970-01-01 00:20:00.000000"]
     assert {line["yref"] for line in drawing["shapes"]} == {"paper"}
     assert [one["text"] for one in drawing["annotations"]] == ["phase 2", "phase 3"]
@@ -25,3 +28,19 @@ def test_a_long_chart_holds_no_more_than_can_be_seen():
     drawing = coin_figure(View(), panel_of(100_000, list(range(100))), {})
     assert len(drawing.data[0].x) <= MOST_CANDLES
     assert len(drawing.layout.shapes) == 20
+
+
+@given(st.lists(st.floats(0, 1e9) | st.just(np.nan), min_size=1, max_size=1000))
+def test_bars_hold_all_of_the_volume_and_do_not_touch(volume: list[float]):
+    columns = {"price_close": np.ones(len(volume)), "volume_sol": np.array(volume)}
+    panel = Panel.from_columns(["X"] * len(volume), np.arange(len(volume)) * 60_000_000, columns)
+    _, bars, read_off = coin_traces(View(), panel, {})
+    assert sum(bars["y"][1::5]) == pytest.approx(np.nansum(volume))
+    assert read_off["y"] == bars["y"][1::5] == bars["y"][2::5]
+    assert set(bars["y"][0::5]) == set(bars["y"][3::5]) == {0.0}
+    assert set(bars["y"][4::5]) == set(bars["x"][4::5]) == {None}
+    assert bars["x"][0::5] == bars["x"][1::5]
+    assert bars["x"][2::5] == bars["x"][3::5]
+    edges = [at for at in bars["x"] if at is not None][0::2]
+    assert edges == sorted(set(edges))
+    assert all(low < at < high for low, at, high in zip(bars["x"][0::5], read_off["x"], bars["x"][2::5], strict=True))

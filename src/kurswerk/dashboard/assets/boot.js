@@ -56,6 +56,22 @@ window.kurswerk = (() => {
     if (field) field.setAttribute('aria-label', text);
     else if (tries) setTimeout(label, 100, selector, text, tries - 1);
   };
+  // A chart that was moved tells Dash, and Dash has it drawn once more as it stands: half of the work of every zoom.
+  // What Plotly added to the layout, such as ranges it chose itself, does not count.
+  const within = (part, whole) =>
+    part === whole ||
+    (!!part && !!whole && typeof part === 'object' && typeof whole === 'object' &&
+      Object.keys(part).every((key) => within(part[key], whole[key])));
+  let plotly;
+  Object.defineProperty(window, 'Plotly', {
+    get: () => plotly,
+    set(library) {
+      const {react} = library;
+      library.react = (chart, drawing, ...more) =>
+        chart.data === drawing.data && within(drawing.layout, chart.layout) ? Promise.resolve(chart) : react(chart, drawing, ...more);
+      plotly = library;
+    },
+  });
   return {
     go,
     label,

@@ -1,30 +1,33 @@
 """One coin: its candles, volume and phases, what models said of it, and the features behind any point."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import dash_mantine_components as dmc
-from dash import Input, Output, State, dcc, html
+from dash import Input, Output, Patch, State, dcc, html
 
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.dashboard import _coins as drawn
-from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button, localise
+from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button
 from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._kit import Kit, Page
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
+from kurswerk.dashboard.ports import Prediction
 from kurswerk.registry import plan_of
 
 _MOST_PREDICTIONS: Final = 2000
 # While somebody moves about in a chart its rows are not loaded anew.
 _LOOKED_AT_S: Final = 300.0
+_PREDICTIONS_S: Final = 5.0
 
 
 def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
     """Return one coin's page; ``models`` of the address are the models whose predictions are marked."""
     panel = drawn.coin_panel(kit, mint)
-    live = kit.services.live
-    predictions = [] if live is None else live.predictions(coin_id=mint, limit=_MOST_PREDICTIONS)
+    predictions = _predictions(kit, mint)
     names = model_names(kit)
     models = sorted({one.model_id for one in predictions})
     wanted = [one for one in query.get("models", "").split(",") if one in {str(model) for model in models}]
@@ -33,7 +36,6 @@ def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
     return html.Div(
         [
             dcc.Store(id="coin-name", data=mint),
-            dcc.Store(id="coin-window"),
             heading(mint, link_button(view.t("All coins"), "/dashboard/data", variant="default")),
             html.Div(
                 facts(
@@ -71,6 +73,14 @@ def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
     )
 
 
+def _predictions(kit: Kit, mint: str) -> Sequence[Prediction]:
+    live = kit.services.live
+    if live is None:
+        return []
+    read = partial(live.predictions, coin_id=mint, limit=_MOST_PREDICTIONS)
+    return kit.memory.get(("coin predictions", mint), read, seconds=_PREDICTIONS_S)
+
+
 def _marks(view: View, models: list[int], shown: list[str], names: Any) -> Any:
     if not models:
         return html.Div(dmc.CheckboxGroup([], id="coin-models", value=[]), style={"display": "none"})
@@ -100,16 +110,15 @@ def register(kit: Kit) -> None:
         Input("coin-chart", "relayoutData"),
         Input("coin-models", "value"),
         State("coin-name", "data"),
-        State("coin-window", "data"),
     )
-    def redraw(view: View, moved: dict[str, Any] | None, models: list[str] | None, mint: str, _: Any) -> Any:
+    def redraw(view: View, moved: dict[str, Any] | None, models: list[str] | None, mint: str) -> Any:
         panel = drawn.coin_panel(kit, mint, seconds=_LOOKED_AT_S)
-        live = kit.services.live
-        predictions = [] if live is None else live.predictions(coin_id=mint, limit=_MOST_PREDICTIONS)
         window = drawn.window_of(view, moved or {})
-        marks = drawn.marks_of(predictions, models or [], model_names(kit))
-        drawing = drawn.coin_figure(view, panel, marks, window)
-        localise(view, drawing)
+        marks = drawn.marks_of(_predictions(kit, mint), models or [], model_names(kit))
+        drawing = Patch()
+        drawing["data"] = drawn.coin_traces(view, panel, marks, window)
+        for name, parts in drawn.phase_lines(view, panel, window).items():
+            drawing["layout"][name] = parts
         return drawing
 
     @kit.on(
