@@ -57,6 +57,15 @@ def _choose(name: str) -> Step:
     return step
 
 
+_TITLE_SEEN: Final = (
+    "document.querySelector('#page.kw-turning') ? document.querySelector('#page').dataset.title"
+    " : document.querySelector('#page h1').innerText"
+)
+_PAGES: Final = tuple(
+    _click(f"nav a:has-text('{name}')") for name in ("Jobs", "Models", "Live", "Overview", "System", "Data")
+)
+
+
 def _turn(by: int) -> Step:
     """Turn the wheel in the middle of the chart."""
 
@@ -125,12 +134,8 @@ ACTS: Final = (
         "document.querySelector('#live-table .ag-row [col-id=model]').innerText",
     ),
     Act("live paused", _LIVE, (_click("#live-pause", force=True),), "document.querySelector('#live-state').innerText"),
-    Act(
-        "page changed",
-        _MODELS,
-        tuple(_click(f"nav a:has-text('{name}')") for name in ("Jobs", "Models", "Live", "Overview", "System", "Data")),
-        "document.querySelector('#page h1').innerText",
-    ),
+    Act("page changed, its name and shape", _MODELS, _PAGES, _TITLE_SEEN),
+    Act("page changed, its content", _MODELS, _PAGES, "(document.querySelector('#page h1') || {}).innerText"),
     Act("chart zoomed by wheel", _COIN, (_turn(-100), _turn(100)), _SPAN),
     Act("chart zoomed by a frame", _COIN, (_frame, _double_click), _SPAN),
     Act("chart zoomed, finer candles", _COIN, (_frame, _double_click), _FIRST_CANDLE),

@@ -39,6 +39,7 @@ _INDEX: Final = """<!DOCTYPE html>
 <body>{%%app_entry%%}<footer>{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body></html>"""
 
 
+_PAGE: Final = "kw-page"
 # Tables of a kind that no page has.
 _NOT_NEEDED: Final = re.compile(r'<script src="[^"]*/dash_table/[^"]*"></script>\n?')
 _SUITES: Final = f"{PREFIX}/_dash-component-suites"
@@ -157,6 +158,13 @@ def _layout_of(kit: Kit) -> Any:
                 dmc.NotificationContainer(id=NOTICES, position="bottom-right"),
                 html.A(view.t("Skip to the content"), href="#page", className="kw-skip"),
                 _frame(kit, view, content),
+                html.Div(
+                    view.t("No answer. See whether Kurswerk and the network are there, then try again."),
+                    id="unanswered",
+                    className="kw-unanswered",
+                    role="alert",
+                    hidden=True,
+                ),
             ],
             forceColorScheme="dark" if view.dark else "light",
             theme=_THEME,
@@ -170,7 +178,7 @@ def _frame(kit: Kit, view: View, content: Any) -> Any:
         [
             dmc.AppShellHeader(_header(kit, view), px="md"),
             dmc.AppShellNavbar(_menu(view), id="menu", p="xs"),
-            dmc.AppShellMain(html.Div(content, id="page", className="kw-page", tabIndex=-1)),
+            dmc.AppShellMain(html.Div(content, id="page", className=_PAGE, tabIndex=-1)),
         ],
         id="frame",
         header={"height": 56},
@@ -246,7 +254,9 @@ def _register(kit: Kit) -> None:
             const first = !kurswerk.arrived;
             if (!path) return dash_clientside.no_update;
             kurswerk.arrived = true;
-            return first && built === path + (search || '') ? dash_clientside.no_update : {path, search};
+            if (first && built === path + (search || '')) return dash_clientside.no_update;
+            kurswerk.announce(path);
+            return {path, search};
         }""",
         Output("wanted", "data"),
         Input("url", "pathname"),
@@ -255,7 +265,12 @@ def _register(kit: Kit) -> None:
         at_start=True,
     )
 
-    @kit.on(Output("page", "children"), Output("title", "data"), Input("wanted", "data"))
+    @kit.on(
+        Output("page", "children"),
+        Output("title", "data"),
+        Input("wanted", "data"),
+        running=[(Output("page", "className"), f"{_PAGE} kw-turning", _PAGE)],
+    )
     def show(view: View, wanted: dict[str, str | None]) -> Any:
         return _content(kit, view, wanted.get("path"), wanted.get("search"))
 

@@ -56,6 +56,28 @@ window.kurswerk = (() => {
     if (field) field.setAttribute('aria-label', text);
     else if (tries) setTimeout(label, 100, selector, text, tries - 1);
   };
+  // The name of a page that is on its way, which stands above its grey shape until it is there.
+  const announce = (path) => {
+    const link = document.querySelector(`nav a[href="${CSS.escape(path)}"]`);
+    document.getElementById('page').dataset.title = link ? link.innerText.trim() : '';
+  };
+  // What is asked of a server that is gone has no answer, and Dash says nothing of that.
+  const {fetch} = window;
+  const answered = (well) => {
+    const words = document.getElementById('unanswered');
+    if (words) words.hidden = well;
+    if (!well) document.getElementById('page')?.classList.remove('kw-turning');
+  };
+  window.fetch = async (...asked) => {
+    try {
+      const answer = await fetch(...asked);
+      answered(true);
+      return answer;
+    } catch (error) {
+      answered(error.name === 'AbortError');
+      throw error;
+    }
+  };
   // A chart that was moved tells Dash, and Dash has it drawn once more as it stands: half of the work of every zoom.
   // What Plotly added to the layout, such as ranges it chose itself, does not count.
   const within = (part, whole) =>
@@ -74,6 +96,7 @@ window.kurswerk = (() => {
   });
   return {
     go,
+    announce,
     label,
     query,
     number,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import dash
 import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, dcc, html
+from dash.exceptions import PreventUpdate
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button, wide
@@ -153,6 +154,7 @@ def row_of(view: View, one: Prediction, names: Mapping[int, str]) -> dict[str, A
         "coin": one.coin_id,
         "href": f"/dashboard/data/{one.coin_id}",
         "model": names.get(one.model_id, f"#{one.model_id}"),
+        "model_id": one.model_id,
         "probability": one.probability,
         "says": view.t("yes") if one.prediction else view.t("no"),
         "time": one.timestamp.isoformat(),
@@ -246,10 +248,40 @@ def register(kit: Kit) -> None:
         Input("url", "pathname"),
     )
 
-    @kit.on(
-        Output(_TABLE, "rowData"), Input("live-coin", "value"), Input("live-model", "value"), Input("live-min", "value")
+    # What is there already is sifted at once, if any of it is wanted; the rest comes over the socket.
+    kit.in_browser(
+        """(coin, model, min, options) => {
+            const [name, number, least] = [(coin || '').trim(), Number(model), Number(min) / 100];
+            const fits = ({data}) => data.probability >= least
+                && (!name || data.coin === name) && (!number || data.model_id === number);
+            let some = false;
+            dash_ag_grid.getApi('live-table').forEachNode((row) => { some ||= fits(row); });
+            const tests = [`params.data.probability >= ${least}`];
+            if (name) tests.push(`params.data.coin === ${JSON.stringify(name)}`);
+            if (number) tests.push(`params.data.model_id === ${number}`);
+            return {
+                ...options,
+                isExternalFilterPresent: {function: some ? 'true' : 'false'},
+                doesExternalFilterPass: {function: tests.join(' && ')},
+            };
+        }""",
+        Output(_TABLE, "dashGridOptions"),
+        Input("live-coin", "value"),
+        Input("live-model", "value"),
+        Input("live-min", "value"),
+        State(_TABLE, "dashGridOptions"),
     )
-    def renew(view: View, coin: str, model: str, least: Any) -> Any:
+
+    @kit.on(
+        Output(_TABLE, "rowData"),
+        Input("live-coin", "value"),
+        Input("live-model", "value"),
+        Input("live-min", "value"),
+        State("live-pause", "checked"),
+    )
+    def renew(view: View, coin: str, model: str, least: Any, paused: bool | None) -> Any:
+        if not paused:
+            raise PreventUpdate
         return _newest(kit, view, {"coin": coin, "model": model, "min": least})
 
     _register_rules(kit)

@@ -3,7 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dash_mantine_components as dmc
@@ -19,6 +19,7 @@ from kurswerk.dashboard._view import View
 
 _EVERY_MS: Final = 5000
 _KEPT: Final = 720
+_LEAST_SHOWN: Final = timedelta(minutes=1)
 _SAMPLE: Final = re.compile(r"^([a-z_]+)(\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
 _SCOPES: Final = {
     "read": N_("read – see everything"),
@@ -121,7 +122,8 @@ def samples_of(text: str) -> list[tuple[str, float]]:
 def load_figure(view: View) -> Any:
     """Draw the load of the machine since it is watched."""
     drawing = go.Figure(layout=view.theme.layout(height=260, hovermode="x unified"))
-    times = [view.local(moment).strftime("%Y-%m-%d %H:%M:%S") for moment, _ in _HISTORY]
+    form = "%Y-%m-%d %H:%M:%S"
+    times = [view.local(moment).strftime(form) for moment, _ in _HISTORY]
     for k, (name, words) in enumerate(
         (("cpu", view.t("processor")), ("memory", view.t("memory")), ("disk", view.t("disk")))
     ):
@@ -130,6 +132,9 @@ def load_figure(view: View) -> Any:
             x=times, y=shares, name=words, mode="lines+markers" if len(times) < 3 else "lines", line=view.theme.line(k)
         )
     drawing.update_yaxes(range=[0, 1.02], tickformat=".0%")
+    if _HISTORY:  # one moment by itself would stand between fractions of milliseconds
+        (first, _), (last, _) = _HISTORY[0], _HISTORY[-1]
+        drawing.update_xaxes(range=[view.local(min(first, last - _LEAST_SHOWN)).strftime(form), times[-1]])
     return drawing
 
 
