@@ -98,8 +98,22 @@ class Live:
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
         self.registry.update(model_id, {"alert_threshold": alert_threshold})
 
-    def predictions(self, *, limit: int = 100, **chosen: Any) -> list[Prediction]:
-        return list(reversed(self.found))[:limit]
+    def predictions(
+        self,
+        *,
+        coin_id: str | None = None,
+        model_id: int | None = None,
+        min_probability: float | None = None,
+        limit: int = 100,
+        **others: Any,
+    ) -> list[Prediction]:
+        return [
+            one
+            for one in reversed(self.found)
+            if coin_id in {None, one.coin_id}
+            and model_id in {None, one.model_id}
+            and one.probability >= (min_probability or 0)
+        ][:limit]
 
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> list[Alert]:
         return [Alert(1, "COIN0", 1, 0.9, 0.7, WHEN, True)]

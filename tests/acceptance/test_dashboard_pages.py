@@ -126,6 +126,41 @@ def test_models_are_filtered_where_they_are_and_the_address_keeps_it(browser, fi
         assert seen.troubles == []
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_live_rows_are_sifted_and_come_back(browser, filled, paused):
+    with visit(browser, filled) as seen:
+        rows = seen.page.locator("#live-table .ag-center-cols-container .ag-row")
+        least = seen.page.locator("#live-min")
+        seen.go("/dashboard/live")
+        rows.nth(8).wait_for()
+        if paused:
+            seen.page.locator("#live-pause").click(force=True)
+            seen.see("paused")
+        least.fill("60")
+        rows.nth(4).wait_for(state="detached")
+        assert rows.count() == 4
+        assert seen.page.url.endswith("?min=60")
+        least.fill("0")
+        rows.nth(8).wait_for()
+        seen.page.locator("#live-coin").fill("nobody's")
+        seen.see("Nothing to show")
+        assert seen.troubles == []
+
+
+def test_a_server_that_is_gone_is_said_to_be_and_the_page_stays(browser, filled):
+    with visit(browser, filled) as seen:
+        seen.go("/dashboard")
+        seen.settle()
+        seen.page.context.set_offline(True)
+        seen.page.get_by_role("navigation").get_by_role("link", name="Jobs", exact=True).click()
+        seen.see("No answer.")
+        assert seen.page.get_by_role("heading", level=1).inner_text() == "Overview"
+        seen.page.context.set_offline(False)
+        seen.page.get_by_role("navigation").get_by_role("link", name="Models", exact=True).click()
+        seen.page.get_by_role("heading", level=1, name="Models", exact=True).wait_for()
+        assert not seen.page.locator("#unanswered").is_visible()
+
+
 def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
     panel = random_market()
     services = services_over(panel, trained_registry(panel))
