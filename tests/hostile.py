@@ -154,7 +154,10 @@ class Doorman:
 
     def __init__(self, database: Database, *, deaf_s: float = 0.0, refused: int = 0) -> None:
         with database.connection() as connection:
-            self._known = connection.info.get_parameters() | {"host": connection.info.host}
+            self._known = connection.info.get_parameters() | {
+                "host": connection.info.host,
+                "password": connection.info.password,
+            }
             self._port = connection.info.port
         self._deaf_s, self.to_refuse = deaf_s, refused
         self._ended = threading.Event()
@@ -170,8 +173,9 @@ class Doorman:
             thread = threading.Thread(target=self._serve, args=[listener])
             thread.start()
             try:
+                of = {name: self._known[name] for name in ("user", "password", "dbname") if self._known[name]}
                 where = {"host": "127.0.0.1", "port": listener.getsockname()[1], "gssencmode": "disable"}
-                yield make_conninfo(sslmode="disable", user=self._known["user"], dbname=self._known["dbname"], **where)
+                yield make_conninfo(sslmode="disable", **where, **of)
             finally:
                 self._ended.set()
                 thread.join()

@@ -156,8 +156,8 @@ def test_a_server_that_is_gone_is_said_to_be_and_the_page_stays(browser, filled)
         seen.see("No answer.")
         assert seen.page.get_by_role("heading", level=1).inner_text() == "Overview"
         seen.page.context.set_offline(False)
-        seen.page.get_by_role("navigation").get_by_role("link", name="Models", exact=True).click()
-        seen.page.get_by_role("heading", level=1, name="Models", exact=True).wait_for()
+        seen.page.get_by_role("link", name="Load again").click()
+        seen.page.get_by_role("heading", level=1, name="Jobs", exact=True).wait_for()
         assert not seen.page.locator("#unanswered").is_visible()
 
 

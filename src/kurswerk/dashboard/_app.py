@@ -39,7 +39,6 @@ _INDEX: Final = """<!DOCTYPE html>
 <body>{%%app_entry%%}<footer>{%%config%%}{%%scripts%%}{%%renderer%%}</footer></body></html>"""
 
 
-_PAGE: Final = "kw-page"
 # Tables of a kind that no page has.
 _NOT_NEEDED: Final = re.compile(r'<script src="[^"]*/dash_table/[^"]*"></script>\n?')
 _SUITES: Final = f"{PREFIX}/_dash-component-suites"
@@ -159,7 +158,11 @@ def _layout_of(kit: Kit) -> Any:
                 html.A(view.t("Skip to the content"), href="#page", className="kw-skip"),
                 _frame(kit, view, content),
                 html.Div(
-                    view.t("No answer. See whether Kurswerk and the network are there, then try again."),
+                    [
+                        view.t("No answer. See whether Kurswerk and the network are there."),
+                        " ",
+                        html.A(view.t("Load again"), href=""),
+                    ],
                     id="unanswered",
                     className="kw-unanswered",
                     role="alert",
@@ -178,7 +181,7 @@ def _frame(kit: Kit, view: View, content: Any) -> Any:
         [
             dmc.AppShellHeader(_header(kit, view), px="md"),
             dmc.AppShellNavbar(_menu(view), id="menu", p="xs"),
-            dmc.AppShellMain(html.Div(content, id="page", className=_PAGE, tabIndex=-1)),
+            dmc.AppShellMain(html.Div(content, id="page", className="kw-page", tabIndex=-1)),
         ],
         id="frame",
         header={"height": 56},
@@ -265,17 +268,12 @@ def _register(kit: Kit) -> None:
         at_start=True,
     )
 
-    @kit.on(
-        Output("page", "children"),
-        Output("title", "data"),
-        Input("wanted", "data"),
-        running=[(Output("page", "className"), f"{_PAGE} kw-turning", _PAGE)],
-    )
+    @kit.on(Output("page", "children"), Output("title", "data"), Input("wanted", "data"))
     def show(view: View, wanted: dict[str, str | None]) -> Any:
         return _content(kit, view, wanted.get("path"), wanted.get("search"))
 
     kit.in_browser(
-        "(title) => { if (title) { document.title = title; window.scrollTo(0, 0); } }",
+        "(title) => { kurswerk.turning(false); if (title) { document.title = title; window.scrollTo(0, 0); } }",
         Input("title", "data"),
     )
     kit.in_browser(

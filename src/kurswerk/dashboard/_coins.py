@@ -202,9 +202,15 @@ def _volume(view: View, panel: Panel, rows: slice, starts: Int, times: list[str]
         return []
     volume = np.add.reduceat(np.nan_to_num(panel.column("volume_sol")[rows]), starts).tolist()
     moments = panel.timestamps[rows][starts]
-    half = int(_BAR_SHARE / 2 * np.median(np.diff(moments))) if len(moments) > 1 else _LONE_BAR_US // 2
-    edges = [(_naive(view, one - half), _naive(view, one + half)) for one in moments.tolist()]
-    shared = {"type": "scatter", "name": view.t("volume"), "xaxis": "x2", "yaxis": "y2"}
+    # As wide as the usual distance allows, and not into a neighbour that is nearer than usual.
+    apart = np.diff(moments) if len(moments) > 1 else np.array([_LONE_BAR_US])
+    nearest = np.minimum(np.append(apart, apart[-1]), np.append(apart[0], apart))[: len(moments)]
+    halves = (_BAR_SHARE / 2 * np.minimum(nearest, np.median(apart))).astype(np.int64)
+    edges = [
+        (_naive(view, one - half), _naive(view, one + half))
+        for one, half in zip(moments.tolist(), halves.tolist(), strict=True)
+    ]
+    shared = {"type": "scatter", "name": view.t("volume"), "legendgroup": "volume", "xaxis": "x2", "yaxis": "y2"}
     return [
         {
             **shared,

@@ -18,7 +18,7 @@ _APPLICATION = "kurswerk"
 # How a server that starts, recovers or stops begins to say so, in Kurswerk's two languages. libpq keeps the SQLSTATE
 # (57P03) to itself, and its ping, which would tell, holds up every thread.
 _NOT_YET = ("the database system is", "das Datenbanksystem")
-_PAUSE_S = 0.1
+_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _PATIENCE_WITH_START_S = 30.0
 _LEAST_WAIT_FOR_POOL_S = 5.0
 # Moments without a zone are UTC, whatever the server takes them for. Said by a statement, not in the connection's
@@ -37,7 +37,7 @@ class Database:
         libpq URL or key-value string; ``postgresql+psycopg://`` is understood too.
     patience_s
         For how many seconds a database that cannot be reached is tried again; 0 tries once. A server that says it is
-        starting up or recovering is waited for in any case, up to 30 seconds.
+        starting, recovering or stopping is waited for in any case, up to 30 seconds.
     pool_size
         How many connections are kept for further use, as a server needs; 0 opens one per use.
 
@@ -185,8 +185,8 @@ class Database:
             return self._pool.connection()
 
     def _open(self) -> Connection:
-        deadline = time.monotonic() + self._patience_s
-        started = time.monotonic()
+        started, pause = time.monotonic(), _PAUSE_S
+        deadline = started + self._patience_s
         while True:
             try:
                 connection = psycopg.connect(self._url, application_name=_APPLICATION, connect_timeout=10)
@@ -195,7 +195,8 @@ class Database:
                 starting = any(words in str(error) for words in _NOT_YET)
                 if now >= (max(deadline, started + _PATIENCE_WITH_START_S) if starting else deadline):
                     raise self._unavailable(error) from error
-                time.sleep(_PAUSE_S)
+                time.sleep(pause)
+                pause = min(_LONGEST_PAUSE_S, 1.5 * pause)
             else:
                 return self._refusing_old(connection)
 

@@ -30,10 +30,11 @@ def test_a_long_chart_holds_no_more_than_can_be_seen():
     assert len(drawing.layout.shapes) == 20
 
 
-@given(st.lists(st.floats(0, 1e9) | st.just(np.nan), min_size=1, max_size=1000))
-def test_bars_hold_all_of_the_volume_and_do_not_touch(volume: list[float]):
+@given(st.lists(st.tuples(st.floats(0, 1e9) | st.just(np.nan), st.integers(1, 3600)), min_size=1, max_size=1000))
+def test_bars_hold_all_of_the_volume_and_do_not_touch(rows: list[tuple[float, int]]):
+    volume, apart_s = zip(*rows, strict=True)
     columns = {"price_close": np.ones(len(volume)), "volume_sol": np.array(volume)}
-    panel = Panel.from_columns(["X"] * len(volume), np.arange(len(volume)) * 60_000_000, columns)
+    panel = Panel.from_columns(["X"] * len(volume), np.cumsum(apart_s) * 1_000_000, columns)
     _, bars, read_off = coin_traces(View(), panel, {})
     assert sum(bars["y"][1::5]) == pytest.approx(np.nansum(volume))
     assert read_off["y"] == bars["y"][1::5] == bars["y"][2::5]

@@ -56,25 +56,35 @@ window.kurswerk = (() => {
     if (field) field.setAttribute('aria-label', text);
     else if (tries) setTimeout(label, 100, selector, text, tries - 1);
   };
-  // The name of a page that is on its way, which stands above its grey shape until it is there.
+  const turning = (is) => {
+    const page = document.getElementById('page');
+    if (!page) return;
+    page.classList.toggle('kw-turning', is);
+    page.ariaBusy = String(is);
+  };
+  // The name of a page that is on its way stands above its grey shape until it is there.
   const announce = (path) => {
     const link = document.querySelector(`nav a[href="${CSS.escape(path)}"]`);
     document.getElementById('page').dataset.title = link ? link.innerText.trim() : '';
+    turning(true);
   };
   // What is asked of a server that is gone has no answer, and Dash says nothing of that.
   const {fetch} = window;
   const answered = (well) => {
     const words = document.getElementById('unanswered');
     if (words) words.hidden = well;
-    if (!well) document.getElementById('page')?.classList.remove('kw-turning');
+    if (!well) turning(false);
   };
+  let leaving = false;
+  window.addEventListener('pagehide', () => { leaving = true; });
+  window.addEventListener('pageshow', () => { leaving = false; });
   window.fetch = async (...asked) => {
     try {
       const answer = await fetch(...asked);
-      answered(true);
+      answered(answer.status < 500);
       return answer;
     } catch (error) {
-      answered(error.name === 'AbortError');
+      answered(leaving || error.name === 'AbortError');
       throw error;
     }
   };
@@ -83,6 +93,7 @@ window.kurswerk = (() => {
   const within = (part, whole) =>
     part === whole ||
     (!!part && !!whole && typeof part === 'object' && typeof whole === 'object' &&
+      (!Array.isArray(part) || part.length === whole.length) &&
       Object.keys(part).every((key) => within(part[key], whole[key])));
   let plotly;
   Object.defineProperty(window, 'Plotly', {
@@ -90,13 +101,14 @@ window.kurswerk = (() => {
     set(library) {
       const {react} = library;
       library.react = (chart, drawing, ...more) =>
-        chart.data === drawing.data && within(drawing.layout, chart.layout) ? Promise.resolve(chart) : react(chart, drawing, ...more);
+        chart.data && chart.data === drawing.data && within(drawing.layout, chart.layout) ? Promise.resolve(chart) : react(chart, drawing, ...more);
       plotly = library;
     },
   });
   return {
     go,
     announce,
+    turning,
     label,
     query,
     number,

@@ -255,6 +255,7 @@ def register(kit: Kit) -> None:
             const fits = ({data}) => data.probability >= least
                 && (!name || data.coin === name) && (!number || data.model_id === number);
             let some = false;
+            if (!document.querySelector('#live-table .ag-root')) return dash_clientside.no_update;
             dash_ag_grid.getApi('live-table').forEachNode((row) => { some ||= fits(row); });
             const tests = [`params.data.probability >= ${least}`];
             if (name) tests.push(`params.data.coin === ${JSON.stringify(name)}`);
@@ -277,10 +278,10 @@ def register(kit: Kit) -> None:
         Input("live-coin", "value"),
         Input("live-model", "value"),
         Input("live-min", "value"),
-        State("live-pause", "checked"),
+        State("live-state", "children"),
     )
-    def renew(view: View, coin: str, model: str, least: Any, paused: bool | None) -> Any:
-        if not paused:
+    def renew(view: View, coin: str, model: str, least: Any, state: str | None) -> Any:
+        if state == view.t("connected"):
             raise PreventUpdate
         return _newest(kit, view, {"coin": coin, "model": model, "min": least})
 
@@ -368,6 +369,8 @@ async def _follow(
 ) -> None:
     """Show the newest predictions, and then what is stored, as long as it is wanted."""
     rows = await asyncio.to_thread(_newest, kit, view, wish)
+    if not wanted():
+        return
     dash.set_props(_TABLE, {"rowData": rows})
     dash.set_props("live-state", {"children": view.t("connected")})
     shown = deque(row["id"] for row in rows)
@@ -378,6 +381,8 @@ async def _follow(
         if not chosen:
             continue
         names = await asyncio.to_thread(model_names, kit)
+        if not wanted():
+            break
         _send(view, chosen[-_MOST_ROWS:], names, shown)
         if any(one.alert for one in chosen):
             dash.set_props("live-alerts", {"children": await asyncio.to_thread(_alerts, kit, view)})
