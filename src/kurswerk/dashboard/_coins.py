@@ -25,6 +25,8 @@ _LONE_BAR_US: Final = 1_000_000
 _COLUMNS: Final = ("price_open", "price_high", "price_low", "price_close", "volume_sol", "phase_id_at_time")
 # Room for any numbers: margins that follow them have everything drawn twice or thrice at every zoom.
 _MARGIN: Final = {"l": 84, "r": 12, "t": 8, "b": 48}
+# A line that is not seen, whose values are read off where the mouse is: candles and bars answer only right above them.
+_READ_OFF: Final = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "showlegend": False}
 _FORM: Final = "%Y-%m-%d %H:%M:%S.%f"
 
 
@@ -182,17 +184,30 @@ def _price(view: View, panel: Panel, rows: slice, starts: Int, times: list[str])
         close = panel.column("price_close")[rows][last].tolist()
         return [{**shared, "type": "scatter", "y": close, "mode": "lines", "line": theme.line(0)}]
     opened, high, low, close = (panel.column(name)[rows] for name in names)
+    prices = {
+        "open": opened[starts].tolist(),
+        "high": np.fmax.reduceat(high, starts).tolist(),
+        "low": np.fmin.reduceat(low, starts).tolist(),
+        "close": close[last].tolist(),
+    }
     return [
         {
             **shared,
             "type": "candlestick",
-            "open": opened[starts].tolist(),
-            "high": np.fmax.reduceat(high, starts).tolist(),
-            "low": np.fmin.reduceat(low, starts).tolist(),
-            "close": close[last].tolist(),
+            **prices,
             "increasing": {"line": {"color": theme.color(0), "width": 1.25}, "fillcolor": theme.ground},
             "decreasing": {"line": {"color": theme.color(1), "width": 1.25}, "fillcolor": theme.color(1)},
-        }
+            "hoverinfo": "skip",
+            "legendgroup": "price",
+        },
+        {
+            **shared,
+            **_READ_OFF,
+            "y": prices["close"],
+            "customdata": list(zip(prices["open"], prices["low"], prices["high"], strict=True)),
+            "hovertemplate": "%{customdata[0]:.4~g} → %{y:.4~g} (%{customdata[1]:.4~g} – %{customdata[2]:.4~g})",
+            "legendgroup": "price",
+        },
     ]
 
 
@@ -221,8 +236,7 @@ def _volume(view: View, panel: Panel, rows: slice, starts: Int, times: list[str]
             "fillcolor": view.theme.muted,
             "hoverinfo": "skip",
         },
-        # What is read off when the mouse is over the chart; not seen.
-        {**shared, "x": times, "y": volume, "mode": "lines", "line": {"width": 0}, "showlegend": False},
+        {**shared, **_READ_OFF, "x": times, "y": volume},
     ]
 
 

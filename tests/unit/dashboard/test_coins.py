@@ -45,3 +45,10 @@ def test_bars_hold_all_of_the_volume_and_do_not_touch(rows: list[tuple[float, in
     edges = [at for at in bars["x"] if at is not None][0::2]
     assert edges == sorted(set(edges))
     assert all(low < at < high for low, at, high in zip(bars["x"][0::5], read_off["x"], bars["x"][2::5], strict=True))
+
+
+def test_each_candle_is_read_off_as_open_close_low_and_high():
+    candles, read_off = coin_traces(View(), panel_of(1000, [1]), {})
+    assert read_off["x"] == candles["x"]
+    assert read_off["y"] == candles["close"]
+    assert read_off["customdata"] == list(zip(candles["open"], candles["low"], candles["high"], strict=True))
