@@ -61,6 +61,7 @@ def availability_figure(kit: Kit, view: View, marks: Sequence[tuple[datetime, da
             line_width=1,
             annotation_text=name,
             annotation_position="top left",
+            annotation_yshift=-16 * k,  # periods that begin together would write over each other
         )
     drawing.update_layout(showlegend=False, margin={"l": 4, "r": 4, "t": 6, "b": 4})
     drawing.update_yaxes(showticklabels=False, showgrid=False)
