@@ -1,5 +1,6 @@
 """What several pages show."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -43,6 +44,8 @@ _GERMAN_DATES: Final = (
     (["M1", "M12"], "%m.%Y"),
     (["M12", None], "%Y"),
 )
+_GERMAN_MOMENT: Final = "%d.%m.%Y, %H:%M:%S"
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _CONFIG: Final = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
 
@@ -99,7 +102,10 @@ def localise(view: View, drawing: Any) -> None:
     if view.language == "en":
         return
     drawing.update_layout(separators=",.")
-    drawing.update_xaxes(tickformatstops=[{"dtickrange": span, "value": form} for span, form in _GERMAN_DATES])
+    stops = [{"dtickrange": span, "value": form} for span, form in _GERMAN_DATES]
+    for name in {trace.xaxis or "x" for trace in drawing.data if _of_dates(trace)}:
+        axis = {"tickformatstops": stops, "hoverformat": _GERMAN_MOMENT}
+        drawing.update_layout({name.replace("x", "xaxis"): axis})
     for axis in (*drawing.select_xaxes(), *drawing.select_yaxes()):
         if axis.title.text:
             axis.title.text = view.t(axis.title.text)
@@ -108,6 +114,12 @@ def localise(view: View, drawing: Any) -> None:
     for trace in drawing.data:
         if trace.name:
             trace.name = view.t(trace.name)
+
+
+def _of_dates(trace: Any) -> bool:
+    """Whether a trace lies on an axis of time; forms of dates would make nonsense of the numbers of another."""
+    x = getattr(trace, "x", None)
+    return x is not None and len(x) > 0 and bool(_DATE.match(str(x[0])))
 
 
 def badge(view: View, status: str) -> Any:

@@ -5,7 +5,9 @@ from threading import Event
 from time import sleep
 
 import pytest
+from plotly import graph_objects as go
 
+from kurswerk.dashboard._components import localise
 from kurswerk.dashboard._memory import Memory
 from kurswerk.dashboard._view import View, view_of
 
@@ -100,3 +102,23 @@ def test_what_cannot_be_renewed_is_logged_and_asked_again(caplog):
         sleep(0.001)
     assert "could not be renewed" in caplog.text
     assert memory.get("a", lambda: "asked", seconds=0) == "asked"
+
+
+@pytest.mark.parametrize(
+    ("x", "is_time"),
+    [
+        (["2024-01-01 10:00:00"], True),
+        ([datetime(2024, 1, 1, tzinfo=UTC)], True),
+        ([0.2, 0.6], False),
+        (["a", "b"], False),
+        ([], False),
+    ],
+)
+def test_only_axes_of_time_get_forms_of_dates(x, is_time):
+    drawing = go.Figure(go.Scatter(x=x, y=x))
+    drawing.add_scatter(x=[0.6], y=[1], xaxis="x2")
+    localise(View(language="de"), drawing)
+    assert drawing.layout.separators == ",."
+    assert bool(drawing.layout.xaxis.tickformatstops) is is_time
+    assert (drawing.layout.xaxis.hoverformat is not None) is is_time
+    assert "xaxis2" not in drawing.layout
