@@ -1,6 +1,5 @@
 """A coin's rows as a chart that never holds more points than a screen can show."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -93,7 +92,8 @@ def marks_of(
 
 def coin_figure(view: View, panel: Panel, marks: Mapping[str, Sequence[Prediction]]) -> Any:
     """Draw all of a coin's rows: candles with volume below and predictions as dots."""
-    axis = {"type": "date", "rangeslider": {"visible": False}, "automargin": False}
+    fixed = {"automargin": False}
+    axis = {**fixed, "type": "date", "rangeslider": {"visible": False}}
     layout = view.theme.layout(
         height=520,
         dragmode="zoom",
@@ -102,12 +102,10 @@ def coin_figure(view: View, panel: Panel, marks: Mapping[str, Sequence[Predictio
         margin=_MARGIN,
         xaxis={**axis, "anchor": "y", "matches": "x2", "showticklabels": False},
         xaxis2={**axis, "anchor": "y2"},
-        yaxis={"domain": [0.27, 1.0], "title": {"text": view.t("price")}, "exponentformat": "power"},
-        yaxis2={"domain": [0.0, 0.24], "title": {"text": view.t("volume")}, "anchor": "x2"},
+        yaxis={**fixed, "domain": [0.27, 1.0], "title": {"text": view.t("price")}, "exponentformat": "power"},
+        yaxis2={**fixed, "domain": [0.0, 0.24], "title": {"text": view.t("volume")}, "anchor": "x2"},
     )
-    drawing = go.Figure(coin_traces(view, panel, marks), layout | phase_lines(view, panel))
-    drawing.update_yaxes(automargin=False)
-    return drawing
+    return go.Figure(coin_traces(view, panel, marks), layout | phase_lines(view, panel))
 
 
 def coin_traces(
@@ -121,9 +119,8 @@ def coin_traces(
     starts = bin_starts(panel.timestamps[rows])
     times = [_naive(view, int(moment)) for moment in panel.timestamps[rows][starts]]
     found = [*_price(view, panel, rows, starts, times), *_volume(view, panel, rows, starts, times)]
-    colors = (view.theme.color(k) for k in itertools.count(2))
     if "price_close" in panel.columns:
-        found += [_marks(view, panel, *of, color) for of, color in zip(marks.items(), colors, strict=False)]
+        found += [_marks(view, panel, *of, view.theme.color(k + 2)) for k, of in enumerate(marks.items())]
     return found
 
 
