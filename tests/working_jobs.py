@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from kurswerk.market import Panel
 from kurswerk.storage import CoinMetricsStore, Database, PostgresModelStore, PostgresResultStore
 from kurswerk.training import OrderDesk
 from memory_market import random_market
+from waiting import until
 
 # Signs of life often enough that a dead worker is noticed within a second.
 HEARTBEAT_S = 0.3
@@ -89,15 +89,6 @@ def kill(pid: int | None) -> None:
 
 def children_of(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
-
-
-def until(condition: Callable[[], Any], seconds: float = 300.0) -> Any:
-    """Wait for something and return it."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain"
-        time.sleep(0.02)
-    return found
 
 
 async def until_async(condition: Callable[[], Any], seconds: float = 300.0) -> Any:

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,6 +14,7 @@ import pytest
 from kurswerk.client import Client, silent
 from kurswerk.storage import EmbeddedPostgres
 from running_service import MOST_STOP_S, connected, data_directory, run, served
+from waiting import until
 
 SPEC = {
     "model_type": "xgboost",
@@ -46,13 +47,6 @@ def data_dir() -> Iterator[Path]:
         yield folder
 
 
-def until(condition: Callable[[], object], what: str, seconds: float = 300.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
-
-
 def counted(url: str, name: str) -> float:
     """Return a metric, summed over its labels."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
@@ -69,7 +63,7 @@ def test_a_request_is_followed_from_its_call_to_the_workers_last_line(data_dir):
             job = client.wait(answer.json()["job_id"], on_progress=silent)
         assert job.request_id == "call-42"
         assert job.result_model.status == "READY"
-        until(lambda: service.lines(event="run ended"), "the worker's last line")
+        until(lambda: service.lines(event="run ended"), what="the worker's last line")
         followed = service.lines(request_id="call-42")
         assert [line["event"] for line in followed] == ["request", "job begins", "job done", "run ended"]
         assert all(line["job_id"] == job.id for line in followed[1:])
@@ -79,7 +73,7 @@ def test_a_request_is_followed_from_its_call_to_the_workers_last_line(data_dir):
 def test_a_stop_takes_seconds_and_puts_running_jobs_back(data_dir, number):
     with served(data_dir) as service, connected(service) as client:
         order = client.train({**LONG, "name": f"interrupted by {number.name}"})
-        until(lambda: client.job(order).progress > 0, "a running job")
+        until(lambda: client.job(order).progress > 0, what="a running job")
         if number == signal.SIGINT:  # Ctrl-C reaches every process of the terminal
             os.killpg(service.process.pid, number)
             began = time.monotonic()
@@ -115,10 +109,10 @@ def test_services_side_by_side_share_the_work_and_the_counts(data_dir):
 def test_it_outlives_its_database(data_dir):
     with served(data_dir) as service, connected(service) as client:
         order = client.train({**LONG, "name": "outlives"})
-        until(lambda: client.job(order).progress > 0, "a running job")
+        until(lambda: client.job(order).progress > 0, what="a running job")
         os.kill(EmbeddedPostgres(data_dir).status().pid, signal.SIGKILL)
-        until(lambda: service.lines(event="the database is back"), "the database is started again")
-        until(lambda: httpx.get(f"{service.url}/health").status_code == 200, "healthy again")
+        until(lambda: service.lines(event="the database is back"), what="the database is started again")
+        until(lambda: httpx.get(f"{service.url}/health").status_code == 200, what="healthy again")
         job = client.wait(order, timeout_s=MOST_WAIT_S, on_progress=silent)
         assert job.result_model.status == "READY"
         assert client.models(name="outlives").total == 1
@@ -127,7 +121,7 @@ def test_it_outlives_its_database(data_dir):
 def test_the_api_answers_while_a_training_runs(data_dir):
     with served(data_dir) as service, connected(service) as client:
         order = client.train({**ENDLESS, "name": "meanwhile"})
-        until(lambda: client.job(order).progress > 0, "a running job")
+        until(lambda: client.job(order).progress > 0, what="a running job")
         trainer = next(p for p in psutil.Process(service.process.pid).children() if JOB_PROCESS in p.cmdline())
         worked_s = trainer.cpu_times().user
         for offset in range(100):
@@ -139,10 +133,10 @@ def test_the_api_answers_while_a_training_runs(data_dir):
 def test_progress_of_a_running_job_is_a_metric(data_dir):
     with served(data_dir) as service, connected(service) as client:
         order = client.train({**ENDLESS, "name": "measured"})
-        until(lambda: counted(service.url, f'ml_job_progress_percent{{job_id="{order.job_id}"}}') > 0, "a metric")
+        until(lambda: counted(service.url, f'ml_job_progress_percent{{job_id="{order.job_id}"}}') > 0, what="a metric")
         assert counted(service.url, "ml_active_jobs") == 1
         assert client.cancel(order).status == "CANCELLED"
-        until(lambda: counted(service.url, "ml_active_jobs") == 0, "no job at work")
+        until(lambda: counted(service.url, "ml_active_jobs") == 0, what="no job at work")
 
 
 def test_beyond_this_machine_it_asks_for_keys(data_dir):
@@ -159,7 +153,10 @@ def test_beyond_this_machine_it_asks_for_keys(data_dir):
         assert key not in service.log.read_text()
         assert run(data_dir, "keys", "revoke", "reader").returncode == 0
         headers = {"X-API-Key": key}
-        until(lambda: httpx.get(f"{service.url}/api/models", headers=headers).status_code == 401, "the key is refused")
+        until(
+            lambda: httpx.get(f"{service.url}/api/models", headers=headers).status_code == 401,
+            what="the key is refused",
+        )
     with served(data_dir, "serve", "--only", "api", "--host", "0.0.0.0", "--insecure") as service:
         assert httpx.get(f"{service.url}/api/models").status_code == 200
 

@@ -17,7 +17,8 @@ from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.storage import Database, EmbeddedPostgres, upgrade
 from kurswerk.training import OrderDesk, Period, order_test, order_training
 from memory_market import START_US, a_spec
-from working_jobs import broken_promises, kill, market_desk, start_worker, until, until_async, working
+from waiting import until
+from working_jobs import broken_promises, kill, market_desk, start_worker, until_async, working
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
 

@@ -2,10 +2,12 @@
 
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -46,4 +48,18 @@ def in_child(work: Callable[..., Result], *arguments: Any) -> tuple[Result, int]
 
 def _with_peak(work: Callable[..., Result], arguments: tuple[Any, ...]) -> tuple[Result, int]:
     result = work(*arguments)
-    return result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return result, _peak_bytes()
+
+
+def _peak_bytes() -> int:
+    """Return the most memory this process has held resident.
+
+    Linux hands ``ru_maxrss`` down to a started program, so that a child of a large process would seem as large; the
+    high-water mark of ``/proc`` begins anew with each program. Elsewhere ``ru_maxrss`` is what there is: kibibytes,
+    on macOS bytes.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        marks = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(marks["VmHWM"].removesuffix("kB")) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -22,7 +22,8 @@ from kurswerk.training import (
     order_training,
 )
 from memory_market import START_US, a_spec
-from working_jobs import broken_promises, children_of, kill, market_desk, start_worker, until, until_async, working
+from waiting import until
+from working_jobs import broken_promises, children_of, kill, market_desk, start_worker, until_async, working
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
 # Long enough to be caught at work.

@@ -17,6 +17,7 @@ from kurswerk.serving._fleet import Member
 from kurswerk.storage import Database, PostgresActivationStore, PostgresFeedSession, PostgresModelStore
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
+from waiting import until
 
 
 class Ears:
@@ -33,13 +34,6 @@ class Ears:
 
     def state(self, state: Mapping[str, Any]) -> None:
         self.states.append(state)
-
-
-def until(condition, patience_s: float = 30.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_predictor_outlives_its_connection(database: Database):

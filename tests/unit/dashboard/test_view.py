@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from threading import Event
-from time import sleep
 
 import pytest
 from plotly import graph_objects as go
@@ -10,6 +9,7 @@ from plotly import graph_objects as go
 from kurswerk.dashboard._components import localise
 from kurswerk.dashboard._memory import Memory
 from kurswerk.dashboard._view import View, view_of
+from waiting import until
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,7 @@ def test_nobody_waits_where_an_older_answer_will_do():
     assert begun.wait(10)
     assert memory.get("a", lambda: "nobody asks twice", seconds=0, while_asking=60) == "old"
     go.set()
-    while memory.get("a", lambda: "not needed") == "old":
-        sleep(0.001)
-    assert memory.get("a", lambda: "not needed") == "new"
+    until(lambda: memory.get("a", lambda: "not needed") == "new")
     assert memory.get("a", lambda: "asked", seconds=0, while_asking=0) == "asked"
 
 
@@ -98,9 +96,7 @@ def test_what_cannot_be_renewed_is_logged_and_asked_again(caplog):
     memory = Memory()
     memory.get("a", lambda: "old")
     assert memory.get("a", lambda: 1 // 0, seconds=0, while_asking=60) == "old"
-    while not caplog.records:
-        sleep(0.001)
-    assert "could not be renewed" in caplog.text
+    until(lambda: "could not be renewed" in caplog.text)
     assert memory.get("a", lambda: "asked", seconds=0) == "asked"
 
 
