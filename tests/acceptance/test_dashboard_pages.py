@@ -148,6 +148,26 @@ def test_live_rows_are_sifted_and_come_back(browser, filled, paused):
         assert seen.troubles == []
 
 
+def test_what_a_chart_shows_already_is_not_drawn_again(browser, filled):
+    chart = "document.querySelector('#coin-chart .js-plotly-plot')"
+    with visit(browser, filled) as seen:
+        seen.go("/dashboard/data/COIN0")
+        middle = seen.page.locator("#coin-chart .nsewdrag").first
+        middle.wait_for()
+        seen.settle()
+        seen.page.evaluate(f"window.drawn = 0; {chart}.on('plotly_afterplot', () => {{ window.drawn += 1; }})")
+        before = seen.page.evaluate(f"{chart}._fullLayout.xaxis.range")
+        box = middle.bounding_box()
+        seen.page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + box["height"] / 2)
+        seen.page.mouse.down()
+        seen.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + box["height"] / 2, steps=5)
+        seen.page.mouse.up()
+        seen.page.wait_for_function(f"(before) => {chart}._fullLayout.xaxis.range.join() !== before.join()", arg=before)
+        seen.settle()
+        assert seen.page.evaluate("window.drawn") == 2  # as it was moved, and with finer candles
+        assert seen.troubles == []
+
+
 def test_a_server_that_is_gone_is_said_to_be_and_the_page_stays(browser, filled):
     with visit(browser, filled) as seen:
         seen.go("/dashboard")

@@ -166,7 +166,7 @@ def link_button(text: str, href: str, *, variant: str = "light", size: str = "sm
 
 
 def grid(view: View, name: str, columns: Sequence[Mapping[str, Any]], rows: Any, *, label: str, **more: Any) -> Any:
-    """Return a table that sorts, filters and pages in the browser."""
+    """Return a table that sorts, filters and pages in the browser, and shows what ``kurswerk.sift`` was told to."""
     options = {
         "pagination": True,
         "paginationPageSize": 25,
@@ -177,6 +177,8 @@ def grid(view: View, name: str, columns: Sequence[Mapping[str, Any]], rows: Any,
         "animateRows": False,
         "enableCellTextSelection": True,
         "tooltipShowDelay": 300,
+        "isExternalFilterPresent": {"function": f"kwSeeks('{name}')"},
+        "doesExternalFilterPass": {"function": f"kwFits('{name}', params.data)"},
         "localeText": {key: view.t(text) for key, text in _GRID_TEXTS.items()},
         **more.pop("options", {}),
     }

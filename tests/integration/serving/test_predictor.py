@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,12 @@ import pytest
 
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError
 from kurswerk.models import OnnxModel
-from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor
+from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor, _predictor
+from kurswerk.serving._coin_memory import ROWS_BETWEEN_STATES
 from kurswerk.serving._fleet import Member
+from kurswerk.serving.ports import CoinState
 from kurswerk.storage import Database, PostgresActivationStore, PostgresFeedSession, PostgresModelStore
+from kurswerk.storage._feed import PostgresFeedWork
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 from waiting import until
@@ -36,40 +39,68 @@ class Ears:
         self.states.append(state)
 
 
+@contextmanager
+def predicting(database: Database, open_session: Callable[[], PostgresFeedSession]) -> Iterator[Ears]:
+    """Run a predictor in a thread of its own; it must end when it is told to."""
+    ears, stop = Ears(), threading.Event()
+    predictor = Predictor(open_session, ModelShelf(PostgresModelStore(database)), LaneOptions(), ears)
+    thread = threading.Thread(target=predictor.run, args=[stop])
+    thread.start()
+    assert predictor.ready.wait(300)
+    yield ears
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_a_predictor_outlives_its_connection(database: Database):
     ids = [register(database, "w"), register(database, "r", RECURSIVE)]
-    ears, stop, refusals = Ears(), threading.Event(), iter([True, False])
+    refusals = iter([True, False])
 
     def open_session() -> PostgresFeedSession:
         if next(refusals, False):
             raise DatabaseUnavailableError("not now")
         return PostgresFeedSession(database)
 
-    predictor = Predictor(open_session, ModelShelf(PostgresModelStore(database)), LaneOptions(), ears)
-    thread = threading.Thread(target=predictor.run, args=[stop])
-    thread.start()
-    assert predictor.ready.wait(300)
-    write_rows(database, coin_rows(COINS, 0, 4))
-    until(lambda: ears.rows == 4 * len(COINS))
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kurswerk predictor'"
-            " AND datname = current_database()"
-        )
-    write_rows(database, coin_rows(COINS, 4, 8))
-    until(lambda: len(stored(database)) == 2 * 8 * len(COINS))
-    until(lambda: ears.states[-1]["coins"] == len(COINS))
-    (first, *_) = PostgresActivationStore(database).active()
-    assert first["loaded"]
-    assert first["last_prediction"] is not None
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+    with predicting(database, open_session) as ears:
+        write_rows(database, coin_rows(COINS, 0, 4))
+        until(lambda: ears.rows == 4 * len(COINS))
+        with psycopg.connect(database.url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kurswerk predictor'"
+                " AND datname = current_database()"
+            )
+        write_rows(database, coin_rows(COINS, 4, 8))
+        until(lambda: len(stored(database)) == 2 * 8 * len(COINS))
+        until(lambda: ears.states[-1]["coins"] == len(COINS))
+        (first, *_) = PostgresActivationStore(database).active()
+        assert first["loaded"]
+        assert first["last_prediction"] is not None
     assert stored(database) == expected(database, ids)
     assert ears.errors[0] == "DatabaseUnavailableError"
     assert len(ears.errors) >= 2
     assert ears.states[-1]["partitions"] == 64
     assert ears.states[-1]["prediction_ms"] > 0
+
+
+def test_states_are_stored_between_rows_a_few_at_a_time(database: Database, monkeypatch):
+    register(database, "r", RECURSIVE)
+    coins, sizes, keep = [f"{k:03d}pump" for k in range(20)], [], PostgresFeedWork.keep_states
+
+    def counted(work: PostgresFeedWork, definition: str, states: Sequence[CoinState]) -> None:
+        keep(work, definition, states)
+        sizes.append(len(states))
+
+    monkeypatch.setattr(PostgresFeedWork, "keep_states", counted)
+    monkeypatch.setattr(
+        _predictor, "_LEASE_EVERY_S", 3600.0
+    )  # it looks around once, and there is nothing to store then
+    with predicting(database, lambda: PostgresFeedSession(database)):
+        write_rows(database, coin_rows(coins, 0, ROWS_BETWEEN_STATES))
+        until(lambda: sum(sizes) == len(coins))
+    assert max(sizes) <= 16
+    with database.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM coin_states").fetchone() == (len(coins),)
 
 
 def test_coins_that_are_silent_are_dropped_and_come_back_unchanged(database, session):

@@ -8,6 +8,31 @@
   functions.kwShare = window.kurswerk.share;
   functions.kwMoment = (value) =>
     none(value) ? '–' : new Intl.DateTimeFormat(tongue(), {dateStyle: 'medium', timeStyle: 'short'}).format(new Date(value));
+  // What a reader looks for, by table. A table's options ask here, so that they stay as they are: new ones would have
+  // Dash set up the whole table.
+  const sought = {};
+  functions.kwSeeks = (name) => !!sought[name];
+  functions.kwFits = (name, row) => sought[name](row);
+  const table = (name) => {
+    const api = document.querySelector(`#${name} .ag-root`) && dash_ag_grid.getApi(name);
+    return api && !api.isDestroyed() ? api : null;
+  };
+  window.kurswerk.sift = (name, fits) => {
+    sought[name] = fits;
+    const api = table(name);
+    if (api) api.onFilterChanged();
+  };
+  window.kurswerk.some = (name, fits) => {
+    const api = table(name);
+    let found = false;
+    if (api) api.forEachNode((row) => { found ||= fits(row.data); });
+    return found;
+  };
+  // Whether each word is part of one of a row's values.
+  window.kurswerk.holds = ({id, href, ...row}, text) => {
+    const values = Object.values(row).map((value) => String(value).toLowerCase());
+    return text.toLowerCase().split(/\s+/).every((word) => values.some((value) => value.includes(word)));
+  };
   components.KwLink = (props) => {
     const href = props.data && props.data.href;
     if (!href || none(props.value)) return none(props.value) ? '–' : String(props.value);

@@ -150,10 +150,7 @@ def _coins(kit: Kit, view: View, query: dict[str, str]) -> Any:
         ),
         column("phase", view.t("Phase"), "number"),
     ]
-    table = grid(
-        view, "data-coins", columns, rows, label=view.t("Coins"), options={"quickFilterText": query.get("coin", "")}
-    )
-    return dmc.Stack([search, table])
+    return dmc.Stack([search, grid(view, "data-coins", columns, rows, label=view.t("Coins"))])
 
 
 def _refused(kit: Kit, view: View) -> Any:
@@ -176,10 +173,13 @@ def register(kit: Kit) -> None:
         "(text) => kurswerk.label('#ingest-file input', text)", Input("ingest-label", "children"), at_start=True
     )
     kit.in_browser(
-        "(coin, options) => { kurswerk.query({coin}); return {...options, quickFilterText: coin || ''}; }",
-        Output("data-coins", "dashGridOptions"),
+        """(coin) => {
+            kurswerk.query({coin});
+            const text = (coin || '').trim();
+            kurswerk.sift('data-coins', (row) => kurswerk.holds(row, text));
+        }""",
         Input("data-search", "value"),
-        State("data-coins", "dashGridOptions"),
+        at_start=True,
     )
 
     @kit.on(

@@ -250,27 +250,16 @@ def register(kit: Kit) -> None:
 
     # What is there already is sifted at once, if any of it is wanted; the rest comes over the socket.
     kit.in_browser(
-        """(coin, model, min, options) => {
+        """(coin, model, min) => {
             const [name, number, least] = [(coin || '').trim(), Number(model), Number(min) / 100];
-            const fits = ({data}) => data.probability >= least
-                && (!name || data.coin === name) && (!number || data.model_id === number);
-            let some = false;
-            if (!document.querySelector('#live-table .ag-root')) return dash_clientside.no_update;
-            dash_ag_grid.getApi('live-table').forEachNode((row) => { some ||= fits(row); });
-            const tests = [`params.data.probability >= ${least}`];
-            if (name) tests.push(`params.data.coin === ${JSON.stringify(name)}`);
-            if (number) tests.push(`params.data.model_id === ${number}`);
-            return {
-                ...options,
-                isExternalFilterPresent: {function: some ? 'true' : 'false'},
-                doesExternalFilterPass: {function: tests.join(' && ')},
-            };
+            const fits = (row) => row.probability >= least
+                && (!name || row.coin === name) && (!number || row.model_id === number);
+            kurswerk.sift('live-table', kurswerk.some('live-table', fits) ? fits : null);
         }""",
-        Output(_TABLE, "dashGridOptions"),
         Input("live-coin", "value"),
         Input("live-model", "value"),
         Input("live-min", "value"),
-        State(_TABLE, "dashGridOptions"),
+        at_start=True,
     )
 
     @kit.on(

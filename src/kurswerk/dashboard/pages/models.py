@@ -51,25 +51,17 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
             heading(view.t("Models"), new, text=view.t("Choose rows to test, compare or delete them together.")),
             _filters(view, query),
             _bulk(view),
-            _table(view, found, query),
+            grid(
+                view,
+                "models-table",
+                _columns(view),
+                _rows(view, found),
+                label=view.t("Models"),
+                getRowId="params.data.id",
+                options={"rowSelection": {"mode": "multiRow", "enableClickSelection": False}},
+            ),
             dcc.Interval(id="models-tick", interval=_EVERY_MS),
         ]
-    )
-
-
-def _table(view: View, found: Sequence[ModelRecord], query: dict[str, str]) -> Any:
-    return grid(
-        view,
-        "models-table",
-        _columns(view),
-        _rows(view, found),
-        label=view.t("Models"),
-        getRowId="params.data.id",
-        options={
-            "rowSelection": {"mode": "multiRow", "enableClickSelection": False},
-            "quickFilterText": query.get("search", ""),
-            **_only(_status_of(query)),
-        },
     )
 
 
@@ -86,7 +78,7 @@ def _filters(view: View, query: dict[str, str]) -> Any:
             ),
             dmc.SegmentedControl(
                 id="models-status",
-                value=_status_of(query),
+                value=query.get("status", "") if query.get("status", "") in _STATUSES else "",
                 data=every + [{"value": status, "label": view.t(STATUS_WORDS[status])} for status in _STATUSES],
                 **{"aria-label": view.t("Status")},
             ),
@@ -135,18 +127,6 @@ def _columns(view: View) -> list[dict[str, Any]]:
     ]
 
 
-def _status_of(query: dict[str, str]) -> str:
-    return query.get("status", "") if query.get("status", "") in _STATUSES else ""
-
-
-def _only(status: str) -> dict[str, Any]:
-    """Return the table's options for rows of one status, or of any; the browser renews them as the reader chooses."""
-    return {
-        "isExternalFilterPresent": {"function": "true" if status else "false"},
-        "doesExternalFilterPass": {"function": f"params.data.status === '{status}'"},
-    }
-
-
 def _rows(view: View, found: Sequence[ModelRecord]) -> list[dict[str, Any]]:
     return [_row(view, record) for record in found]
 
@@ -175,21 +155,14 @@ def _row(view: View, record: ModelRecord) -> dict[str, Any]:
 def register(kit: Kit) -> None:
     """Add the callbacks."""
     kit.in_browser(
-        "(search, status) => kurswerk.query({search, status})",
+        """(search, status) => {
+            kurswerk.query({search, status});
+            const text = (search || '').trim();
+            kurswerk.sift('models-table', (row) => (!status || row.status === status) && kurswerk.holds(row, text));
+        }""",
         Input("models-search", "value"),
         Input("models-status", "value"),
-    )
-    kit.in_browser(
-        """(search, status, options) => ({
-            ...options,
-            quickFilterText: search || '',
-            isExternalFilterPresent: {function: status ? 'true' : 'false'},
-            doesExternalFilterPass: {function: `params.data.status === '${status}'`},
-        })""",
-        Output("models-table", "dashGridOptions"),
-        Input("models-search", "value"),
-        Input("models-status", "value"),
-        State("models-table", "dashGridOptions"),
+        at_start=True,
     )
 
     @kit.on(Output("models-table", "rowData"), Input("models-tick", "n_intervals"))
