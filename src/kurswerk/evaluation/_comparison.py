@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import comb, erfc, sqrt
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from kurswerk.core.errors import DataError
 from kurswerk.evaluation._blocks import Bootstrap, Estimate, make_blocks, resampling_json
@@ -60,10 +60,11 @@ def mcnemar(only_a_right: int, only_b_right: int) -> McNemar:
     """
     discordant = only_a_right + only_b_right
     if discordant < EXACT_BELOW:
-        p_value = float(stats.binomtest(only_a_right, discordant, 0.5).pvalue) if discordant else 1.0
-        return McNemar(only_a_right, only_b_right, p_value, "exact binomial")
+        as_uneven = sum(comb(discordant, k) for k in range(min(only_a_right, only_b_right) + 1))
+        return McNemar(only_a_right, only_b_right, min(1.0, 2 * as_uneven / 2**discordant), "exact binomial")
     distance = max(abs(only_a_right - only_b_right) - 1, 0)
-    return McNemar(only_a_right, only_b_right, float(stats.chi2.sf(distance**2 / discordant, 1)), "chi-squared")
+    # The tail of chi-squared with one degree of freedom is that of a normal variable, squared.
+    return McNemar(only_a_right, only_b_right, erfc(distance / sqrt(2 * discordant)), "chi-squared")
 
 
 @dataclass(frozen=True)
