@@ -179,7 +179,7 @@ def predictions_and_alerts_arrive_by_themselves(seen, browser, service):
         other.see("The market is filled", 120)
         assert other.troubles == []
     seen.page.locator("#live-table .ag-row").first.wait_for(timeout=MOST_WORK_S * 1000)
-    seen.page.locator("#live-alerts tbody tr").first.wait_for(timeout=60_000)
+    seen.page.locator("#live-alerts .ag-row").first.wait_for(timeout=60_000)
     seen.shot(PICTURES, "live")
     seen.page.get_by_role("switch", name="Pause").click(force=True)
     seen.see("paused")

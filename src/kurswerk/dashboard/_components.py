@@ -165,8 +165,21 @@ def link_button(text: str, href: str, *, variant: str = "light", size: str = "sm
     return dcc.Link(text, href=href, className=f"kw-button kw-button-{variant} kw-button-{size}")
 
 
-def grid(view: View, name: str, columns: Sequence[Mapping[str, Any]], rows: Any, *, label: str, **more: Any) -> Any:
-    """Return a table that sorts, filters and pages in the browser, and shows what ``kurswerk.sift`` was told to."""
+def grid(
+    view: View,
+    name: str,
+    columns: Sequence[Mapping[str, Any]],
+    rows: Any,
+    *,
+    label: str,
+    nothing: str | None = None,
+    **more: Any,
+) -> Any:
+    """Return a table that sorts, filters and pages in the browser, and shows what ``kurswerk.sift`` was told to.
+
+    ``nothing`` is said where it has no rows.
+    """
+    texts = {key: view.t(text) for key, text in _GRID_TEXTS.items()}
     options = {
         "pagination": True,
         "paginationPageSize": 25,
@@ -175,11 +188,10 @@ def grid(view: View, name: str, columns: Sequence[Mapping[str, Any]], rows: Any,
         "suppressCellFocus": False,
         "ensureDomOrder": True,
         "animateRows": False,
-        "enableCellTextSelection": True,
         "tooltipShowDelay": 300,
         "isExternalFilterPresent": {"function": f"kwSeeks('{name}')"},
         "doesExternalFilterPass": {"function": f"kwFits('{name}', params.data)"},
-        "localeText": {key: view.t(text) for key, text in _GRID_TEXTS.items()},
+        "localeText": texts if nothing is None else texts | {"noRowsToShow": nothing},
         **more.pop("options", {}),
     }
     table = dag.AgGrid(

@@ -35,11 +35,19 @@ window.kurswerk = (() => {
   };
   const tongue = () => root.lang || 'en';
   const none = (value) => value === null || value === undefined || value === '' || Number.isNaN(value);
+  // To make one of these takes longer than to write a hundred values.
+  const forms = {};
+  const form = (name, make) => (forms[`${tongue()} ${name}`] ||= make(tongue()));
+  const numbers = (digits) =>
+    form(`number ${digits}`, (language) => new Intl.NumberFormat(language, digits === 'small'
+      ? {maximumSignificantDigits: 2} : {minimumFractionDigits: digits, maximumFractionDigits: digits}));
+  const moment = (value) =>
+    form('moment', (language) => new Intl.DateTimeFormat(language, {dateStyle: 'medium', timeStyle: 'short'}))
+      .format(new Date(value));
   const number = (value, digits) => {
     if (none(value)) return '–';
     const small = digits > 0 && value !== 0 && Math.abs(value) < 10 ** -digits;
-    const form = small ? {maximumSignificantDigits: 2} : {minimumFractionDigits: digits, maximumFractionDigits: digits};
-    return new Intl.NumberFormat(tongue(), form).format(value).replace('-', '−');
+    return numbers(small ? 'small' : digits).format(value).replace('-', '−');
   };
   const share = (value, digits) => (none(value) ? '–' : `${number(100 * value, digits)} %`);
   const signed = (value, digits, unit = '') =>
@@ -111,7 +119,9 @@ window.kurswerk = (() => {
     turning,
     label,
     query,
+    none,
     number,
+    moment,
     share,
     signed,
     place,

@@ -2,12 +2,10 @@
 (() => {
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
   const components = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
-  const tongue = () => document.documentElement.lang || 'en';
-  const none = (value) => value === null || value === undefined || value === '';
+  const {none} = window.kurswerk;
   functions.kwNumber = window.kurswerk.number;
   functions.kwShare = window.kurswerk.share;
-  functions.kwMoment = (value) =>
-    none(value) ? '–' : new Intl.DateTimeFormat(tongue(), {dateStyle: 'medium', timeStyle: 'short'}).format(new Date(value));
+  functions.kwMoment = (value) => (none(value) ? '–' : window.kurswerk.moment(value));
   // What a reader looks for, by table. A table's options ask here, so that they stay as they are: new ones would have
   // Dash set up the whole table.
   const sought = {};

@@ -9,10 +9,9 @@ from typing import Any, Final
 import dash
 import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, dcc, html
-from dash.exceptions import PreventUpdate
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
-from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button, wide
+from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._translations import N_
@@ -24,7 +23,9 @@ _log = logging.getLogger(__name__)
 _AGAIN_S: Final = 2.0
 # As many as a person can look back at; more would only fill the browser's memory.
 _MOST_ROWS: Final = 300
+_MOST_ALERTS: Final = 100
 _TABLE: Final = "live-table"
+_ALERTS: Final = "live-alerts"
 
 
 def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
@@ -41,7 +42,11 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
         [
             head,
             # What comes over the socket comes without the reader's cookies.
-            dcc.Store(id="live-reader", data={"language": view.language, "zone": view.time_zone}),
+            dcc.Store(
+                id="live-reader",
+                data={"language": view.language, "zone": view.time_zone, "connected": view.t("connected")},
+            ),
+            dcc.Store(id="live-alone"),  # what is wished while nothing comes over the socket
             dmc.Stack(
                 [
                     html.Div(hint, id="live-hint"),
@@ -51,7 +56,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
                         html.Div(_rules(view, ready), id="live-rules"),
                         text=view.t("A model raises an alert when its probability reaches its threshold."),
                     ),
-                    card(view.t("Alerts"), html.Div(_alerts(kit, view), id="live-alerts")),
+                    card(view.t("Alerts"), _raised(kit, view)),
                 ]
             ),
         ]
@@ -174,72 +179,92 @@ def chosen_of(predictions: Sequence[Prediction], wish: Mapping[str, Any]) -> lis
 
 
 def _rules(view: View, ready: Sequence[ModelRecord]) -> Any:
-    rows = []
+    # Few parts for each model: Dash asks all parts of a page after each change of one.
+    cells: list[Any] = [html.B(view.t(text)) for text in (N_("Model"), N_("Predicts"), N_("Alert from, %"))]
     for one in ready:
         certified = bool((one.certificate or {}).get("certified"))
-        switch = dmc.Switch(
-            id={"kind": "live-switch", "model": one.id},
-            checked=one.is_active,
-            disabled=not certified and not one.is_active,
-            **{"aria-label": view.t("{name} predicts", name=one.name)},
-        )
-        threshold = dmc.NumberInput(
-            id={"kind": "live-threshold", "model": one.id},
-            value=round(100 * one.alert_threshold, 2),
-            min=0,
-            max=100,
-            step=1,
-            debounce=400,
-            w=110,
-            size="xs",
-            **{"aria-label": view.t("Alert threshold of {name} in percent", name=one.name)},
-        )
-        remark = view.t("certified") if certified else view.t("not certified; it cannot be switched on")
-        name = html.A(one.name, href=f"/dashboard/models/{one.id}", className="kw-link")
-        rows.append(
-            html.Tr([html.Td(name), html.Td(switch), html.Td(threshold), html.Td(remark, className="kw-muted")])
-        )
-    head = [view.t("Model"), view.t("Predicts"), view.t("Alert from, %"), view.t("Certificate")]
-    table = html.Table([html.Thead(html.Tr([html.Th(text) for text in head])), html.Tbody(rows)], className="kw-table")
-    return wide(table)
+        cells += [
+            html.A(one.name, href=f"/dashboard/models/{one.id}", className="kw-link"),
+            dmc.Switch(
+                id={"kind": "live-switch", "model": one.id},
+                checked=one.is_active,
+                disabled=not certified and not one.is_active,
+                label=view.t("certified") if certified else view.t("not certified; it cannot be switched on"),
+                **{"aria-label": view.t("{name} predicts", name=one.name)},
+            ),
+            dmc.NumberInput(
+                id={"kind": "live-threshold", "model": one.id},
+                value=round(100 * one.alert_threshold, 2),
+                min=0,
+                max=100,
+                step=1,
+                debounce=400,
+                w=110,
+                size="xs",
+                **{"aria-label": view.t("Alert threshold of {name} in percent", name=one.name)},
+            ),
+        ]
+    return html.Div(cells, className="kw-rules")
 
 
-def _alerts(kit: Kit, view: View) -> Any:
+def _alerts(kit: Kit) -> list[dict[str, Any]]:
     live = kit.services.live
-    found = [] if live is None else live.alerts(limit=30)
-    if not found:
-        return alert(view.t("No alerts yet."))
     names = model_names(kit)
-    rows = [
-        html.Tr(
-            [
-                html.Td(view.moment(one.created_at)),
-                html.Td(html.A(one.coin_id, href=f"/dashboard/data/{one.coin_id}", className="kw-link")),
-                html.Td(names.get(one.model_id, f"#{one.model_id}")),
-                html.Td(view.percent(one.probability), className="kw-r"),
-                html.Td(view.percent(one.threshold), className="kw-r"),
-            ]
-        )
-        for one in found
+    return [
+        {
+            "raised": one.created_at.isoformat(),
+            "coin": one.coin_id,
+            "href": f"/dashboard/data/{one.coin_id}",
+            "model": names.get(one.model_id, f"#{one.model_id}"),
+            "probability": one.probability,
+            "threshold": one.threshold,
+        }
+        for one in ([] if live is None else live.alerts(limit=_MOST_ALERTS))
     ]
-    head = [view.t("Raised"), view.t("Coin"), view.t("Model"), view.t("Probability"), view.t("Threshold")]
-    titles = [html.Th(text, className="kw-r" if k > 2 else "") for k, text in enumerate(head)]
-    return wide(html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table"))
+
+
+def _raised(kit: Kit, view: View) -> Any:
+    columns = [
+        column("raised", view.t("Raised"), "moment", minWidth=190),
+        column("coin", view.t("Coin"), "link", minWidth=220),
+        column("model", view.t("Model"), minWidth=150),
+        column("probability", view.t("Probability"), "share:1", minWidth=120),
+        column("threshold", view.t("Threshold"), "share:1", minWidth=120),
+    ]
+    return grid(
+        view,
+        _ALERTS,
+        columns,
+        _alerts(kit),
+        label=view.t("Alerts"),
+        nothing=view.t("No alerts yet."),
+        options={"paginationPageSize": 10},
+    )
 
 
 def register(kit: Kit) -> None:
     """Add the callbacks."""
+    # What is there already is sifted at once, if any of it is wanted; the rest comes over the socket, if there is one.
     kit.in_browser(
-        """(coin, model, min, paused, reader) => {
+        """(coin, model, min, paused, reader, state) => {
             kurswerk.query({coin, model, min: min || null});
-            return {...reader, coin, model, min, paused};
+            const [name, number, least] = [(coin || '').trim(), Number(model), Number(min) / 100];
+            const fits = (row) => row.probability >= least
+                && (!name || row.coin === name) && (!number || row.model_id === number);
+            kurswerk.sift('live-table', kurswerk.some('live-table', fits) ? fits : null);
+            const {connected, ...wish} = {...reader, coin, model, min, paused};
+            const {triggered_id} = dash_clientside.callback_context;
+            const alone = triggered_id && triggered_id !== 'live-pause' && state !== connected;
+            return [wish, alone ? wish : dash_clientside.no_update];
         }""",
         Output("live-wish", "data"),
+        Output("live-alone", "data"),
         Input("live-coin", "value"),
         Input("live-model", "value"),
         Input("live-min", "value"),
         Input("live-pause", "checked"),
         State("live-reader", "data"),
+        State("live-state", "children"),
         at_start=True,
     )
     kit.in_browser(
@@ -248,31 +273,9 @@ def register(kit: Kit) -> None:
         Input("url", "pathname"),
     )
 
-    # What is there already is sifted at once, if any of it is wanted; the rest comes over the socket.
-    kit.in_browser(
-        """(coin, model, min) => {
-            const [name, number, least] = [(coin || '').trim(), Number(model), Number(min) / 100];
-            const fits = (row) => row.probability >= least
-                && (!name || row.coin === name) && (!number || row.model_id === number);
-            kurswerk.sift('live-table', kurswerk.some('live-table', fits) ? fits : null);
-        }""",
-        Input("live-coin", "value"),
-        Input("live-model", "value"),
-        Input("live-min", "value"),
-        at_start=True,
-    )
-
-    @kit.on(
-        Output(_TABLE, "rowData"),
-        Input("live-coin", "value"),
-        Input("live-model", "value"),
-        Input("live-min", "value"),
-        State("live-state", "children"),
-    )
-    def renew(view: View, coin: str, model: str, least: Any, state: str | None) -> Any:
-        if state == view.t("connected"):
-            raise PreventUpdate
-        return _newest(kit, view, {"coin": coin, "model": model, "min": least})
+    @kit.on(Output(_TABLE, "rowData"), Input("live-alone", "data"))
+    def renew(view: View, wish: dict[str, Any]) -> Any:
+        return _newest(kit, view, wish)
 
     _register_rules(kit)
     _register_stream(kit)
@@ -374,7 +377,7 @@ async def _follow(
             break
         _send(view, chosen[-_MOST_ROWS:], names, shown)
         if any(one.alert for one in chosen):
-            dash.set_props("live-alerts", {"children": await asyncio.to_thread(_alerts, kit, view)})
+            dash.set_props(_ALERTS, {"rowData": await asyncio.to_thread(_alerts, kit)})
 
 
 def _send(view: View, chosen: Sequence[Prediction], names: Mapping[int, str], shown: deque[str]) -> None:
