@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,15 @@ SPEC = Path(__file__).resolve().parents[2] / "docs" / "examples" / "up-2-percent
 pytestmark = pytest.mark.skipif(not BARS.exists(), reason=f"the real bars are not at {BARS}")
 
 
-@pytest.fixture(scope="module")
-def kurswerk(tmp_path_factory, embedded_data_dir):
+@pytest.fixture
+def kurswerk(tmp_path, embedded_data_dir):
     """Run the command with ``--json`` on a database of this test's own and return the document."""
-    directory = tmp_path_factory.mktemp("real")
-    environment = os.environ | {"KURSWERK_DATA_DIR": str(embedded_data_dir / "real")}
+    environment = os.environ | {"KURSWERK_DATA_DIR": tempfile.mkdtemp(dir=embedded_data_dir)}
 
     def run(*words: str):
         done = subprocess.run(
             [sys.executable, "-m", "kurswerk", *words, "--json"],
-            cwd=directory,
+            cwd=tmp_path,
             env=environment,
             capture_output=True,
             text=True,
@@ -37,11 +37,15 @@ def kurswerk(tmp_path_factory, embedded_data_dir):
     subprocess.run([sys.executable, "-m", "kurswerk", "db", "stop"], env=environment, check=True, capture_output=True)
 
 
-def test_real_bars_make_a_certified_model_that_beats_volatility(kurswerk):
+@pytest.mark.parametrize("trees", [30, pytest.param(100, marks=pytest.mark.slow)])
+def test_real_bars_make_a_certified_model_that_beats_volatility(kurswerk, tmp_path, trees):
     ingested = kurswerk("ingest", "coins", str(BARS))
     assert ingested["rows_read"] == ingested["accepted"] == ingested["inserted"] == 923_030
     assert ingested["quarantined"] == 0
-    name = kurswerk("train", str(SPEC))["name"]
+    guided = json.loads(SPEC.read_text())
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(guided | {"params": guided["params"] | {"n_estimators": trees}}))
+    name = kurswerk("train", str(spec))["name"]
 
     tested = kurswerk("test", name, "--start", "2024-07-01", "--end", "2024-09-07")
     evaluation = tested["evaluation"]
