@@ -1,5 +1,6 @@
 """What the list of jobs and a job's own page show alike: how far it is, why it failed, and what may be done with it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from dash import ALL, Input, Output, ctx
 
 from kurswerk.dashboard._components import alert, link_button
 from kurswerk.dashboard._kit import Kit, demand, notify
+from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
 from kurswerk.training import Job
 
@@ -29,25 +31,21 @@ def actions(view: View, job: Job, place: str) -> list[Any]:
 def register_actions(kit: Kit, place: str, tick: str) -> None:
     """Let the buttons of one place work; the timer that renews what stands there is set off at once."""
 
-    @kit.on(Output(tick, "n_intervals"), Input({"kind": f"{place}-cancel", "job": ALL}, "n_clicks"))
-    def cancel(view: View, clicks: list[int | None]) -> int:
-        if any(clicks):
-            demand(view, "train")
-            job = kit.services.jobs.cancel(int(ctx.triggered_id["job"]))
-            kit.memory.forget()
-            notify(view.t("Cancelled"), view.t("Job {id}", id=job.id))
-        return 0
+    def let(what: str, do: Callable[[int], Job], said: str, *, first: bool) -> None:
+        @kit.on(
+            Output(tick, "n_intervals", allow_duplicate=not first),
+            Input({"kind": f"{place}-{what}", "job": ALL}, "n_clicks"),
+        )
+        def click(view: View, clicks: list[int | None]) -> int:
+            if any(clicks):
+                demand(view, "train")
+                job = do(int(ctx.triggered_id["job"]))
+                kit.memory.forget()
+                notify(view.t(said), view.t("Job {id}", id=job.id))
+            return 0
 
-    @kit.on(
-        Output(tick, "n_intervals", allow_duplicate=True), Input({"kind": f"{place}-retry", "job": ALL}, "n_clicks")
-    )
-    def retry(view: View, clicks: list[int | None]) -> int:
-        if any(clicks):
-            demand(view, "train")
-            job = kit.services.jobs.retry(int(ctx.triggered_id["job"]))
-            kit.memory.forget()
-            notify(view.t("In the queue again"), view.t("Job {id}", id=job.id))
-        return 0
+    let("cancel", kit.services.jobs.cancel, N_("Cancelled"), first=True)
+    let("retry", kit.services.jobs.retry, N_("In the queue again"), first=False)
 
 
 def result_of(job: Job) -> str:

@@ -9,6 +9,7 @@ from dash import html
 from kurswerk.dashboard._listings import MODEL_TYPE_WORDS
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
+from kurswerk.models import model_params
 
 _PHASES: Final = {
     1: N_("1 – Baby Zone"),
@@ -245,7 +246,9 @@ def advanced(view: View, given: Mapping[str, Any]) -> Any:
 
 def _hyper_parameters(view: View, given: Mapping[str, Any]) -> Any:
     params = dict(given.get("params") or {})
-    trees = (view.t("Trees"), view.t("More trees are steadier and slower; empty is {n}.", n=100))
+    defaults = model_params("xgboost")
+    many = view.t("More trees are steadier and slower; empty is {n}.", n=defaults["n_estimators"])
+    trees = (view.t("Trees"), many)
     depth = (view.t("Depth of a tree"), view.t("Deeper trees learn finer patterns and overfit sooner."))
     folds = (view.t("Folds"), view.t("How many times it is trained on earlier and judged on later rows."))
     least = (view.t("Least rows to split"), view.t("Larger values make coarser trees."))
@@ -254,7 +257,7 @@ def _hyper_parameters(view: View, given: Mapping[str, Any]) -> Any:
         view.t("Patience"),
         view.t(
             "Ends when so many more trees do not foresee the last tenth of the rows better; 0 never, empty is {n}.",
-            n=5,
+            n=defaults["early_stopping_rounds"],
         ),
     )
     return dmc.SimpleGrid(
