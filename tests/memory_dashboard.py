@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from kurswerk.core.errors import NotFoundError
+from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import MINUTE_US, to_datetime
 from kurswerk.dashboard import Alert, KeyRecord, Options, Prediction, Quarantined, Services, mount
 from kurswerk.market import Panel
@@ -126,6 +126,39 @@ class Live:
         yield []
 
 
+class Alerts:
+    """Rules and messages; those of the first rule were given up, and it is told which are sent again."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, dict[str, Any]] = {}
+        self.again: list[int] = []
+
+    def rules(self) -> list[Mapping[str, Any]]:
+        return list(self.kept.values())
+
+    def create_rule(self, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+        if any(one["name"] == rule["name"] for one in self.kept.values()):
+            raise ConflictError(f"an alert rule named '{rule['name']}' exists already")
+        number = len(self.kept) + 1
+        self.kept[number] = {**rule, "id": number, "is_active": True}
+        return self.kept[number]
+
+    def switch_rule(self, rule_id: int, *, active: bool) -> Mapping[str, Any]:
+        self.kept[rule_id]["is_active"] = active
+        return self.kept[rule_id]
+
+    def delete_rule(self, rule_id: int) -> None:
+        del self.kept[rule_id]
+
+    def deliveries(self, limit: int = 100, **_: Any) -> list[Mapping[str, Any]]:
+        told = {"coin_id": "COIN0", "probability": 0.9, "status": "FAILED", "attempts": 8, "error": "refused"}
+        return [told | {"id": 1, "rule": one["name"], "created_at": WHEN} for one in self.rules()[:1]]
+
+    def retry(self, delivery_id: int) -> Mapping[str, Any]:
+        self.again.append(delivery_id)
+        return self.deliveries()[0]
+
+
 class Keys:
     """Keys called by their scopes."""
 
@@ -192,6 +225,7 @@ def services_over(panel: Panel, registry: Registry, **changes: Any) -> Services:
         "settings": {"http.port": "8000"},
         "keys": Keys(),
         "live": Live(registry),
+        "alerts": Alerts(),
     }
     return Services(**(fields | changes))
 

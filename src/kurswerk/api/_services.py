@@ -6,9 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from kurswerk.api.ports import AlertDesk, Catalog, ChangeFeed, KeyStore, PredictionFinder, PredictionStream
+from kurswerk.api.ports import Catalog, ChangeFeed, KeyStore, PredictionFinder, PredictionStream
 from kurswerk.observability import HealthReport
-from kurswerk.serving import ActivationStore
+from kurswerk.serving import ActivationStore, AlertDesk
 from kurswerk.training import OrderDesk
 
 

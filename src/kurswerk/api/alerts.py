@@ -19,7 +19,7 @@ from kurswerk.api.schemas.predictions import (
     DeliveryRead,
     PredictionQuery,
 )
-from kurswerk.core.errors import NotFoundError, SpecError
+from kurswerk.serving import create_rule
 
 router = APIRouter(prefix="/api", tags=["predictions"])
 
@@ -56,12 +56,7 @@ def list_alert_rules(services: ServicesOf) -> AlertRules:
 @router.post("/alerts/rules", status_code=201, responses=errors(409, 413))
 def create_alert_rule(rule: AlertRuleCreate, services: ServicesOf) -> AlertRuleRead:
     """Add a rule: when enough models reach a probability on a row, a message is sent, at least once."""
-    for model_id in rule.model_ids:
-        try:
-            services.desk.models.get(model_id)
-        except NotFoundError as error:
-            raise SpecError(str(error)) from error
-    return AlertRuleRead.model_validate(services.alerts.create_rule(rule.model_dump()))
+    return AlertRuleRead.model_validate(create_rule(rule.model_dump(), services.alerts, services.desk.models))
 
 
 @router.patch("/alerts/rules/{rule_id:int}", responses=errors(404, 413))

@@ -81,34 +81,6 @@ class PredictionStream(Protocol):
         ...
 
 
-class AlertDesk(Protocol):
-    """Keeps the rules that send messages, and the messages."""
-
-    def rules(self) -> Sequence[Row]:
-        """Return all rules without their secrets."""
-        ...
-
-    def create_rule(self, rule: Row) -> Row:
-        """Store a rule; ConflictError if the name is taken."""
-        ...
-
-    def delete_rule(self, rule_id: int) -> None:
-        """Remove a rule; NotFoundError if there is none."""
-        ...
-
-    def switch_rule(self, rule_id: int, *, active: bool) -> Row:
-        """Switch a rule on, or off with its messages that wait given up; NotFoundError if there is none."""
-        ...
-
-    def deliveries(self, limit: int = 100, offset: int = 0, chosen: Row | None = None) -> Sequence[Row]:
-        """Return messages that have these values, newest first."""
-        ...
-
-    def retry(self, delivery_id: int) -> Row:
-        """Send a message that was given up anew; NotFoundError if there is none, ConflictError if it was not."""
-        ...
-
-
 class KeyStore(Protocol):
     """Knows the API keys."""
 

@@ -26,6 +26,7 @@ from kurswerk.storage import (
     Database,
     MarketContextStore,
     PostgresActivationStore,
+    PostgresAlertStore,
     PostgresKeyStore,
     PostgresModelStore,
     PostgresPredictionStore,
@@ -243,6 +244,7 @@ def dashboard_services(
         settings=settings_in_force(settings),
         keys=StoredKeys(PostgresKeyStore(database)),
         live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database)),
+        alerts=PostgresAlertStore(database),
     )
 
 

@@ -122,6 +122,7 @@ def notify(title: str, message: Any = "", *, good: bool = True) -> None:
         "color": "teal" if good else "red",
         "autoClose": 6000 if good else 15000,
         "position": "bottom-right",
+        "closeButtonProps": {"aria-label": CURRENT.get().t("Close")},
     }
     dash.set_props(NOTICES, {"sendNotifications": [notice]})
 

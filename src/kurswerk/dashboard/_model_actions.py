@@ -1,6 +1,6 @@
 """What may be done with one model: test, activate, certify, download, delete, and set its alerts."""
 
-from typing import Any
+from typing import Any, Final
 
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc
@@ -12,6 +12,8 @@ from kurswerk.dashboard._kit import Kit, demand, notify, to
 from kurswerk.dashboard._view import View
 from kurswerk.registry import ModelRecord
 from kurswerk.training import order_certificate
+
+_LONGEST_NAME: Final = 255
 
 
 def actions(view: View, record: ModelRecord) -> list[Any]:
@@ -42,6 +44,24 @@ def actions(view: View, record: ModelRecord) -> list[Any]:
             view.t("“{name}”, its tests and its live predictions disappear from all lists.", name=record.name),
         ),
     ]
+
+
+def naming(view: View, record: ModelRecord) -> Any:
+    """Return fields for a model's name and description."""
+    return dmc.Stack(
+        [
+            dmc.TextInput(id="model-name", label=view.t("Name"), value=record.name, maw=480),
+            dmc.Textarea(
+                id="model-description",
+                label=view.t("Description"),
+                value=record.description or "",
+                autosize=True,
+                maw=640,
+            ),
+            dmc.Group([dmc.Button(view.t("Save"), id="model-name-save", variant="light")]),
+        ],
+        gap="xs",
+    )
 
 
 def live_panel(kit: Kit, view: View, record: ModelRecord) -> Any:
@@ -99,7 +119,27 @@ def register_actions(kit: Kit) -> None:
             job = order_certificate(model_id, kit.services.desk)
             notify(view.t("Ordered"), view.t("Job {id} is in the queue.", id=job.id))
 
+    _register_naming(kit)
     _register_changes(kit)
+
+
+def _register_naming(kit: Kit) -> None:
+    @kit.on(
+        Output("go", "data", allow_duplicate=True),
+        Input("model-name-save", "n_clicks"),
+        State("model-name", "value"),
+        State("model-description", "value"),
+        State("model-id", "data"),
+    )
+    def rename(view: View, _: int | None, name: str | None, description: str | None, model_id: int) -> Any:
+        demand(view, "train")
+        given = (name or "").strip()
+        if not 0 < len(given) <= _LONGEST_NAME:
+            raise InvalidInputError(view.t("Give the model a name of 1 to {most} characters.", most=_LONGEST_NAME))
+        kit.services.models.update(model_id, {"name": given, "description": (description or "").strip() or None})
+        kit.memory.forget()
+        notify(view.t("Saved"), given)
+        return to(f"/dashboard/models/{model_id}?tab=specification")
 
 
 def _register_changes(kit: Kit) -> None:

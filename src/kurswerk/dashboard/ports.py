@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
+from kurswerk.serving import AlertDesk
 from kurswerk.training import JobStore, MarketSurvey, OrderDesk, Progress
 
 Json = Mapping[str, Any]
@@ -219,6 +220,8 @@ class Services:
         API keys; None where none are kept.
     live
         Models at work; None where no predictor is part of this installation.
+    alerts
+        Rules that send messages; None where nobody sends any.
     """
 
     models: Models
@@ -234,6 +237,7 @@ class Services:
     settings: Mapping[str, str]
     keys: Keys | None = None
     live: Live | None = None
+    alerts: AlertDesk | None = None
 
 
 @dataclass(frozen=True)

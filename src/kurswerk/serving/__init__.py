@@ -1,6 +1,7 @@
 """Predictions: from stored rows on demand, and of every new row at once."""
 
 from kurswerk.serving._activation import ActivationStore, NotCertifiedError, activate, require_certificate
+from kurswerk.serving._alert_rules import AlertDesk, check_rule, create_rule
 from kurswerk.serving._alerting import (
     CLAIM_S,
     FIRST_PAUSE_S,
@@ -24,6 +25,7 @@ __all__ = [
     "FIRST_PAUSE_S",
     "LONGEST_PAUSE_S",
     "ActivationStore",
+    "AlertDesk",
     "BatchReport",
     "Channel",
     "CoinHistory",
@@ -45,6 +47,8 @@ __all__ = [
     "StoredPrediction",
     "activate",
     "agreed",
+    "check_rule",
+    "create_rule",
     "deliver",
     "predict_coin",
     "replay",

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -232,7 +233,13 @@ def test_a_chart_is_drawn_anew_for_what_it_shows_and_explains_its_points(browser
         "coin-model.value": "1",
         "coin-chart.clickData": {"points": [{"x": "2024-01-01 03:00:00"}]},
     }
-    assert "The most important of" in json.dumps(browser.fire("coin-features.children", click, "coin-chart.clickData"))
+    explained = json.dumps(browser.fire("coin-features.children", click, "coin-chart.clickData"))
+    assert "The most important of" in explained
+    assert re.search(r"a gives \d+\.\d+ % here and says (yes|no)\.", explained)
+    newest = click | {"coin-chart.clickData": None, "coin-newest.n_clicks": 1}
+    for changed in ("coin-newest.n_clicks", "coin-model.value"):
+        latest = json.dumps(browser.fire("coin-features.children", newest, changed))
+        assert "Row of Jan 1, 2024, 09:59" in latest
     nothing = click | {"coin-chart.clickData": {}, "coin-model.value": "1"}
     assert "Click a point" in json.dumps(browser.fire("coin-features.children", nothing, "coin-model.value"))
 
@@ -255,6 +262,24 @@ def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
     assert "0 to 100" in notices(browser.fire("", {limit: 555}, limit))
     found = browser.fire("live-table.rowData", {"live-alone.data": {"model": "1"}}, "live-alone.data")
     assert found["response"]["live-table"]["rowData"][0]["coin"] == "COIN0"
+
+
+def test_a_model_is_named_and_described_anew(browser: Browser, registry: Registry):
+    given = {
+        "model-id.data": 1,
+        "model-name-save.n_clicks": 1,
+        "model-name.value": " first ",
+        "model-description.value": "x",
+    }
+    answer = browser.fire("go.data", given, "model-name-save.n_clicks")
+    assert answer["response"]["go"]["data"]["to"] == "/dashboard/models/1?tab=specification"
+    assert (registry.get(1).name, registry.get(1).description) == ("first", "x")
+    browser.fire("go.data", given | {"model-description.value": " "}, "model-name-save.n_clicks")
+    assert registry.get(1).description is None
+    for name in ("", "x" * 256):
+        refused = browser.fire("go.data", given | {"model-name.value": name}, "model-name-save.n_clicks")
+        assert "1 to 255 characters" in notices(refused)
+    assert registry.get(1).name == "first"
 
 
 def test_keys_are_made_and_revoked(panel: Panel, registry: Registry):

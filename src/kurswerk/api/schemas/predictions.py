@@ -15,6 +15,8 @@ from pydantic import (
 )
 
 from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, Order, UtcTime
+from kurswerk.core.errors import SpecError
+from kurswerk.serving import check_rule
 from kurswerk.storage import PredictionFilter
 from kurswerk.training.spec import UtcTime as GivenTime
 
@@ -268,14 +270,10 @@ class AlertRuleCreate(Order):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if (self.quiet_start is None) != (self.quiet_end is None):
-            raise ValueError("quiet hours need quiet_start and quiet_end")
-        if self.model_ids and self.least_agreeing > len(self.model_ids):
-            raise ValueError(f"{self.least_agreeing} cannot agree of {len(self.model_ids)} models; name more of them")
-        if self.channel in {"webhook", "smtp"}:
-            schemes = ("http://", "https://") if self.channel == "webhook" else ("smtp://", "smtps://")
-            if not (self.target or "").startswith(schemes):
-                raise ValueError(f"channel {self.channel} needs a target that begins with {' or '.join(schemes)}")
+        try:
+            check_rule(self.model_dump())
+        except SpecError as error:
+            raise ValueError(str(error)) from error  # as everything else that pydantic finds wrong
         return self
 
 

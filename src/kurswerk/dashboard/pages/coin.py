@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 import dash_mantine_components as dmc
-from dash import Input, Output, Patch, State, dcc, html
+from dash import Input, Output, Patch, State, ctx, dcc, html
 
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.dashboard import _coins as drawn
@@ -17,11 +17,13 @@ from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
 from kurswerk.dashboard.ports import Prediction
 from kurswerk.registry import plan_of
+from kurswerk.serving import predict_coin
 
 _MOST_PREDICTIONS: Final = 2000
 # While somebody moves about in a chart its rows are not loaded anew.
 _LOOKED_AT_S: Final = 300.0
 _PREDICTIONS_S: Final = 5.0
+_FEATURES_S: Final = 60.0
 
 
 def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
@@ -64,6 +66,7 @@ def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
                     card(
                         view.t("Features behind a point"),
                         _choose_model(kit, view),
+                        dmc.Group([dmc.Button(view.t("Newest row"), id="coin-newest", variant="default", size="xs")]),
                         html.Div(alert(view.t("Click a point of the chart.")), id="coin-features", role="status"),
                         span={"base": 12, "lg": 4},
                     ),
@@ -125,29 +128,44 @@ def register(kit: Kit) -> None:
         Output("coin-features", "children"),
         Input("coin-chart", "clickData"),
         Input("coin-model", "value"),
+        Input("coin-newest", "n_clicks"),
         State("coin-name", "data"),
     )
-    def explain(view: View, clicked: dict[str, Any] | None, model: str | None, mint: str) -> Any:
+    def explain(view: View, clicked: dict[str, Any] | None, model: str | None, newest: int | None, mint: str) -> Any:
         points = (clicked or {}).get("points") or []
-        if not points:
+        latest = ctx.triggered_id == "coin-newest" or (newest and not points)
+        if not points and not latest:
             return alert(view.t("Click a point of the chart."))
         if not model:
             raise InvalidInputError(view.t("Train a model first; then its features can be shown."))
-        moment_us = drawn.us_of(view, str(points[0]["x"]))
+        moment_us = None if latest else drawn.us_of(view, str(points[0]["x"]))
         return _features(kit, view, int(model), mint, moment_us)
 
 
-def _features(kit: Kit, view: View, model_id: int, mint: str, moment_us: int) -> Any:
+def _features(kit: Kit, view: View, model_id: int, mint: str, moment_us: int | None) -> Any:
+    """Return what a model made of the last row not after a moment, or of the newest for None."""
     record = kit.services.models.get(model_id)
-    found = kit.memory.get(("features", model_id, mint), lambda: _all_features(kit, model_id, mint), seconds=60)
-    times, values, names = found
-    k = drawn.last_at(times, moment_us)
+    times, values, names = kit.memory.get(
+        ("features", model_id, mint),
+        lambda: _all_features(kit, model_id, mint),
+        seconds=0.0 if moment_us is None else _FEATURES_S,
+    )
+    k = len(times) - 1 if moment_us is None else drawn.last_at(times, moment_us)
     importance = record.feature_importance
     order = sorted(range(len(names)), key=lambda i: -importance.get(names[i], 0.0))[:25]
     rows = [(names[i], view.number(float(values[k, i]), 4)) for i in order]
+    (said,) = predict_coin(mint, [record], kit.services.market, kit.services.models, at_us=int(times[k])).predictions
     return dmc.Stack(
         [
             dmc.Text(view.t("Row of {time}", time=view.moment_us(int(times[k]))), fw=600, size="sm"),
+            dmc.Text(
+                view.t(
+                    "{name} gives {share} here and says {answer}.",
+                    name=record.name,
+                    share=view.percent(said.probability),
+                    answer=view.t("yes") if said.prediction else view.t("no"),
+                )
+            ),
             dmc.Text(view.t("The most important of {n} features first.", n=len(names)), size="xs", c="dimmed"),
             pair_table(rows),
         ],

@@ -11,6 +11,7 @@ import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, dcc, html
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
+from kurswerk.dashboard._alert_rules import register_rules, rules_card
 from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import model_names
@@ -57,6 +58,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
                         text=view.t("A model raises an alert when its probability reaches its threshold."),
                     ),
                     card(view.t("Alerts"), _raised(kit, view)),
+                    *([] if kit.services.alerts is None else [rules_card(kit, view, ready)]),
                 ]
             ),
         ]
@@ -277,11 +279,12 @@ def register(kit: Kit) -> None:
     def renew(view: View, wish: dict[str, Any]) -> Any:
         return _newest(kit, view, wish)
 
-    _register_rules(kit)
+    _register_thresholds(kit)
+    register_rules(kit)
     _register_stream(kit)
 
 
-def _register_rules(kit: Kit) -> None:
+def _register_thresholds(kit: Kit) -> None:
     @kit.on(Input({"kind": "live-switch", "model": ALL}, "checked"), State("live-rules", "id"))
     def switch(view: View, _: list[bool], __: str) -> None:
         demand(view, "admin")

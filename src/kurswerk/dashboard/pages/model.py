@@ -21,7 +21,7 @@ from kurswerk.dashboard._components import (
 )
 from kurswerk.dashboard._kit import Kit, Page
 from kurswerk.dashboard._listings import MODEL_TYPE_WORDS, target_words
-from kurswerk.dashboard._model_actions import actions, live_panel, register_actions
+from kurswerk.dashboard._model_actions import actions, live_panel, naming, register_actions
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._verdicts import verdicts
 from kurswerk.dashboard._view import View
@@ -255,6 +255,7 @@ def _specification(view: View, record: ModelRecord) -> Any:
         [
             shown.pair_table([(name, value) for name, value in rows if value]),
             html.Pre(text, className="kw-code", tabIndex=0, **{"aria-label": view.t("Specification")}),
+            naming(view, record),
         ]
     )
 
