@@ -5,10 +5,10 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from structlog.testing import capture_logs
 
+from heard_logs import logged_by
 from integration.api.api_service import SPEC, error_of
-from kurswerk.api import ApiOptions, create_app
+from kurswerk.api import ApiOptions, create_app, errors
 from kurswerk.core.errors import ConstraintError, DatabaseUnavailableError, InvalidInputError, StorageError
 
 SECURITY = {
@@ -95,7 +95,7 @@ def test_errors_of_the_database_tell_strangers_nothing(service):
         (ZeroDivisionError(secrets), 500, "internal_error"),
         (ConstraintError(secrets, "ml_models_mcc_check"), 409, "constraint_violated"),
     ):
-        with capture_logs() as logs, service.client(replace(service.ports, catalog=Broken(error))) as client:
+        with logged_by(errors) as logs, service.client(replace(service.ports, catalog=Broken(error))) as client:
             answer = client.get("/api/models")
             error_of(answer, status, code)
             assert "10.0.0.7" not in answer.text

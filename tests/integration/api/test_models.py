@@ -3,10 +3,11 @@
 import hashlib
 
 import pytest
-from structlog.testing import capture_logs
 
+from heard_logs import logged_by
 from integration.api.api_service import PERIOD, SPEC, error_of
 from integration.storage.coins import run
+from kurswerk.api import errors
 from kurswerk.registry import NewModel
 
 
@@ -186,7 +187,7 @@ def test_a_model_is_downloaded_with_proof(client, service):
     unready = service.models.create(new_model("raw"))
     error_of(client.get(f"/api/models/{unready}/download"), 409, "conflict")
     run(service.database, "UPDATE ml_artifacts SET data = 'forged', size = 6")
-    with capture_logs() as logs:
+    with logged_by(errors) as logs:
         error = error_of(client.get(f"/api/models/{number}/download"), 500, "artifact_corrupt")
     assert "request_id" in error["message"]
     assert logs[0]["code"] == "artifact_corrupt"

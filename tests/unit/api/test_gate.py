@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from structlog.testing import capture_logs
 
-from kurswerk.api import ApiOptions
+from heard_logs import logged_by
+from kurswerk.api import ApiOptions, _gate
 from kurswerk.api._admission import Admission
 from kurswerk.api._freshness import Freshness
 from kurswerk.api._gate import Gate
@@ -84,7 +84,7 @@ def test_a_websocket_is_refused_like_any_other_request(headers, options):
 
 
 def test_an_answer_that_breaks_off_is_told_and_not_mended():
-    with capture_logs() as logs, pytest.raises(ZeroDivisionError):
+    with logged_by(_gate) as logs, pytest.raises(ZeroDivisionError):
         ask({"type": "http", "method": "GET", "path": "/breaks"})
     assert logs[0]["event"] == "answer broken off"
 
