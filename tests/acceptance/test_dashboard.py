@@ -174,6 +174,7 @@ def predictions_and_alerts_arrive_by_themselves(seen, browser, service):
     seen.page.get_by_role("option", name="Only kept here").click()
     seen.press("Make the rule")
     seen.see("1 of: all active models · from each model's own threshold · only kept here")
+    seen.page.locator("#rule-make").wait_for(state="hidden")
     seen.page.get_by_role("switch", name="first predicts").click(force=True)
     seen.see("Activated")
     with visit(browser, service) as other:
@@ -189,7 +190,8 @@ def predictions_and_alerts_arrive_by_themselves(seen, browser, service):
     seen.shot(PICTURES, "live")
     seen.press("What became of them")
     seen.page.locator("#rule-deliveries .ag-row", has_text="sent").first.wait_for(timeout=60_000)
-    seen.page.get_by_role("button", name="Close", exact=True).last.click()
+    seen.page.keyboard.press("Escape")
+    seen.page.locator("#rule-again").wait_for(state="hidden")
     seen.page.get_by_role("switch", name="Pause").click(force=True)
     seen.see("paused")
     seen.go("/dashboard")
