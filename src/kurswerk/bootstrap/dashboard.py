@@ -133,10 +133,11 @@ class StoredPredictions:
         model_id: int | None = None,
         min_probability: float | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 100,
     ) -> Sequence[Prediction]:
         """Return predictions, the newest first."""
-        chosen = PredictionFilter(coin_id, model_id, min_probability, since)
+        chosen = PredictionFilter(coin_id, model_id, min_probability, since, until)
         return self._with_alerts(self._store.find(chosen, limit))
 
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:

@@ -1,19 +1,23 @@
 """What may be done with one model: test, activate, certify, download, delete, and set its alerts."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import dash_mantine_components as dmc
-from dash import Input, Output, State, dcc
+from dash import Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
 from kurswerk.core.errors import InvalidInputError
+from kurswerk.core.timestamps import to_us
+from kurswerk.dashboard._alerts import alert_table
 from kurswerk.dashboard._components import alert, danger, danger_id, fact, facts, link_button
 from kurswerk.dashboard._kit import Kit, demand, notify, to
 from kurswerk.dashboard._view import View
 from kurswerk.registry import ModelRecord
-from kurswerk.training import order_certificate
+from kurswerk.training import order_certificate, outcomes_of
 
 _LONGEST_NAME: Final = 255
+_MOST_JUDGED: Final = 2000
 
 
 def actions(view: View, record: ModelRecord) -> list[Any]:
@@ -70,7 +74,6 @@ def live_panel(kit: Kit, view: View, record: ModelRecord) -> Any:
     if live is None:
         return alert(view.t("No predictor is part of this installation."))
     predictions = live.predictions(model_id=record.id, limit=500)
-    alerts = live.alerts(model_id=record.id, limit=100)
     return dmc.Stack(
         [
             facts(
@@ -79,8 +82,8 @@ def live_panel(kit: Kit, view: View, record: ModelRecord) -> Any:
                     view.t("Strongest of them"),
                     view.percent(max((one.probability for one in predictions), default=None)),
                 ),
-                fact(view.t("Newest alerts"), view.number(len(alerts))),
             ),
+            html.Div(id="model-came", style={"minHeight": 92}),
             dmc.Group(
                 [
                     dmc.NumberInput(
@@ -97,13 +100,42 @@ def live_panel(kit: Kit, view: View, record: ModelRecord) -> Any:
                 ],
                 align="flex-end",
             ),
+            alert_table(kit, view, "model-alerts", record.id),
             link_button(view.t("Watch its predictions"), f"/dashboard/live?model={record.id}"),
         ]
     )
 
 
+def _came(kit: Kit, view: View, record: ModelRecord) -> Any:
+    """Return how often its live predictions came true, as far as it is known by now."""
+    if kit.services.live is None:
+        return None
+    horizon = timedelta(minutes=record.spec.get("future_minutes") or 0)
+    old = kit.services.live.predictions(model_id=record.id, until=datetime.now(UTC) - horizon, limit=_MOST_JUDGED)
+    said = [(one.coin_id, to_us(one.timestamp), one.prediction) for one in old]
+    came = outcomes_of(record, said, kit.services.market)
+    return facts(
+        fact(
+            view.t("Came true where it said yes"),
+            view.percent(came.precision),
+            detail=view.t("{n} of {all}", n=view.number(came.hits), all=view.number(came.said)),
+        ),
+        fact(
+            view.t("Came true at all"),
+            view.percent(came.base_rate),
+            detail=view.t("of its newest {n} with a known outcome", n=view.number(came.known)),
+        ),
+    )
+
+
 def register_actions(kit: Kit) -> None:
     """Add the callbacks."""
+
+    @kit.on(Output("model-came", "children"), Input("model-tabs", "value"), State("model-id", "data"), at_start=True)
+    def judge_live(view: View, tab: str, model_id: int) -> Any:
+        if tab != "live":
+            raise PreventUpdate
+        return _came(kit, view, kit.services.models.get(model_id))
 
     @kit.on(Output("model-file", "data"), Input("model-download", "n_clicks"), State("model-id", "data"))
     def download(_: View, clicks: int | None, model_id: int) -> Any:

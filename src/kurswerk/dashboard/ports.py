@@ -133,9 +133,10 @@ class Live(Protocol):
         model_id: int | None = None,
         min_probability: float | None = None,
         since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 100,
     ) -> Sequence[Prediction]:
-        """Return predictions, the newest first."""
+        """Return predictions, the newest first; ``since`` and ``until`` are when they were stored."""
         ...
 
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:

@@ -28,12 +28,13 @@ _ALERT_FIELDS = sql.SQL(
 
 @dataclass(frozen=True)
 class PredictionFilter:
-    """Which predictions or alerts; None is all. ``since`` is when they were stored."""
+    """Which predictions or alerts; None is all. ``since`` and ``until`` are when they were stored."""
 
     coin_id: str | None = None
     model_id: int | None = None
     min_probability: float | None = None
     since: datetime | None = None
+    until: datetime | None = None
 
     def conditions(self, table: str) -> sql.Composable:
         """Return the condition on a table by its alias."""
@@ -43,6 +44,7 @@ class PredictionFilter:
             ("model_id", "=", self.model_id),
             ("probability", ">=", self.min_probability),
             ("created_at", ">=", self.since),
+            ("created_at", "<=", self.until),
         ):
             if value is not None:
                 field = sql.SQL("{}.{}").format(sql.Identifier(table), sql.Identifier(column))

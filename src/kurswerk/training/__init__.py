@@ -23,6 +23,7 @@ from kurswerk.training._orders import (
     order_test,
     order_training,
 )
+from kurswerk.training._outcomes import Outcomes, outcomes_of
 from kurswerk.training._testing import Period, run_test
 from kurswerk.training.ports import Availability, JobStore, MarketStore, MarketSurvey, Progress, no_progress
 from kurswerk.training.spec import ModelSpec
@@ -44,6 +45,7 @@ __all__ = [
     "MarketSurvey",
     "ModelSpec",
     "OrderDesk",
+    "Outcomes",
     "Period",
     "Progress",
     "TrainingPipeline",
@@ -62,6 +64,7 @@ __all__ = [
     "order_comparison",
     "order_test",
     "order_training",
+    "outcomes_of",
     "predict_rows",
     "reproduce",
     "run_folds",

@@ -264,6 +264,15 @@ def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
     assert found["response"]["live-table"]["rowData"][0]["coin"] == "COIN0"
 
 
+def test_what_came_of_live_predictions_is_counted_when_it_is_looked_at(browser: Browser):
+    given = {"model-id.data": 1, "model-tabs.value": "live"}
+    shown = json.dumps(browser.fire("model-came.children", given, "model-tabs.value"))
+    assert re.search(r"of its newest [1-9] with a known outcome", shown)
+    assert re.search(r"\d of [1-9]", shown)
+    assert browser.fire("model-came.children", given | {"model-tabs.value": "tests"}, "model-tabs.value") == {}
+    assert '"model-alerts"' in browser.open("/models/1", "?tab=live")
+
+
 def test_a_model_is_named_and_described_anew(browser: Browser, registry: Registry):
     given = {
         "model-id.data": 1,

@@ -12,6 +12,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.dashboard._alert_rules import register_rules, rules_card
+from kurswerk.dashboard._alerts import alert_rows, alert_table
 from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import model_names
@@ -24,7 +25,6 @@ _log = logging.getLogger(__name__)
 _AGAIN_S: Final = 2.0
 # As many as a person can look back at; more would only fill the browser's memory.
 _MOST_ROWS: Final = 300
-_MOST_ALERTS: Final = 100
 _TABLE: Final = "live-table"
 _ALERTS: Final = "live-alerts"
 
@@ -57,7 +57,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
                         html.Div(_rules(view, ready), id="live-rules"),
                         text=view.t("A model raises an alert when its probability reaches its threshold."),
                     ),
-                    card(view.t("Alerts"), _raised(kit, view)),
+                    card(view.t("Alerts"), alert_table(kit, view, _ALERTS)),
                     *([] if kit.services.alerts is None else [rules_card(kit, view, ready)]),
                 ]
             ),
@@ -209,41 +209,6 @@ def _rules(view: View, ready: Sequence[ModelRecord]) -> Any:
     return html.Div(cells, className="kw-rules")
 
 
-def _alerts(kit: Kit) -> list[dict[str, Any]]:
-    live = kit.services.live
-    names = model_names(kit)
-    return [
-        {
-            "raised": one.created_at.isoformat(),
-            "coin": one.coin_id,
-            "href": f"/dashboard/data/{one.coin_id}",
-            "model": names.get(one.model_id, f"#{one.model_id}"),
-            "probability": one.probability,
-            "threshold": one.threshold,
-        }
-        for one in ([] if live is None else live.alerts(limit=_MOST_ALERTS))
-    ]
-
-
-def _raised(kit: Kit, view: View) -> Any:
-    columns = [
-        column("raised", view.t("Raised"), "moment", minWidth=190),
-        column("coin", view.t("Coin"), "link", minWidth=220),
-        column("model", view.t("Model"), minWidth=150),
-        column("probability", view.t("Probability"), "share:1", minWidth=120),
-        column("threshold", view.t("Threshold"), "share:1", minWidth=120),
-    ]
-    return grid(
-        view,
-        _ALERTS,
-        columns,
-        _alerts(kit),
-        label=view.t("Alerts"),
-        nothing=view.t("No alerts yet."),
-        options={"paginationPageSize": 10},
-    )
-
-
 def register(kit: Kit) -> None:
     """Add the callbacks."""
     # What is there already is sifted at once, if any of it is wanted; the rest comes over the socket, if there is one.
@@ -380,7 +345,7 @@ async def _follow(
             break
         _send(view, chosen[-_MOST_ROWS:], names, shown)
         if any(one.alert for one in chosen):
-            dash.set_props(_ALERTS, {"rowData": await asyncio.to_thread(_alerts, kit)})
+            dash.set_props(_ALERTS, {"rowData": await asyncio.to_thread(alert_rows, kit)})
 
 
 def _send(view: View, chosen: Sequence[Prediction], names: Mapping[int, str], shown: deque[str]) -> None:

@@ -1,0 +1,76 @@
+"""What came of live predictions, as far as it is known by now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kurswerk.labels import compute_labels
+from kurswerk.registry import ModelRecord
+from kurswerk.training.ports import MarketStore
+from kurswerk.training.spec import ModelSpec
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Counts of predictions.
+
+    Attributes
+    ----------
+    known
+        Those whose outcome is known: the coin's rows reach the end of the label's horizon.
+    positive
+        Of those, where it came true.
+    said
+        Of the known ones, where the model said yes.
+    hits
+        Of those, where it came true.
+    """
+
+    known: int
+    positive: int
+    said: int
+    hits: int
+
+    @property
+    def base_rate(self) -> float | None:
+        """Share that came true among all known ones; None without any."""
+        return self.positive / self.known if self.known else None
+
+    @property
+    def precision(self) -> float | None:
+        """Share that came true where the model said yes; None where it never did."""
+        return self.hits / self.said if self.said else None
+
+
+def outcomes_of(record: ModelRecord, predictions: Sequence[tuple[str, int, int]], market: MarketStore) -> Outcomes:
+    """Hold a model's predictions against what its label says of their rows by now.
+
+    Parameters
+    ----------
+    predictions
+        Coin, moment of the row in microseconds UTC, and 1 or 0 for each.
+    """
+    if not predictions:
+        return Outcomes(0, 0, 0, 0)
+    label = ModelSpec.parse(record.spec).label_spec()
+    coins = sorted({coin for coin, _, _ in predictions})
+    panel = market.load_panel([label.target_var], start_us=min(moment for _, moment, _ in predictions), mints=coins)
+    labels = compute_labels(panel, label)
+    names = np.repeat(np.array(panel.instruments, dtype=object), np.diff(panel.offsets))
+    found = {
+        (coin, moment): value
+        for coin, moment, value in zip(
+            names[labels.known].tolist(),
+            panel.timestamps[labels.known].tolist(),
+            labels.values[labels.known].tolist(),
+            strict=True,
+        )
+    }
+    known = [(found[coin, moment], said) for coin, moment, said in predictions if (coin, moment) in found]
+    return Outcomes(
+        known=len(known),
+        positive=sum(came for came, _ in known),
+        said=sum(said for _, said in known),
+        hits=sum(came for came, said in known if said),
+    )
