@@ -16,6 +16,7 @@ def alert_rows(kit: Kit, model_id: int | None = None) -> list[dict[str, Any]]:
     names = model_names(kit)
     return [
         {
+            "id": str(one.id),
             "raised": one.created_at.isoformat(),
             "coin": one.coin_id,
             "href": f"/dashboard/data/{one.coin_id}",
@@ -43,5 +44,6 @@ def alert_table(kit: Kit, view: View, name: str, model_id: int | None = None) ->
         alert_rows(kit, model_id),
         label=view.t("Alerts"),
         nothing=view.t("No alerts yet."),
+        getRowId="params.data.id",  # what stands there already is not drawn again with each alert
         options={"paginationPageSize": 10},
     )
