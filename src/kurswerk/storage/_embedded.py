@@ -15,7 +15,7 @@ from typing import Self
 from urllib.parse import quote
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.storage import _binaries
@@ -226,20 +226,26 @@ class EmbeddedPostgres:
             try:
                 psycopg.connect(url, connect_timeout=30).close()
             except psycopg.OperationalError as error:
-                if "does not exist" in str(error) and "database" in str(error):
-                    self._create_database()
-                elif self._pid() is None:
+                if self._pid() is None:
                     return None
-                elif time.monotonic() > deadline:
+                if time.monotonic() > deadline:
                     raise DatabaseUnavailableError(
                         f"the embedded PostgreSQL does not answer: {error}; its log is {self._log}"
                     ) from error
+                if "does not exist" in str(error) and "database" in str(error):
+                    self._create_database()
                 time.sleep(_POLL_S)
             else:
                 return url
 
     def _create_database(self) -> None:
-        with psycopg.connect(self._url("postgres"), autocommit=True) as connection:
+        """Create the database, unless a session of a process that was killed on the way is about to."""
+        # The server carries a statement out whose client is gone; it stands in our way until it has.
+        under_way = (errors.DuplicateDatabase, errors.UniqueViolation, errors.ObjectInUse)
+        with (
+            psycopg.connect(self._url("postgres"), autocommit=True) as connection,
+            contextlib.suppress(*under_way),
+        ):
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
     def _socket_dir(self, user: ServerUser) -> Path:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +122,28 @@ def test_a_process_killed_while_it_starts_the_server_leaves_nothing_broken(data_
     first.send_signal(signal.SIGKILL)
     first.communicate()
     assert Database(EmbeddedPostgres(data_dir).start()).check().startswith("18")
+
+
+def test_a_database_that_a_lost_session_is_creating_is_waited_for(stopped: EmbeddedPostgres):
+    url = stopped.start()
+    others = url.replace("/kurswerk?", "/postgres?")
+
+    def create() -> None:
+        with (
+            psycopg.connect(others, autocommit=True) as connection,
+            contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation),
+        ):
+            connection.execute("CREATE DATABASE kurswerk")
+
+    for _ in range(3):
+        with psycopg.connect(others, autocommit=True) as connection:
+            connection.execute("DROP DATABASE kurswerk WITH (FORCE)")
+        session = threading.Thread(target=create)
+        session.start()
+        try:
+            assert Database(stopped.start()).check()
+        finally:
+            session.join()
 
 
 def test_a_killed_server_recovers_what_was_committed(stopped: EmbeddedPostgres, data_dir: Path):
