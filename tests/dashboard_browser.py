@@ -53,7 +53,11 @@ class Visit:
         self.page.wait_for_selector("#page h1, #page .mantine-Alert-root, #page h2", timeout=MOST_WAIT_MS)
 
     def settle(self) -> None:
-        """Wait until nothing has changed for a fifth of a second, at most five seconds."""
+        """Look at all of the page, and wait until nothing has changed for a fifth of a second, at most five seconds."""
+        for place in self.page.locator(".kw-later:empty").element_handles():
+            place.scroll_into_view_if_needed()
+            self.page.wait_for_function("(place) => place.childElementCount", arg=place)
+        self.page.evaluate("scrollTo(0, 0)")
         self.page.evaluate(_UNTIL_QUIET)
 
     def see(self, text: str, seconds: float = 180.0) -> None:

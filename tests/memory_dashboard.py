@@ -310,6 +310,11 @@ class Browser:
         assert answer.status_code == 200, answer.text
         return json.dumps(answer.json(), ensure_ascii=False)
 
+    def seen(self, name: str, given: Mapping[str, Any] | None = None) -> str:
+        """Bring the place ``name`` into sight and return what fills it as JSON text."""
+        shown = f"{name}.data-seen"
+        return json.dumps(self.fire(f"{name}.children", {shown: True, **(given or {})}, shown), ensure_ascii=False)
+
 
 def _dependency(text: str) -> dict[str, Any]:
     name, _, prop = text.rpartition(".")

@@ -1,13 +1,15 @@
 """Every page in a real browser, over a market and models in memory: nothing cut, a silent console, axe content."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from fastapi import FastAPI
 from psycopg import OperationalError
 
-from dashboard_browser import CHROMIUM, NO_CHROMIUM, chromium, visit
+from dashboard_browser import CHROMIUM, NO_CHROMIUM, Visit, chromium, visit
 from dashboard_looks import cut_texts, grave_findings
 from kurswerk.dashboard import Options, Services, mount
 from memory_dashboard import Registry, services_over, trained_registry
@@ -73,12 +75,20 @@ def looks_right(seen, page: str, widths=WIDTHS) -> None:
     assert seen.troubles == [], page
 
 
+@pytest.fixture(scope="module")
+def window(browser, filled) -> Iterator[Callable[..., Visit]]:
+    """Give the window of a reader of such wishes; it is kept, and so are the scripts that it has fetched."""
+    with ExitStack() as kept:
+        yield cache(lambda language, dark: kept.enter_context(visit(browser, filled, language=language, dark=dark)))
+
+
 @pytest.mark.parametrize(("language", "dark"), [("en-GB", False), ("de-DE", True)])
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_looks_right_wide_and_narrow(browser, filled, page, language, dark):
-    with visit(browser, filled, language=language, dark=dark) as seen:
-        looks_right(seen, page, WIDTHS if dark else WIDTHS[::-1])
-        assert seen.page.evaluate("document.documentElement.lang") == language[:2]
+def test_every_page_looks_right_wide_and_narrow(window, page, language, dark):
+    seen = window(language, dark)
+    seen.troubles.clear()
+    looks_right(seen, page, WIDTHS if dark else WIDTHS[::-1])
+    assert seen.page.evaluate("document.documentElement.lang") == language[:2]
 
 
 @pytest.mark.parametrize(("language", "width"), [("en-GB", 1920), ("de-DE", 390)])
@@ -145,6 +155,21 @@ def test_live_rows_are_sifted_and_come_back(browser, filled, paused):
         rows.nth(8).wait_for()
         seen.page.locator("#live-coin").fill("nobody's")
         seen.see("Nothing to show")
+        assert seen.troubles == []
+
+
+def test_what_lies_below_the_window_is_brought_when_it_is_seen(browser, filled):
+    with visit(browser, filled) as seen:
+        charts = seen.page.locator("#model-curves .js-plotly-plot .main-svg")
+        seen.go("/dashboard/models/1")
+        seen.page.locator("#threshold-alarms").wait_for()
+        assert charts.count() == 0
+        for _ in range(2):  # what was put away with its tab is brought again
+            seen.settle()
+            charts.first.wait_for()
+            seen.page.get_by_role("tab", name="Live", exact=True).click()
+            charts.first.wait_for(state="detached")
+            seen.page.get_by_role("tab", name="How good is it?").click()
         assert seen.troubles == []
 
 

@@ -34,11 +34,11 @@ _PAGES: Final = {
     "coin": (Wanted(f"/dashboard/data/{LONG_CHART}", ("#page h1", "#page .kw-facts"), 1), "chart"),
     "models": (Wanted("/dashboard/models", ("#page h1", "#models-table .ag-row a")), "table"),
     "new model": (Wanted("/dashboard/new", ("#page h1", "#spec-name")), "text"),
-    "model": (Wanted("/dashboard/models/1", ("#page h1", "#page .kw-facts", "#threshold-alarms"), 5), "chart"),
+    "model": (Wanted("/dashboard/models/1", ("#page h1", "#page .kw-facts", "#threshold-alarms")), "text"),
     "test": (Wanted("/dashboard/test", ("#page h1", "#page .mantine-Paper-root"), 1), "chart"),
     "compare": (Wanted("/dashboard/compare?comparison=1", ("#page h1", "#page .kw-table td"), 1), "chart"),
     "jobs": (Wanted("/dashboard/jobs", ("#page h1", "#jobs-list .mantine-Paper-root")), "text"),
-    "live": (Wanted("/dashboard/live", ("#page h1", "#live-table .ag-row", "#live-rules input")), "table"),
+    "live": (Wanted("/dashboard/live", ("#page h1", "#live-table .ag-row")), "table"),
     "system": (Wanted("/dashboard/system", ("#page h1", "#system-now .kw-facts"), 1), "chart"),
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import time
+from functools import partial
 from typing import Any, Final
 
 import dash
@@ -9,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, html
 
 from kurswerk.core.errors import InvalidInputError
-from kurswerk.dashboard._components import STATUS_WORDS, card, column, danger, grid
+from kurswerk.dashboard._components import STATUS_WORDS, card, column, danger, grid, later
 from kurswerk.dashboard._kit import Kit, demand, notify
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._translations import N_
@@ -33,11 +34,11 @@ _LONGEST_NAME: Final = 100
 _MOST_MESSAGES: Final = 200
 
 
-def rules_card(kit: Kit, view: View, ready: Sequence[ModelRecord]) -> Any:
+def rules_card(view: View, ready: Sequence[ModelRecord]) -> Any:
     """Return the card; ``ready`` are the models that rules may be about."""
     return card(
         view.t("Messages"),
-        html.Div(_rules(kit, view), id="rules-all"),
+        later("rules-all", 60),
         dmc.Group(
             [
                 dmc.Button(view.t("New rule"), id="rule-new", variant="light", size="xs"),
@@ -259,6 +260,7 @@ def _sent(desk: AlertDesk) -> list[dict[str, Any]]:
 def register_rules(kit: Kit) -> None:
     """Add the callbacks."""
     if kit.services.alerts is not None:
+        kit.when_seen("rules-all")(partial(_rules, kit))
         _register_form(kit, kit.services.alerts)
         _register_switches(kit, kit.services.alerts)
         _register_messages(kit, kit.services.alerts)
@@ -270,7 +272,7 @@ def _register_form(kit: Kit, desk: AlertDesk) -> None:
     fields = ("name", "models", "least", "min", "cooldown", "from", "until", "channel", "target", "secret")
 
     @kit.on(
-        Output("rules-all", "children"),
+        Output("rules-all", "children", allow_duplicate=True),
         Output("rule-form", "opened", allow_duplicate=True),
         Output("rule-name", "value"),
         Output("rule-secret", "value"),

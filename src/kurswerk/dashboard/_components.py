@@ -78,6 +78,11 @@ def card(title: str, *content: Any, text: str = "", span: Any = None, **more: An
     return box if span is None else dmc.GridCol(box, span=span)
 
 
+def later(name: str, height: int) -> Any:
+    """Return a place of so many pixels that is filled as soon as it comes into sight; see `Kit.when_seen`."""
+    return html.Div(id=name, className="kw-later", style={"--kw-height": f"{height}px"})
+
+
 def figure(view: View, name: str, drawing: Any, *, label: str, height: int | None = None, **more: Any) -> Any:
     """Return a chart with a label for those who do not see it; its place is kept until it is drawn."""
     look = {}

@@ -194,13 +194,8 @@ def _confusion(view: View, numbers: Mapping[str, Any]) -> Any:
     return html.Table([html.Thead(head), html.Tbody([true, false])], className="kw-table")
 
 
-def curve_cards(view: View, name: str, evaluation: Json) -> list[Any]:
-    """Return charts of an evaluation, each as a column of a grid."""
-    return curve_cards_of(view, {name: evaluation})
-
-
-def curve_cards_of(view: View, evaluations: Mapping[str, Json]) -> list[Any]:
-    """Return charts of several evaluations, each as a column of a grid."""
+def curve_cards(view: View, evaluations: Mapping[str, Json]) -> list[Any]:
+    """Return charts of evaluations, by their models' names, each as a column of a grid."""
     half = {"base": 12, "lg": 6}
     drawn = [
         ("pr", view.t("Precision and recall"), figure_precision_recall, view.t("Lines: precision at each recall")),

@@ -50,6 +50,21 @@ class Kit:
 
         return register
 
+    def when_seen(self, name: str, *states: dash.State) -> Callable[[Work], Work]:
+        """Register ``work(view, *values)``, which returns what fills the place ``name``, made by `later`.
+
+        What lies below the window costs the first look at a page nothing, nor does any change of it before it is seen.
+        """
+
+        def register(work: Work) -> Work:
+            def fill(view: View, _: bool, *values: Any) -> Any:
+                return work(view, *values)
+
+            self.on(dash.Output(name, "children"), dash.Input(name, "data-seen"), *states)(fill)
+            return work
+
+        return register
+
     def in_browser(self, script: str, *dependencies: Any, at_start: bool = False) -> None:
         """Register a JavaScript function as a callback."""
         self.app.clientside_callback(script, *dependencies, prevent_initial_call=not at_start)

@@ -1,6 +1,6 @@
 """Words for models and jobs that several pages show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from kurswerk.dashboard._kit import Kit
@@ -29,6 +29,11 @@ def model_names(kit: Kit) -> Mapping[int, str]:
     return kit.memory.get(
         "model-names", lambda: {one.id: one.name for one in kit.services.models.find(limit=1000)}, seconds=3
     )
+
+
+def ready_models(kit: Kit) -> Sequence[ModelRecord]:
+    """Return the models that can be used."""
+    return kit.services.models.find(status="READY", limit=1000)
 
 
 def job_title(view: View, job: Job, names: Mapping[int, str]) -> str:

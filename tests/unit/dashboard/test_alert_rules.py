@@ -60,14 +60,14 @@ def test_a_rule_is_made_as_the_form_says_and_its_secret_is_gone(browser, service
     assert answer["response"]["rule-form"]["opened"] is False
     assert answer["response"]["rule-secret"]["value"] == ""
     assert "hush" not in json.dumps(answer)
-    assert "hush" not in browser.open("/live")
+    assert "hush" not in browser.open("/live") + browser.seen("rules-all")
 
 
 def test_what_is_left_empty_is_each_models_threshold_and_every_model(browser, services):
     make(browser, models=[], min="", cooldown=0, **{"from": "", "until": ""}, channel="database", target="", secret="")
     rule = services.alerts.kept[1]
     assert (rule["model_ids"], rule["min_probability"], rule["quiet_start"], rule["target"]) == ([], None, None, None)
-    shown = browser.open("/live")
+    shown = browser.seen("rules-all")
     assert "2 of: all active models · from each model's own threshold · only kept here" in shown
 
 

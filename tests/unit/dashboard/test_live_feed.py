@@ -47,7 +47,7 @@ def follow(services: Services, wanted: Iterator[bool]) -> None:
         ([True, False], ["rowData", "children"]),
         ([True, True, False], ["rowData", "children"]),
         ([True, True, True, False], ["rowData", "children"]),
-        ([True] * 4, ["rowData", "children", "rowTransaction", "rowData"]),
+        ([True] * 4, ["rowData", "children", "rowTransaction", "data"]),
     ],
 )
 def test_nothing_is_sent_once_the_wish_is_another(services, sent, wanted, expected):

@@ -264,6 +264,22 @@ def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
     assert found["response"]["live-table"]["rowData"][0]["coin"] == "COIN0"
 
 
+def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browser):
+    assert "live-switch" not in browser.open("/live")
+    assert "a predicts" in browser.seen("live-rules")
+    assert '"live-alerts"' in browser.seen("live-raised")
+
+
+def test_a_models_curves_are_those_of_the_test_that_is_chosen(browser: Browser, registry: Registry):
+    test = registry.tests_of(1)[0]
+    shown = {
+        source: browser.seen("model-curves", {"model-source.value": source, "model-id.data": 1})
+        for source in ("", str(test.id))
+    }
+    assert all(f"chart-{name}" in text for text in shown.values() for name in ("pr", "roc", "calibration"))
+    assert shown[""] != shown[str(test.id)]
+
+
 def test_what_came_of_live_predictions_is_counted_when_it_is_looked_at(browser: Browser):
     given = {"model-id.data": 1, "model-tabs.value": "live"}
     shown = json.dumps(browser.fire("model-came.children", given, "model-tabs.value"))
@@ -309,7 +325,7 @@ def test_keys_are_made_and_revoked(panel: Panel, registry: Registry):
 
 def test_a_fault_of_ours_is_logged_and_owned_up_to(panel: Panel, registry: Registry, caplog):
     class Broken(Live):
-        def alerts(self, **_: object):
+        def predictions(self, **_: object):
             raise ZeroDivisionError("a fault")
 
     browser = Browser(services_over(panel, registry, live=Broken(registry)))

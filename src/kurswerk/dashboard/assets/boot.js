@@ -41,8 +41,10 @@ window.kurswerk = (() => {
   const numbers = (digits) =>
     form(`number ${digits}`, (language) => new Intl.NumberFormat(language, digits === 'small'
       ? {maximumSignificantDigits: 2} : {minimumFractionDigits: digits, maximumFractionDigits: digits}));
+  // English is written in many countries, and each has its own order of day and month.
+  const region = () => (navigator.languages || []).find((one) => one.split('-')[0] === tongue()) || tongue();
   const moment = (value) =>
-    form('moment', (language) => new Intl.DateTimeFormat(language, {dateStyle: 'medium', timeStyle: 'short'}))
+    form('moment', () => new Intl.DateTimeFormat(region(), {dateStyle: 'medium', timeStyle: 'short'}))
       .format(new Date(value));
   const number = (value, digits) => {
     if (none(value)) return '–';
@@ -64,6 +66,17 @@ window.kurswerk = (() => {
     if (field) field.setAttribute('aria-label', text);
     else if (tries) setTimeout(label, 100, selector, text, tries - 1);
   };
+  // Places that are filled when they come into sight, or nearly.
+  const eye = new IntersectionObserver((news) => news.forEach(({isIntersecting, target}) => {
+    if (!isIntersecting) return;
+    eye.unobserve(target);
+    target.dataset.seen = true;
+    dash_clientside.set_props(target.id, {'data-seen': true});
+  }), {rootMargin: '100px'});
+  const places = document.getElementsByClassName('kw-later');
+  new MutationObserver(() => {
+    for (const place of places) if (!place.dataset.seen) eye.observe(place);
+  }).observe(root, {childList: true, subtree: true});
   const turning = (is) => {
     const page = document.getElementById('page');
     if (!page) return;

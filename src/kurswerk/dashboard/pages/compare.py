@@ -9,7 +9,7 @@ from dash import Input, Output, State, dcc, html
 from kurswerk.dashboard import _evaluations as shown
 from kurswerk.dashboard._components import alert, card, figure, heading, wide
 from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
-from kurswerk.dashboard._listings import model_names
+from kurswerk.dashboard._listings import model_names, ready_models
 from kurswerk.dashboard._periods import period_of, register_period
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, remarks
@@ -24,7 +24,7 @@ _FIGURES: Final = ("pr_auc", "roc_auc", "f1", "precision", "recall", "accuracy",
 
 def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     """Return the form, with ``a`` and ``b`` of the address chosen, or the comparison that ``comparison`` names."""
-    ready = kit.services.models.find(status="READY", limit=1000)
+    ready = ready_models(kit)
     head = heading(
         view.t("Compare"), text=view.t("Two models on the identical rows: which is better, and is it more than luck?")
     )
@@ -135,7 +135,7 @@ def _shown(kit: Kit, view: View, one: Comparison) -> Any:
                         ),
                         span={"base": 12, "lg": 6},
                     ),
-                    *shown.curve_cards_of(view, evaluations),
+                    *shown.curve_cards(view, evaluations),
                 ]
             ),
         ]

@@ -13,9 +13,9 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.dashboard._alert_rules import register_rules, rules_card
 from kurswerk.dashboard._alerts import alert_rows, alert_table
-from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, link_button
+from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, later, link_button
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
-from kurswerk.dashboard._listings import model_names
+from kurswerk.dashboard._listings import model_names, ready_models
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View, view_in
 from kurswerk.dashboard.ports import Prediction
@@ -32,7 +32,7 @@ _ALERTS: Final = "live-alerts"
 def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     """Return the page; ``coin``, ``model`` and ``min`` (percent) of the address are its filters."""
     head = heading(view.t("Live"), text=view.t("Predictions appear here the moment they are stored."))
-    ready = [one for one in kit.services.models.find(status="READY", limit=1000) if one.status == "READY"]
+    ready = ready_models(kit)
     if kit.services.live is None or not ready:
         return html.Div([head, _nothing(kit, view)])
     active = [one for one in ready if one.is_active]
@@ -48,17 +48,18 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
                 data={"language": view.language, "zone": view.time_zone, "connected": view.t("connected")},
             ),
             dcc.Store(id="live-alone"),  # what is wished while nothing comes over the socket
+            dcc.Store(id="live-alerted"),  # the newest alerts, whether or not anybody has seen the table
             dmc.Stack(
                 [
                     html.Div(hint, id="live-hint"),
                     card("", _filters(view, ready, query), html.Div(_feed(kit, view, query))),
                     card(
                         view.t("Who predicts, and who raises alerts?"),
-                        html.Div(_rules(view, ready), id="live-rules"),
+                        later("live-rules", 36 * (1 + len(ready))),
                         text=view.t("A model raises an alert when its probability reaches its threshold."),
                     ),
-                    card(view.t("Alerts"), alert_table(kit, view, _ALERTS)),
-                    *([] if kit.services.alerts is None else [rules_card(kit, view, ready)]),
+                    card(view.t("Alerts"), later("live-raised", 430)),
+                    *([] if kit.services.alerts is None else [rules_card(view, ready)]),
                 ]
             ),
         ]
@@ -244,6 +245,20 @@ def register(kit: Kit) -> None:
     def renew(view: View, wish: dict[str, Any]) -> Any:
         return _newest(kit, view, wish)
 
+    @kit.when_seen("live-rules")
+    def who(view: View) -> Any:
+        return _rules(view, ready_models(kit))
+
+    @kit.when_seen("live-raised")
+    def raised(view: View) -> Any:
+        return alert_table(kit, view, _ALERTS)
+
+    kit.in_browser(
+        f"""(rows) => {{
+            if (document.getElementById('{_ALERTS}')) dash_clientside.set_props('{_ALERTS}', {{rowData: rows}});
+        }}""",
+        Input("live-alerted", "data"),
+    )
     _register_thresholds(kit)
     register_rules(kit)
     _register_stream(kit)
@@ -345,7 +360,7 @@ async def _follow(
             break
         _send(view, chosen[-_MOST_ROWS:], names, shown)
         if any(one.alert for one in chosen):
-            dash.set_props(_ALERTS, {"rowData": await asyncio.to_thread(alert_rows, kit)})
+            dash.set_props("live-alerted", {"data": await asyncio.to_thread(alert_rows, kit)})
 
 
 def _send(view: View, chosen: Sequence[Prediction], names: Mapping[int, str], shown: deque[str]) -> None:

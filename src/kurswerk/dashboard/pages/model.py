@@ -17,6 +17,7 @@ from kurswerk.dashboard._components import (
     facts,
     figure,
     heading,
+    later,
     link_button,
 )
 from kurswerk.dashboard._kit import Kit, Page
@@ -166,9 +167,12 @@ def _quality(
     )
 
 
+def _evaluation(record: ModelRecord, test: TestResult | None) -> Any:
+    return test.evaluation if test is not None else record.evaluation or {}
+
+
 def _judged(view: View, record: ModelRecord, test: TestResult | None, threshold: str | None = None) -> Any:
-    evaluation = test.evaluation if test is not None else record.evaluation or {}
-    name = record.name
+    evaluation = _evaluation(record, test)
     return dmc.Stack(
         [
             verdicts(view, record, test),
@@ -188,9 +192,9 @@ def _judged(view: View, record: ModelRecord, test: TestResult | None, threshold:
                         text=view.t("From which probability does the model say yes?"),
                         span={"base": 12, "lg": 5},
                     ),
-                    *shown.curve_cards(view, name, evaluation),
                 ]
             ),
+            later("model-curves", 1200),
         ]
     )
 
@@ -269,10 +273,17 @@ def register(kit: Kit) -> None:
     )
     kit.in_browser(shown.MOVE_THRESHOLD, *shown.THRESHOLD_DEPENDENCIES, at_start=True)
 
+    def found(source: str, model_id: int) -> tuple[ModelRecord, TestResult | None]:
+        return kit.services.models.get(model_id), kit.services.results.test(int(source)) if source else None
+
     @kit.on(Output("model-quality", "children"), Input("model-source", "value"), State("model-id", "data"))
     def judge(view: View, source: str, model_id: int) -> Any:
-        record = kit.services.models.get(model_id)
-        return _judged(view, record, kit.services.results.test(int(source)) if source else None)
+        return _judged(view, *found(source, model_id))
+
+    @kit.when_seen("model-curves", State("model-source", "value"), State("model-id", "data"))
+    def draw(view: View, source: str, model_id: int) -> Any:
+        record, test = found(source, model_id)
+        return dmc.Grid(shown.curve_cards(view, {record.name: _evaluation(record, test)}))
 
     register_actions(kit)
 

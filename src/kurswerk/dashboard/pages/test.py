@@ -8,6 +8,7 @@ from dash import Input, Output, State, html
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.dashboard._components import alert, heading
 from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
+from kurswerk.dashboard._listings import ready_models
 from kurswerk.dashboard._periods import period_of, register_period
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, remarks
@@ -17,7 +18,7 @@ from kurswerk.training import order_test
 
 def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     """Return the form; ``models`` of the address are chosen already."""
-    ready = kit.services.models.find(status="READY", limit=1000)
+    ready = ready_models(kit)
     if not ready:
         return html.Div([heading(view.t("Test")), no_ready_model(view)])
     wanted = [one for one in query.get("models", "").split(",") if one in {str(record.id) for record in ready}]
