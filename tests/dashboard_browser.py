@@ -101,6 +101,7 @@ def visit(
         timezone_id="Europe/Berlin",
         color_scheme="dark" if dark else "light",
     )
+    context.set_default_timeout(MOST_WAIT_MS)
     page = context.new_page()
     seen = Visit(page, url)
 

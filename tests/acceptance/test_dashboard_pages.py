@@ -108,7 +108,7 @@ def test_the_menu_leads_from_page_to_page_without_loading_anew(browser, filled):
         for name in ("Data", "Models", "New model", "Jobs", "System", "Models"):
             seen.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
             seen.page.get_by_role("heading", level=1, name=name, exact=True).wait_for()
-            assert seen.page.title() == f"{name} · Kurswerk"
+            seen.page.wait_for_function("(title) => document.title === title", arg=f"{name} · Kurswerk")
         seen.page.go_back()
         seen.page.get_by_role("heading", level=1, name="System", exact=True).wait_for()
         assert seen.page.evaluate("() => window.here") is True
@@ -188,6 +188,7 @@ def test_what_a_chart_shows_already_is_not_drawn_again(browser, filled):
         seen.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + box["height"] / 2, steps=5)
         seen.page.mouse.up()
         seen.page.wait_for_function(f"(before) => {chart}._fullLayout.xaxis.range.join() !== before.join()", arg=before)
+        seen.page.wait_for_function("() => window.drawn >= 2")
         seen.settle()
         assert seen.page.evaluate("window.drawn") == 2  # as it was moved, and with finer candles
         assert seen.troubles == []

@@ -21,6 +21,7 @@ import psycopg
 
 from kurswerk.storage import EmbeddedPostgres
 from running_service import MOST_STOP_S, data_directory, environment, run
+from waiting import until
 
 SMALL = ("demo", "--coins", "20", "--hours", "4", "--seed", "7720")
 # Kernels are compiled first, on a busy machine.
@@ -99,8 +100,8 @@ def test_the_demo_ends_by_itself_and_runs_again_on_a_terminal_until_ctrl_c():
                 terminal.until(lambda text: re.search(r"predictions [1-9]", text), MOST_WAIT_S)
                 url = re.findall(r"(http://[\d.:]+)/docs", terminal.shown)[-1]
                 assert not url.endswith(f":{port}")
-                assert httpx.get(f"{url}/health").status_code == 200
-                assert httpx.get(f"{url}/api/predictions", params={"limit": 1}).json()["predictions"]
+                until(lambda: httpx.get(f"{url}/health", timeout=120).status_code == 200)
+                assert httpx.get(f"{url}/api/predictions?limit=1", timeout=120).json()["predictions"]
                 os.killpg(terminal.process.pid, signal.SIGINT)
                 terminal.until(lambda text: "kurswerk db stop" in text, MOST_STOP_S)
                 assert terminal.process.wait(MOST_STOP_S) == 0

@@ -97,6 +97,7 @@ class MarketPart:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), max(0.0, started + _TICK_S - time.monotonic()))
         if not stop.is_set():
+            await self._write(self._market.until(now_us()), stop)  # what was due by the end
             await _first(self._end(), stop)
 
     async def _write(self, rows: pa.RecordBatch, stop: asyncio.Event) -> None:

@@ -1,6 +1,7 @@
 """Who listens while a market trades: predictions as they are stored, and how long each took."""
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,7 @@ class Audience:
         self._lags: deque[float] = deque(maxlen=_MOST_LAGS)
         self._began = datetime.now(UTC)
         self._alerts_before: int | None = None
+        self._looking = threading.Lock()
         self.models = dict(models)
         self.newest: deque[Row] = deque(maxlen=_MOST_ROWS)
         self.alerts: Sequence[Mapping[str, Any]] = ()
@@ -159,12 +161,13 @@ class Audience:
             await asyncio.sleep(_LOOK_S)
 
     def _look(self) -> None:
-        try:
-            figures = self._store.stats()
-            self.alerts = self._store.alerts(PredictionFilter(since=self._began), _MOST_ALERTS)
-        except StorageError:
-            return
-        if self._alerts_before is None:
-            self._alerts_before = int(figures["total_alerts"])
-        self.n_alerts = int(figures["total_alerts"]) - self._alerts_before
-        self.n_waiting = int(figures["lag_rows"])
+        with self._looking:  # or what was read first might be noted last
+            try:
+                figures = self._store.stats()
+                self.alerts = self._store.alerts(PredictionFilter(since=self._began), _MOST_ALERTS)
+            except StorageError:
+                return
+            if self._alerts_before is None:
+                self._alerts_before = int(figures["total_alerts"])
+            self.n_alerts = int(figures["total_alerts"]) - self._alerts_before
+            self.n_waiting = int(figures["lag_rows"])

@@ -175,6 +175,8 @@ class EmbeddedPostgres:
         user.may_reach(self._cluster)
         socket_dir = self._socket_dir(user)
         self._bury_the_dead(socket_dir)
+        if self._pid() is not None:  # one that a killed process began to start has come up meanwhile
+            return
         settings = self._cluster / "kurswerk.conf"
         settings.write_text(settings_text(str(socket_dir)), encoding="utf-8")
         self._log.touch(mode=0o600)
@@ -197,7 +199,7 @@ class EmbeddedPostgres:
         or by a zombie that nobody reaps, as in containers without an init.
         """
         deadline = time.monotonic() + _MOST_SURVIVAL_S
-        while survivors := self._survivors():
+        while self._pid() is None and (survivors := self._survivors()):
             if time.monotonic() > deadline:
                 raise DatabaseUnavailableError(
                     f"processes {survivors} of a PostgreSQL that was killed still use {self._cluster}; end them first"

@@ -120,7 +120,7 @@ def test_again_with_the_port_taken_and_ended_by_ctrl_c(settings, database, teste
     def visit(audience: Audience) -> None:
         while not audience.n_predictions:
             time.sleep(0.01)
-        answers.append(httpx.get(audience.url).status_code)
+        answers.append(httpx.get(audience.url, timeout=120).status_code)
         os.kill(os.getpid(), signal.SIGINT)
 
     def sent(audience: Audience, rows) -> None:

@@ -57,7 +57,8 @@ def test_a_cool_down_keeps_a_coin_quiet(database, session, store):
     assert by_coin == {coin: [30, 15, 0] for coin in COINS}
 
 
-def test_messages_arrive_at_least_once_and_are_signed(database, session, store):
+def test_messages_arrive_at_least_once_and_are_signed(database, session, store, monkeypatch):
+    monkeypatch.setattr("kurswerk.storage._alerts.FIRST_PAUSE_S", 600.0)  # none becomes due by itself
     store.create_rule(
         {**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook", "secret": "s3cret"}
     )
@@ -203,7 +204,8 @@ def test_a_receiver_that_never_answers_holds_up_no_other(database, session, stor
     assert [row["status"] for row in store.deliveries()].count("SENT") == len(COINS)
 
 
-def test_one_that_takes_long_holds_up_no_other(database, session, store):
+def test_one_that_takes_long_holds_up_no_other(database, session, store, monkeypatch):
+    monkeypatch.setattr("kurswerk.storage._alerts.CLAIM_S", 600.0)  # nor is it given up
     store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook"})
     predict(database, session, rows=6)
     answer = threading.Event()
@@ -211,10 +213,10 @@ def test_one_that_takes_long_holds_up_no_other(database, session, store):
 
     def receiver(request: httpx.Request) -> httpx.Response:
         if next(first, False):
-            answer.wait(30)
+            answer.wait(600)
         return httpx.Response(204)
 
-    courier = Courier(store, {"webhook": Webhook(httpx.MockTransport(receiver))})
+    courier = Courier(store, {"webhook": Webhook(httpx.MockTransport(receiver))}, patience_s=600)
     while courier.send() or courier.under_way > 1:
         courier.settle()
     assert [row["status"] for row in store.deliveries(1000)].count("SENT") == 6 * len(COINS) - 1

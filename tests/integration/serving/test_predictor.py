@@ -46,10 +46,12 @@ def predicting(database: Database, open_session: Callable[[], PostgresFeedSessio
     predictor = Predictor(open_session, ModelShelf(PostgresModelStore(database)), LaneOptions(), ears)
     thread = threading.Thread(target=predictor.run, args=[stop])
     thread.start()
-    assert predictor.ready.wait(300)
-    yield ears
-    stop.set()
-    thread.join(10)
+    try:
+        assert predictor.ready.wait(300)
+        yield ears
+    finally:
+        stop.set()
+        thread.join(300)
     assert not thread.is_alive()
 
 

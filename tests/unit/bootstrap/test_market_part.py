@@ -41,12 +41,9 @@ def market():
     return open_market(Table(), speed=200.0, births_per_hour=60.0, hours=0.5)
 
 
-async def run(part: MarketPart, stop_after_s: float | None = None) -> None:
-    stop = asyncio.Event()
-    if stop_after_s is not None:
-        asyncio.get_running_loop().call_later(stop_after_s, stop.set)
+async def run(part: MarketPart, stop: asyncio.Event | None = None) -> None:
     async with asyncio.timeout(60):
-        await part.run(stop)
+        await part.run(stop or asyncio.Event())
 
 
 def test_it_begins_in_full_swing_with_rows_up_to_now():
@@ -91,13 +88,17 @@ def test_it_trades_once_it_may_and_ends_when_all_is_done(market):
 
 @pytest.mark.parametrize("waits", [True, False])
 def test_it_stops_at_once(market, waits):
+    table, stop = Table(), asyncio.Event()
+
     async def never() -> None:
+        stop.set()
         await asyncio.Event().wait()
 
-    table = Table()
-    part = MarketPart(table, market, begin=never) if waits else MarketPart(table, market, end=never)
+    part = MarketPart(table, market, end=never, on_sent=lambda _: stop.set())
+    if waits:
+        part = MarketPart(table, market, begin=never)
     started = time.monotonic()
-    asyncio.run(run(part, stop_after_s=0.4))
+    asyncio.run(run(part, stop))
     assert time.monotonic() - started < 10
     assert bool(table.batches) != waits
 

@@ -260,8 +260,9 @@ def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
     assert "Saved" in notices(browser.fire("", {limit: 55}, limit))
     assert registry.get(1).alert_threshold == 0.55
     assert "0 to 100" in notices(browser.fire("", {limit: 555}, limit))
-    found = browser.fire("live-table.rowData", {"live-alone.data": {"model": "1"}}, "live-alone.data")
-    assert found["response"]["live-table"]["rowData"][0]["coin"] == "COIN0"
+    found = browser.fire("live-renewed.data", {"live-alone.data": {"model": "1"}}, "live-alone.data")
+    renewed = found["response"]["live-renewed"]["data"]
+    assert (renewed["wish"], renewed["rows"][0]["coin"]) == ({"model": "1"}, "COIN0")
 
 
 def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browser):

@@ -169,7 +169,7 @@ def test_this_process_counts_on_from_where_a_dead_one_ended(tmp_path, monkeypatc
 
 def test_counting_a_request_costs_little():
     metrics = Metrics()
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(1000):
         metrics.observe_request("GET", "/api/models", 200, 0.004)
-    assert time.perf_counter() - started < 0.25
+    assert time.process_time() - started < 0.25

@@ -48,6 +48,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
                 data={"language": view.language, "zone": view.time_zone, "connected": view.t("connected")},
             ),
             dcc.Store(id="live-alone"),  # what is wished while nothing comes over the socket
+            dcc.Store(id="live-renewed"),  # and what comes of it
             dcc.Store(id="live-alerted"),  # the newest alerts, whether or not anybody has seen the table
             dmc.Stack(
                 [
@@ -241,9 +242,18 @@ def register(kit: Kit) -> None:
         Input("url", "pathname"),
     )
 
-    @kit.on(Output(_TABLE, "rowData"), Input("live-alone", "data"))
+    @kit.on(Output("live-renewed", "data"), Input("live-alone", "data"))
     def renew(view: View, wish: dict[str, Any]) -> Any:
-        return _newest(kit, view, wish)
+        return {"wish": wish, "rows": _newest(kit, view, wish)}
+
+    # The socket may be there by now, and its rows with it.
+    kit.in_browser(
+        """({wish, rows}, now) =>
+            (JSON.stringify(wish) === JSON.stringify(now) ? rows : dash_clientside.no_update)""",
+        Output(_TABLE, "rowData"),
+        Input("live-renewed", "data"),
+        State("live-wish", "data"),
+    )
 
     @kit.when_seen("live-rules")
     def who(view: View) -> Any:
