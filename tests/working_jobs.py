@@ -61,9 +61,11 @@ def market_desk(database: Database, coins: int = 4, minutes: int = 600) -> Order
 
 @asynccontextmanager
 async def working(database: Database, **options: Any):
-    """Run a worker in this process; gives the worker and a list that its events are put in."""
+    """Run a worker in this process; gives the worker and a list that its events are put in.
+
+    Signs of life are as in production, unless told otherwise: it does not die, and slowness must not look like death.
+    """
     events: list[WorkerEvent] = []
-    options = {"heartbeat_s": HEARTBEAT_S, **options}
     worker = Worker(database.url, command=COMMAND, on_event=events.append, **options)
     stop = asyncio.Event()
     task = asyncio.create_task(worker.run(stop))

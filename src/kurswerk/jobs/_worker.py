@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -153,7 +153,7 @@ class Worker:
 
     async def _run_ticket(self, context: JobContext, job_id: int) -> None:
         """Run a job, if it still waits for this ticket."""
-        job = await asyncio.to_thread(self._runs.start, job_id, context.job.id or 0, self.worker_id)
+        job = await self._begin(job_id, context.job.id or 0)
         task = asyncio.current_task()
         if job is None or task is None:
             return
@@ -172,6 +172,19 @@ class Worker:
                 finally:
                     # Not before: a ticket that took it meanwhile would start it a second time.
                     self._idle.append(process)
+
+    async def _begin(self, job_id: int, ticket: int) -> Job | None:
+        """Begin a run as `Runs.start` does; if we are cancelled meanwhile, leave none behind."""
+        beginning = asyncio.ensure_future(asyncio.to_thread(self._runs.start, job_id, ticket, self.worker_id))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            # Its thread goes on all the same: a run it begins is put back here, as nobody else knows of it.
+            with contextlib.suppress(StorageError):
+                if (job := await beginning) is not None:
+                    with log_context(job_id=job.id, request_id=job.request_id):
+                        await self._settle(job, _STOPPED)
+            raise
 
     def _listener(self, job: Job) -> Callable[[float, str], Coroutine[Any, Any, None]]:
         async def listen(fraction: float, message: str) -> None:
@@ -211,13 +224,18 @@ class Worker:
         """Give signs of life for our runs, end those that do not count any more, and look after those of the dead."""
         while True:
             attempts = {job_id: attempt for job_id, (attempt, _) in self._running.items()}
-            valid = await asyncio.to_thread(self._runs.beat, attempts)
+            valid, dead = await asyncio.to_thread(self._beat_and_sweep, attempts)
             for job_id, (attempt, task) in list(self._running.items()):
                 if job_id not in valid and attempts.get(job_id) == attempt:
                     task.cancel()
-            for job in await asyncio.to_thread(self._runs.sweep, self._patience_s):
+            for job in dead:
                 log.warning("dead run put back", job_id=job.id, attempt=job.attempt, worker_id=job.worker_id)
             await asyncio.sleep(self._heartbeat_s)
+
+    def _beat_and_sweep(self, attempts: Mapping[int, int]) -> tuple[set[int], list[Job]]:
+        # In one transaction, so at one moment: after a pause between the two our own runs would look silent.
+        with self._database.transaction():
+            return self._runs.beat(attempts), self._runs.sweep(self._patience_s)
 
     async def _bring_back_database(self, stop: asyncio.Event) -> None:
         if self._ensure_database is not None:
