@@ -111,7 +111,7 @@ def order_at_once(database: Database, desk: OrderDesk, *, jobs: int, clients: in
     # As in production: on a busy machine a worker may well be silent for a second without being dead.
     workers = [start_worker(database, heartbeat_s=5.0) for _ in range(2)]
     try:
-        until(lambda: desk.jobs.get(training.id).finished, 120)
+        until(lambda: desk.jobs.get(training.id).finished, 600)  # with kernels to compile first
         assert desk.jobs.get(training.id).status == "COMPLETED"
         gate = threading.Barrier(clients)
 
