@@ -70,7 +70,7 @@ class Impatient(Generic[Seen]):
 class Lookout:
     """Says how a service is, to people, load balancers and Prometheus."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, patience_s: float = PATIENCE_S) -> None:
         self._service = service
         # A connection of its own: that the pool is busy does not make the database unwell.
         database = Database(service.database.url)
@@ -81,7 +81,7 @@ class Lookout:
             seconds = time.perf_counter() - started
             return Look(figures, workers_status(database) if figures.revision else (), seconds)
 
-        self._look = Impatient(look)
+        self._look = Impatient(look, patience_s)
 
     def health(self) -> HealthReport:
         """Look at everything that serving needs."""

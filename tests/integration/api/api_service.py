@@ -1,6 +1,8 @@
 """The API behind a real server, over a real database that can be filled."""
 
-from collections.abc import Iterator
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.api.ports import ChangeFeed
 from kurswerk.bootstrap.api_services import api_services
 from kurswerk.evaluation import Metrics
 from kurswerk.features import FeaturePlan
@@ -47,6 +50,23 @@ VERSION = TrainedVersion(
 )
 
 
+class Heard:
+    """Changes of the database; ``heard`` is set once they count, and while ``open`` is not set nobody hears any."""
+
+    def __init__(self, feed: ChangeFeed) -> None:
+        self._feed = feed
+        self.heard, self.open = threading.Event(), threading.Event()
+        self.open.set()
+
+    async def changes(self) -> AsyncIterator[str | None]:
+        """Pass on what is heard."""
+        while not self.open.is_set():
+            await asyncio.sleep(0.01)
+        async for table in self._feed.changes():
+            yield table
+            self.heard.set()
+
+
 @dataclass
 class Service:
     """What a test of the API works with; ``requests`` holds what the metrics were told."""
@@ -58,12 +78,14 @@ class Service:
     def __post_init__(self) -> None:
         database = self.database
         self.results = PostgresResultStore(database)
-        self.ports = api_services(
+        ports = api_services(
             database,
             health=lambda: self.health,
             metrics_text=lambda: b"ml_db_connected 1.0\n",
             on_request=lambda method, template, status, _seconds: self.requests.append((method, template, status)),
         )
+        self.changes = Heard(ports.changes)
+        self.ports = replace(ports, changes=self.changes)
         self.models = PostgresModelStore(database)
         self.jobs = ProcrastinateJobStore(database)
         self.market = CoinMetricsStore(database)
@@ -71,9 +93,11 @@ class Service:
 
     @contextmanager
     def client(self, ports: Services | None = None, **options: Any) -> Iterator[httpx.Client]:
-        """Serve the API with these options."""
+        """Serve the API with these options, once it hears of changes; kernels may be compiled before it answers."""
+        self.changes.heard.clear()
         app = create_app(ports or self.ports, ApiOptions(**options))
-        with running(app) as url, httpx.Client(base_url=url) as client:
+        with running(app) as url, httpx.Client(base_url=url, timeout=300) as client:
+            assert self.changes.heard.wait(60)
             yield client
 
     def fill_market(self) -> Panel:

@@ -141,11 +141,11 @@ def test_pages_of_other_sites_cannot_change_anything(reader):
 
 
 def test_calls_are_limited_per_client(service):
-    with service.client(read_limit="3/minute", write_limit="1/minute") as client:
+    with service.client(read_limit="3/year", write_limit="1/year") as client:
         assert [client.get("/api/phases").status_code for _ in range(4)] == [200, 200, 200, 429]
         answer = client.get("/api/phases")
         error_of(answer, 429, "rate_limited")
-        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert 1 <= int(answer.headers["retry-after"]) <= 366 * 86_400
         assert [client.post("/api/jobs/1/cancel").status_code for _ in range(2)] == [404, 429]
 
 
@@ -158,7 +158,7 @@ def test_calls_are_counted_here_while_redis_is_away(service):
     with closing(socket.create_server(("127.0.0.1", 0))) as closed:
         port = closed.getsockname()[1]
     url = f"async+redis://:hunter2@127.0.0.1:{port}"
-    with service.client(read_limit="2/minute", limit_storage=url) as client:
+    with service.client(read_limit="2/year", limit_storage=url) as client:
         assert [client.get("/api/phases").status_code for _ in range(3)] == [200, 200, 429]
 
 

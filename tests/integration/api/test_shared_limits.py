@@ -101,13 +101,22 @@ def two_processes(service, redis: Redis, limit: str) -> Iterator[tuple[httpx.Cli
         yield one, other
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Redis answers in time, however slow the machine is."""
+    monkeypatch.setattr("kurswerk.api._limits._PATIENCE_S", 30.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_all_processes_count_together(service, redis):
     with two_processes(service, redis, "5/year") as (one, other):
         assert statuses(one, other, calls=7) == [200] * 5 + [429] * 2
+        started = time.monotonic()
         first, second = (int(client.get("/api/phases").headers["retry-after"]) for client in (one, other))
-        assert second in {first, first - 1}  # a second may have begun in between
+        assert 0 <= first - second <= 1 + time.monotonic() - started  # one clock for both
 
 
+@pytest.mark.usefixtures("patient")
 def test_each_counts_alone_while_redis_is_away_and_together_when_it_is_back(service, redis):
     with two_processes(service, redis, "4/year") as (one, other):
         assert statuses(one, other, calls=2) == [200, 200]

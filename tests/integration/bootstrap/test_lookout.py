@@ -18,15 +18,17 @@ from waiting import until
 
 
 def lookout_on(database: Database, folder) -> Lookout:
-    return Lookout(Service(Settings(folder), database, Metrics()))
+    return Lookout(Service(Settings(folder), database, Metrics()), patience_s=60)
 
 
 def test_a_good_database_is_healthy_and_counted(database, tmp_path):
     watch = lookout_on(database, tmp_path)
+    started = time.monotonic()
     report = watch.health()
+    took_ms = 1000 * (time.monotonic() - started)
     assert report.able_to_serve
     assert set(report.checks) == {"database", "migrations", "workers", "predictors", "disk", "memory"}
-    assert report.checks["database"].details["round_trip_ms"] < 1000
+    assert 0 < report.checks["database"].details["round_trip_ms"] <= took_ms + 0.001
     text = watch.metrics_text().decode()
     assert "ml_db_connected 1.0" in text
     assert "ml_models_total 0.0" in text
@@ -76,7 +78,8 @@ def test_a_database_that_cannot_be_reached_is_unhealthy_without_delay(tmp_path):
     assert not report.able_to_serve
     assert not report.db_connected
     assert "ml_db_connected 0.0" in watch.metrics_text().decode()
-    assert time.monotonic() - started < 2
+    assert "no answer within" not in report.checks["database"].message
+    assert time.monotonic() - started < 30
 
 
 def test_nobody_waits_for_an_answer_that_does_not_come_and_only_one_asks():

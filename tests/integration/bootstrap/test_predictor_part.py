@@ -28,27 +28,36 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
     predictor = part(Service(settings, database, metrics))
     assert predictor.addresses == {"predictor": "every new row, 2 lanes"}
 
+    def states() -> set[str]:
+        with database.connection() as connection:
+            return {row[0] for row in connection.execute("SELECT coin_id FROM coin_states")}
+
+    def figures() -> str:
+        return metrics.text(ServiceState(1.0, db_connected=True)).decode()
+
+    def told() -> bool:  # the lanes say how they are once a second
+        return "ml_models_loaded 1.0" in figures() and "ml_coins_tracked 0.0" not in figures()
+
     async def serve() -> None:
         stop = asyncio.Event()
         running = asyncio.create_task(predictor.run(stop))
         await predictor.ready.wait()
         write_rows(database, coin_rows(COINS, 0, 5))
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             while len(stored(database)) < 5 * len(COINS) or any(
                 row["status"] == "PENDING" for row in alerts.deliveries(1000)
             ):
                 await asyncio.sleep(0.1)
-            await asyncio.sleep(1.2)  # the lanes tell how they are
+            while "gone" in states() or not told():
+                await asyncio.sleep(0.1)
         stop.set()
         await running
 
     asyncio.run(serve())
     assert stored(database) == expected(database, ids)
-    with database.connection() as connection:
-        states = {row[0] for row in connection.execute("SELECT coin_id FROM coin_states")}
-    assert "here" in states
-    assert "gone" not in states
-    text = metrics.text(ServiceState(1.0, db_connected=True)).decode()
+    assert "here" in states()
+    assert "gone" not in states()
+    text = figures()
     rows = 5 * len(COINS)
     assert f'ml_predictions_by_model_total{{model_id="{ids[0]}",model_name="w"}} {rows}.0' in text
     assert f"ml_predictions_total {rows}.0" in text
@@ -83,7 +92,7 @@ def test_an_alert_is_sent_at_once_and_not_at_the_next_look(database: Database, t
         running = asyncio.create_task(predictor.run(stop))
         for step in range(2):
             write_rows(database, coin_rows(COINS, step, step + 1))
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(600):
                 while len(alerts.deliveries(1000)) < (step + 1) * len(COINS) or any(
                     row["status"] == "PENDING" for row in alerts.deliveries(1000)
                 ):

@@ -22,5 +22,5 @@ def test_a_database_that_is_restarted_is_waited_for(database: Database, tmp_path
 
 def test_a_database_that_stays_away_is_named(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(service, "_DATABASE_PATIENCE_S", 0.3)
-    with Doorman(database, deaf_s=2.0).standing() as url, pytest.raises(DatabaseUnavailableError, match=r"on 127\.0"):
+    with Doorman(database, deaf_s=600.0).standing() as url, pytest.raises(DatabaseUnavailableError, match=r"on 127\.0"):
         open_service(Settings(tmp_path, url))
