@@ -23,7 +23,7 @@ from kurswerk.storage import EmbeddedPostgres
 from running_service import MOST_STOP_S, data_directory, environment, run
 from waiting import until
 
-SMALL = ("demo", "--coins", "20", "--hours", "4", "--seed", "7720")
+SMALL = ("demo", "--coins", "12", "--hours", "3", "--seed", "7720")
 # Kernels are compiled first, on a busy machine.
 MOST_WAIT_S = 900.0
 
