@@ -16,6 +16,7 @@ from kurswerk.dashboard import Alert, KeyRecord, Options, Prediction, Quarantine
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.registry import Comparison, TestResult
+from kurswerk.serving import Replay
 from kurswerk.training import Availability, OrderDesk, Period, compare_models, run_test, train
 from memory_jobs import MemoryJobs
 from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec
@@ -87,6 +88,8 @@ class Live:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
+        self.reloaded: list[int] = []
+        self.drift = 0.0  # what a prediction computed again comes out higher by
         self.found = [Prediction(k, "COIN0", WHEN, 1, k % 2, 0.1 * k, k == 9) for k in range(1, 10)]
 
     def activate(self, model_id: int) -> None:
@@ -94,6 +97,16 @@ class Live:
 
     def deactivate(self, model_id: int) -> None:
         self.registry.update(model_id, {"is_active": False})
+
+    def reload(self, model_id: int) -> None:
+        self.reloaded.append(model_id)
+
+    def replay(self, prediction_id: int) -> Replay:
+        (stored,) = (one for one in self.found if one.id == prediction_id)
+        now = stored.probability + self.drift
+        return Replay(
+            prediction_id, not self.drift, now, stored.probability, not self.drift, 2, (1,) * bool(self.drift)
+        )
 
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
         self.registry.update(model_id, {"alert_threshold": alert_threshold})
@@ -155,6 +168,8 @@ class Alerts:
         return [told | {"id": 1, "rule": one["name"], "created_at": WHEN} for one in self.rules()[:1]]
 
     def retry(self, delivery_id: int) -> Mapping[str, Any]:
+        if delivery_id in self.again:
+            raise ConflictError(f"message {delivery_id} was not given up")
         self.again.append(delivery_id)
         return self.deliveries()[0]
 

@@ -17,7 +17,7 @@ from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import Alert, HealthReport, KeyRecord, Prediction, Quarantined, Services
 from kurswerk.ingest import ingest_coins
 from kurswerk.reports import without_secret
-from kurswerk.serving import activate
+from kurswerk.serving import Replay, activate, replay
 from kurswerk.sources import CoinMarket
 from kurswerk.sources.files import open_candles
 from kurswerk.sources.simulated_candles import SimulatedCandles
@@ -110,9 +110,13 @@ class StoredPredictions:
     """Models at work, over what the predictor stores."""
 
     def __init__(
-        self, models: PostgresModelStore, store: PostgresPredictionStore, activations: PostgresActivationStore
+        self,
+        models: PostgresModelStore,
+        store: PostgresPredictionStore,
+        activations: PostgresActivationStore,
+        market: CoinMetricsStore,
     ) -> None:
-        self._models, self._store, self._activations = models, store, activations
+        self._models, self._store, self._activations, self._market = models, store, activations, market
 
     def activate(self, model_id: int) -> None:
         """Let a certified model predict each new row."""
@@ -121,6 +125,10 @@ class StoredPredictions:
     def deactivate(self, model_id: int) -> None:
         """Let a model predict no more."""
         self._activations.deactivate(model_id)
+
+    def reload(self, model_id: int) -> None:
+        """Let every running predictor load a model anew."""
+        self._activations.reload(model_id)
 
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
         """Change from which probability a model raises alerts."""
@@ -139,6 +147,10 @@ class StoredPredictions:
         """Return predictions, the newest first."""
         chosen = PredictionFilter(coin_id, model_id, min_probability, since, until)
         return self._with_alerts(self._store.find(chosen, limit))
+
+    def replay(self, prediction_id: int) -> Replay:
+        """Compute a stored prediction again, and hold it against what was stored."""
+        return replay(prediction_id, self._store, self._market, self._models)
 
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:
         """Return alerts, the newest first."""
@@ -244,7 +256,7 @@ def dashboard_services(
         machine=machine,
         settings=settings_in_force(settings),
         keys=StoredKeys(PostgresKeyStore(database)),
-        live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database)),
+        live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database), market),
         alerts=PostgresAlertStore(database),
     )
 

@@ -9,7 +9,7 @@ import dash
 import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, html
 
-from kurswerk.core.errors import InvalidInputError
+from kurswerk.core.errors import InvalidInputError, KurswerkError
 from kurswerk.dashboard._components import STATUS_WORDS, card, column, danger, grid, later
 from kurswerk.dashboard._kit import Kit, demand, notify
 from kurswerk.dashboard._listings import model_names
@@ -333,7 +333,15 @@ def _register_messages(kit: Kit, desk: AlertDesk) -> None:
         demand(view, "train")
         if not rows:
             raise InvalidInputError(view.t("No message is chosen; tick the boxes at the left of the table."))
+        refused = []
         for row in rows:
-            desk.retry(int(row["id"]))
-        notify(view.t("They are sent again"))
+            try:
+                desk.retry(int(row["id"]))
+            except KurswerkError as error:
+                refused.append(view.say(str(error)))
+        if refused:
+            words = view.t("{n} of {all} are sent again", n=len(rows) - len(refused), all=len(rows))
+            notify(words, " ".join(refused), good=False)
+        else:
+            notify(view.t("They are sent again"))
         return _sent(desk)

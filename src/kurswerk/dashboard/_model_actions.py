@@ -101,7 +101,12 @@ def live_panel(kit: Kit, view: View, record: ModelRecord) -> Any:
                 align="flex-end",
             ),
             alert_table(kit, view, "model-alerts", record.id),
-            link_button(view.t("Watch its predictions"), f"/dashboard/live?model={record.id}"),
+            dmc.Group(
+                [
+                    link_button(view.t("Watch its predictions"), f"/dashboard/live?model={record.id}"),
+                    dmc.Button(view.t("Load it anew"), id="model-reload", variant="default"),
+                ]
+            ),
         ]
     )
 
@@ -150,6 +155,13 @@ def register_actions(kit: Kit) -> None:
             demand(view, "train")
             job = order_certificate(model_id, kit.services.desk)
             notify(view.t("Ordered"), view.t("Job {id} is in the queue.", id=job.id))
+
+    @kit.on(Input("model-reload", "n_clicks"), State("model-id", "data"))
+    def reload(view: View, clicks: int | None, model_id: int) -> None:
+        if clicks and kit.services.live is not None:
+            demand(view, "admin")
+            kit.services.live.reload(model_id)
+            notify(view.t("Ordered"), view.t("Every running predictor loads the model anew."))
 
     _register_naming(kit)
     _register_changes(kit)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
-from kurswerk.serving import AlertDesk
+from kurswerk.serving import AlertDesk, Replay
 from kurswerk.training import JobStore, MarketSurvey, OrderDesk, Progress
 
 Json = Mapping[str, Any]
@@ -122,6 +122,10 @@ class Live(Protocol):
         """Let a model predict no more."""
         ...
 
+    def reload(self, model_id: int) -> None:
+        """Let every running predictor load a model anew."""
+        ...
+
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
         """Change from which probability a model raises alerts."""
         ...
@@ -137,6 +141,10 @@ class Live(Protocol):
         limit: int = 100,
     ) -> Sequence[Prediction]:
         """Return predictions, the newest first; ``since`` and ``until`` are when they were stored."""
+        ...
+
+    def replay(self, prediction_id: int) -> Replay:
+        """Compute a stored prediction again, and hold it against what was stored."""
         ...
 
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:

@@ -47,7 +47,10 @@ def test_models_are_switched_and_their_predictions_found(services: Services, dat
     services.live.activate(model)
     assert services.models.get(model).is_active
     services.live.set_threshold(model, 0.4)
+    services.live.reload(model)
     services.live.deactivate(model)
+    with pytest.raises(NotFoundError):
+        services.live.replay(1)
     record = services.models.get(model)
     assert (record.is_active, record.alert_threshold) == (False, 0.4)
     assert list(services.live.predictions(model_id=model)) == list(services.live.alerts(model_id=model)) == []

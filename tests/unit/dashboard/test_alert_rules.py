@@ -121,6 +121,12 @@ def test_messages_are_shown_and_sent_again(browser, services):
     chosen = {"rule-again.n_clicks": 1, "rule-deliveries.selectedRows": [row]}
     assert "sent again" in notices(browser.fire("rule-deliveries.rowData", chosen, "rule-again.n_clicks"))
     assert services.alerts.again == [1]
+    both = chosen | {"rule-deliveries.selectedRows": [row, row | {"id": "2"}]}
+    answer = browser.fire("rule-deliveries.rowData", both, "rule-again.n_clicks")
+    assert "1 of 2 are sent again" in notices(answer)
+    assert "message 1 was not given up" in notices(answer)
+    assert answer["response"]["rule-deliveries"]["rowData"]  # as they are now
+    assert services.alerts.again == [1, 2]
     nothing = chosen | {"rule-deliveries.selectedRows": []}
     assert "No message is chosen" in notices(browser.fire("rule-deliveries.rowData", nothing, "rule-again.n_clicks"))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from kurswerk.core.timestamps import to_datetime
 from kurswerk.market import Panel
 from memory_dashboard import WHEN, Browser, Live, Market, Registry, notices, services_over
 
@@ -263,6 +264,31 @@ def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
     found = browser.fire("live-renewed.data", {"live-alone.data": {"model": "1"}}, "live-alone.data")
     renewed = found["response"]["live-renewed"]["data"]
     assert (renewed["wish"], renewed["rows"][0]["coin"]) == ({"model": "1"}, "COIN0")
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.25])
+def test_a_stored_prediction_is_computed_again(panel: Panel, registry: Registry, drift: float):
+    services = services_over(panel, registry)
+    services.live.drift = drift
+    services.live.found = [replace(services.live.found[3], timestamp=to_datetime(int(panel.timestamps[90])))]
+    browser = Browser(services)
+    moment = f"{services.live.found[0].timestamp:%Y-%m-%d %H:%M:%S}"
+    given = {"coin-name.data": "COIN0", "coin-model.value": "1", "coin-chart.clickData": {"points": [{"x": moment}]}}
+    shown = json.dumps(browser.fire("coin-features.children", given, "coin-chart.clickData"))
+    assert "Stored live: 40.0 %." in shown.replace("\\u202f", " ").replace("\\u00a0", " ")
+    clicked = {"coin-replay.n_clicks": 1, "coin-stored.data": "4"}
+    said = json.dumps(browser.fire("coin-replayed.children", clicked, "coin-replay.n_clicks"))
+    assert ("the same in every bit" in said) != bool(drift)
+    assert ("instead of" in said) == ("Rows that were corrected after it: 1." in said) == bool(drift)
+    assert "left out: 2." in said
+
+
+def test_a_model_is_loaded_anew(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    given = {"model-id.data": 1, "model-reload.n_clicks": 1}
+    assert "loads the model anew" in notices(browser.fire("", given, "model-reload.n_clicks"))
+    assert services.live.reloaded == [1]
 
 
 def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browser):

@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 from dash import Input, Output, Patch, State, ctx, dcc, html
 
 from kurswerk.core.errors import InvalidInputError
+from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import _coins as drawn
 from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button
 from kurswerk.dashboard._evaluations import pair_table
@@ -17,7 +18,7 @@ from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
 from kurswerk.dashboard.ports import Prediction
 from kurswerk.registry import plan_of
-from kurswerk.serving import predict_coin
+from kurswerk.serving import Replay, predict_coin
 
 _MOST_PREDICTIONS: Final = 2000
 # While somebody moves about in a chart its rows are not loaded anew.
@@ -141,6 +142,11 @@ def register(kit: Kit) -> None:
         moment_us = None if latest else drawn.us_of(view, str(points[0]["x"]))
         return _features(kit, view, int(model), mint, moment_us)
 
+    @kit.on(Output("coin-replayed", "children"), Input("coin-replay", "n_clicks"), State("coin-stored", "data"))
+    def check(view: View, clicks: int | None, stored: str) -> Any:
+        live = kit.services.live
+        return _replayed(view, live.replay(int(stored))) if clicks and live is not None else None
+
 
 def _features(kit: Kit, view: View, model_id: int, mint: str, moment_us: int | None) -> Any:
     """Return what a model made of the last row not after a moment, or of the newest for None."""
@@ -166,11 +172,42 @@ def _features(kit: Kit, view: View, model_id: int, mint: str, moment_us: int | N
                     answer=view.t("yes") if said.prediction else view.t("no"),
                 )
             ),
+            *_stored(kit, view, model_id, mint, int(times[k])),
             dmc.Text(view.t("The most important of {n} features first.", n=len(names)), size="xs", c="dimmed"),
             pair_table(rows),
         ],
         gap=6,
     )
+
+
+def _stored(kit: Kit, view: View, model_id: int, mint: str, moment_us: int) -> list[Any]:
+    """Return what was stored of this row by this model, if anything, with a button to compute it again."""
+    stored = next(
+        (one for one in _predictions(kit, mint) if one.model_id == model_id and to_us(one.timestamp) == moment_us), None
+    )
+    if stored is None:
+        return []
+    again = dmc.Button(view.t("Compute it again"), id="coin-replay", variant="default", size="xs")
+    return [
+        dcc.Store(id="coin-stored", data=str(stored.id)),
+        dmc.Group([dmc.Text(view.t("Stored live: {share}.", share=view.percent(stored.probability))), again]),
+        html.Div(id="coin-replayed", role="status"),
+    ]
+
+
+def _replayed(view: View, found: Replay) -> Any:
+    """Say whether a prediction comes out as it was stored, and if not, why."""
+    share = view.percent(found.score)
+    if found.equal:
+        words = [view.t("It comes out the same in every bit: {share}.", share=share)]
+    else:
+        before = view.percent(found.stored_score)
+        words = [view.t("It comes out as {share} instead of {stored}.", share=share, stored=before)]
+    if found.late_rows:
+        words.append(view.t("Rows that came after it and were left out: {n}.", n=view.number(found.late_rows)))
+    if found.corrected_rows:
+        words.append(view.t("Rows that were corrected after it: {n}.", n=view.number(len(found.corrected_rows))))
+    return alert(" ".join(words), color="teal" if found.equal else "red")
 
 
 def _all_features(kit: Kit, model_id: int, mint: str) -> Any:
