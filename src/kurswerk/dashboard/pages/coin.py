@@ -13,7 +13,7 @@ from kurswerk.dashboard import _coins as drawn
 from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button
 from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._kit import Kit, Page
-from kurswerk.dashboard._listings import model_names
+from kurswerk.dashboard._listings import model_names, ready_models
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
 from kurswerk.dashboard.ports import Prediction
@@ -66,7 +66,7 @@ def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
                     ),
                     card(
                         view.t("Features behind a point"),
-                        _choose_model(kit, view),
+                        _choose_model(kit, view, shown),
                         dmc.Group([dmc.Button(view.t("Newest row"), id="coin-newest", variant="default", size="xs")]),
                         html.Div(alert(view.t("Click a point of the chart.")), id="coin-features", role="status"),
                         span={"base": 12, "lg": 4},
@@ -92,14 +92,15 @@ def _marks(view: View, models: list[int], shown: list[str], names: Any) -> Any:
     return dmc.CheckboxGroup(boxes, id="coin-models", value=shown, label=view.t("Predictions shown"))
 
 
-def _choose_model(kit: Kit, view: View) -> Any:
-    ready = kit.services.models.find(status="READY", limit=200)
-    choices = [{"value": str(one.id), "label": one.name} for one in ready]
+def _choose_model(kit: Kit, view: View, shown: Sequence[str]) -> Any:
+    choices = [{"value": str(one.id), "label": one.name} for one in ready_models(kit)]
+    # One whose predictions are looked at, if there is any.
+    order = sorted((one["value"] for one in choices), key=lambda value: value not in shown)
     return dmc.Select(
         id="coin-model",
         label=view.t("As this model sees it"),
         data=choices,
-        value=choices[0]["value"] if choices else None,
+        value=order[0] if order else None,
         allowDeselect=False,
         placeholder=view.t("no model is ready"),
     )
