@@ -11,7 +11,7 @@ from kurswerk.bench._dashboard_data import LONG_CHART
 Step = Callable[[Any], None]
 
 _MODELS: Final = Wanted("/dashboard/models", ("#models-table .ag-row a",))
-_MODEL: Final = Wanted("/dashboard/models/1", ("#threshold-alarms",), 5)
+_MODEL: Final = Wanted("/dashboard/models/1", ("#threshold-alarms",))
 _LIVE: Final = Wanted("/dashboard/live", ("#live-table .ag-row",))
 _COIN: Final = Wanted(f"/dashboard/data/{LONG_CHART}", ("#coin-chart .main-svg",), 1)
 _ROWS: Final = "[...document.querySelectorAll('#models-table .ag-row')].map((row) => row.innerText).join()"
