@@ -291,9 +291,12 @@ def test_a_model_is_loaded_anew(panel: Panel, registry: Registry):
     assert services.live.reloaded == [1]
 
 
-def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browser):
+def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browser, monkeypatch):
+    monkeypatch.setattr("kurswerk.dashboard.pages.live._FIRST_MODELS", 1)
     assert "live-switch" not in browser.open("/live")
-    assert "a predicts" in browser.seen("live-rules")
+    first, rest = browser.seen("live-rules"), browser.seen("live-rules-rest")
+    assert ("b predicts" in first, "a predicts" in first, "Alert from" in first) == (True, False, True)
+    assert ("b predicts" in rest, "a predicts" in rest, "Alert from" in rest) == (False, True, False)
     assert '"live-alerts"' in browser.seen("live-raised")
 
 

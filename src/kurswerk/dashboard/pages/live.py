@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 _AGAIN_S: Final = 2.0
 # As many as a person can look back at; more would only fill the browser's memory.
 _MOST_ROWS: Final = 300
+# As many as the window shows below the predictions.
+_FIRST_MODELS: Final = 6
+_FEED_PX: Final = 430
 _TABLE: Final = "live-table"
 _ALERTS: Final = "live-alerts"
 
@@ -35,7 +38,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     ready = ready_models(kit)
     if kit.services.live is None or not ready:
         return html.Div([head, _nothing(kit, view)])
-    active = [one for one in ready if one.is_active]
+    active, rest = [one for one in ready if one.is_active], ready[_FIRST_MODELS:]
     hint = (
         [] if active else [alert(view.t("No model predicts yet. Switch one on below; it then predicts each new row."))]
     )
@@ -53,10 +56,15 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
             dmc.Stack(
                 [
                     html.Div(hint, id="live-hint"),
-                    card("", _filters(view, ready, query), html.Div(_feed(kit, view, query))),
+                    card(
+                        "",
+                        _filters(view, ready, query),
+                        _feed(kit, view, query),
+                    ),
                     card(
                         view.t("Who predicts, and who raises alerts?"),
-                        later("live-rules", 36 * (1 + len(ready))),
+                        later("live-rules", 36 * (1 + min(len(ready), _FIRST_MODELS))),
+                        *([later("live-rules-rest", 36 * len(rest))] if rest else []),
                         text=view.t("A model raises an alert when its probability reaches its threshold."),
                     ),
                     card(view.t("Alerts"), later("live-raised", 430)),
@@ -120,7 +128,7 @@ def _feed(kit: Kit, view: View, query: Mapping[str, str]) -> Any:
         column("says", view.t("Says"), minWidth=90, sortable=False),
         column("time", view.t("Row of"), "moment", minWidth=190, sortable=False),
     ]
-    return grid(
+    table = grid(
         view,
         _TABLE,
         columns,
@@ -128,8 +136,10 @@ def _feed(kit: Kit, view: View, query: Mapping[str, str]) -> Any:
         label=view.t("Predictions"),
         getRowId="params.data.id",
         options={"pagination": False, "domLayout": "normal"},
-        style={"height": 430, "width": "100%"},
+        style={"height": _FEED_PX, "width": "100%"},
     )
+    # Its place is kept until it is drawn; else what lies below would be in sight for a moment.
+    return html.Div(table, style={"minHeight": _FEED_PX})
 
 
 def _newest(kit: Kit, view: View, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -182,9 +192,10 @@ def chosen_of(predictions: Sequence[Prediction], wish: Mapping[str, Any]) -> lis
     ]
 
 
-def _rules(view: View, ready: Sequence[ModelRecord]) -> Any:
+def _rules(view: View, ready: Sequence[ModelRecord], *, head: bool = False) -> Any:
     # Few parts for each model: Dash asks all parts of a page after each change of one.
-    cells: list[Any] = [html.B(view.t(text)) for text in (N_("Model"), N_("Predicts"), N_("Alert from, %"))]
+    titles = (N_("Model"), N_("Predicts"), N_("Alert from, %")) if head else ()
+    cells: list[Any] = [html.B(view.t(text)) for text in titles]
     for one in ready:
         certified = bool((one.certificate or {}).get("certified"))
         cells += [
@@ -257,7 +268,11 @@ def register(kit: Kit) -> None:
 
     @kit.when_seen("live-rules")
     def who(view: View) -> Any:
-        return _rules(view, ready_models(kit))
+        return _rules(view, ready_models(kit)[:_FIRST_MODELS], head=True)
+
+    @kit.when_seen("live-rules-rest")
+    def who_else(view: View) -> Any:
+        return _rules(view, ready_models(kit)[_FIRST_MODELS:])
 
     @kit.when_seen("live-raised")
     def raised(view: View) -> Any:
@@ -301,7 +316,7 @@ def _register_thresholds(kit: Kit) -> None:
             return
         model_id, percent = int(ctx.triggered_id["model"]), ctx.triggered[0]["value"]
         record = kit.services.models.get(model_id)
-        if isinstance(percent, int | float) and abs(percent / 100 - record.alert_threshold) < 1e-9:
+        if percent == round(100 * record.alert_threshold, 2):  # as it is shown
             return
         demand(view, "train")
         if not isinstance(percent, int | float) or not 0 <= percent <= 100 or kit.services.live is None:
