@@ -38,7 +38,7 @@ _PAGES: Final = {
     "test": (Wanted("/dashboard/test", ("#page h1", "#page .mantine-Paper-root"), 1), "chart"),
     "compare": (Wanted("/dashboard/compare?comparison=1", ("#page h1", "#page .kw-table td"), 1), "chart"),
     "jobs": (Wanted("/dashboard/jobs", ("#page h1", "#jobs-list .mantine-Paper-root")), "text"),
-    "live": (Wanted("/dashboard/live", ("#page h1", "#live-table .ag-row")), "table"),
+    "live": (Wanted("/dashboard/live", ("#page h1", "#live-table .ag-row", "#live-rules input")), "table"),
     "system": (Wanted("/dashboard/system", ("#page h1", "#system-now .kw-facts"), 1), "chart"),
 }
 

@@ -163,49 +163,6 @@ def test_jobs_are_cancelled_and_tried_again(panel: Panel, registry: Registry):
     assert "Test of a" in json.dumps(listed)
 
 
-def test_a_model_is_switched_judged_certified_downloaded_and_deleted(panel: Panel, registry: Registry):
-    services = services_over(panel, registry)
-    browser = Browser(services)
-    given = {"model-id.data": 1, "model-activate.n_clicks": 1, "model-source.value": "1", "model-certify.n_clicks": 1}
-    assert "Activated" in notices(browser.fire("model-activate.children", given, "model-activate.n_clicks"))
-    assert registry.get(1).is_active
-    assert "Deactivated" in notices(browser.fire("model-activate.children", given, "model-activate.n_clicks"))
-    assert "Figures beside" in json.dumps(browser.fire("model-quality.children", given, "model-source.value"))
-    out_of_fold = browser.fire("model-quality.children", given | {"model-source.value": ""}, "model-source.value")
-    assert out_of_fold == {} or "Figures beside" in json.dumps(out_of_fold)
-    assert "Ordered" in notices(browser.fire("", given, "model-certify.n_clicks"))
-    file = browser.fire("model-file.data", given | {"model-download.n_clicks": 1}, "model-download.n_clicks")
-    data = file["response"]["model-file"]["data"]
-    assert data["filename"] == "a.onnx"
-    assert base64.b64decode(data["content"]) == registry.artifact(registry.get(1).artifact_sha256)
-    limits = given | {"model-threshold-save.n_clicks": 1, "model-threshold.value": 40}
-    assert "Saved" in notices(browser.fire("model-threshold.value", limits, "model-threshold-save.n_clicks"))
-    assert registry.get(1).alert_threshold == 0.4
-    wrong = limits | {"model-threshold.value": 400}
-    assert "0 to 100" in notices(browser.fire("model-threshold.value", wrong, "model-threshold-save.n_clicks"))
-    sure = '{"kind":"danger-do","what":"model-delete"}.n_clicks'
-    assert browser.fire("go.data", given | {sure: None}, sure) == {}
-    assert 1 in registry.records
-    assert "Deleted" in notices(browser.fire("go.data", given | {sure: 1}, sure))
-    assert 1 not in registry.records
-
-
-def test_models_are_filtered_chosen_and_deleted_together(panel: Panel, registry: Registry):
-    browser = Browser(services_over(panel, registry))
-    assert '"label": "failed"}], "value": "FAILED"' in browser.open("/models", "?status=FAILED")
-    assert '"label": "failed"}], "value": ""' in browser.open("/models", "?status='||true")
-    renewed = browser.fire("models-table.rowData", {"models-tick.n_intervals": 1}, "models-tick.n_intervals")
-    assert [row["name"] for row in renewed["response"]["models-table"]["rowData"]] == ["c", "b", "a"]
-    rows = [{"id": "2", "name": "b"}, {"id": "3", "name": "c"}]
-    chosen = browser.fire("models-chosen.children", {"models-table.selectedRows": rows}, "models-table.selectedRows")
-    assert chosen["response"]["models-compare"]["disabled"] is False
-    sure = '{"kind":"danger-do","what":"models-delete"}.n_clicks'
-    browser.fire("models-tick.n_intervals", {sure: 1, "models-table.selectedRows": rows}, sure)
-    assert set(registry.records) == {1}
-    none = browser.fire("models-tick.n_intervals", {sure: 1, "models-table.selectedRows": []}, sure)
-    assert "No model is chosen" in notices(none)
-
-
 def test_data_are_simulated_and_brought_in(panel: Panel, registry: Registry):
     services = services_over(panel, registry)
     browser = Browser(services)
@@ -252,20 +209,6 @@ def test_a_period_is_chosen_on_the_picture(browser: Browser):
     assert found["test-end"]["value"] == "2024-01-01 04:00:00"
 
 
-def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
-    browser = Browser(services_over(panel, registry))
-    switch = '{"kind":"live-switch","model":1}.checked'
-    assert "Activated" in notices(browser.fire("", {switch: True}, switch))
-    assert registry.get(1).is_active
-    limit = '{"kind":"live-threshold","model":1}.value'
-    assert "Saved" in notices(browser.fire("", {limit: 55}, limit))
-    assert registry.get(1).alert_threshold == 0.55
-    assert "0 to 100" in notices(browser.fire("", {limit: 555}, limit))
-    found = browser.fire("live-renewed.data", {"live-alone.data": {"model": "1"}}, "live-alone.data")
-    renewed = found["response"]["live-renewed"]["data"]
-    assert (renewed["wish"], renewed["rows"][0]["coin"]) == ({"model": "1"}, "COIN0")
-
-
 @pytest.mark.parametrize("drift", [0.0, 0.25])
 def test_a_stored_prediction_is_computed_again(panel: Panel, registry: Registry, drift: float):
     services = services_over(panel, registry)
@@ -281,60 +224,6 @@ def test_a_stored_prediction_is_computed_again(panel: Panel, registry: Registry,
     assert ("the same in every bit" in said) != bool(drift)
     assert ("instead of" in said) == ("Rows that were corrected after it: 1." in said) == bool(drift)
     assert "left out: 2." in said
-
-
-def test_a_model_is_loaded_anew(panel: Panel, registry: Registry):
-    services = services_over(panel, registry)
-    browser = Browser(services)
-    given = {"model-id.data": 1, "model-reload.n_clicks": 1}
-    assert "loads the model anew" in notices(browser.fire("", given, "model-reload.n_clicks"))
-    assert services.live.reloaded == [1]
-
-
-def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browser, monkeypatch):
-    monkeypatch.setattr("kurswerk.dashboard.pages.live._FIRST_MODELS", 1)
-    assert "live-switch" not in browser.open("/live")
-    first, rest = browser.seen("live-rules"), browser.seen("live-rules-rest")
-    assert ("b predicts" in first, "a predicts" in first, "Alert from" in first) == (True, False, True)
-    assert ("b predicts" in rest, "a predicts" in rest, "Alert from" in rest) == (False, True, False)
-    assert '"live-alerts"' in browser.seen("live-raised")
-
-
-def test_a_models_curves_are_those_of_the_test_that_is_chosen(browser: Browser, registry: Registry):
-    test = registry.tests_of(1)[0]
-    shown = {
-        source: browser.seen("model-curves", {"model-source.value": source, "model-id.data": 1})
-        for source in ("", str(test.id))
-    }
-    assert all(f"chart-{name}" in text for text in shown.values() for name in ("pr", "roc", "calibration"))
-    assert shown[""] != shown[str(test.id)]
-
-
-def test_what_came_of_live_predictions_is_counted_when_it_is_looked_at(browser: Browser):
-    given = {"model-id.data": 1, "model-tabs.value": "live"}
-    shown = json.dumps(browser.fire("model-came.children", given, "model-tabs.value"))
-    assert re.search(r"of its newest [1-9] with a known outcome", shown)
-    assert re.search(r"\d of [1-9]", shown)
-    assert browser.fire("model-came.children", given | {"model-tabs.value": "tests"}, "model-tabs.value") == {}
-    assert '"model-alerts"' in browser.open("/models/1", "?tab=live")
-
-
-def test_a_model_is_named_and_described_anew(browser: Browser, registry: Registry):
-    given = {
-        "model-id.data": 1,
-        "model-name-save.n_clicks": 1,
-        "model-name.value": " first ",
-        "model-description.value": "x",
-    }
-    answer = browser.fire("go.data", given, "model-name-save.n_clicks")
-    assert answer["response"]["go"]["data"]["to"] == "/dashboard/models/1?tab=specification"
-    assert (registry.get(1).name, registry.get(1).description) == ("first", "x")
-    browser.fire("go.data", given | {"model-description.value": " "}, "model-name-save.n_clicks")
-    assert registry.get(1).description is None
-    for name in ("", "x" * 256):
-        refused = browser.fire("go.data", given | {"model-name.value": name}, "model-name-save.n_clicks")
-        assert "1 to 255 characters" in notices(refused)
-    assert registry.get(1).name == "first"
 
 
 def test_keys_are_made_and_revoked(panel: Panel, registry: Registry):
