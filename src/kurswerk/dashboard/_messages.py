@@ -8,17 +8,22 @@ They say it in English, with their values in it, and some of it is stored. So it
 - ``{_name}`` may end in known tails: templates that begin with a blank, a comma or a semicolon, as ``" and others"``.
   Those in brackets, as ``" (perhaps out of memory)"``, may end any message.
 - ``{name_}`` holds nothing but a known word, where else what others say would be taken for ours.
+- ``{name:n}`` in a translation is an amount, written with the marks of its language: 1,200.5 becomes 1.200,5.
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from kurswerk.dashboard._translations import mark_number
+
 _FOLDER: Final = Path(__file__).parent / "translations"
 _HOLE: Final = re.compile(r"\{(\w+)\}")
+_AMOUNT: Final = re.compile(r"-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?")
 # As what is wrong in a specification begins, a clause for each field.
 _FIELD: Final = re.compile(r"[\w.]+: ")
 # A cause within a cause within a cause is the most that occurs.
@@ -27,6 +32,17 @@ _DEEPEST: Final = 6
 _MOST_CLAUSES: Final = 50
 _MOST_PARTS: Final = 4
 _TAIL_BEGINS: Final = (" ", ",", ";")
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A value in a message."""
+
+    text: str
+    language: str
+
+    def __format__(self, spec: str) -> str:
+        return mark_number(self.text, self.language) if spec == "n" and _AMOUNT.fullmatch(self.text) else self.text
 
 
 class _Template:
@@ -48,7 +64,7 @@ class _Template:
         if values is None or any(name.endswith("_") and not book.knows(value) for name, value in pairs):
             return None
         said = {name: value if name in self._quoted else book.value(name, value, depth) for name, value in pairs}
-        return self._translation.format(**said)
+        return self._translation.format(**{name: _Said(text, book.language) for name, text in said.items()})
 
 
 class Phrasebook:
@@ -58,15 +74,18 @@ class Phrasebook:
     ----------
     templates
         English template → the same in another language.
+    language
+        That of the translations; decides how amounts are written.
 
     Examples
     --------
-    >>> book = Phrasebook({"no {thing} '{name}'": "„{name}“ ({thing}) fehlt", "model": "Modell"})
+    >>> book = Phrasebook({"no {thing} '{name}'": "„{name}“ ({thing}) fehlt", "model": "Modell"}, "de")
     >>> book.translated("no model 'model'"), book.translated("try 2: no model 'a'; nothing else")
     ('„model“ (Modell) fehlt', 'try 2: „a“ (Modell) fehlt; nothing else')
     """
 
-    def __init__(self, templates: Mapping[str, str]) -> None:
+    def __init__(self, templates: Mapping[str, str], language: str) -> None:
+        self.language = language
         found = [_Template(english, translation) for english, translation in templates.items()]
         # Of several that fit the one that says most is meant.
         self._templates = sorted(found, key=lambda one: -one.weight)
@@ -177,4 +196,4 @@ def phrases(language: str) -> dict[str, str]:
 @cache
 def phrasebook(language: str) -> Phrasebook:
     """Return what translates into a language."""
-    return Phrasebook(phrases(language))
+    return Phrasebook(phrases(language), language)

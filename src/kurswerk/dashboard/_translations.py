@@ -7,6 +7,8 @@ from typing import Final
 
 LANGUAGES: Final[dict[str, str]] = {"en": "English", "de": "Deutsch"}
 _FOLDER = Path(__file__).parent / "translations"
+# What groups thousands, and what stands before decimals.
+_MARKS: Final = {"en": (",", "."), "de": (".", ",")}
 
 
 @cache
@@ -26,6 +28,18 @@ def translate(text: str, language: str) -> str:
     ('Aufträge', 'Abbrechen')
     """
     return catalogue(language).get(text, text)
+
+
+def mark_number(text: str, language: str) -> str:
+    """Write a number that is written in English with the marks of a language.
+
+    Examples
+    --------
+    >>> mark_number("1,234.5", "de")
+    '1.234,5'
+    """
+    thousands, decimal = _MARKS[language]
+    return text.translate({ord(","): thousands, ord("."): decimal})
 
 
 def N_(text: str) -> str:  # noqa: N802 - the name that translators' tools know

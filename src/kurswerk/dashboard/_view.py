@@ -10,13 +10,12 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from kurswerk.dashboard._messages import phrasebook
-from kurswerk.dashboard._translations import LANGUAGES, translate
+from kurswerk.dashboard._translations import LANGUAGES, mark_number, translate
 from kurswerk.reports import DARK, LIGHT, Theme
 
 NOTHING: Final = "–"
 MINUS: Final = "−"
 EVERYTHING: Final = frozenset({"read", "train", "admin"})
-_MARKS = {"en": (",", "."), "de": (".", ",")}
 _MOMENTS = {"en": "%b %-d, %Y, %H:%M", "de": "%d.%m.%Y, %H:%M"}
 
 
@@ -75,7 +74,7 @@ class View:
         Examples
         --------
         >>> View(language="de").say(ValueError("fold 2 of 5: 1,200 rows"))
-        'Teilung 2 von 5: 1,200 Zeilen'
+        'Teilung 2 von 5: 1.200 Zeilen'
         """
         return phrasebook(self.language).translated(str(message))
 
@@ -93,8 +92,7 @@ class View:
             return NOTHING
         small = digits > 0 and 0 < abs(value) < 10.0**-digits
         text = f"{value:.2g}" if small else f"{value:,.{digits}f}"
-        thousands, decimal = _MARKS[self.language]
-        return text.replace(",", "\0").replace(".", decimal).replace("\0", thousands).replace("-", MINUS)
+        return mark_number(text, self.language).replace("-", MINUS)
 
     def signed(self, value: Any, digits: int = 2) -> str:
         """Write a number with its sign."""

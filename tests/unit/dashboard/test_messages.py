@@ -21,7 +21,7 @@ from spoken_messages import source
 
 OTHERS = [language for language in LANGUAGES if language != "en"]
 GERMAN = phrases("de")
-HOLE = re.compile(r"\{(\w*)\}")
+HOLE = re.compile(r"\{(\w*)(?::n)?\}")
 # Pydantic's words for choices, which are no template of it.
 CHOICES = "{} or '{}'"
 
@@ -82,7 +82,8 @@ def test_what_is_said_with_any_values_is_known_again(data: st.DataObject):
         name: data.draw(st.sampled_from(["starting PostgreSQL", "an integer"]) if name.endswith("_") else unknown)
         for name in HOLE.findall(english)
     }
-    expected = GERMAN[english].format(**{name: GERMAN.get(value, value) for name, value in values.items()})
+    plain = GERMAN[english].replace(":n}", "}")
+    expected = plain.format(**{name: GERMAN.get(value, value) for name, value in values.items()})
     assert phrasebook("de").translated(english.format(**values)) == expected
 
 
@@ -145,6 +146,10 @@ def test_checks_of_a_certificate_are_known():
             "Parameter „max_depth“ ist 0; erlaubt: eine ganze Zahl aus [1, 64] oder null",
         ),
         ("my file.csv: does not exist", "my file.csv: gibt es nicht"),
+        ("answered in 1,234.5 ms", "hat in 1.234,5 ms geantwortet"),
+        ("evaluating 12,345,678 rows", "wertet 12.345.678 Zeilen aus"),
+        ("evaluating 1,2 rows", "wertet 1,2 Zeilen aus"),
+        ("at revision 1.5", "auf Stand 1.5"),
         ("future_rows: held", "spätere Zeilen: eingehalten"),
         ("nothing known: neither this; nor that", "nothing known: neither this; nor that"),
         ("", ""),
@@ -193,6 +198,6 @@ def test_what_is_very_long_comes_back(one: str):
 
 
 def test_a_known_word_alone_may_stand_where_others_would_be_mistaken():
-    book = Phrasebook({"{what_} failed: {said}": "{what_}: {said}", "starting": "Start"})
+    book = Phrasebook({"{what_} failed: {said}": "{what_}: {said}", "starting": "Start"}, "de")
     assert book.translated("starting failed: no") == "Start: no"
     assert book.translated("connection failed: no") == "connection failed: no"

@@ -264,8 +264,8 @@ REASON = "model 'a' is FAILED, not READY; train it again"
     [
         ("/data/NONE", "", "Es gibt keine Zeilen von Coin „NONE“"),
         ("/compare", "?comparison=9", "Es gibt keinen Vergleich 9"),
-        ("", "", "hat in 2.0 ms geantwortet"),
-        ("", "", "Platte: 1.0 GB frei"),
+        ("", "", "hat in 2,0 ms geantwortet"),
+        ("", "", "Platte: 1,0 GB frei"),
         ("/data", "", "das Hoch liegt unter dem Tief"),
         ("/models/3", "", "Modell „a“ ist nicht bereit (Zustand: gescheitert); bitte neu trainieren"),
         ("/jobs", "", "Modell „a“ ist nicht bereit (Zustand: gescheitert); bitte neu trainieren"),
