@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, html
 
 from kurswerk.core.errors import InvalidInputError, KurswerkError
-from kurswerk.dashboard._components import STATUS_WORDS, card, column, danger, grid, later
+from kurswerk.dashboard._components import STATUS_WORDS, card, column, danger, grid, later, number_field
 from kurswerk.dashboard._kit import Kit, demand, notify
 from kurswerk.dashboard._listings import model_names
 from kurswerk.dashboard._translations import N_
@@ -126,10 +126,11 @@ def _form(view: View, ready: Sequence[ModelRecord]) -> Any:
             ),
             dmc.SimpleGrid(
                 [
-                    dmc.NumberInput(
-                        id="rule-least", label=view.t("So many must agree on a row"), value=1, min=1, max=1000
+                    number_field(
+                        view, id="rule-least", label=view.t("So many must agree on a row"), value=1, min=1, max=1000
                     ),
-                    dmc.NumberInput(
+                    number_field(
+                        view,
                         id="rule-min",
                         label=view.t("From probability, %"),
                         placeholder=view.t("each model's own threshold"),
@@ -137,7 +138,8 @@ def _form(view: View, ready: Sequence[ModelRecord]) -> Any:
                         min=0,
                         max=100,
                     ),
-                    dmc.NumberInput(
+                    number_field(
+                        view,
                         id="rule-cooldown",
                         label=view.t("Silent about the coin afterwards, s"),
                         value=300,

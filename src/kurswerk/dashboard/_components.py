@@ -102,6 +102,11 @@ def wide(table: Any) -> Any:
     return html.Div(table, className="kw-scroll", tabIndex=0)
 
 
+def number_field(view: View, **given: Any) -> Any:
+    """Return a field for a number; decimals stand behind the mark of the reader's language, a point is taken too."""
+    return dmc.NumberInput(decimalSeparator=view.decimal_mark, **given)
+
+
 def localise(view: View, drawing: Any) -> None:
     """Put titles, numbers and dates of a figure into the reader's language."""
     if view.language == "en":

@@ -10,7 +10,7 @@ from dash.exceptions import PreventUpdate
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard._alerts import alert_table
-from kurswerk.dashboard._components import alert, danger, danger_id, fact, facts, link_button
+from kurswerk.dashboard._components import alert, danger, danger_id, fact, facts, link_button, number_field
 from kurswerk.dashboard._kit import Kit, demand, notify, to
 from kurswerk.dashboard._view import View
 from kurswerk.registry import ModelRecord
@@ -86,14 +86,14 @@ def live_panel(kit: Kit, view: View, record: ModelRecord) -> Any:
             html.Div(id="model-came", style={"minHeight": 92}),
             dmc.Group(
                 [
-                    dmc.NumberInput(
+                    number_field(
+                        view,
                         id="model-threshold",
                         label=view.t("Raise an alert from this probability, in percent"),
                         value=round(100 * record.alert_threshold, 2),
                         min=0,
                         max=100,
                         step=1,
-                        decimalSeparator="," if view.language == "de" else ".",
                         w=340,
                     ),
                     dmc.Button(view.t("Save"), id="model-threshold-save", variant="light"),

@@ -6,6 +6,7 @@ from typing import Any, Final
 import dash_mantine_components as dmc
 from dash import html
 
+from kurswerk.dashboard._components import number_field
 from kurswerk.dashboard._listings import MODEL_TYPE_WORDS
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
@@ -137,13 +138,12 @@ def _level(view: View, given: Mapping[str, Any]) -> Any:
 
 def _number(view: View, name: str, given: Mapping[str, Any], text: str, meaning: str, **more: Any) -> Any:
     value = given.get(name)
-    return dmc.NumberInput(
+    return number_field(
+        view,
         id=f"spec-{name}",
         value="" if value is None else value,
         label=_label(text, meaning),
         debounce=250,
-        decimalSeparator="," if view.language == "de" else ".",
-        thousandSeparator=False,
         **more,
     )
 

@@ -94,6 +94,11 @@ class View:
         text = f"{value:.2g}" if small else f"{value:,.{digits}f}"
         return mark_number(text, self.language).replace("-", MINUS)
 
+    @property
+    def decimal_mark(self) -> str:
+        """What stands before decimals."""
+        return mark_number(".", self.language)
+
     def signed(self, value: Any, digits: int = 2) -> str:
         """Write a number with its sign."""
         text = self.number(value, digits)

@@ -46,6 +46,15 @@ def test_addresses_say_what_is_shown(browser: Browser, path: str, search: str, w
     assert words in browser.open(path, search)
 
 
+@pytest.mark.parametrize(("language", "mark"), [("en", "."), ("de", ",")])
+def test_fields_for_numbers_take_the_readers_decimal_mark(browser: Browser, language: str, mark: str):
+    browser.client.headers["accept-language"] = language
+    shown = [browser.open(path) for path in ("/data", "/new", "/live", "/models/1")] + [browser.seen("live-rules")]
+    marks = [text.count(f'"decimalSeparator": "{mark}"') for text in shown]
+    assert marks == [text.count('"type": "NumberInput"') for text in shown]
+    assert all(marks)
+
+
 def test_an_empty_market_leads_to_the_first_step(panel: Panel):
     services = services_over(panel, Registry())
     services.market.empty = True

@@ -10,7 +10,19 @@ from dash import Input, Output, State, dcc, html
 
 from kurswerk.core.errors import DataFileError
 from kurswerk.core.timestamps import to_datetime
-from kurswerk.dashboard._components import alert, card, column, empty, fact, facts, figure, grid, heading, waiting
+from kurswerk.dashboard._components import (
+    alert,
+    card,
+    column,
+    empty,
+    fact,
+    facts,
+    figure,
+    grid,
+    heading,
+    number_field,
+    waiting,
+)
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._periods import availability_figure
 from kurswerk.dashboard._translations import N_
@@ -41,9 +53,9 @@ def _way_in(view: View, *, opened: bool) -> Any:
             ),
             dmc.SimpleGrid(
                 [
-                    dmc.NumberInput(id="simulate-coins", label=view.t("Coins"), value=60, min=1, max=2000),
-                    dmc.NumberInput(id="simulate-hours", label=view.t("Hours"), value=24, min=1, max=240),
-                    dmc.NumberInput(id="simulate-seed", label=view.t("Seed"), value=42, min=0),
+                    number_field(view, id="simulate-coins", label=view.t("Coins"), value=60, min=1, max=2000),
+                    number_field(view, id="simulate-hours", label=view.t("Hours"), value=24, min=1, max=240),
+                    number_field(view, id="simulate-seed", label=view.t("Seed"), value=42, min=0),
                 ],
                 cols=3,
             ),

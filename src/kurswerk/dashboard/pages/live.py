@@ -13,7 +13,7 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.dashboard._alert_rules import register_rules, rules_card
 from kurswerk.dashboard._alerts import alert_rows, alert_table
-from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, later, link_button
+from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, later, link_button, number_field
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import model_names, ready_models
 from kurswerk.dashboard._translations import N_
@@ -109,8 +109,8 @@ def _filters(view: View, ready: Sequence[ModelRecord], query: Mapping[str, str])
                 allowDeselect=False,
                 w=220,
             ),
-            dmc.NumberInput(
-                id="live-min", label=view.t("From probability, %"), value=least, min=0, max=100, step=5, w=170
+            number_field(
+                view, id="live-min", label=view.t("From probability, %"), value=least, min=0, max=100, step=5, w=170
             ),
             dmc.Switch(id="live-pause", label=view.t("Pause"), checked=False, mb=8),
             dmc.Text("", id="live-state", size="sm", c="dimmed", mb=8),
@@ -207,7 +207,8 @@ def _rules(view: View, ready: Sequence[ModelRecord], *, head: bool = False) -> A
                 label=view.t("certified") if certified else view.t("not certified; it cannot be switched on"),
                 **{"aria-label": view.t("{name} predicts", name=one.name)},
             ),
-            dmc.NumberInput(
+            number_field(
+                view,
                 id={"kind": "live-threshold", "model": one.id},
                 value=round(100 * one.alert_threshold, 2),
                 min=0,
