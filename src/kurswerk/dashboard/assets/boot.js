@@ -109,6 +109,8 @@ window.kurswerk = (() => {
       throw error;
     }
   };
+  // Dash keeps what every input was before, to undo it, for as long as a page is open; here nothing is undone.
+  setInterval(() => window.store?.getState().history.past.splice(0), 10000);
   // A chart that was moved tells Dash, and Dash has it drawn once more as it stands: half of the work of every zoom.
   // What Plotly added to the layout, such as ranges it chose itself, does not count.
   const within = (part, whole) =>
