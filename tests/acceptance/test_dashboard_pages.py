@@ -158,6 +158,26 @@ def test_live_rows_are_sifted_and_come_back(browser, filled, paused):
         assert seen.troubles == []
 
 
+def test_decimals_are_typed_behind_the_readers_mark(browser, filled):
+    with visit(browser, filled, language="de-DE") as seen:
+        seen.go("/dashboard/live")
+        seen.page.locator("#live-min").fill("62,5")
+        seen.page.wait_for_url("**/live?min=62.5")
+        seen.page.reload()
+        seen.page.wait_for_function("() => document.querySelector('#live-min')?.value === '62,5'")
+        assert seen.troubles == []
+
+
+def test_a_page_that_stays_open_keeps_no_history_of_its_inputs(browser, filled):
+    past = "store.getState().history.past.length"
+    with visit(browser, filled) as seen:
+        seen.go("/dashboard/live")
+        alerted = "() => dash_clientside.set_props('live-alerted', {data: []})"
+        seen.page.wait_for_function(f"() => {{ ({alerted})(); return {past}; }}")
+        seen.page.wait_for_function(f"() => !{past}")
+        assert seen.troubles == []
+
+
 def test_what_lies_below_the_window_is_brought_when_it_is_seen(browser, filled):
     with visit(browser, filled) as seen:
         charts = seen.page.locator("#model-curves .js-plotly-plot .main-svg")
@@ -221,7 +241,7 @@ def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
         yield [later]
 
     monkeypatch.setattr(services.live, "stream", stream)
-    monkeypatch.setattr("kurswerk.dashboard.pages.live._AGAIN_S", 10.0)  # long enough to be seen
+    monkeypatch.setattr("kurswerk.dashboard._live_feed._AGAIN_S", 10.0)  # long enough to be seen
     with serving(services) as url, visit(browser, url, language="de-DE") as seen:
         seen.go("/dashboard/live")
         seen.see("unterbrochen; versucht es wieder")

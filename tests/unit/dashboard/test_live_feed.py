@@ -10,8 +10,8 @@ import pytest
 
 from kurswerk.dashboard import Options, Services
 from kurswerk.dashboard._kit import Kit
+from kurswerk.dashboard._live_feed import _follow
 from kurswerk.dashboard._view import View
-from kurswerk.dashboard.pages.live import _follow
 from kurswerk.market import Panel
 from memory_dashboard import Registry, services_over
 

@@ -1,9 +1,6 @@
 """Live: predictions as they are stored, alerts, and which models raise them."""
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import dash
@@ -12,23 +9,18 @@ from dash import ALL, Input, Output, State, ctx, dcc, html
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.dashboard._alert_rules import register_rules, rules_card
-from kurswerk.dashboard._alerts import alert_rows, alert_table
+from kurswerk.dashboard._alerts import alert_table
 from kurswerk.dashboard._components import alert, card, column, empty, grid, heading, later, link_button, number_field
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
-from kurswerk.dashboard._listings import model_names, ready_models
+from kurswerk.dashboard._listings import ready_models
+from kurswerk.dashboard._live_feed import TABLE, newest_rows, register_stream, wish_of
 from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._view import View, view_in
-from kurswerk.dashboard.ports import Prediction
+from kurswerk.dashboard._view import View
 from kurswerk.registry import ModelRecord
 
-_log = logging.getLogger(__name__)
-_AGAIN_S: Final = 2.0
-# As many as a person can look back at; more would only fill the browser's memory.
-_MOST_ROWS: Final = 300
 # As many as the window shows below the predictions.
 _FIRST_MODELS: Final = 6
 _FEED_PX: Final = 430
-_TABLE: Final = "live-table"
 _ALERTS: Final = "live-alerts"
 
 
@@ -90,7 +82,7 @@ def _filters(view: View, ready: Sequence[ModelRecord], query: Mapping[str, str])
         {"value": "", "label": view.t("all models")},
         *({"value": str(one.id), "label": one.name} for one in ready),
     ]
-    least = int(query["min"]) if query.get("min", "").isdigit() and int(query["min"]) <= 100 else 0
+    least = wish_of(query)[2] or 0.0
     return dmc.Group(
         [
             dmc.TextInput(
@@ -110,7 +102,14 @@ def _filters(view: View, ready: Sequence[ModelRecord], query: Mapping[str, str])
                 w=220,
             ),
             number_field(
-                view, id="live-min", label=view.t("From probability, %"), value=least, min=0, max=100, step=5, w=170
+                view,
+                id="live-min",
+                label=view.t("From probability, %"),
+                value=round(100 * least, 6),
+                min=0,
+                max=100,
+                step=5,
+                w=170,
             ),
             dmc.Switch(id="live-pause", label=view.t("Pause"), checked=False, mb=8),
             dmc.Text("", id="live-state", size="sm", c="dimmed", mb=8),
@@ -130,9 +129,9 @@ def _feed(kit: Kit, view: View, query: Mapping[str, str]) -> Any:
     ]
     table = grid(
         view,
-        _TABLE,
+        TABLE,
         columns,
-        _newest(kit, view, wish),
+        newest_rows(kit, view, wish),
         label=view.t("Predictions"),
         getRowId="params.data.id",
         options={"pagination": False, "domLayout": "normal"},
@@ -140,56 +139,6 @@ def _feed(kit: Kit, view: View, query: Mapping[str, str]) -> Any:
     )
     # Its place is kept until it is drawn; else what lies below would be in sight for a moment.
     return html.Div(table, style={"minHeight": _FEED_PX})
-
-
-def _newest(kit: Kit, view: View, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
-    live = kit.services.live
-    if live is None:
-        return []
-    coin, model, least = wish_of(wish)
-    names = model_names(kit)
-    found = live.predictions(coin_id=coin, model_id=model, min_probability=least, limit=100)
-    return [row_of(view, one, names) for one in found]
-
-
-def wish_of(wish: Mapping[str, Any]) -> tuple[str | None, int | None, float | None]:
-    """Read coin, model and least probability of what a reader wishes to see; None is any.
-
-    Examples
-    --------
-    >>> wish_of({"coin": " ", "model": "3", "min": 50})
-    (None, 3, 0.5)
-    """
-    coin = str(wish.get("coin") or "").strip() or None
-    model, least = str(wish.get("model") or ""), str(wish.get("min") or "")
-    share = float(least) / 100 if least.replace(".", "", 1).isdigit() else 0.0
-    return coin, int(model) if model.isdigit() else None, share or None
-
-
-def row_of(view: View, one: Prediction, names: Mapping[int, str]) -> dict[str, Any]:
-    """Return a prediction as a row of the table."""
-    return {
-        "id": str(one.id),
-        "coin": one.coin_id,
-        "href": f"/dashboard/data/{one.coin_id}",
-        "model": names.get(one.model_id, f"#{one.model_id}"),
-        "model_id": one.model_id,
-        "probability": one.probability,
-        "says": view.t("yes") if one.prediction else view.t("no"),
-        "time": one.timestamp.isoformat(),
-    }
-
-
-def chosen_of(predictions: Sequence[Prediction], wish: Mapping[str, Any]) -> list[Prediction]:
-    """Return what a reader wishes to see."""
-    coin, model, least = wish_of(wish)
-    return [
-        one
-        for one in predictions
-        if (coin is None or one.coin_id == coin)
-        and (model is None or one.model_id == model)
-        and (least is None or one.probability >= least)
-    ]
 
 
 def _rules(view: View, ready: Sequence[ModelRecord], *, head: bool = False) -> Any:
@@ -256,13 +205,13 @@ def register(kit: Kit) -> None:
 
     @kit.on(Output("live-renewed", "data"), Input("live-alone", "data"))
     def renew(view: View, wish: dict[str, Any]) -> Any:
-        return {"wish": wish, "rows": _newest(kit, view, wish)}
+        return {"wish": wish, "rows": newest_rows(kit, view, wish)}
 
     # The socket may be there by now, and its rows with it.
     kit.in_browser(
         """({wish, rows}, now) =>
             (JSON.stringify(wish) === JSON.stringify(now) ? rows : dash_clientside.no_update)""",
-        Output(_TABLE, "rowData"),
+        Output(TABLE, "rowData"),
         Input("live-renewed", "data"),
         State("live-wish", "data"),
     )
@@ -287,7 +236,7 @@ def register(kit: Kit) -> None:
     )
     _register_thresholds(kit)
     register_rules(kit)
-    _register_stream(kit)
+    register_stream(kit)
 
 
 def _register_thresholds(kit: Kit) -> None:
@@ -327,73 +276,6 @@ def _register_thresholds(kit: Kit) -> None:
             view.t("Saved"),
             view.t("{name} raises alerts from {share}.", name=record.name, share=view.percent(percent / 100, 0)),
         )
-
-
-def _register_stream(kit: Kit) -> None:
-    newest: dict[str, object] = {}
-
-    async def push(wish: Mapping[str, Any] | None) -> None:
-        """Send what is stored until the reader wishes something else or leaves."""
-        socket, live = ctx.websocket, kit.services.live
-        reader = getattr(socket, "_renderer_id", "")
-        mine = newest[reader] = object()
-        if live is None or socket is None or not wish:
-            return
-        view = view_in(wish.get("language"), wish.get("zone"))
-        if wish.get("paused"):
-            dash.set_props("live-state", {"children": view.t("paused")})
-            return
-
-        def wanted() -> bool:
-            return not socket.is_shutdown and newest.get(reader) is mine
-
-        while wanted():
-            try:
-                await _follow(kit, view, wish, live.stream(), wanted)
-                break
-            except Exception:  # noqa: BLE001 - a database that is gone for a while must not end what a reader watches
-                _log.warning("the stream of predictions is interrupted", exc_info=True)
-                dash.set_props("live-state", {"children": view.t("interrupted; tries again")})
-                await asyncio.sleep(_AGAIN_S)
-        if newest.get(reader) is mine:
-            newest.pop(reader, None)
-
-    kit.app.callback(Input("live-wish", "data"), websocket=True, prevent_initial_call=True)(push)
-
-
-async def _follow(
-    kit: Kit,
-    view: View,
-    wish: Mapping[str, Any],
-    stream: AsyncIterator[Sequence[Prediction]],
-    wanted: Callable[[], bool],
-) -> None:
-    """Show the newest predictions, and then what is stored, as long as it is wanted."""
-    rows = await asyncio.to_thread(_newest, kit, view, wish)
-    if not wanted():
-        return
-    dash.set_props(_TABLE, {"rowData": rows})
-    dash.set_props("live-state", {"children": view.t("connected")})
-    shown = deque(row["id"] for row in rows)
-    async for predictions in stream:
-        if not wanted():
-            break
-        chosen = [one for one in chosen_of(predictions, wish) if str(one.id) not in shown]
-        if not chosen:
-            continue
-        names = await asyncio.to_thread(model_names, kit)
-        if not wanted():
-            break
-        _send(view, chosen[-_MOST_ROWS:], names, shown)
-        if any(one.alert for one in chosen):
-            dash.set_props("live-alerted", {"data": await asyncio.to_thread(alert_rows, kit)})
-
-
-def _send(view: View, chosen: Sequence[Prediction], names: Mapping[int, str], shown: deque[str]) -> None:
-    rows = [row_of(view, one, names) for one in reversed(chosen)]
-    shown.extendleft(row["id"] for row in reversed(rows))
-    gone = [{"id": shown.pop()} for _ in range(max(len(shown) - _MOST_ROWS, 0))]
-    dash.set_props(_TABLE, {"rowTransaction": {"add": rows, "addIndex": 0, "remove": gone}})
 
 
 PAGE: Final = Page("/live", N_("Live"), build, register, icon="live", tables=True)
