@@ -24,6 +24,8 @@ from running_service import MOST_STOP_S, data_directory, environment, run
 from waiting import until
 
 SMALL = ("demo", "--coins", "12", "--hours", "3", "--seed", "7720")
+# Of a shell in which no virtual environment is active.
+BARE_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # Kernels are compiled first, on a busy machine.
 MOST_WAIT_S = 900.0
 
@@ -80,6 +82,12 @@ def stored(folder: Path) -> tuple[int, int, int]:
     return row
 
 
+def finds_kurswerk(way: str) -> bool:
+    """Whether a shell that does not know the program knows it after this command."""
+    words = ("bash", "-c", f"! command -v kurswerk && {way} && kurswerk --version")
+    return subprocess.run(words, env={"PATH": BARE_PATH}, capture_output=True, check=False).returncode == 0
+
+
 def test_the_demo_ends_by_itself_and_runs_again_on_a_terminal_until_ctrl_c():
     with data_directory() as folder:
         done = run(folder, *SMALL, "--output", str(folder), "--seconds", "3", "--json")
@@ -95,7 +103,7 @@ def test_the_demo_ends_by_itself_and_runs_again_on_a_terminal_until_ctrl_c():
 
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = str(taken.getsockname()[1])
-            terminal = Terminal((*SMALL, "--speed", "50"), folder, KURSWERK_HTTP_PORT=port)
+            terminal = Terminal((*SMALL, "--speed", "50"), folder, KURSWERK_HTTP_PORT=port, PATH=BARE_PATH)
             try:
                 terminal.until(lambda text: re.search(r"predictions [1-9]", text), MOST_WAIT_S)
                 url = re.findall(r"(http://[\d.:]+)/docs", terminal.shown)[-1]
@@ -110,6 +118,7 @@ def test_the_demo_ends_by_itself_and_runs_again_on_a_terminal_until_ctrl_c():
         after = terminal.raw.rpartition("\x1b[?1049l")[2]
         assert re.search(r"live +[\d,]+ rows traded live, [\d,]+ predictions", after)
         assert "Traceback" not in terminal.shown
+        assert finds_kurswerk(re.search(r"source .*/activate", after)[0])
         predictions, models, active = stored(folder)
         assert predictions > live["predictions"]
         assert (models, active) == (2, 0)

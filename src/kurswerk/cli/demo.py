@@ -1,5 +1,8 @@
 """``kurswerk demo``: the main job on a simulated market, with a report to read."""
 
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -204,6 +207,7 @@ def _report(run: Run, app: Application, market: CoinMarket) -> Report:
 def _commands(run: Run) -> tuple[Command, ...]:
     coin = run.records[0].spec["mints"][0]
     return (
+        *_way_to_the_program(),
         Command("kurswerk models", "all models"),
         Command(f"kurswerk models {run.records[0].name}", "one of them, with all its figures"),
         Command(f"kurswerk predict {coin}", "what they say about a coin's latest row"),
@@ -212,6 +216,15 @@ def _commands(run: Run) -> tuple[Command, ...]:
         Command("kurswerk serve", "the dashboard, the API and live predictions"),
         Command("kurswerk db stop", "stop the embedded database"),
     )
+
+
+def _way_to_the_program() -> tuple[Command, ...]:
+    activate = Path(sys.executable).parent / "activate"
+    if shutil.which("kurswerk") is not None or not activate.is_file():
+        return ()
+    here = Path.cwd()
+    shown = activate.relative_to(here) if activate.is_relative_to(here) else activate
+    return (Command(f"source {shlex.quote(str(shown))}", "let the shell find kurswerk"),)
 
 
 def _document(run: Run, path: Path) -> dict[str, Any]:
