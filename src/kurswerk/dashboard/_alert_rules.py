@@ -104,7 +104,7 @@ def rule_words(view: View, rule: Mapping[str, Any], names: Mapping[int, str]) ->
         view.t("{n} of: {models}", n=rule["least_agreeing"], models=models),
         view.t("from each model's own threshold")
         if least is None
-        else view.t("from {share}", share=view.percent(least, 0)),
+        else view.t("from {share}", share=view.threshold(least)),
         view.t(_TO[rule["channel"]], target=rule["target"] or "–"),
     ]
     if rule["cooldown_seconds"]:

@@ -234,5 +234,5 @@ def _register_changes(kit: Kit) -> None:
             raise InvalidInputError(view.t("Give a probability from 0 to 100 percent."))
         if kit.services.live is not None:
             kit.services.live.set_threshold(model_id, percent / 100)
-        notify(view.t("Saved"), view.t("Alerts are raised from {share}.", share=view.percent(percent / 100, 0)))
+        notify(view.t("Saved"), view.t("Alerts are raised from {share}.", share=view.threshold(percent / 100)))
         return percent

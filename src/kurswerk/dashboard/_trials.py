@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import dash_mantine_components as dmc
-from dash import html
+from dash import Input, Output, html
 
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.timestamps import to_us
-from kurswerk.dashboard._components import alert, card, empty, link_button
+from kurswerk.dashboard._components import alert, card, empty, link_button, localise
 from kurswerk.dashboard._kit import Kit
-from kurswerk.dashboard._periods import moments_of, period_fields, period_of, whole_period
+from kurswerk.dashboard._periods import availability_figure, moments_of, period_fields, period_of, whole_period
 from kurswerk.dashboard._view import View
 from kurswerk.evaluation import overlap
 from kurswerk.registry import ModelRecord
@@ -43,6 +43,18 @@ def order_form(
             ),
         ]
     )
+
+
+def register_marks(kit: Kit, prefix: str, *models: Input) -> None:
+    """Mark on the picture when the chosen models learnt, each time others are chosen."""
+
+    @kit.on(Output(f"{prefix}-picture", "figure"), *models)
+    def mark(view: View, *chosen: str | list[str] | None) -> Any:
+        ids = [one for given in chosen for one in ([given] if isinstance(given, str) else given or [])]
+        records = [kit.services.models.get(int(one)) for one in ids]
+        drawing = availability_figure(kit, view, _training_marks(view, records))
+        localise(view, drawing)
+        return drawing
 
 
 def remarks(

@@ -113,7 +113,7 @@ def _on_trades(view: View, evaluation: Json) -> Iterator[tuple[str, str]]:
     if not trades["count"]:
         yield (
             "unsure",
-            view.t("At a threshold of {n} it makes no trade.", n=view.percent(evaluation.get("threshold"), 0)),
+            view.t("At a threshold of {n} it makes no trade.", n=view.threshold(evaluation.get("threshold"))),
         )
         return
     estimate = (evaluation.get("metrics") or {}).get("simulated_profit_pct") or {}

@@ -114,6 +114,17 @@ class View:
         """
         return NOTHING if share is None else f"{self.number(100 * share, digits)} %"
 
+    def threshold(self, share: float | None) -> str:
+        """Write a share that somebody has chosen as percent, with the decimals it has, at most two.
+
+        Examples
+        --------
+        >>> View().threshold(0.5), View().threshold(0.025), View().threshold(0.123456)
+        ('50 %', '2.5 %', '12.35 %')
+        """
+        shown = 0.0 if share is None else round(100 * share, 2)
+        return self.percent(share, next(digits for digits in range(3) if round(shown, digits) == shown))
+
     def moment(self, value: datetime | str | None) -> str:
         """Write a moment in the reader's time zone, to the minute.
 

@@ -11,6 +11,10 @@ from kurswerk.core.timestamps import to_datetime
 from kurswerk.market import Panel
 from memory_dashboard import WHEN, Browser, Live, Market, Registry, notices, services_over
 
+ALIKE = {
+    "differences": {"pr_auc": {"value": 0.0, "low": 0.0, "high": 0.0}},
+    "mcnemar": {"only_a_right": 0, "only_b_right": 0, "p_value": 1.0},
+}
 PATHS = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
 
 
@@ -142,7 +146,7 @@ def test_tests_and_comparisons_are_ordered(panel: Panel, registry: Registry):
     test = {"test-models.value": ["1"], "test-order.n_clicks": 1} | {f"test-{k}": v for k, v in times.items()}
     remarks = browser.fire("test-remarks.children", test, "test-models.value")["response"]
     assert "outside of the training" in json.dumps(remarks)
-    assert "Ordered" in notices(browser.fire("go.data", test, "test-order.n_clicks"))
+    assert "Job 1 is in the queue." in notices(browser.fire("go.data", test, "test-order.n_clicks"))
     early = test | {"test-start.value": "2024-01-01 01:00:00", "test-end.value": "2024-01-01 02:00:00"}
     assert "flatter" in json.dumps(browser.fire("test-remarks.children", early, "test-models.value"))
     none = browser.fire("test-remarks.children", test | {"test-models.value": []}, "test-models.value")["response"]
@@ -154,6 +158,34 @@ def test_tests_and_comparisons_are_ordered(panel: Panel, registry: Registry):
     same = browser.fire("compare-remarks.children", pair | {"compare-b.value": "1"}, "compare-a.value")["response"]
     assert same["compare-order"]["disabled"] is True
     assert [job.job_type for job in services.jobs.find()] == ["COMPARE", "TEST"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "fields", "marked"),
+    [
+        ("test", {"test-models.value": ["1", "2"]}, ["training of a", "training of b"]),
+        ("compare", {"compare-a.value": "2", "compare-b.value": None}, ["training of b"]),
+    ],
+)
+def test_the_picture_marks_when_the_chosen_models_learnt(browser: Browser, prefix: str, fields: dict, marked: list):
+    answer = browser.fire(f"{prefix}-picture.figure", fields, next(iter(fields)))["response"]
+    layout = answer[f"{prefix}-picture"]["figure"]["layout"]
+    assert [one["text"] for one in layout.get("annotations", [])] == marked
+
+
+def test_the_strongest_predictions_are_of_different_coins(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    services.live.found.append(replace(services.live.found[0], id=10, coin_id="COIN1"))
+    shown = Browser(services).open("")
+    beginning = shown.index("Strongest predictions now")
+    strongest = shown[beginning : shown.index("Recent alerts")]
+    assert [strongest.count(f"/data/{coin}") for coin in ("COIN0", "COIN1")] == [1, 1]
+    assert "90.0" in strongest
+
+
+def test_models_that_are_alike_are_said_to_be(browser: Browser, registry: Registry):
+    registry.comparisons.append(replace(registry.comparisons[0], significance=ALIKE))
+    assert "Both rank equally well. They err about equally often" in browser.open("/compare", "?comparison=2")
 
 
 def test_jobs_are_cancelled_and_tried_again(panel: Panel, registry: Registry):

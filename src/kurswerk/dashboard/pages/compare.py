@@ -12,7 +12,7 @@ from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._listings import model_names, ready_models
 from kurswerk.dashboard._periods import period_of, register_period
 from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, remarks
+from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, register_marks, remarks
 from kurswerk.dashboard._view import NOTHING, View
 from kurswerk.registry import Comparison, ModelRecord
 from kurswerk.reports import figure_metrics
@@ -149,6 +149,8 @@ def sentence(view: View, one: Comparison, a: str, b: str) -> str:
     value, low, high = (difference.get(key) for key in ("value", "low", "high"))
     if value is None:
         return view.t("No row is positive, so neither ranking can be judged.")
+    if value == 0:
+        return f"{view.t('Both rank equally well.')} {_errors(view, significance.get('mcnemar') or {}, a, b)}"
     better = a if value > 0 else b
     values = {"better": better, "difference": view.number(abs(value), 4)}
     if low is None or high is None:
@@ -208,6 +210,7 @@ def _table(view: View, one: Comparison, a: str, b: str) -> Any:
 def register(kit: Kit) -> None:
     """Add the callbacks."""
     register_period(kit, "compare")
+    register_marks(kit, "compare", Input("compare-a", "value"), Input("compare-b", "value"))
     kit.in_browser("(a, b) => kurswerk.query({a, b})", Input("compare-a", "value"), Input("compare-b", "value"))
 
     @kit.on(

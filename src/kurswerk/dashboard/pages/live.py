@@ -109,7 +109,7 @@ def _filters(view: View, ready: Sequence[ModelRecord], query: Mapping[str, str])
                 min=0,
                 max=100,
                 step=5,
-                w=170,
+                w=200,
             ),
             dmc.Switch(id="live-pause", label=view.t("Pause"), checked=False, mb=8),
             dmc.Text("", id="live-state", size="sm", c="dimmed", mb=8),
@@ -274,7 +274,7 @@ def _register_thresholds(kit: Kit) -> None:
         kit.services.live.set_threshold(model_id, percent / 100)
         notify(
             view.t("Saved"),
-            view.t("{name} raises alerts from {share}.", name=record.name, share=view.percent(percent / 100, 0)),
+            view.t("{name} raises alerts from {share}.", name=record.name, share=view.threshold(percent / 100)),
         )
 
 

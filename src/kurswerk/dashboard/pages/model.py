@@ -85,7 +85,7 @@ def _summary(view: View, record: ModelRecord) -> Any:
             fact(
                 view.t("Live"),
                 view.t("active") if record.is_active else view.t("off"),
-                detail=view.t("alerts from {share}", share=view.percent(record.alert_threshold, 0)),
+                detail=view.t("alerts from {share}", share=view.threshold(record.alert_threshold)),
             ),
         ),
         style={"marginBottom": 16},

@@ -24,6 +24,7 @@ from kurswerk.dashboard._kit import Kit, Page, demand, notify
 from kurswerk.dashboard._listings import job_title, model_names
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
+from kurswerk.dashboard.ports import Prediction
 from kurswerk.registry import ModelRecord
 from kurswerk.training import Availability, Job
 
@@ -232,9 +233,12 @@ def _strongest(kit: Kit, view: View) -> Any:
     live = kit.services.live
     if live is None:
         return _quiet(view.t("No predictor is part of this installation."))
-    found = sorted(live.predictions(limit=200), key=lambda one: -one.probability)[:_SHOWN]
-    if not found:
+    strongest: dict[str, Prediction] = {}  # of each coin
+    for one in sorted(live.predictions(limit=200), key=lambda one: -one.probability):
+        strongest.setdefault(one.coin_id, one)
+    if not strongest:
         return _quiet(view.t("No predictions yet. Activate a model to see them here."))
+    found = list(strongest.values())[:_SHOWN]
     return _coins(kit, view, [(one, one.timestamp) for one in found], view.t("Row"))
 
 

@@ -11,7 +11,7 @@ from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
 from kurswerk.dashboard._listings import ready_models
 from kurswerk.dashboard._periods import period_of, register_period
 from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, remarks
+from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, register_marks, remarks
 from kurswerk.dashboard._view import View
 from kurswerk.training import order_test
 
@@ -44,6 +44,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
 def register(kit: Kit) -> None:
     """Add the callbacks."""
     register_period(kit, "test")
+    register_marks(kit, "test", Input("test-models", "value"))
     kit.in_browser("(models) => kurswerk.query({models})", Input("test-models", "value"))
 
     @kit.on(
@@ -74,7 +75,8 @@ def register(kit: Kit) -> None:
             raise InvalidInputError(view.t("Choose at least one model."))
         period = period_of(view, start, end)
         jobs = [order_test(int(one), period, mints or None, kit.services.desk) for one in models]
-        notify(view.t("Ordered"), view.t("{n} jobs are in the queue.", n=len(jobs)))
+        one = view.t("Job {id} is in the queue.", id=jobs[0].id)
+        notify(view.t("Ordered"), one if len(jobs) == 1 else view.t("{n} jobs are in the queue.", n=len(jobs)))
         return to("/dashboard/jobs")
 
 
