@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -15,6 +15,7 @@ from kurswerk.core.timestamps import MINUTE_US, to_datetime
 from kurswerk.dashboard import Alert, KeyRecord, Options, Prediction, Quarantined, Services, mount
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
+from kurswerk.observability import Load
 from kurswerk.registry import Comparison, TestResult
 from kurswerk.serving import Replay
 from kurswerk.training import Availability, OrderDesk, Period, compare_models, run_test, train
@@ -221,6 +222,12 @@ def trained_registry(panel: Panel) -> Registry:
     return registry
 
 
+LOADS = tuple(
+    Load(WHEN + timedelta(seconds=5 * k), 0.5, 0.25, 0.1, 100_000_000, 5.0 * k, 0.01 * k, 60.0 * k, 61.0 + 5 * k)
+    for k in range(400)
+)
+
+
 def services_over(panel: Panel, registry: Registry, **changes: Any) -> Services:
     """Everything a page can reach, in memory."""
     market, jobs = Market(panel), MemoryJobs()
@@ -235,8 +242,7 @@ def services_over(panel: Panel, registry: Registry, **changes: Any) -> Services:
         "provision": Provision(market),
         "coverage": lambda: [CoinCoverage("COIN0", 600, first, last, 2, 1)],
         "health": Health,
-        "metrics_text": lambda: b'api_requests_total{method="GET"} 5.0\nml_service_uptime_seconds 61\n',
-        "machine": lambda: {"cpu": 0.5, "memory": 0.25, "disk": 0.1, "process_bytes": 1e8},
+        "loads": lambda: LOADS,
         "settings": {"http.port": "8000"},
         "keys": Keys(),
         "live": Live(registry),

@@ -22,7 +22,8 @@ from kurswerk.storage import PostgresKeyStore
 # Answers under way get this long when the service stops.
 _GRACE_S = 3
 _BACKLOG = 2048
-Extend = Callable[[FastAPI, Services, ApiOptions], None]
+# Adds what else a server answers, and returns what is open while it serves.
+Extend = Callable[[FastAPI, Services, ApiOptions], contextlib.AbstractContextManager[object]]
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -32,7 +33,7 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
     Parameters
     ----------
     extend
-        Adds what else the same server answers.
+        Adds what else the same server answers, such as the dashboard.
 
     Raises
     ------
@@ -52,8 +53,7 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
         memory_budget_bytes=memory_budget_bytes(service.settings.worker),
     )
     app = create_app(services, options)
-    if extend is not None:
-        extend(app, services, options)
+    beside = None if extend is None else extend(app, services, options)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -64,15 +64,17 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
         backlog=_BACKLOG,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    return ApiPart(_Server(config), listener, dashboard=extend is not None)
+    return ApiPart(_Server(config), listener, beside)
 
 
 class ApiPart:
     """uvicorn, from the first request until ``stop``."""
 
-    def __init__(self, server: "_Server", listener: socket.socket, *, dashboard: bool = False) -> None:
+    def __init__(
+        self, server: "_Server", listener: socket.socket, beside: contextlib.AbstractContextManager[object] | None
+    ) -> None:
         self._server = server
-        self._dashboard = dashboard
+        self._beside = beside
         self._listener = listener
         self.ready = server.ready
         self._url = url_of(listener)
@@ -80,17 +82,18 @@ class ApiPart:
     @property
     def addresses(self) -> Mapping[str, str]:
         """Where the dashboard, the API, its documentation and its metrics are."""
-        pages = {"dashboard": f"{self._url}/dashboard"} if self._dashboard else {}
+        pages = {"dashboard": f"{self._url}/dashboard"} if self._beside else {}
         return {**pages, "api": self._url, "docs": f"{self._url}/docs", "metrics": f"{self._url}/metrics"}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until ``stop`` is set, and the answers under way to their end."""
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        self._server.should_exit = True
-        stopping.cancel()
-        await serving
+        with self._beside or contextlib.nullcontext():
+            serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            self._server.should_exit = True
+            stopping.cancel()
+            await serving
 
 
 class _Server(uvicorn.Server):

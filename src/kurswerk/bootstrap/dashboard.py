@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow.parquet as pq
 
 from kurswerk.bootstrap.settings import Settings
@@ -16,6 +15,7 @@ from kurswerk.core.errors import DataFileError, InvalidInputError
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import Alert, HealthReport, KeyRecord, Prediction, Quarantined, Services
 from kurswerk.ingest import ingest_coins
+from kurswerk.observability import Load
 from kurswerk.reports import without_secret
 from kurswerk.serving import Replay, activate, replay
 from kurswerk.sources import CoinMarket
@@ -230,7 +230,7 @@ def dashboard_services(
     database: Database,
     desk: OrderDesk,
     health: Callable[[], HealthReport],
-    metrics_text: Callable[[], bytes],
+    loads: Callable[[], Sequence[Load]],
 ) -> Services:
     """Return what the dashboard's pages work with.
 
@@ -238,8 +238,10 @@ def dashboard_services(
     ----------
     desk
         Where the API takes orders.
-    health, metrics_text
-        As the API answers ``/health`` and ``/metrics``.
+    health
+        As the API answers ``/health``.
+    loads
+        What machine and service did until now.
     """
     models = PostgresModelStore(database)
     market = CoinMetricsStore(database)
@@ -252,23 +254,12 @@ def dashboard_services(
         provision=LocalProvision(market, MarketContextStore(database), settings.quarantine_dir),
         coverage=lambda: coin_coverage(database),
         health=health,
-        metrics_text=metrics_text,
-        machine=machine,
+        loads=loads,
         settings=settings_in_force(settings),
         keys=StoredKeys(PostgresKeyStore(database)),
         live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database), market),
         alerts=PostgresAlertStore(database),
     )
-
-
-def machine() -> Mapping[str, float]:
-    """Return shares of processor, memory and disk in use, and this process's memory in bytes."""
-    return {
-        "cpu": psutil.cpu_percent(interval=None) / 100,
-        "memory": psutil.virtual_memory().percent / 100,
-        "disk": psutil.disk_usage("/").percent / 100,
-        "process_bytes": float(psutil.Process().memory_info().rss),
-    }
 
 
 def settings_in_force(settings: Any, prefix: str = "") -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The dashboard as a part of the service: in front of the API, in the same server."""
 
+from contextlib import AbstractContextManager
+
 from fastapi import FastAPI
 
 from kurswerk.api import ApiOptions, Services
@@ -7,6 +9,7 @@ from kurswerk.bootstrap import api_part
 from kurswerk.bootstrap.dashboard import dashboard_services
 from kurswerk.bootstrap.service import Service
 from kurswerk.dashboard import Options, mount
+from kurswerk.observability import LoadWatch
 
 
 def part(service: Service) -> api_part.ApiPart:
@@ -18,10 +21,10 @@ def part(service: Service) -> api_part.ApiPart:
         As for the API alone.
     """
 
-    def add_dashboard(app: FastAPI, services: Services, options: ApiOptions) -> None:
-        pages = dashboard_services(
-            service.settings, service.database, services.desk, services.health, services.metrics_text
-        )
+    def add_dashboard(app: FastAPI, services: Services, options: ApiOptions) -> AbstractContextManager[object]:
+        watch = LoadWatch(services.metrics_text, service.settings.data_dir)
+        pages = dashboard_services(service.settings, service.database, services.desk, services.health, watch.loads)
         mount(app, pages, Options(options.require_keys, options.allowed_hosts))
+        return watch
 
     return api_part.part(service, add_dashboard)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
+from kurswerk.observability import Load
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
 from kurswerk.serving import AlertDesk, Replay
 from kurswerk.training import JobStore, MarketSurvey, OrderDesk, Progress
@@ -219,10 +220,8 @@ class Services:
         Says what there is of each coin.
     health
         Looks at everything that serving needs.
-    metrics_text
-        Metrics in Prometheus's text format.
-    machine
-        Shares of ``cpu``, ``memory`` and ``disk`` in use in [0, 1], and ``process_bytes``.
+    loads
+        What machine and service did until now, oldest first.
     settings
         Settings in force, secrets masked.
     keys
@@ -241,8 +240,7 @@ class Services:
     provision: Provision
     coverage: Callable[[], Sequence[CoinCoverage]]
     health: Callable[[], HealthReport]
-    metrics_text: Callable[[], bytes]
-    machine: Callable[[], Mapping[str, float]]
+    loads: Callable[[], Sequence[Load]]
     settings: Mapping[str, str]
     keys: Keys | None = None
     live: Live | None = None

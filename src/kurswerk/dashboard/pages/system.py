@@ -1,36 +1,30 @@
 """System: the machine and the service over time, settings in force, API keys."""
 
-import re
-from collections import deque
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from typing import Any, Final
 
 import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, ctx, dcc, html
-from plotly import graph_objects as go
 
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.dashboard._components import alert, card, danger, fact, facts, figure, heading, localise, wide
 from kurswerk.dashboard._evaluations import pair_table
 from kurswerk.dashboard._kit import Kit, Page, demand, notify
+from kurswerk.dashboard._load import SPANS, load_figure
 from kurswerk.dashboard._translations import N_
 from kurswerk.dashboard._view import View
+from kurswerk.observability import Load
 
 _EVERY_MS: Final = 5000
-_KEPT: Final = 720
-_LEAST_SHOWN: Final = timedelta(minutes=1)
-_SAMPLE: Final = re.compile(r"^([a-z_]+)(\{[^}]*\})? ([0-9.eE+-]+)$", re.MULTILINE)
 _SCOPES: Final = {
     "read": N_("read – see everything"),
     "train": N_("train – order and cancel work"),
     "admin": N_("admin – delete, activate, manage keys"),
 }
-_HISTORY: Final[deque[tuple[datetime, Mapping[str, float]]]] = deque(maxlen=_KEPT)
 
 
-def build(kit: Kit, view: View, _: dict[str, str]) -> Any:
-    """Return the page."""
+def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
+    """Return the page; ``minutes`` of the address is how far back it looks."""
     links = [
         html.A(view.t("REST API"), href="/docs", className="kw-button kw-button-default kw-button-sm"),
         html.A(view.t("Metrics"), href="/metrics", className="kw-button kw-button-default kw-button-sm"),
@@ -41,17 +35,8 @@ def build(kit: Kit, view: View, _: dict[str, str]) -> Any:
             heading(view.t("System"), *links, text=view.t("The machine, the service, and how both are set up.")),
             dmc.Stack(
                 [
-                    html.Div(_now(kit, view), id="system-now"),
-                    card(
-                        view.t("Load over time"),
-                        figure(
-                            view,
-                            "system-load",
-                            load_figure(view),
-                            label=view.t("Lines: shares of processor, memory and disk in use"),
-                        ),
-                        text=view.t("Since this page or another was first opened."),
-                    ),
+                    html.Div(_now(view, kit.services.loads()), id="system-now"),
+                    _over_time(kit, view, _span_of(query.get("minutes"))),
                     dmc.Grid(
                         [
                             card(
@@ -74,68 +59,48 @@ def build(kit: Kit, view: View, _: dict[str, str]) -> Any:
     )
 
 
-def _sample(kit: Kit) -> Mapping[str, float]:
-    def ask() -> Mapping[str, float]:
-        found = kit.services.machine()
-        _HISTORY.append((datetime.now(UTC), found))
-        return found
-
-    return kit.memory.get("machine", ask, seconds=4)
-
-
-def _now(kit: Kit, view: View) -> Any:
-    machine = _sample(kit)
-    metrics = samples_of(kit.services.metrics_text().decode("utf-8", "replace"))
-    requests = sum(value for name, value in metrics if name == "api_requests_total")
-    values = dict(metrics)
-    seconds = values.get("request_duration_seconds_sum", 0.0)
-    counted = values.get("request_duration_seconds_count", 0.0)
+def _now(view: View, loads: Sequence[Load]) -> Any:
+    if not loads:
+        return dmc.Text(view.t("The first measurement is taken a second after the start."), size="sm", c="dimmed")
+    now = loads[-1]
+    each_ms = 1000 * now.request_seconds / now.requests if now.requests else None
     return facts(
-        fact(view.t("Processor"), view.percent(machine["cpu"], 0)),
+        fact(view.t("Processor"), view.percent(now.processor, 0)),
         fact(
             view.t("Memory"),
-            view.percent(machine["memory"], 0),
-            detail=view.t("this process {size}", size=view.size(machine["process_bytes"])),
+            view.percent(now.memory, 0),
+            detail=view.t("this process {size}", size=view.size(now.process_bytes)),
         ),
-        fact(view.t("Disk"), view.percent(machine["disk"], 0)),
-        fact(view.t("Running for"), view.duration(values.get("ml_service_uptime_seconds"))),
+        fact(view.t("Disk"), view.percent(now.disk, 0)),
+        fact(view.t("Running for"), view.duration(now.uptime_s)),
         fact(
             view.t("API calls"),
-            view.number(requests),
-            detail=view.t("{ms} ms each", ms=view.number(1000 * seconds / counted, 1)) if counted else None,
+            view.number(now.requests),
+            detail=None if each_ms is None else view.t("{ms} ms each", ms=view.number(each_ms, 1)),
         ),
-        fact(view.t("Predictions in all"), view.number(values.get("ml_predictions_total"))),
+        fact(view.t("Predictions in all"), view.number(now.predictions)),
     )
 
 
-def samples_of(text: str) -> list[tuple[str, float]]:
-    r"""Read name and value of each sample of Prometheus's text format.
+def _over_time(kit: Kit, view: View, minutes: int) -> Any:
+    spans = [{"value": str(span), "label": view.t(words)} for span, words in SPANS.items()]
+    return card(
+        view.t("Over time"),
+        dmc.SegmentedControl(
+            id="system-span", data=spans, value=str(minutes), size="xs", **{"aria-label": view.t("Over time")}
+        ),
+        figure(
+            view,
+            "system-load",
+            load_figure(view, kit.services.loads(), minutes),
+            label=view.t("Lines: shares of the machine in use, API calls and predictions per minute"),
+        ),
+        text=view.t("Measured every five seconds since the service began."),
+    )
 
-    Examples
-    --------
-    >>> samples_of('# HELP a b\nml_x{y="1"} 2.0\nml_z 3')
-    [('ml_x', 2.0), ('ml_z', 3.0)]
-    """
-    return [(name, float(value)) for name, _, value in _SAMPLE.findall(text)]
 
-
-def load_figure(view: View) -> Any:
-    """Draw the load of the machine since it is watched."""
-    drawing = go.Figure(layout=view.theme.layout(height=260, hovermode="x unified"))
-    form = "%Y-%m-%d %H:%M:%S"
-    times = [view.local(moment).strftime(form) for moment, _ in _HISTORY]
-    for k, (name, words) in enumerate(
-        (("cpu", view.t("processor")), ("memory", view.t("memory")), ("disk", view.t("disk")))
-    ):
-        shares = [found[name] for _, found in _HISTORY]
-        drawing.add_scatter(
-            x=times, y=shares, name=words, mode="lines+markers" if len(times) < 3 else "lines", line=view.theme.line(k)
-        )
-    drawing.update_yaxes(range=[0, 1.02], tickformat=".0%")
-    if _HISTORY:  # one moment by itself would stand between fractions of milliseconds
-        (first, _), (last, _) = _HISTORY[0], _HISTORY[-1]
-        drawing.update_xaxes(range=[view.local(min(first, last - _LEAST_SHOWN)).strftime(form), times[-1]])
-    return drawing
+def _span_of(given: str | None) -> int:
+    return next((span for span in SPANS if str(span) == given), 60)
 
 
 def _keys(kit: Kit, view: View) -> Any:
@@ -194,12 +159,19 @@ def _keys(kit: Kit, view: View) -> Any:
 
 def register(kit: Kit) -> None:
     """Add the callbacks."""
+    kit.in_browser("(minutes) => kurswerk.query({minutes})", Input("system-span", "value"))
 
-    @kit.on(Output("system-now", "children"), Output("system-load", "figure"), Input("system-tick", "n_intervals"))
-    def renew(view: View, _: int | None) -> Any:
-        drawing = load_figure(view)
+    @kit.on(
+        Output("system-now", "children"),
+        Output("system-load", "figure"),
+        Input("system-tick", "n_intervals"),
+        Input("system-span", "value"),
+    )
+    def renew(view: View, _: int | None, minutes: str | None) -> Any:
+        loads = kit.services.loads()
+        drawing = load_figure(view, loads, _span_of(minutes))
         localise(view, drawing)
-        return _now(kit, view), drawing
+        return _now(view, loads), drawing
 
     @kit.on(
         Output("key-made", "children"),

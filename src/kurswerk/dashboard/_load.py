@@ -1,0 +1,71 @@
+"""What machine and service did until now, as a figure."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+from statistics import fmean
+from typing import Any, Final
+
+from plotly.subplots import make_subplots
+
+from kurswerk.dashboard._translations import N_
+from kurswerk.dashboard._view import View
+from kurswerk.observability import Load
+
+# Minutes before now → how that is called.
+SPANS: Final = {15: N_("15 minutes"), 60: N_("1 hour"), 1440: N_("1 day")}
+# More could not be told apart.
+_MOST_STRETCHES: Final = 180
+_LEAST_SHOWN: Final = timedelta(minutes=1)
+_FORM: Final = "%Y-%m-%d %H:%M:%S"
+
+
+def load_figure(view: View, loads: Sequence[Load], minutes: int) -> Any:
+    """Draw the last minutes: shares of the machine in use, and what the service did each minute."""
+    drawing = make_subplots(
+        rows=3,
+        shared_xaxes=True,
+        vertical_spacing=0.1,
+        row_heights=[0.46, 0.27, 0.27],
+        subplot_titles=[view.t("In use"), view.t("API calls per minute"), view.t("Predictions per minute")],
+    )
+    stretches = _stretches(loads, minutes)
+    times = [view.local(whole[-1].moment).strftime(_FORM) for whole in stretches]
+    lines = [
+        (1, view.t("processor"), [fmean(one.processor for one in whole[1:]) for whole in stretches]),
+        (1, view.t("memory"), [whole[-1].memory for whole in stretches]),
+        (1, view.t("disk"), [whole[-1].disk for whole in stretches]),
+        (2, view.t("API calls per minute"), [_per_minute(whole, "requests") for whole in stretches]),
+        (3, view.t("Predictions per minute"), [_per_minute(whole, "predictions") for whole in stretches]),
+    ]
+    mode = "lines+markers" if len(times) < 3 else "lines"
+    for k, (row, name, values) in enumerate(lines):
+        line = view.theme.line(k)
+        drawing.add_scatter(x=times, y=values, name=name, mode=mode, line=line, showlegend=row == 1, row=row, col=1)
+    drawing.update_layout(view.theme.layout(height=440, hovermode="x unified"))
+    drawing.update_annotations(font_size=12, x=0, xanchor="left")
+    drawing.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1)
+    drawing.update_yaxes(rangemode="tozero", row=2)
+    drawing.update_yaxes(rangemode="tozero", row=3)
+    if stretches:  # one moment by itself would stand between fractions of milliseconds
+        first, last = stretches[0][0].moment, stretches[-1][-1].moment
+        drawing.update_xaxes(range=[view.local(min(first, last - _LEAST_SHOWN)).strftime(_FORM), times[-1]])
+    return drawing
+
+
+def _stretches(loads: Sequence[Load], minutes: int) -> list[Sequence[Load]]:
+    """Part the last minutes into stretches; each begins with the measurement that ends the one before."""
+    if not loads:
+        return []
+    begin = loads[-1].moment - timedelta(minutes=minutes)
+    shown = [one for one in loads if one.moment >= begin]
+    step = max(1, -(-len(shown) // _MOST_STRETCHES))
+    last = len(shown) - 1
+    edges = sorted({*range(last, -1, -step)})
+    return [shown[first : end + 1] for first, end in pairwise(edges)]
+
+
+def _per_minute(whole: Sequence[Load], name: str) -> float | None:
+    """Return what was counted in a stretch, per minute; None where counting began anew."""
+    counted = getattr(whole[-1], name) - getattr(whole[0], name)
+    return None if counted < 0 else 60 * counted / (whole[-1].moment - whole[0].moment).total_seconds()

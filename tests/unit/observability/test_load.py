@@ -1,0 +1,57 @@
+"""The load of the machine, measured while it is watched."""
+
+import threading
+from pathlib import Path
+
+import psutil
+
+from kurswerk.observability import LoadWatch
+from waiting import until
+
+TEXT = b"""# TYPE api_requests counter
+api_requests_total{endpoint="/a",status="200"} 3.0
+api_requests_total{endpoint="/b",status="200"} 4.0
+# TYPE request_duration_seconds histogram
+request_duration_seconds_sum{endpoint="/a"} 0.5
+# TYPE ml_predictions counter
+ml_predictions_total 9.0
+# TYPE ml_service_uptime_seconds gauge
+ml_service_uptime_seconds 61.0
+"""
+
+
+def test_a_busy_processor_is_seen(tmp_path: Path):
+    with LoadWatch(lambda: TEXT, tmp_path, every_s=0.05) as watch:
+        # Asking is work, too: this process is never idle until it is seen.
+        while not any(one.processor > 0 for one in watch.loads()):
+            sum(range(100_000))
+        found = watch.loads()[-1]
+    assert 0 <= found.processor <= 1
+    assert 0 < found.memory <= 1
+    assert abs(found.disk - psutil.disk_usage(str(tmp_path)).percent / 100) < 0.05
+    assert found.process_bytes > 1 << 20
+    counted = (found.requests, found.request_seconds, found.predictions, found.uptime_s)
+    assert counted == (7.0, 0.5, 9.0, 61.0)
+
+
+def test_it_goes_on_after_a_failure_and_keeps_the_newest(tmp_path: Path):
+    asked = []
+
+    def text() -> bytes:
+        asked.append(1)
+        if len(asked) == 2:
+            raise OSError("gone for a moment")
+        return b"ml_predictions_total %d\n" % len(asked)
+
+    with LoadWatch(text, tmp_path, every_s=0.01, most=3) as watch:
+        until(lambda: len(asked) > 6)
+    counted = [one.predictions for one in watch.loads()]
+    assert len(counted) == 3
+    assert counted == sorted(counted)
+    assert counted[0] > 2
+
+
+def test_it_ends_with_its_context(tmp_path: Path):
+    with LoadWatch(lambda: b"", tmp_path, every_s=0.01) as watch:
+        until(watch.loads)
+    until(lambda: not any(thread.name == "load" for thread in threading.enumerate()))
