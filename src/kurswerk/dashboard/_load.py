@@ -27,7 +27,7 @@ def load_figure(view: View, loads: Sequence[Load], minutes: int) -> Any:
         shared_xaxes=True,
         vertical_spacing=0.1,
         row_heights=[0.46, 0.27, 0.27],
-        subplot_titles=[view.t("In use"), view.t("API calls per minute"), view.t("Predictions per minute")],
+        subplot_titles=["", view.t("API calls per minute"), view.t("Predictions per minute")],
     )
     stretches = _stretches(loads, minutes)
     times = [view.local(whole[-1].moment).strftime(_FORM) for whole in stretches]

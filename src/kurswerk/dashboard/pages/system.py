@@ -86,8 +86,10 @@ def _over_time(kit: Kit, view: View, minutes: int) -> Any:
     spans = [{"value": str(span), "label": view.t(words)} for span, words in SPANS.items()]
     return card(
         view.t("Over time"),
-        dmc.SegmentedControl(
-            id="system-span", data=spans, value=str(minutes), size="xs", **{"aria-label": view.t("Over time")}
+        dmc.Group(
+            dmc.SegmentedControl(
+                id="system-span", data=spans, value=str(minutes), size="xs", **{"aria-label": view.t("Over time")}
+            )
         ),
         figure(
             view,
