@@ -99,6 +99,21 @@ class View:
         """What stands before decimals."""
         return mark_number(".", self.language)
 
+    def price(self, value: float | None) -> str:
+        """Write a price with five digits that count, and at least two decimals, however small it is.
+
+        Examples
+        --------
+        >>> View().price(4.52871e-8), View().price(0.5), View(language="de").price(65432.109)
+        ('0.000000045287', '0.50', '65.432,11')
+        """
+        size = abs(value) if value is not None and math.isfinite(value) else 0.0
+        digits = 2 if size == 0 or size >= 1000 else max(2, 4 - math.floor(math.log10(size)))
+        text = self.number(value, digits)
+        mark = self.decimal_mark
+        whole, _, decimals = text.partition(mark)
+        return f"{whole}{mark}{decimals.rstrip('0').ljust(2, '0')}" if decimals else text
+
     def signed(self, value: Any, digits: int = 2) -> str:
         """Write a number with its sign."""
         text = self.number(value, digits)

@@ -183,6 +183,16 @@ def test_the_strongest_predictions_are_of_different_coins(panel: Panel, registry
     assert "90.0" in strongest
 
 
+@pytest.mark.parametrize("value", [0.03, -0.03])
+def test_a_lead_lies_within_its_interval(browser: Browser, registry: Registry, value: float):
+    ends = sorted([-value / 3, 3 * value])
+    found = {"differences": {"pr_auc": {"value": value, "low": ends[0], "high": ends[1]}}}
+    registry.comparisons.append(replace(registry.comparisons[0], significance=found))
+    better = "a" if value > 0 else "b"
+    said = f"{better} ranks better by 0.0300 PR-AUC; within −0.0100 … +0.0900"
+    assert said in browser.open("/compare", "?comparison=2")
+
+
 def test_models_that_are_alike_are_said_to_be(browser: Browser, registry: Registry):
     registry.comparisons.append(replace(registry.comparisons[0], significance=ALIKE))
     assert "Both rank equally well. They err about equally often" in browser.open("/compare", "?comparison=2")

@@ -45,7 +45,7 @@ def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
                     fact(view.t("Rows"), view.number(len(panel))),
                     fact(view.t("Oldest row"), view.moment_us(first)),
                     fact(view.t("Newest row"), view.moment_us(last)),
-                    fact(view.t("Last price"), view.number(drawn.last_value(panel, "price_close"), 8)),
+                    fact(view.t("Last price"), view.price(drawn.last_value(panel, "price_close"))),
                 ),
                 style={"marginBottom": 16},
             ),

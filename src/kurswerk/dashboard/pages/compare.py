@@ -158,6 +158,7 @@ def sentence(view: View, one: Comparison, a: str, b: str) -> str:
             "{better} ranks better by {difference} PR-AUC, but there are too few coins to tell it from luck.", **values
         )
     else:
+        low, high = (low, high) if value > 0 else (-high, -low)  # of the lead of the better one
         values |= {"low": view.signed(low, 4), "high": view.signed(high, 4)}
         if significance.get("more_than_luck"):
             lead = view.t(
