@@ -118,7 +118,9 @@ def test_the_demo_ends_by_itself_and_runs_again_on_a_terminal_until_ctrl_c():
         after = terminal.raw.rpartition("\x1b[?1049l")[2]
         assert re.search(r"live +[\d,]+ rows traded live, [\d,]+ predictions", after)
         assert "Traceback" not in terminal.shown
-        assert finds_kurswerk(re.search(r"source .*/activate", after)[0])
+        way = re.search(r"source ('[^']+'|\S+)", after)
+        assert way, after
+        assert finds_kurswerk(way[0])
         predictions, models, active = stored(folder)
         assert predictions > live["predictions"]
         assert (models, active) == (2, 0)

@@ -82,7 +82,7 @@ class ApiPart:
     @property
     def addresses(self) -> Mapping[str, str]:
         """Where the dashboard, the API, its documentation and its metrics are."""
-        pages = {"dashboard": f"{self._url}/dashboard"} if self._beside else {}
+        pages = {"dashboard": f"{self._url}/dashboard"} if self._beside is not None else {}
         return {**pages, "api": self._url, "docs": f"{self._url}/docs", "metrics": f"{self._url}/metrics"}
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -48,7 +48,7 @@ class LocalProvision:
     def __init__(self, market: CoinMetricsStore, context: MarketContextStore, quarantine: Path) -> None:
         self._market, self._context, self._quarantine = market, context, quarantine
 
-    def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> str:
+    def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> int:
         """Store a simulated market that ends now."""
         start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=hours)
         market = CoinMarket(coins, hours, seed, to_us(start))
@@ -60,7 +60,7 @@ class LocalProvision:
         )
         self._context.write_streams(market.streams())
         self._context.write_exchange_rates(market.exchange_rates())
-        return f"{summary.accepted:,}"
+        return summary.accepted
 
     def ingest(self, file_name: str, content: bytes) -> str:
         """Store the rows of a CSV or Parquet file."""

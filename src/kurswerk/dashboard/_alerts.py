@@ -35,7 +35,7 @@ def alert_table(kit: Kit, view: View, name: str, model_id: int | None = None) ->
         column("coin", view.t("Coin"), "link", minWidth=220),
         column("model", view.t("Model"), minWidth=150),
         column("probability", view.t("Probability"), "share:1", minWidth=120),
-        column("threshold", view.t("Threshold"), "share:1", minWidth=120),
+        column("threshold", view.t("Threshold"), "threshold", minWidth=120),
     ]
     return grid(
         view,

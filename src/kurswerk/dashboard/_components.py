@@ -218,7 +218,7 @@ def grid(
 
 
 def column(field: str, name: str, kind: str = "", **more: Any) -> dict[str, Any]:
-    """Return a column; ``kind`` is how its values are written: number, share, moment, status, link."""
+    """Return a column; ``kind`` is how its values are written: number, share, threshold, moment, status, link."""
     found: dict[str, Any] = {"field": field, "headerName": name}
     if kind == "link":
         found |= {"cellRenderer": "KwLink", "minWidth": 160, "flex": 2}
@@ -226,11 +226,10 @@ def column(field: str, name: str, kind: str = "", **more: Any) -> dict[str, Any]
         found |= {"cellRenderer": "KwStatus", "minWidth": 110}
     elif kind == "moment":
         found |= {"valueFormatter": {"function": "kwMoment(params.value)"}, "minWidth": 165, "filter": False}
-    elif kind.startswith(("number", "share")):
+    elif kind.startswith(("number", "share", "threshold")):
         way, _, digits = kind.partition(":")
-        function = "kwNumber" if way == "number" else "kwShare"
         found |= {
-            "valueFormatter": {"function": f"{function}(params.value, {int(digits or 0)})"},
+            "valueFormatter": {"function": f"kw{way.title()}(params.value, {int(digits or 0)})"},
             "filter": "agNumberColumnFilter",
             "type": "rightAligned",
         }

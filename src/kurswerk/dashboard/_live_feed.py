@@ -45,7 +45,10 @@ def wish_of(wish: Mapping[str, Any]) -> tuple[str | None, int | None, float | No
     """
     coin = str(wish.get("coin") or "").strip() or None
     model, least = str(wish.get("model") or ""), str(wish.get("min") or "")
-    share = float(least) / 100 if least.replace(".", "", 1).isdecimal() else 0.0
+    try:
+        share = float(least or 0) / 100
+    except ValueError:
+        share = 0.0
     known = model.isdecimal() and len(model) <= _MOST_DIGITS
     return coin, int(model) if known else None, share if 0 < share <= 1 else None
 
@@ -84,13 +87,14 @@ def register_stream(kit: Kit) -> None:
         """Send what is stored until the reader wishes something else or leaves."""
         socket, live = ctx.websocket, kit.services.live
         reader = getattr(socket, "_renderer_id", "")
-        mine = newest[reader] = object()
+        newest.pop(reader, None)  # what was sent until now ends
         if live is None or socket is None or not wish:
             return
         view = view_in(wish.get("language"), wish.get("zone"))
         if wish.get("paused"):
             dash.set_props("live-state", {"children": view.t("paused")})
             return
+        mine = newest[reader] = object()
 
         def wanted() -> bool:
             return not socket.is_shutdown and newest.get(reader) is mine

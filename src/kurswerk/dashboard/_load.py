@@ -42,7 +42,7 @@ def load_figure(view: View, loads: Sequence[Load], minutes: int) -> Any:
     for k, (row, name, values) in enumerate(lines):
         line = view.theme.line(k)
         drawing.add_scatter(x=times, y=values, name=name, mode=mode, line=line, showlegend=row == 1, row=row, col=1)
-    drawing.update_layout(view.theme.layout(height=440, hovermode="x unified"))
+    drawing.update_layout(view.theme.layout(height=440, hovermode="x unified", uirevision=minutes))
     drawing.update_annotations(font_size=12, x=0, xanchor="left")
     drawing.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1)
     drawing.update_yaxes(rangemode="tozero", row=2)
@@ -68,4 +68,5 @@ def _stretches(loads: Sequence[Load], minutes: int) -> list[Sequence[Load]]:
 def _per_minute(whole: Sequence[Load], name: str) -> float | None:
     """Return what was counted in a stretch, per minute; None where counting began anew."""
     counted = getattr(whole[-1], name) - getattr(whole[0], name)
-    return None if counted < 0 else 60 * counted / (whole[-1].moment - whole[0].moment).total_seconds()
+    passed_s = whole[-1].uptime_s - whole[0].uptime_s  # the clock may have been set meanwhile
+    return None if counted < 0 or passed_s <= 0 else 60 * counted / passed_s

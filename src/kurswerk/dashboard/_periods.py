@@ -40,7 +40,9 @@ def rows_over_time(kit: Kit) -> tuple[np.ndarray, np.ndarray] | None:
 
 def availability_figure(kit: Kit, view: View, marks: Sequence[tuple[datetime, datetime, str]] = ()) -> Any:
     """Draw how many rows there are over time, in the reader's time zone, with periods marked on it."""
-    drawing = go.Figure(layout=view.theme.layout(height=150, dragmode="select", selectdirection="h", bargap=0.05))
+    drawing = go.Figure(
+        layout=view.theme.layout(height=150, dragmode="select", selectdirection="h", bargap=0.05, uirevision="kept")
+    )
     found = rows_over_time(kit)
     if found is not None:
         edges, counts = found

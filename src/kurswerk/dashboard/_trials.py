@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 
 import dash_mantine_components as dmc
-from dash import Input, Output, html
+from dash import Input, Output, State, dcc, html
+from dash.exceptions import PreventUpdate
 
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.timestamps import to_us
@@ -17,6 +18,8 @@ from kurswerk.evaluation import overlap
 from kurswerk.registry import ModelRecord
 
 _LATER_SHARE: Final = 2 / 3
+# More names would cover the picture.
+_MOST_MARKS: Final = 3
 
 
 def order_form(
@@ -24,7 +27,8 @@ def order_form(
 ) -> Any:
     """Return a form with fields for models, the period ``<prefix>-start`` to ``-end`` and coins ``<prefix>-mints``.
 
-    Beside it stand ``<prefix>-remarks`` and the button ``<prefix>-order``.
+    Beside it stand ``<prefix>-remarks`` and the button ``<prefix>-order``. The picture marks when
+    ``chosen`` were trained.
     """
     return dmc.Grid(
         [
@@ -32,6 +36,7 @@ def order_form(
                 title,
                 models,
                 period_fields(kit, view, prefix, _later_period(kit, chosen), _training_marks(view, chosen)),
+                dcc.Store(id=f"{prefix}-marked", data=[one.id for one in chosen[:_MOST_MARKS]]),
                 _coin_field(kit, view, f"{prefix}-mints"),
                 span={"base": 12, "lg": 8},
             ),
@@ -48,13 +53,21 @@ def order_form(
 def register_marks(kit: Kit, prefix: str, *models: Input) -> None:
     """Mark on the picture when the chosen models learnt, each time others are chosen."""
 
-    @kit.on(Output(f"{prefix}-picture", "figure"), *models)
-    def mark(view: View, *chosen: str | list[str] | None) -> Any:
-        ids = [one for given in chosen for one in ([given] if isinstance(given, str) else given or [])]
-        records = [kit.services.models.get(int(one)) for one in ids]
-        drawing = availability_figure(kit, view, _training_marks(view, records))
+    @kit.on(
+        Output(f"{prefix}-picture", "figure"),
+        Output(f"{prefix}-marked", "data"),
+        State(f"{prefix}-marked", "data"),
+        *models,
+        at_start=True,  # or that none is chosen any more would be taken for that none has been yet
+    )
+    def mark(view: View, marked: list[int], *chosen: str | list[str] | None) -> Any:
+        given = [one for some in chosen for one in ([some] if isinstance(some, str) else some or [])]
+        ids = [int(one) for one in dict.fromkeys(given)][:_MOST_MARKS]
+        if ids == marked:
+            raise PreventUpdate
+        drawing = availability_figure(kit, view, _training_marks(view, [kit.services.models.get(one) for one in ids]))
         localise(view, drawing)
-        return drawing
+        return drawing, ids
 
 
 def remarks(
@@ -111,7 +124,9 @@ def _later_period(kit: Kit, records: Sequence[ModelRecord]) -> tuple[datetime, d
 
 def _training_marks(view: View, records: Sequence[ModelRecord]) -> list[tuple[datetime, datetime, str]]:
     """Return the models' training periods to mark on the picture."""
-    return [(one.train_start, one.train_end, view.t("training of {name}", name=one.name)) for one in records[:3]]
+    return [
+        (one.train_start, one.train_end, view.t("training of {name}", name=one.name)) for one in records[:_MOST_MARKS]
+    ]
 
 
 def _overlap_warnings(view: View, records: Sequence[ModelRecord], moments: tuple[datetime, datetime]) -> list[Any]:

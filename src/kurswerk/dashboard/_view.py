@@ -137,8 +137,10 @@ class View:
         >>> View().threshold(0.5), View().threshold(0.025), View().threshold(0.123456)
         ('50 %', '2.5 %', '12.35 %')
         """
-        shown = 0.0 if share is None else round(100 * share, 2)
-        return self.percent(share, next(digits for digits in range(3) if round(shown, digits) == shown))
+        if share is None or not math.isfinite(share):
+            return NOTHING
+        shown = round(100 * share, 2)
+        return f"{self.number(shown, next(digits for digits in range(3) if round(shown, digits) == shown))} %"
 
     def moment(self, value: datetime | str | None) -> str:
         """Write a moment in the reader's time zone, to the minute.

@@ -73,8 +73,8 @@ class Market(MarketSurvey, Protocol):
 class Provision(Protocol):
     """Fills an empty market; each says in words what it did."""
 
-    def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> str:
-        """Store a simulated market that ends now."""
+    def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> int:
+        """Store a simulated market that ends now; return how many rows it has."""
         ...
 
     def ingest(self, file_name: str, content: bytes) -> str:

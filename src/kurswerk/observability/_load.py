@@ -16,6 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 _log = logging.getLogger(__name__)
 # The first measurement is one of a stretch of time, too.
 _FIRST_S: Final = 1.0
+# As long as a measurement may wait for a database that does not answer.
+_MOST_STOP_S: Final = 3.0
+# To read all metrics, most of them buckets of histograms, would take far longer.
+_READ: Final = (
+    "api_requests_total",
+    "request_duration_seconds_sum",
+    "ml_predictions_total",
+    "ml_service_uptime_seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -60,27 +69,29 @@ class LoadWatch:
         On the disk to watch.
     every_s
         Seconds from one measurement to the next.
-    most
-        How many are kept.
+    kept_s
+        For how many seconds a measurement is kept.
     """
 
     def __init__(
-        self, metrics_text: Callable[[], bytes], folder: Path, *, every_s: float = 5.0, most: int = 17_280
+        self, metrics_text: Callable[[], bytes], folder: Path, *, every_s: float = 5.0, kept_s: float = 86_400.0
     ) -> None:
         self._metrics_text = metrics_text
         self._folder = folder
         self._every_s = every_s
-        self._kept: deque[Load] = deque(maxlen=most)
+        self._kept: deque[Load] = deque(maxlen=round(kept_s / every_s))
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="load", daemon=True)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._watch, name="load", daemon=True).start()
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
+        self._thread.join(_MOST_STOP_S)
 
     def loads(self) -> Sequence[Load]:
         """Return what was measured, oldest first."""
@@ -88,17 +99,21 @@ class LoadWatch:
 
     def _watch(self) -> None:
         psutil.cpu_percent()  # counts for each thread anew, from its first call
-        wait_s = min(_FIRST_S, self._every_s)
+        wait_s, well = min(_FIRST_S, self._every_s), True
         while not self._stop.wait(wait_s):
             try:
                 self._kept.append(self._measured())
+                well = True
             except Exception:  # noqa: BLE001 - what goes wrong once must not end it
-                _log.warning("the load could not be measured", exc_info=True)
+                if well:
+                    _log.warning("the load cannot be measured", exc_info=True)
+                well = False
             wait_s = self._every_s
 
     def _measured(self) -> Load:
         counted: defaultdict[str, float] = defaultdict(float)
-        for family in text_string_to_metric_families(self._metrics_text().decode()):
+        lines = [line for line in self._metrics_text().decode().splitlines() if line.startswith(_READ)]
+        for family in text_string_to_metric_families("\n".join([*lines, ""])):
             for sample in family.samples:
                 counted[sample.name] += sample.value
         return Load(

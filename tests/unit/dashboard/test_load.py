@@ -12,6 +12,9 @@ from kurswerk.dashboard._view import View
 from kurswerk.market import Panel
 from memory_dashboard import LOADS, WHEN, Browser, Registry, services_over
 
+# Of a day and an hour, one every minute.
+DAY = [replace(LOADS[0], moment=WHEN + timedelta(minutes=k), uptime_s=60.0 * k) for k in range(1500)]
+
 
 def lines(count: int, minutes: int) -> dict[str, list[float | None]]:
     return {line.name: list(line.y) for line in load_figure(View(), LOADS[:count], minutes).data}
@@ -27,25 +30,33 @@ def test_what_is_even_stays_even_however_much_is_shown(count: int, minutes: int)
     assert 1 <= len(found["disk"]) <= 180
 
 
-@pytest.mark.parametrize(("minutes", "shown"), [(15, 15), (60, 399 * 5 / 60), (1440, 399 * 5 / 60)])
-def test_as_far_back_as_wished_is_shown(minutes: int, shown: float):
-    times = load_figure(View(), LOADS, minutes).layout.xaxis.range
-    newest = LOADS[-1].moment
-    assert times[1] == f"{newest:%Y-%m-%d %H:%M:%S}"
-    oldest = newest - timedelta(minutes=shown)
-    assert abs((WHEN.fromisoformat(f"{times[0]}+00:00") - oldest).total_seconds()) <= 60
+@pytest.mark.parametrize("minutes", sorted(SPANS))
+def test_as_far_back_as_wished_is_shown(panel: Panel, registry: Registry, minutes: int):
+    browser = Browser(services_over(panel, registry, loads=lambda: DAY))
+    answer = browser.fire("system-load.figure", {"system-span.value": str(minutes)}, "system-span.value")
+    oldest, newest = answer["response"]["system-load"]["figure"]["layout"]["xaxis"]["range"]
+    assert newest == f"{DAY[-1].moment:%Y-%m-%d %H:%M:%S}"
+    back = DAY[-1].moment - WHEN.fromisoformat(f"{oldest}+00:00")
+    assert timedelta(0) <= timedelta(minutes=minutes) - back <= timedelta(minutes=minutes / 100)
 
 
 def test_no_rate_is_told_where_counting_began_anew():
-    anew = replace(LOADS[3], requests=0.0, predictions=0.0)
+    anew = replace(LOADS[3], requests=0.0, predictions=0.0)  # by a process that ended
     found = {line.name: list(line.y) for line in load_figure(View(), [*LOADS[:3], anew, *LOADS[4:6]], 60).data}
     assert found["API calls per minute"] == pytest.approx([60.0, 60.0, None, 240.0, 60.0])
 
 
-@pytest.mark.parametrize("count", [0, 1])
-def test_before_there_is_a_stretch_the_page_says_so(panel: Panel, registry: Registry, count: int):
+@pytest.mark.parametrize("set_s", [-3600, -5, 0, 3600])
+def test_rates_do_not_follow_a_clock_that_is_set(set_s: int):
+    later = [replace(one, moment=one.moment + timedelta(seconds=set_s)) for one in LOADS[3:6]]
+    found = {line.name: list(line.y) for line in load_figure(View(), [*LOADS[:3], *later], 1440).data}
+    assert set(found["API calls per minute"]) == {60.0}
+
+
+@pytest.mark.parametrize(("count", "waits"), [(0, True), (1, False)])
+def test_before_the_first_measurement_the_page_says_so(panel: Panel, registry: Registry, count: int, waits: bool):
     browser = Browser(services_over(panel, registry, loads=lambda: LOADS[:count]))
-    assert ("The first measurement is taken" in browser.open("/system")) == (count == 0)
+    assert ("The first measurement is taken" in browser.open("/system")) == waits
 
 
 def test_the_address_keeps_how_far_back(browser: Browser):

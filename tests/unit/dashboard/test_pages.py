@@ -164,6 +164,8 @@ def test_tests_and_comparisons_are_ordered(panel: Panel, registry: Registry):
     ("prefix", "fields", "marked"),
     [
         ("test", {"test-models.value": ["1", "2"]}, ["training of a", "training of b"]),
+        ("test", {"test-models.value": [], "test-marked.data": [1]}, []),
+        ("compare", {"compare-a.value": "1", "compare-b.value": "1"}, ["training of a"]),
         ("compare", {"compare-a.value": "2", "compare-b.value": None}, ["training of b"]),
     ],
 )
@@ -171,6 +173,8 @@ def test_the_picture_marks_when_the_chosen_models_learnt(browser: Browser, prefi
     answer = browser.fire(f"{prefix}-picture.figure", fields, next(iter(fields)))["response"]
     layout = answer[f"{prefix}-picture"]["figure"]["layout"]
     assert [one["text"] for one in layout.get("annotations", [])] == marked
+    again = fields | {f"{prefix}-marked.data": answer[f"{prefix}-marked"]["data"]}
+    assert browser.fire(f"{prefix}-picture.figure", again, next(iter(fields))) == {}
 
 
 def test_the_strongest_predictions_are_of_different_coins(panel: Panel, registry: Registry):
@@ -185,11 +189,11 @@ def test_the_strongest_predictions_are_of_different_coins(panel: Panel, registry
 
 @pytest.mark.parametrize("value", [0.03, -0.03])
 def test_a_lead_lies_within_its_interval(browser: Browser, registry: Registry, value: float):
-    ends = sorted([-value / 3, 3 * value])
+    ends = sorted([0.0, 3 * value])
     found = {"differences": {"pr_auc": {"value": value, "low": ends[0], "high": ends[1]}}}
     registry.comparisons.append(replace(registry.comparisons[0], significance=found))
     better = "a" if value > 0 else "b"
-    said = f"{better} ranks better by 0.0300 PR-AUC; within −0.0100 … +0.0900"
+    said = f"{better} ranks better by 0.0300 PR-AUC; within +0.0000 … +0.0900"
     assert said in browser.open("/compare", "?comparison=2")
 
 
@@ -352,6 +356,8 @@ def test_answers_to_a_reader_are_in_the_readers_language(panel: Panel, registry:
     assert "Der Zeitraum beginnt um 2024-01-02" in json.dumps(remarks, ensure_ascii=False)
     order = turned | {"test-order.n_clicks": 1}
     assert "Der Zeitraum beginnt um 2024-01-02" in notices(browser.fire("go.data", order, "test-order.n_clicks"))
+    simulated = browser.fire("data-content.children", {"simulate-go.n_clicks": 1}, "simulate-go.n_clicks")
+    assert "1.234 Zeilen sind gespeichert" in notices(simulated)
     file = {"ingest-file.contents": "data:text/csv;base64,YSxi", "ingest-file.filename": "a.csv"}
     done = browser.fire("ingest-done.children", file, "ingest-file.contents")
     assert "a.csv: 3 Zeilen gelesen, 2 angenommen" in json.dumps(done, ensure_ascii=False)

@@ -52,6 +52,9 @@ window.kurswerk = (() => {
     return numbers(small ? 'small' : digits).format(value).replace('-', '−');
   };
   const share = (value, digits) => (none(value) ? '–' : `${number(100 * value, digits)} %`);
+  // What somebody has chosen has the decimals that it was given, at most two.
+  const threshold = (value) => (none(value) ? '–' : `${form('threshold', (language) =>
+    new Intl.NumberFormat(language, {maximumFractionDigits: 2})).format(100 * value)} %`);
   const signed = (value, digits, unit = '') =>
     none(value) ? '–' : `${value < 0 ? '' : '+'}${number(value, digits)}${unit}`;
   // The last of ascending values that is not above the one given.
@@ -138,6 +141,7 @@ window.kurswerk = (() => {
     number,
     moment,
     share,
+    threshold,
     signed,
     place,
     choose(name, value) {

@@ -5,6 +5,7 @@
   const {none} = window.kurswerk;
   functions.kwNumber = window.kurswerk.number;
   functions.kwShare = window.kurswerk.share;
+  functions.kwThreshold = window.kurswerk.threshold;
   functions.kwMoment = (value) => (none(value) ? '–' : window.kurswerk.moment(value));
   // What a reader looks for, by table. A table's options ask here, so that they stay as they are: new ones would have
   // Dash set up the whole table.

@@ -35,7 +35,7 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     ids = [str(record.id) for record in ready]
     a = query.get("a", "") if query.get("a") in ids else ids[0]
     b = query.get("b", "") if query.get("b") in ids else next((one for one in ids if one != a), None)
-    chosen = [record for record in ready if str(record.id) in {a, b}]
+    chosen = [record for one in dict.fromkeys([a, b]) for record in ready if str(record.id) == one]
     return html.Div([head, _form(kit, view, ready, (a, b), chosen), _earlier(kit, view, ready)])
 
 
@@ -158,7 +158,7 @@ def sentence(view: View, one: Comparison, a: str, b: str) -> str:
             "{better} ranks better by {difference} PR-AUC, but there are too few coins to tell it from luck.", **values
         )
     else:
-        low, high = (low, high) if value > 0 else (-high, -low)  # of the lead of the better one
+        low, high = (low, high) if value > 0 else (0.0 - high, 0.0 - low)  # of the lead of the better one
         values |= {"low": view.signed(low, 4), "high": view.signed(high, 4)}
         if significance.get("more_than_luck"):
             lead = view.t(

@@ -206,7 +206,7 @@ def register(kit: Kit) -> None:
         demand(view, "train")
         rows = kit.services.provision.simulate(int(coins or 1), float(hours or 1), int(seed or 0), lambda *_: None)
         kit.memory.forget()
-        notify(view.t("The market is filled"), view.t("{rows} rows are stored.", rows=rows))
+        notify(view.t("The market is filled"), view.t("{rows} rows are stored.", rows=view.number(rows)))
         return _content(kit, view, {})
 
     @kit.on(

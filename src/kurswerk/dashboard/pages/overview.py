@@ -73,7 +73,10 @@ def register(kit: Kit) -> None:
             demand(view, "train")
             rows = kit.services.provision.simulate(60, 24.0, 42, lambda *_: None)
             kit.memory.forget()
-            notify(view.t("The market is filled"), view.t("{rows} rows of 60 simulated coins are stored.", rows=rows))
+            notify(
+                view.t("The market is filled"),
+                view.t("{rows} rows of 60 simulated coins are stored.", rows=view.number(rows)),
+            )
         return (ticks or 0) + 1, False
 
 

@@ -88,7 +88,7 @@ def _over_time(kit: Kit, view: View, minutes: int) -> Any:
         view.t("Over time"),
         dmc.Group(
             dmc.SegmentedControl(
-                id="system-span", data=spans, value=str(minutes), size="xs", **{"aria-label": view.t("Over time")}
+                id="system-span", data=spans, value=str(minutes), size="xs", **{"aria-label": view.t("How far back")}
             )
         ),
         figure(
@@ -97,7 +97,7 @@ def _over_time(kit: Kit, view: View, minutes: int) -> Any:
             load_figure(view, kit.services.loads(), minutes),
             label=view.t("Lines: shares of the machine in use, API calls and predictions per minute"),
         ),
-        text=view.t("Measured every five seconds since the service began."),
+        text=view.t("Measured every five seconds; the last day is kept."),
     )
 
 

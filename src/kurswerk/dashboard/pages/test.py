@@ -21,8 +21,9 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     ready = ready_models(kit)
     if not ready:
         return html.Div([heading(view.t("Test")), no_ready_model(view)])
-    wanted = [one for one in query.get("models", "").split(",") if one in {str(record.id) for record in ready}]
-    chosen = [record for record in ready if str(record.id) in wanted]
+    there = {str(record.id): record for record in ready}
+    wanted = [one for one in dict.fromkeys(query.get("models", "").split(",")) if one in there]
+    chosen = [there[one] for one in wanted]
     return html.Div(
         [
             heading(view.t("Test"), text=view.t("Judge models on rows they have not learnt from.")),
