@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -177,11 +177,14 @@ class EmbeddedPostgres:
         self._bury_the_dead(socket_dir)
         if self._pid() is not None:  # one that a killed process began to start has come up meanwhile
             return
-        settings = self._cluster / "kurswerk.conf"
+        settings = self._cluster / "kurswerk.conf.new"
         settings.write_text(settings_text(str(socket_dir)), encoding="utf-8")
         self._log.touch(mode=0o600)
         for path in (settings, self._log):
             user.own(path)
+        settings.replace(
+            self._cluster / "kurswerk.conf"
+        )  # one that is just coming up reads all of it or what was there
         program = self._program("pg_ctl")
         arguments = ["start", "-D", str(self._cluster), "-l", str(self._log), "-w", "-t", str(_MOST_START_S), "-s"]
         try:
@@ -206,7 +209,8 @@ class EmbeddedPostgres:
                 )
             time.sleep(_POLL_S)
         lines = self._postmaster()
-        if lines and (Path("/proc") / lines[0]).exists():
+        # A server that a killed process began to start may have written the file just now.
+        if lines and self._server_of(lines) is None and (Path("/proc") / lines[0]).exists():
             (self._cluster / "postmaster.pid").unlink(missing_ok=True)
             (socket_dir / f"{_SOCKET}.lock").unlink(missing_ok=True)
 
@@ -277,7 +281,9 @@ class EmbeddedPostgres:
 
     def _pid(self) -> int | None:
         """Return the server's process, None where it is gone; another process with its number does not count."""
-        lines = self._postmaster()
+        return self._server_of(self._postmaster())
+
+    def _server_of(self, lines: Sequence[str]) -> int | None:
         if not lines or not lines[0].isdigit():
             return None
         command = self._read(Path("/proc") / lines[0] / "cmdline").split("\0")

@@ -124,6 +124,26 @@ def test_a_process_killed_while_it_starts_the_server_leaves_nothing_broken(data_
     assert Database(EmbeddedPostgres(data_dir).start()).check().startswith("18")
 
 
+def test_a_server_that_comes_up_while_remnants_are_looked_for_is_kept(
+    stopped: EmbeddedPostgres, data_dir: Path, monkeypatch
+):
+    """As one does that a killed process had begun to start: it stands in no folder yet, then its file is there."""
+    cluster, log = data_dir / "postgres", data_dir / "postgres.log"
+    with stopped:  # its settings are those of this folder now
+        pass
+
+    def look(server: EmbeddedPostgres) -> list[int]:
+        if server.status().pid is None:
+            words = ["start", "-D", str(cluster), "-l", str(log), "-w", "-s"]
+            user = binaries.ServerUser.choose(cluster)
+            binaries.run(server._program("pg_ctl"), words, user, what="starting PostgreSQL", log=log)
+        return []
+
+    monkeypatch.setattr(EmbeddedPostgres, "_survivors", look)
+    assert Database(stopped.start()).check()
+    assert (cluster / "postmaster.pid").is_file()
+
+
 def test_a_database_that_a_lost_session_is_creating_is_waited_for(stopped: EmbeddedPostgres):
     url = stopped.start()
     others = url.replace("/kurswerk?", "/postgres?")
