@@ -182,9 +182,8 @@ class EmbeddedPostgres:
         self._log.touch(mode=0o600)
         for path in (settings, self._log):
             user.own(path)
-        settings.replace(
-            self._cluster / "kurswerk.conf"
-        )  # one that is just coming up reads all of it or what was there
+        # A server that is just coming up reads all of it, or what was there.
+        settings.replace(self._cluster / "kurswerk.conf")
         program = self._program("pg_ctl")
         arguments = ["start", "-D", str(self._cluster), "-l", str(self._log), "-w", "-t", str(_MOST_START_S), "-s"]
         try:
