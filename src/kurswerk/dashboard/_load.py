@@ -61,8 +61,7 @@ def _stretches(loads: Sequence[Load], minutes: int) -> list[Sequence[Load]]:
     shown = [one for one in loads if one.moment >= begin]
     step = max(1, -(-len(shown) // _MOST_STRETCHES))
     last = len(shown) - 1
-    edges = sorted({*range(last, -1, -step)})
-    return [shown[first : end + 1] for first, end in pairwise(edges)]
+    return [shown[first : end + 1] for first, end in pairwise(range(last % step, last + 1, step))]
 
 
 def _per_minute(whole: Sequence[Load], name: str) -> float | None:
