@@ -29,7 +29,7 @@ check: $(READY) ## formatting, lint, types, layers, sizes, security
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/size_gate.py
-	$(BIN)/bandit --quiet --recursive src
+	$(BIN)/bandit --quiet --recursive src benchmarks
 
 test: $(READY) ## all tests, with branch coverage of at least 90 %
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --cov --cov-report=term:skip-covered --cov-fail-under=90
@@ -38,7 +38,7 @@ soak: $(READY) ## the long versions of the tests
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 bench: $(READY) ## every benchmark beside its peer
-	$(BIN)/kurswerk bench all
+	$(BIN)/python -m benchmarks all
 
 screenshots: $(READY) ## take the pictures of the dashboard that docs/ shows
 	$(BIN)/python tools/screenshots.py

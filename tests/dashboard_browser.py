@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-from kurswerk.bench._browser import CHROMIUM, FLAGS
+from benchmarks._browser import CHROMIUM, FLAGS
 
 NO_CHROMIUM = "Chromium is not installed; apt-get install chromium"
 # On a machine that does other things too.

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from kurswerk.storage import Database, EmbeddedPostgres, upgrade
+from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 
 TEMPLATE = "kurswerk_template"
 _numbers = itertools.count()

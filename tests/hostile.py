@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from kurswerk.storage import Database, _binaries
+from kurswerk.storage.server import Database, _binaries
 
 # Debian's and Fedora's package libfaketime; KURSWERK_TEST_LIBFAKETIME names another place.
 _PLACES = (

@@ -1,4 +1,4 @@
-"""Runs kernels as plain Python, so that compiled and interpreted results can be held against each other."""
+"""PostgresRunStore kernels as plain Python, so that compiled and interpreted results can be held against each other."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

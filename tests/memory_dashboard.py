@@ -10,15 +10,17 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from job_orders import JobDesk
+from kurswerk.channels import KINDS
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import MINUTE_US, to_datetime
-from kurswerk.dashboard import Alert, KeyRecord, Options, Prediction, Quarantined, Services, mount
+from kurswerk.dashboard import Alert, ApiKey, DashboardOptions, DashboardServices, Prediction, Quarantined, mount
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
-from kurswerk.observability import Load
+from kurswerk.observability import ResourceSample
 from kurswerk.registry import Comparison, TestResult
 from kurswerk.serving import Replay
-from kurswerk.training import Availability, OrderDesk, Period, compare_models, run_test, train
+from kurswerk.training import Availability, Period, TrainingStores, compare_models, run_test, train
 from memory_jobs import MemoryJobs
 from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec
 
@@ -65,7 +67,7 @@ class Market(MemoryMarket):
         return Availability(None, None, 0, 0) if self.empty else super().availability()
 
 
-class Provision:
+class DataIngestion:
     """Notes what is asked for."""
 
     def __init__(self, market: Market) -> None:
@@ -175,7 +177,7 @@ class Alerts:
         return self.deliveries()[0]
 
 
-class Keys:
+class ApiKeys:
     """Keys called by their scopes."""
 
     def __init__(self) -> None:
@@ -184,10 +186,10 @@ class Keys:
     def scopes_of(self, key: str) -> frozenset[str] | None:
         return {"reader": frozenset({"read"}), "master": frozenset({"read", "train", "admin"})}.get(key)
 
-    def all(self) -> list[KeyRecord]:
+    def all(self) -> list[ApiKey]:
         return [
-            KeyRecord(1, "flow", "kw_abc", ("read",), WHEN),
-            KeyRecord(2, "old", "kw_def", ("read",), WHEN, WHEN, WHEN),
+            ApiKey(1, "flow", "kw_abc", ("read",), WHEN),
+            ApiKey(2, "old", "kw_def", ("read",), WHEN, WHEN, WHEN),
         ]
 
     def create(self, name: str, scopes: Sequence[str]) -> str:
@@ -210,45 +212,49 @@ class Health:
 
 def trained_registry(panel: Panel) -> Registry:
     """Two READY models, one FAILED, tests on later rows and a comparison."""
-    registry, market = Registry(), Market(panel)
+    registry = Registry()
+    stores = TrainingStores(Market(panel), registry, registry)
     for name in ("a", "b"):
-        train(a_spec(name=name), market, registry)
+        train(a_spec(name=name), stores)
     a, b = (registry.get(name).id for name in ("a", "b"))
-    run_test(a, LATER, market, registry, registry)
-    compare_models(a, b, LATER, market, registry, registry)
+    run_test(a, LATER, stores)
+    compare_models(a, b, LATER, stores)
     registry.set_certificate(a, {"certified": True, "values_compared": 10, "leak_probes": 3, "leaks_found": 0})
     failed = registry.create(type("New", (), {"spec": a_spec(name="c").as_json()})())
     registry.fail(failed, "all rows have the label 0")
     return registry
 
 
-LOADS = tuple(
-    Load(WHEN + timedelta(seconds=5 * k), 0.5, 0.25, 0.1, 100_000_000, 5.0 * k, 0.01 * k, 60.0 * k, 61.0 + 5 * k)
+SAMPLES = tuple(
+    ResourceSample(
+        WHEN + timedelta(seconds=5 * k), 0.5, 0.25, 0.1, 100_000_000, 5.0 * k, 0.01 * k, 60.0 * k, 61.0 + 5 * k
+    )
     for k in range(400)
 )
 
 
-def services_over(panel: Panel, registry: Registry, **changes: Any) -> Services:
+def services_over(panel: Panel, registry: Registry, **changes: Any) -> DashboardServices:
     """Everything a page can reach, in memory."""
     market, jobs = Market(panel), MemoryJobs()
-    desk = OrderDesk(market=market, models=registry, results=registry, jobs=jobs)
+    desk = JobDesk(market=market, models=registry, results=registry, jobs=jobs)
     first, last = to_datetime(START_US), to_datetime(START_US + 599 * MINUTE_US)
     fields: dict[str, Any] = {
         "models": registry,
         "results": registry,
         "market": market,
-        "desk": desk,
+        "job_service": desk.service,
         "jobs": jobs,
-        "provision": Provision(market),
+        "ingestion": DataIngestion(market),
         "coverage": lambda: [CoinCoverage("COIN0", 600, first, last, 2, 1)],
         "health": Health,
-        "loads": lambda: LOADS,
+        "resource_samples": lambda: SAMPLES,
         "settings": {"http.port": "8000"},
-        "keys": Keys(),
+        "keys": ApiKeys(),
         "live": Live(registry),
         "alerts": Alerts(),
+        "channels": KINDS,
     }
-    return Services(**(fields | changes))
+    return DashboardServices(**(fields | changes))
 
 
 class Asgi:
@@ -279,7 +285,7 @@ class Asgi:
 class Browser:
     """Fires callbacks over HTTP."""
 
-    def __init__(self, services: Services, options: Options | None = None) -> None:
+    def __init__(self, services: DashboardServices, options: DashboardOptions | None = None) -> None:
         app = FastAPI()
 
         @app.get("/api/ping")

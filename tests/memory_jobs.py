@@ -1,13 +1,13 @@
 """A `JobStore` in memory, for tests of use cases; the PostgreSQL one has tests of its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import to_datetime
-from kurswerk.training import DEFAULT_PRIORITY, Job, JobLine
+from kurswerk.jobs import DEFAULT_PRIORITY, Job, JobLine, JobResult
 
 
 class MemoryJobs:
@@ -39,6 +39,7 @@ class MemoryJobs:
             progress_msg=None,
             error_msg=None,
             request=request,
+            result=None,
             result_model_id=model_id,
             result_test_id=None,
             result_comparison_id=None,
@@ -83,10 +84,16 @@ class MemoryJobs:
         self.jobs[job_id] = replace(self.get(job_id), status="PENDING")
         return self.jobs[job_id]
 
-    def complete(self, job: Job, *, test_id: int | None = None, comparison_id: int | None = None) -> None:
+    def complete(self, job: Job, save: Callable[[], JobResult]) -> None:
         now = self.get(job.id)
         if (now.status, now.attempt) != ("RUNNING", job.attempt):
             raise ConflictError(f"run {job.attempt} of job {job.id} is not the present one any more")
+        result = save()
         self.jobs[job.id] = replace(
-            now, status="COMPLETED", progress=1.0, result_test_id=test_id, result_comparison_id=comparison_id
+            now,
+            status="COMPLETED",
+            progress=1.0,
+            result=result.document.model_dump(mode="json"),
+            result_test_id=result.test_id,
+            result_comparison_id=result.comparison_id,
         )

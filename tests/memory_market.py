@@ -14,7 +14,7 @@ from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import MINUTE_US, to_datetime, to_us
 from kurswerk.market import Panel
 from kurswerk.registry import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
-from kurswerk.training import Availability, ModelSpec
+from kurswerk.training import Availability, ModelSpec, TrainingStores
 
 START_US = to_us(to_datetime(1_704_067_200_000_000))  # 2024-01-01
 
@@ -70,6 +70,11 @@ def write_panel(panel: Panel, path: Path, names: dict[str, str] | None = None) -
         **{name: pa.array(panel.column(name)) for name in panel.columns},
     }
     pq.write_table(pa.table({(names or {}).get(name, name): column for name, column in table.items()}), path)
+
+
+def stores_of(panel: Panel, registry: "MemoryRegistry") -> TrainingStores:
+    """Return what trainings and tests work with, over one panel."""
+    return TrainingStores(MemoryMarket(panel), registry, registry)
 
 
 class MemoryMarket:
@@ -165,6 +170,9 @@ class MemoryRegistry:
 
     def fail(self, model_id: int, reason: str) -> None:
         self.records[model_id] = replace(self.records[model_id], status="FAILED", error_msg=reason)
+
+    def reopen(self, model_id: int) -> None:
+        self.records[model_id] = replace(self.records[model_id], status="TRAINING", error_msg=None)
 
     def get(self, model: int | str) -> ModelRecord:
         for record in self.records.values():

@@ -8,7 +8,7 @@ from kurswerk.ingest import UpsertCount
 
 
 class MemorySink:
-    """Keeps rows by (mint, timestamp); all of a call or nothing."""
+    """Keeps rows by (key, timestamp); all of a call or nothing."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, int], dict[str, object]] = {}
@@ -18,9 +18,10 @@ class MemorySink:
         self.calls += 1
         given: dict[tuple[str, int], dict[str, object]] = {}
         for batch in batches:
-            times = batch.column("timestamp").cast(pa.int64()).to_pylist()
-            for row, time in zip(batch.drop_columns(["timestamp"]).to_pylist(), times, strict=True):
-                key = (row.pop("mint"), time)
+            name, timestamp, *_ = batch.schema.names
+            times = batch.column(timestamp).cast(pa.int64()).to_pylist()
+            for row, time in zip(batch.drop_columns([timestamp]).to_pylist(), times, strict=True):
+                key = (row.pop(name), time)
                 assert key not in given, f"{key} given twice"
                 given[key] = row
         inserted = sum(key not in self.rows for key in given)

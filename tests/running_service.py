@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from kurswerk.client import Client
-from kurswerk.storage import EmbeddedPostgres
+from kurswerk.storage.server import EmbeddedPostgres
 
 MOST_START_S = 240
 MOST_STOP_S = 15.0

@@ -1,6 +1,6 @@
 """Small models registered as training would leave them, and coin rows for them to predict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,9 +8,12 @@ import pyarrow as pa
 
 from kurswerk.evaluation import Metrics
 from kurswerk.features import FeaturePlan
+from kurswerk.market import COINS
 from kurswerk.models import create
-from kurswerk.registry import NewModel, TrainedVersion
-from kurswerk.storage import CoinMetricsStore, Database, PostgresModelStore
+from kurswerk.registry import ModelStore, NewModel, TrainedVersion
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.registry import PostgresModelStore
+from kurswerk.storage.server import Database
 
 START_US = 1_704_067_200_000_000
 STEP_US = 5_000_000
@@ -38,10 +41,32 @@ def register(
     certified: bool = True,
     threshold: float = 0.7,
     data: bytes | None = None,
+    scope: Mapping[str, Any] | None = None,
     **shape: Any,
 ) -> int:
     """Register a READY model; certified and active unless told otherwise. Return its id."""
     models = PostgresModelStore(database)
+    model_id = register_in(models, name, features, certified=certified, data=data, scope=scope, **shape)
+    if active:
+        with database.connection() as connection:
+            connection.execute(
+                "UPDATE ml_models SET is_active = true, active_since = now(), alert_threshold = %s WHERE id = %s",
+                [threshold, model_id],
+            )
+    return model_id
+
+
+def register_in(
+    models: ModelStore,
+    name: str,
+    features: Sequence[str] = WINDOWED,
+    *,
+    certified: bool = True,
+    data: bytes | None = None,
+    scope: Mapping[str, Any] | None = None,
+    **shape: Any,
+) -> int:
+    """Register a READY model in any registry; return its id."""
     spec = {
         "name": name,
         "model_type": "xgboost",
@@ -52,14 +77,14 @@ def register(
         "train_start": "2024-01-01T00:00:00+00:00",
         "train_end": "2024-01-02T00:00:00+00:00",
     }
-    model_id = models.create(NewModel(spec))
+    model_id = models.create(NewModel(spec | dict(scope or {})))
     data = data if data is not None else artifact(features, **shape)
     models.complete(
         model_id,
         TrainedVersion(
             artifact=data,
             features=tuple(features),
-            feature_hashes=FeaturePlan(features).definitions,
+            feature_hashes=FeaturePlan(features, COINS).definitions,
             dataset_fingerprint="0" * 64,
             library_versions={},
             metrics=_metrics(),
@@ -78,12 +103,6 @@ def register(
             "probes": [{"check": "future_rows", "subject": name, "passed": certified, "message": "looks ahead"}],
         },
     )
-    if active:
-        with database.connection() as connection:
-            connection.execute(
-                "UPDATE ml_models SET is_active = true, active_since = now(), alert_threshold = %s WHERE id = %s",
-                [threshold, model_id],
-            )
     return model_id
 
 
@@ -114,4 +133,4 @@ def write_rows(database: Database, rows: dict[tuple[str, int], list[float]]) -> 
         "timestamp": pa.array([us for _, us in keys], pa.timestamp("us", "UTC")),
         **{name: pa.array([rows[key][k] for key in keys], pa.float64()) for k, name in enumerate(COLUMNS)},
     }
-    CoinMetricsStore(database).upsert(pa.table(arrays).to_batches())
+    PostgresMarketStore(database, COINS).upsert(pa.table(arrays).to_batches())

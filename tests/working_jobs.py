@@ -12,13 +12,19 @@ from typing import Any
 import numpy as np
 import psutil
 import pyarrow as pa
+from pydantic import BaseModel
 
-from kurswerk.bootstrap.job_process import COMMAND
+from job_orders import JobDesk
+from kurswerk.bootstrap.job_kinds import job_kinds, training_stores
+from kurswerk.bootstrap.worker_part import open_worker
 from kurswerk.core.digest import sha256_bytes
-from kurswerk.jobs import ProcrastinateJobStore, Worker, WorkerEvent
-from kurswerk.market import Panel
-from kurswerk.storage import CoinMetricsStore, Database, PostgresModelStore, PostgresResultStore
-from kurswerk.training import OrderDesk
+from kurswerk.jobs import JobResult
+from kurswerk.market import COINS, Panel
+from kurswerk.storage.jobs import PostgresJobStore, PostgresRunStore
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
+from kurswerk.storage.server import Database
+from kurswerk.workers import WorkerEvent
 from memory_market import random_market
 from waiting import until
 
@@ -26,9 +32,8 @@ from waiting import until
 HEARTBEAT_S = 0.3
 WORKER = """
 import asyncio, sys
-from kurswerk.bootstrap.job_process import COMMAND
-from kurswerk.jobs import Worker
-worker = Worker(sys.argv[1], command=COMMAND, heartbeat_s=float(sys.argv[2]), concurrency=int(sys.argv[3]))
+from kurswerk.bootstrap.worker_part import open_worker
+worker = open_worker(sys.argv[1], heartbeat_s=float(sys.argv[2]), concurrency=int(sys.argv[3]))
 asyncio.run(worker.run(asyncio.Event()))
 """
 
@@ -39,21 +44,40 @@ def store_panel(database: Database, panel: Panel) -> None:
     columns = {name: pa.array(panel.column(name)) for name in panel.columns}
     moments = pa.array(panel.timestamps).view(pa.timestamp("us", "UTC"))
     batch = pa.RecordBatch.from_pydict({"mint": pa.array(keys), "timestamp": moments, **columns})
-    CoinMetricsStore(database).upsert([batch])
+    PostgresMarketStore(database, COINS).upsert([batch])
 
 
-def desk_of(database: Database, **changes: Any) -> OrderDesk:
+class _Nothing(BaseModel):
+    """The result of a job whose work is not looked at."""
+
+
+def nothing() -> JobResult:
+    """Store nothing, as what completes a job."""
+    return JobResult(_Nothing())
+
+
+def job_store(database: Database) -> PostgresJobStore:
+    """Return the store of a database's jobs, of all registered kinds."""
+    return PostgresJobStore(database, job_kinds(training_stores(database)))
+
+
+def run_store(database: Database) -> PostgresRunStore:
+    """Return the store of a database's runs."""
+    return PostgresRunStore(database, job_kinds(training_stores(database)))
+
+
+def desk_of(database: Database, **changes: Any) -> JobDesk:
     """Return the desk of a database."""
-    return OrderDesk(
-        market=CoinMetricsStore(database),
+    return JobDesk(
+        market=PostgresMarketStore(database, COINS),
         models=PostgresModelStore(database),
         results=PostgresResultStore(database),
-        jobs=ProcrastinateJobStore(database),
+        jobs=job_store(database),
         **changes,
     )
 
 
-def market_desk(database: Database, coins: int = 4, minutes: int = 600) -> OrderDesk:
+def market_desk(database: Database, coins: int = 4, minutes: int = 600) -> JobDesk:
     """Fill a database with a small market and return its desk."""
     store_panel(database, random_market(coins, minutes))
     return desk_of(database)
@@ -66,7 +90,7 @@ async def working(database: Database, **options: Any):
     Signs of life are as in production, unless told otherwise: it does not die, and slowness must not look like death.
     """
     events: list[WorkerEvent] = []
-    worker = Worker(database.url, command=COMMAND, on_event=events.append, **options)
+    worker = open_worker(database.url, on_event=events.append, **options)
     stop = asyncio.Event()
     task = asyncio.create_task(worker.run(stop))
     try:
@@ -100,7 +124,7 @@ async def until_async(condition: Callable[[], Any], seconds: float = 300.0) -> A
 
 def broken_promises(database: Database) -> list[str]:
     """Return what is wrong with jobs, models and results, once nothing runs any more."""
-    jobs, models = ProcrastinateJobStore(database), PostgresModelStore(database)
+    jobs, models = job_store(database), PostgresModelStore(database)
     wrong = [f"job {job.id} is {job.status}" for job in jobs.find(limit=10_000) if not job.finished]
     wrong += [f"job {j.id} failed without a reason" for j in jobs.find(status="FAILED") if not j.error_msg]
     for record in models.find(limit=10_000):

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from kurswerk.features import Feature, registered_features
-from kurswerk.market import COIN_COLUMNS
+from kurswerk.market import COINS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "features.md"
 HEAD = """# Features
@@ -42,7 +42,7 @@ def section(feature: Feature) -> str:
 
 def page() -> str:
     """Return the whole page."""
-    features = [feature for feature in registered_features() if feature.name not in COIN_COLUMNS]
+    features = [feature for feature in registered_features(COINS) if feature.name not in COINS.columns]
     table = "\n".join(row(feature) for feature in features)
     return HEAD + table + "\n\n## What they mean\n\n" + "\n".join(section(feature) for feature in features)
 

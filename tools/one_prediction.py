@@ -30,13 +30,14 @@ import psycopg
 from psycopg import sql
 from websockets.sync.client import connect
 
+from benchmarks._coin_rows import own_database
+from benchmarks.serving import activate_all, register_ten
 from kurswerk import __version__
-from kurswerk.bench._coin_rows import own_database
-from kurswerk.bench.serving import activate_all, register_ten
 from kurswerk.bootstrap.market_part import open_market
 from kurswerk.features import engineered_names
-from kurswerk.market import COIN_COLUMNS
-from kurswerk.storage import CoinMetricsStore, Database
+from kurswerk.market import market_named
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.server import Database
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "one-prediction.md"
 PREDICTOR = "kurswerk predictor"
@@ -61,12 +62,12 @@ Key = tuple[str, int]
 
 HEAD = """# The way of one prediction
 
-Written by `python tools/one_prediction.py` from what it measured: PostgreSQL and one `kurswerk serve` on one machine,
+Written by `python -m tools.one_prediction` from what it measured: PostgreSQL and one `kurswerk serve` on one machine,
 with {models} active models (5 forests, 5 XGBoost of 100 trees each) on {features} engineered features. {rows} rows of
 {coins} simulated coins were inserted one by one with plain INSERTs, at irregular intervals, each once all was known of
-the one before: this is how long a row takes that nothing else is in the way of; `kurswerk bench serving` says what
-thousands of rows a second come to. Every row is predicted by all models and raises one alert, which a rule sends to a
-webhook.
+the one before: this is how long a row takes that nothing else is in the way of; `python -m benchmarks serving` says
+what thousands of rows a second come to. Every row is predicted by all models and raises one alert, which a rule sends
+to a webhook.
 
 Moments are by one clock, in milliseconds after the writer was told that its INSERT is committed. “One row” is the row
 that took the median time to the last WebSocket message.
@@ -215,7 +216,7 @@ def listeners(database: Database, url: str, watch: Watch) -> Iterator[str]:
 
 def insert_statement() -> sql.Composed:
     """Return the statement that writes one row, as any program may write it."""
-    names = ("mint", "timestamp", *COIN_COLUMNS)
+    names = ("mint", "timestamp", *market_named().columns)
     return sql.SQL("INSERT INTO coin_metrics ({}) VALUES ({})").format(
         sql.SQL(", ").join(map(sql.Identifier, names)), sql.SQL(", ").join(map(sql.Placeholder, names))
     )
@@ -292,11 +293,11 @@ class Measured:
 
 def measure(count: int) -> Measured:
     """Start everything, insert rows, and watch."""
-    names = ["price_close", *engineered_names(tuple(COIN_COLUMNS), (5, 10, 15))]
+    names = ["price_close", *engineered_names(tuple(market_named().columns), market_named(), (5, 10, 15))]
     with ExitStack() as stack:
         database, folder = stack.enter_context(own_database())
         ids = [model_id for model_id, _ in register_ten(database, names)]
-        market = open_market(CoinMetricsStore(database), speed=100.0, births_per_hour=60.0)
+        market = open_market(PostgresMarketStore(database, market_named()), speed=100.0, births_per_hour=60.0)
         rows = market.until(time.time_ns() // 1000 + 600_000_000).to_pylist()
         coins = [coin for coin, _ in Counter(row["mint"] for row in rows).most_common(COINS)]
         rows = [row for row in rows if row["mint"] in coins]

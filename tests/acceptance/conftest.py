@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kurswerk.storage import EmbeddedPostgres
+from kurswerk.storage.server import EmbeddedPostgres
 
 
 @pytest.fixture(scope="session")

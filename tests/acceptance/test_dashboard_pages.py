@@ -11,7 +11,7 @@ from psycopg import OperationalError
 
 from dashboard_browser import CHROMIUM, NO_CHROMIUM, Visit, chromium, visit
 from dashboard_looks import cut_texts, grave_findings
-from kurswerk.dashboard import Options, Services, mount
+from kurswerk.dashboard import DashboardOptions, DashboardServices, mount
 from memory_dashboard import Registry, services_over, trained_registry
 from memory_market import random_market
 from running_app import running
@@ -30,10 +30,10 @@ def browser() -> Iterator[object]:
         yield found
 
 
-def serving(services: Services, **options: bool):
+def serving(services: DashboardServices, **options: bool):
     """Serve the dashboard over these services."""
     app = FastAPI()
-    mount(app, services, Options(**options))
+    mount(app, services, DashboardOptions(**options))
     return running(app)
 
 
@@ -241,7 +241,7 @@ def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
         yield [later]
 
     monkeypatch.setattr(services.live, "stream", stream)
-    monkeypatch.setattr("kurswerk.dashboard._live_feed._AGAIN_S", 10.0)  # long enough to be seen
+    monkeypatch.setattr("kurswerk.dashboard.widgets.prediction_stream._AGAIN_S", 10.0)  # long enough to be seen
     with serving(services) as url, visit(browser, url, language="de-DE") as seen:
         seen.go("/dashboard/live")
         seen.see("unterbrochen; versucht es wieder")

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from kurswerk.storage import EmbeddedPostgres
+from kurswerk.storage.server import EmbeddedPostgres
 from running_service import MOST_STOP_S, data_directory, environment, run
 from waiting import until
 

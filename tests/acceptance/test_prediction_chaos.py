@@ -15,16 +15,12 @@ import pytest
 
 from hostile import Receiver, SteppedClock
 from kurswerk.core.errors import StorageError
+from kurswerk.market import COINS
 from kurswerk.serving import replay
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    EmbeddedPostgres,
-    PostgresAlertStore,
-    PostgresModelStore,
-    PostgresPredictionStore,
-    upgrade,
-)
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore
+from kurswerk.storage.registry import PostgresModelStore
+from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 
 OWED = 'SELECT mint, "timestamp", m.id FROM coin_metrics, ml_models m'
@@ -259,7 +255,11 @@ def alerts_are_complete(database: Database, receiver: Receiver) -> None:
 
 def all_replay(database: Database, rng: random.Random, most: int) -> int:
     """Replay some predictions; return how many rows had come late for them."""
-    store, market, models = PostgresPredictionStore(database), CoinMetricsStore(database), PostgresModelStore(database)
+    store, market, models = (
+        PostgresPredictionStore(database),
+        PostgresMarketStore(database, COINS),
+        PostgresModelStore(database),
+    )
     with database.connection() as connection:
         ids = [row[0] for row in connection.execute("SELECT id FROM predictions ORDER BY id")]
     found = [replay(number, store, market, models) for number in rng.sample(ids, min(most, len(ids)))]

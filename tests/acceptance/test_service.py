@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from kurswerk.client import Client, silent
-from kurswerk.storage import EmbeddedPostgres
+from kurswerk.storage.server import EmbeddedPostgres
 from running_service import MOST_STOP_S, connected, data_directory, run, served
 from waiting import until
 

@@ -12,10 +12,11 @@ from subprocess import Popen
 import psutil
 import pytest
 
+from job_orders import JobDesk, order_test, order_training
 from kurswerk.core.errors import StorageError
 from kurswerk.core.timestamps import MINUTE_US
-from kurswerk.storage import Database, EmbeddedPostgres, upgrade
-from kurswerk.training import OrderDesk, Period, order_test, order_training
+from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
+from kurswerk.training import Period
 from memory_market import START_US, a_spec
 from waiting import until
 from working_jobs import broken_promises, kill, market_desk, start_worker, until_async, working
@@ -47,7 +48,7 @@ class Workers:
             process.wait()
 
 
-def finished(desk: OrderDesk) -> int:
+def finished(desk: JobDesk) -> int:
     with suppress(StorageError):
         return sum(job.finished for job in desk.jobs.find(limit=1000))
     return -1
@@ -55,7 +56,7 @@ def finished(desk: OrderDesk) -> int:
 
 def rampage(
     postgres: EmbeddedPostgres, *, trainings: int, kills: int, crashes: int, seed: int, longest_pause_s: float
-) -> tuple[Database, OrderDesk]:
+) -> tuple[Database, JobDesk]:
     """Order trainings, kill workers, their processes and PostgreSQL at random moments, and wait for the end."""
     rng = random.Random(seed)
     database = Database(postgres.start(), patience_s=30)
@@ -87,7 +88,7 @@ def crash(postgres: EmbeddedPostgres) -> None:
     postgres.start()
 
 
-def counts(desk: OrderDesk) -> dict[str, int]:
+def counts(desk: JobDesk) -> dict[str, int]:
     states = [job.status for job in desk.jobs.find(limit=1000)]
     return {state: states.count(state) for state in set(states)}
 
@@ -105,7 +106,7 @@ def test_killing_at_twenty_random_moments_and_the_database_twice(postgres: Embed
     assert counts(desk).get("COMPLETED", 0) >= 10
 
 
-def order_at_once(database: Database, desk: OrderDesk, *, jobs: int, clients: int) -> None:
+def order_at_once(database: Database, desk: JobDesk, *, jobs: int, clients: int) -> None:
     """Have clients order tests of one model at once, and workers do them all."""
     training = order_training(a_spec(), desk)
     # As in production: on a busy machine a worker may well be silent for a second without being dead.

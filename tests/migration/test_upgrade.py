@@ -9,13 +9,13 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from procrastinate.schema import SchemaManager
 
-import kurswerk.storage
+import kurswerk.storage.server
 from kurswerk.core.errors import ConflictError, StorageError
-from kurswerk.storage import Database, current_revision, downgrade, schema_status, upgrade
-from kurswerk.storage._revisions import HEAD, MIGRATION_LOCK, VERSION_TABLE
-from kurswerk.storage.migrations.jobs_v2 import PROCRASTINATE_SCHEMA
+from kurswerk.storage.server import Database, current_revision, downgrade, schema_status, upgrade
+from kurswerk.storage.server._revisions import HEAD, MIGRATION_LOCK, VERSION_TABLE
+from kurswerk.storage.server.migrations.jobs_v2 import PROCRASTINATE_SCHEMA
 
-UPGRADE = "import sys; from kurswerk.storage import Database, upgrade; print(upgrade(Database(sys.argv[1])))"
+UPGRADE = "import sys; from kurswerk.storage.server import Database, upgrade; print(upgrade(Database(sys.argv[1])))"
 COLLECTORS = """
 CREATE TABLE coin_metrics (mint text, "timestamp" timestamptz, price_close numeric(20,8), remark text);
 INSERT INTO coin_metrics VALUES ('a', '2024-01-01', 1.5, 'theirs');
@@ -36,7 +36,7 @@ def start_upgrade(database: Database) -> subprocess.Popen[str]:
 
 def test_the_head_is_alembics():
     config = Config()
-    config.set_main_option("script_location", str(Path(kurswerk.storage.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(Path(kurswerk.storage.server.__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
 

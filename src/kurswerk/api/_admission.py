@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from kurswerk.api._freshness import Freshness
 from kurswerk.api.ports import KeyStore
-from kurswerk.storage import ApiKey
+from kurswerk.storage.operations import ApiKey
 
 KEY_HEADER = "X-API-Key"
 # Open to everybody: what a load balancer asks, and how to use the API. None of them changes anything.

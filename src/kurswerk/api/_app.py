@@ -68,11 +68,11 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
     )
     app.state.services, app.state.freshness = services, freshness
     handle_errors(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, alerts.creation_router(services.channels.values())):
         app.include_router(router)
     app.router.routes.append(Broadcast(services.stream).route())
     add_docs(app)
-    describe(app, keys=options.require_keys)
+    describe(app, keys=options.require_keys, job_types=services.jobs.kinds.names)
     app.add_middleware(
         Gate,
         options=options,

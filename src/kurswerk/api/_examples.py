@@ -58,8 +58,9 @@ def example_of(schema: Mapping[str, Any], shapes: Mapping[str, Any], depth: int 
     given += [schema[name] for name in ("const", "default") if name in schema]
     if given:
         return given[0]
-    if "anyOf" in schema:
-        return example_of(schema["anyOf"][0], shapes, depth + 1)
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return example_of(schema[choice][0], shapes, depth + 1)
     if "properties" in schema:
         return {name: example_of(item, shapes, depth + 1) for name, item in schema["properties"].items()}
     if "items" in schema:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as AsgiMessage
 
 from kurswerk.api._admission import KEY_HEADER, SAFE_METHODS, Admission, needed_scope
 from kurswerk.api._answers import AnswerCache
@@ -16,8 +17,9 @@ from kurswerk.api._limits import RateLimiter
 from kurswerk.api._sending import HeaderMap, Sender
 from kurswerk.api._services import ApiOptions
 from kurswerk.api.errors import Refusal, path_of, response_to
+from kurswerk.core.messages import Message
 from kurswerk.observability import get_logger, log_context
-from kurswerk.storage import ApiKey
+from kurswerk.storage.operations import ApiKey
 
 log = get_logger(__name__)
 _levels = logging.getLogger(__name__)
@@ -100,7 +102,7 @@ class Gate:
         writing = method not in SAFE_METHODS
         host = headers.get(b"host", b"").decode("latin-1")
         if self._hosts and _hostname(host) not in self._hosts:
-            raise Refusal(400, f"the host '{host[:100]}' is not served here; allowed: {', '.join(sorted(self._hosts))}")
+            raise Refusal(400, Message("api.unknown_host", host=host[:100], allowed=sorted(self._hosts)))
         if writing or scope["type"] == "websocket":
             _refuse_foreign_page(headers, host)
         key = headers.get(_KEY_HEADER, b"").decode("latin-1")
@@ -116,24 +118,24 @@ class Gate:
     async def _count(self, client: str, *, writing: bool) -> None:
         wait_s = await self._limiter.wait_s(client, writing=writing)
         if wait_s is not None:
-            raise Refusal(429, f"too many calls; try again in {wait_s} s", headers={"Retry-After": str(wait_s)})
+            raise Refusal(429, Message("api.too_many_calls", seconds=wait_s), headers={"Retry-After": str(wait_s)})
 
     async def _authorize(self, needed: str | None, key: str, record: ApiKey | None) -> None:
         if needed is None:
             return
         if not key:
-            raise Refusal(401, f"this call needs an API key in {KEY_HEADER}", headers=_CHALLENGE)
+            raise Refusal(401, Message("api.key_needed", header=KEY_HEADER), headers=_CHALLENGE)
         record = record or await self._admission.look_up(key)
         if record is None:
-            raise Refusal(401, "this API key is unknown or was revoked", headers=_CHALLENGE)
+            raise Refusal(401, Message("api.key_unknown"), headers=_CHALLENGE)
         if not record.allows(needed):
-            raise Refusal(403, f"this call needs the scope '{needed}'; the key '{record.name}' does not have it")
+            raise Refusal(403, Message("api.scope_needed", scope=needed, key=record.name))
 
     def _limited(self, receive: Receive) -> Receive:
         """Count what the body really brings: its declared length may be missing."""
         received = 0
 
-        async def counted() -> Message:
+        async def counted() -> AsgiMessage:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
@@ -144,7 +146,7 @@ class Gate:
         return counted
 
     def _too_large(self) -> Refusal:
-        return Refusal(413, f"the body is larger than {self._options.most_body_bytes} bytes")
+        return Refusal(413, Message("api.body_too_large", most=self._options.most_body_bytes))
 
     def _tell(self, scope: Scope, sender: Sender, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
@@ -172,7 +174,7 @@ def _refuse_foreign_page(headers: HeaderMap, host: str) -> None:
     """Refuse what a page of another site makes a browser send."""
     origin = headers.get(b"origin")
     if origin is not None and origin.decode("latin-1").partition("://")[2].lower() != host.lower():
-        raise Refusal(403, "calls from web pages of other sites are refused", code="foreign_origin")
+        raise Refusal(403, Message("api.foreign_origin"), code="foreign_origin")
 
 
 def _declared_length(headers: HeaderMap) -> int:

@@ -48,10 +48,7 @@ class RateLimiter:
             self._storage = storage_from_string(storage_url, wrap_exceptions=True, **options)
         except (ValueError, ConfigurationError) as error:
             # Neither is repeated: a URL may hold a password.
-            raise InvalidInputError(
-                f"the rate limits cannot be set up ({type(error).__name__}); write limits like '600/minute', "
-                "and the storage like async+redis://host:6379 (needs the extra 'redis')"
-            ) from error
+            raise InvalidInputError("api.rate_limits_unusable", error=type(error).__name__) from error
         self._shared = SlidingWindowCounterRateLimiter(self._storage)
         self._alone = SlidingWindowCounterRateLimiter(storage_from_string(_MEMORY))
         self._warned_at = self._failed_at = -math.inf

@@ -1,6 +1,6 @@
 """The OpenAPI document: what it says beyond what the routes say, and what is not in it is refused."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -58,8 +58,11 @@ def errors(*statuses: int) -> Responses:
     }
 
 
-def describe(app: FastAPI, *, keys: bool) -> None:
-    """Complete the OpenAPI document: an example for every answer and, where keys are required, the scope of a call."""
+def describe(app: FastAPI, *, keys: bool, job_types: Sequence[str]) -> None:
+    """Complete the OpenAPI document.
+
+    It gains an example for every answer, the registered kinds of job and, where keys are required, each call's scope.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -67,6 +70,7 @@ def describe(app: FastAPI, *, keys: bool) -> None:
                 title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
             )
             _describe_errors(document)
+            _list_job_types(document, job_types)
             _give_examples(document)
             if keys:
                 _say_scopes(document)
@@ -79,6 +83,18 @@ def describe(app: FastAPI, *, keys: bool) -> None:
 def _describe_errors(document: dict[str, Any]) -> None:
     shape = ErrorRead.model_json_schema(ref_template=_SHAPES)
     document["components"]["schemas"] |= shape.pop("$defs") | {"ErrorRead": shape}
+
+
+def _list_job_types(document: dict[str, Any], job_types: Sequence[str]) -> None:
+    """List the registered kinds of job wherever ``job_type`` is described."""
+    shapes = document["components"]["schemas"]
+    found = [shape["properties"]["job_type"] for shape in shapes.values() if "job_type" in shape.get("properties", {})]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            parameters = (item["schema"] for item in operation.get("parameters", ()) if item["name"] == "job_type")
+            found += [choice for schema in parameters for choice in schema["anyOf"] if choice["type"] == "string"]
+    for schema in found:
+        schema["enum"] = list(job_types)
 
 
 def _give_examples(document: dict[str, Any]) -> None:
@@ -115,7 +131,7 @@ async def only_known_parameters(request: Request) -> None:
     known = _parameters(request.app)[request.method, request.scope["route"].path_format]
     for name in request.query_params:
         if name not in known:
-            raise UnknownNameError("query parameter", name, known)
+            raise UnknownNameError("api.unknown_query_parameter", name=name, known=known)
 
 
 def _parameters(app: FastAPI) -> Mapping[tuple[str, str], frozenset[str]]:

@@ -1,15 +1,18 @@
 """What the API is given: ports to work with and options to work by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from kurswerk.alerts import AlertStore, ChannelKind
 from kurswerk.api.ports import Catalog, ChangeFeed, KeyStore, PredictionFinder, PredictionStream
+from kurswerk.jobs import JobService
 from kurswerk.observability import HealthReport
-from kurswerk.serving import ActivationStore, AlertDesk
-from kurswerk.training import OrderDesk
+from kurswerk.registry import ModelStore
+from kurswerk.serving import ActivationStore
+from kurswerk.training import MarketSurvey
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,10 @@ class Services:
     ----------
     catalog
         Reads models, tests, comparisons, jobs and phases as rows, filtered, sorted and paged.
-    desk
-        Where work is ordered, with the market, models and jobs that it is about.
+    jobs
+        Where work is ordered.
+    models, market
+        What it is about.
     predictions
         Finds stored predictions and alerts.
     activations
@@ -30,6 +35,8 @@ class Services:
         Tells which predictions are stored, as it happens.
     alerts
         Keeps the rules that send messages, and the messages.
+    channels
+        The ways that messages can take, by name.
     keys
         Knows the API keys.
     changes
@@ -43,11 +50,14 @@ class Services:
     """
 
     catalog: Catalog
-    desk: OrderDesk
+    jobs: JobService
+    models: ModelStore
+    market: MarketSurvey
     predictions: PredictionFinder
     activations: ActivationStore
     stream: PredictionStream
-    alerts: AlertDesk
+    alerts: AlertStore
+    channels: Mapping[str, ChannelKind]
     keys: KeyStore
     changes: ChangeFeed
     health: Callable[[], HealthReport]

@@ -24,7 +24,7 @@ def activate_model(model_id: ModelId, services: ServicesOf, order: ActivationOrd
     A model without a passed certificate is refused with the checks it failed; an operator may force it with a reason.
     """
     order = order or ActivationOrder()
-    _, changed = activate(model_id, services.desk.models, services.activations, force=order.force, reason=order.reason)
+    _, changed = activate(model_id, services.models, services.activations, force=order.force, reason=order.reason)
     message = f"model {model_id} " + ("predicts every new row from now on" if changed else "was active already")
     return Switched(success=True, message=message, model_id=model_id)
 

@@ -1,9 +1,11 @@
 """Alerts that were raised, the rules that send messages about them, and what became of those."""
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
+from kurswerk.alerts import ChannelKind, create_rule
 from kurswerk.api._openapi import errors
 from kurswerk.api._services import ServicesOf
 from kurswerk.api.schemas._base import LARGEST_ID
@@ -11,15 +13,14 @@ from kurswerk.api.schemas.predictions import (
     AlertPage,
     AlertRead,
     AlertRuleChange,
-    AlertRuleCreate,
     AlertRuleRead,
     AlertRules,
     DeliveryPage,
     DeliveryQuery,
     DeliveryRead,
     PredictionQuery,
+    alert_rule_body,
 )
-from kurswerk.serving import create_rule
 
 router = APIRouter(prefix="/api", tags=["predictions"])
 
@@ -53,12 +54,6 @@ def list_alert_rules(services: ServicesOf) -> AlertRules:
     return AlertRules(rules=AlertRuleRead.all_of(services.alerts.rules()))
 
 
-@router.post("/alerts/rules", status_code=201, responses=errors(409, 413))
-def create_alert_rule(rule: AlertRuleCreate, services: ServicesOf) -> AlertRuleRead:
-    """Add a rule: when enough models reach a probability on a row, a message is sent, at least once."""
-    return AlertRuleRead.model_validate(create_rule(rule.model_dump(), services.alerts, services.desk.models))
-
-
 @router.patch("/alerts/rules/{rule_id:int}", responses=errors(404, 413))
 def change_alert_rule(rule_id: RuleId, change: AlertRuleChange, services: ServicesOf) -> AlertRuleRead:
     """Switch a rule on or off."""
@@ -69,3 +64,18 @@ def change_alert_rule(rule_id: RuleId, change: AlertRuleChange, services: Servic
 def delete_alert_rule(rule_id: RuleId, services: ServicesOf) -> None:
     """Remove a rule with its messages."""
     services.alerts.delete_rule(rule_id)
+
+
+def creation_router(kinds: Iterable[ChannelKind]) -> APIRouter:
+    """Return the call that makes a rule; its body depends on which channels there are."""
+    creation = APIRouter(prefix="/api", tags=["predictions"])
+
+    def create_alert_rule(rule: Any, services: ServicesOf) -> AlertRuleRead:
+        """Add a rule: when enough models reach a probability on a row, a message is sent, at least once."""
+        given = rule.model_dump()
+        return AlertRuleRead.model_validate(create_rule(given, services.alerts, services.models, services.channels))
+
+    # FastAPI reads the body's type here; it is known only once the channels are.
+    create_alert_rule.__annotations__["rule"] = alert_rule_body(kinds)
+    creation.post("/alerts/rules", status_code=201, responses=errors(409, 413))(create_alert_rule)
+    return creation

@@ -15,6 +15,8 @@ from starlette.types import Scope
 
 from kurswerk.api._openapi import methods_of
 from kurswerk.core import errors
+from kurswerk.core.messages import Message
+from kurswerk.core.validation import wrong_fields
 from kurswerk.observability import get_logger
 from kurswerk.serving import NotCertifiedError
 
@@ -49,12 +51,6 @@ _CODES = {
     429: "rate_limited",
     503: "unavailable",
 }
-# What is said instead of a message that could tell a stranger about hosts, tables or paths; the log has it all.
-_UNSAID = {
-    500: "something went wrong here; tell the operator the request_id",
-    503: "the database cannot be reached at the moment; try again in a few seconds",
-    409: "the database refused this because of the constraint '{constraint}'",
-}
 _RETRY_AFTER_S = "5"
 
 
@@ -62,9 +58,10 @@ class Refusal(HTTPException):
     """An answer that is no answer: status, a code for programs and a message for people."""
 
     def __init__(
-        self, status: int, message: str, *, code: str | None = None, headers: Mapping[str, str] | None = None
+        self, status: int, message: Message, *, code: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(status, message, dict(headers or {}))
+        super().__init__(status, str(message), dict(headers or {}))
+        self.message = message
         self.code = code or _CODES.get(status, "invalid_request")
 
 
@@ -72,16 +69,16 @@ def error_response(
     scope: Scope,
     status: int,
     code: str,
-    message: str,
+    message: Message,
     *,
-    details: Sequence[Mapping[str, str]] = (),
+    details: Sequence[Mapping[str, Any]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Return an error in the form of contracts.md."""
+    """Return an error in the form of contracts.md; without other details they hold the message's code alone."""
     body = {
         "code": code,
-        "message": message,
-        "details": list(details),
+        "message": str(message),
+        "details": [_detail("", message)] if details is None else list(details),
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
         "request_id": scope.get("state", {}).get("request_id", ""),
     }
@@ -92,24 +89,35 @@ def response_to(error: Exception, scope: Scope) -> JSONResponse:
     """Return the answer to an error that stopped a call; what nobody foresaw is logged with its traceback."""
     if isinstance(error, HTTPException):
         code = getattr(error, "code", None) or _CODES.get(error.status_code, "invalid_request")
-        return error_response(scope, error.status_code, code, str(error.detail), headers=error.headers)
+        message = error.message if isinstance(error, Refusal) else Message("api.http_error", reason=error.detail)
+        return error_response(scope, error.status_code, code, message, headers=error.headers)
     status, code = status_of(error)
     if status >= 500:
         log.error("request failed", path=path_of(scope), code=code, exc_info=error)
-    message = str(error)
-    if status >= 500 or isinstance(error, errors.ConstraintError):
-        message = _UNSAID[status].format(constraint=getattr(error, "constraint", ""))
+    message = _public_message(error, status)
     headers = {"Retry-After": _RETRY_AFTER_S} if status == 503 else None
-    return error_response(scope, status, code, message, details=details_of(error), headers=headers)
+    return error_response(scope, status, code, message, details=_details_of(error, message), headers=headers)
 
 
-def details_of(error: Exception) -> list[dict[str, str]]:
-    """Return what was wrong one by one: the checks that a model's certificate failed."""
-    if not isinstance(error, NotCertifiedError):
-        return []
-    return [
-        {"field": f"certificate.{failed['check']}", "message": str(failed["message"])} for failed in error.failed_checks
-    ]
+def _public_message(error: Exception, status: int) -> Message:
+    """Return what a stranger may read of an error: no hosts, tables or paths; the log has them."""
+    if isinstance(error, errors.ConstraintError):
+        return Message("api.constraint_violated", constraint=error.constraint)
+    if status < 500 and isinstance(error, errors.KurswerkError):
+        return error.message
+    return Message("api.database_unavailable" if status == 503 else "api.internal_error")
+
+
+def _detail(field: str, message: Message) -> dict[str, Any]:
+    """Return an entry of ``details``; the field is empty where the whole call is meant."""
+    return {"field": field, "message": str(message), **message.as_json()}
+
+
+def _details_of(error: Exception, message: Message) -> list[dict[str, Any]]:
+    """Return code and parameters of the error, and the checks that a model's certificate failed."""
+    failed = error.failed_checks if isinstance(error, NotCertifiedError) else ()
+    checks = [{"field": f"certificate.{one['check']}", "message": str(one["message"])} for one in failed]
+    return [_detail("", message), *checks]
 
 
 def path_of(scope: Scope) -> str:
@@ -123,7 +131,7 @@ def status_of(error: Exception) -> tuple[int, str]:
 
     Examples
     --------
-    >>> status_of(errors.NoDataError("nothing there")), status_of(ZeroDivisionError())
+    >>> status_of(errors.NoDataError("market.empty")), status_of(ZeroDivisionError())
     ((400, 'no_data'), (500, 'internal_error'))
     """
     for kind in type(error).__mro__:
@@ -157,14 +165,10 @@ def _response_to_fields(scope: Scope, error: RequestValidationError) -> JSONResp
     found: Sequence[Any] = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         reason = found[0].get("ctx", {}).get("error", "")
-        return error_response(scope, 400, "invalid_json", f"the body is no JSON: {reason}")
-    details = [
-        {
-            "field": ".".join(str(part) for part in item["loc"]),
-            "message": item["msg"].removeprefix("Value error, "),
-        }
-        for item in found
-    ]
-    first = f"{details[0]['field']}: {details[0]['message']}" if details else "invalid"
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return error_response(scope, 422, "invalid_fields", first + more, details=details)
+        return error_response(scope, 400, "invalid_json", Message("api.body_not_json", reason=reason))
+    wrong = wrong_fields(found)
+    field, problem = wrong[0]
+    message = Message("validation.field", field=field, problem=problem)
+    if len(wrong) > 1:
+        message = Message("validation.fields", field=field, problem=problem, more=len(wrong) - 1)
+    return error_response(scope, 422, "invalid_fields", message, details=[_detail(*one) for one in wrong])

@@ -20,7 +20,7 @@ from kurswerk.api.schemas.jobs import (
     JobSummary,
 )
 from kurswerk.core.errors import NotFoundError
-from kurswerk.training import LARGEST_PRIORITY, Job
+from kurswerk.jobs import LARGEST_PRIORITY, Job
 
 # Both prefixes name the same: older clients know the first.
 queue_router = APIRouter(prefix="/api/queue", tags=["jobs"])
@@ -36,6 +36,8 @@ _RESULT_TABLES = ("ml_jobs", "ml_models", "ml_test_results", "ml_comparisons")
 @jobs_router.get("", dependencies=[kept("ml_jobs")], responses=errors())
 def list_jobs(query: Annotated[JobQuery, Query()], services: ServicesOf) -> JobPage:
     """List jobs, newest first."""
+    if query.job_type is not None:
+        services.jobs.kinds.named(query.job_type)
     listing = services.catalog.jobs(query.page(), query.filters())
     return JobPage(jobs=JobSummary.all_of(listing.rows), **page_fields(query, listing))
 
@@ -52,7 +54,7 @@ def read_job(job_id: JobId, services: ServicesOf) -> JobRead:
 @jobs_router.get("/{job_id:int}/log", dependencies=[kept("ml_jobs")], responses=errors(404))
 def read_job_log(job_id: JobId, query: Annotated[JobLogQuery, Query()], services: ServicesOf) -> JobLogRead:
     """Show what happened to a job, line by line: each try, what it did, how it ended and why; at most 1,000 a try."""
-    found = services.desk.jobs.log(job_id, after=query.after, limit=query.limit)
+    found = services.jobs.store.log(job_id, after=query.after, limit=query.limit)
     lines = [JobLineRead.model_validate(vars(line)) for line in found]
     return JobLogRead(lines=lines, next_after=lines[-1].id if lines else query.after)
 
@@ -61,7 +63,7 @@ def read_job_log(job_id: JobId, query: Annotated[JobLogQuery, Query()], services
 @jobs_router.post("/{job_id:int}/cancel", responses=errors(404, 409))
 def cancel_job(job_id: JobId, services: ServicesOf) -> JobRead:
     """Cancel a PENDING or RUNNING job; the model of a training that is cancelled is deleted."""
-    services.desk.jobs.cancel(job_id)
+    services.jobs.store.cancel(job_id)
     return job_with_result(job_id, services)
 
 
@@ -69,7 +71,7 @@ def cancel_job(job_id: JobId, services: ServicesOf) -> JobRead:
 @jobs_router.post("/{job_id:int}/retry", responses=errors(404, 409))
 def retry_job(job_id: JobId, services: ServicesOf) -> JobRead:
     """Let a FAILED or CANCELLED job run again."""
-    services.desk.jobs.retry(job_id)
+    services.jobs.store.retry(job_id)
     return job_with_result(job_id, services)
 
 

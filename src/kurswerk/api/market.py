@@ -23,7 +23,7 @@ def list_phases(services: ServicesOf) -> list[PhaseRead]:
 @router.get("/data-availability", dependencies=[kept(seconds=_COUNTED_EVERY_S)], responses=errors())
 def read_availability(services: ServicesOf) -> AvailabilityRead:
     """Show from when to when there are market data, how many rows and of how many coins; at most ten seconds old."""
-    found = services.desk.market.availability()
+    found = services.market.availability()
     return AvailabilityRead(
         first_timestamp=None if found.first_us is None else to_datetime(found.first_us),
         last_timestamp=None if found.last_us is None else to_datetime(found.last_us),

@@ -14,15 +14,7 @@ from kurswerk.api.schemas.models import ModelCreate, ModelPage, ModelQuery, Mode
 from kurswerk.api.schemas.results import ComparisonCreate, TestCreate
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ArtifactCorruptError, ConflictError
-from kurswerk.core.timestamps import to_us
-from kurswerk.training import (
-    DEFAULT_PRIORITY,
-    Period,
-    order_certificate,
-    order_comparison,
-    order_test,
-    order_training,
-)
+from kurswerk.jobs import DEFAULT_PRIORITY
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
@@ -39,7 +31,7 @@ def order_model_training(
     (with the range there is), a name that is taken, more memory than a training may take. The name is reserved from now
     on.
     """
-    job = order_training(spec, services.desk, priority=priority, request_id=request_id_of(request))
+    job = services.jobs.order("TRAIN", spec, priority=priority, request_id=request_id_of(request))
     return ordered(job, f"training of '{spec.name}' is queued", response)
 
 
@@ -52,11 +44,8 @@ def order_model_comparison(
     priority: Priority = DEFAULT_PRIORITY,
 ) -> JobOrdered:
     """Order the comparison of two READY models on the rows that both can judge."""
-    a, b, period = order.model_a_id, order.model_b_id, period_of(order)
-    job = order_comparison(
-        a, b, period, order.mints, services.desk, priority=priority, request_id=request_id_of(request)
-    )
-    return ordered(job, f"comparison of models {a} and {b} is queued", response)
+    job = services.jobs.order("COMPARE", order.model_dump(), priority=priority, request_id=request_id_of(request))
+    return ordered(job, f"comparison of models {order.model_a_id} and {order.model_b_id} is queued", response)
 
 
 @router.post("/{model_id:int}/test", status_code=201, responses=errors(404, 409, 413))
@@ -69,13 +58,8 @@ def order_model_test(
     priority: Priority = DEFAULT_PRIORITY,
 ) -> JobOrdered:
     """Order a test of a READY model in a period it was not trained on."""
-    job = order_test(
-        model_id,
-        period_of(order),
-        order.mints,
-        services.desk,
-        priority=priority,
-        request_id=request_id_of(request),
+    job = services.jobs.order(
+        "TEST", {"model_id": model_id, **order.model_dump()}, priority=priority, request_id=request_id_of(request)
     )
     return ordered(job, f"test of model {model_id} is queued", response)
 
@@ -85,7 +69,8 @@ def order_model_certificate(
     model_id: ModelId, services: ServicesOf, request: Request, response: Response, priority: Priority = DEFAULT_PRIORITY
 ) -> JobOrdered:
     """Order a new certificate for a READY model: its pipeline is probed for looks into the future."""
-    job = order_certificate(model_id, services.desk, priority=priority, request_id=request_id_of(request))
+    order = {"model_id": model_id}
+    job = services.jobs.order("CERTIFY", order, priority=priority, request_id=request_id_of(request))
     return ordered(job, f"certificate of model {model_id} is queued", response)
 
 
@@ -105,14 +90,14 @@ def read_model(model_id: ModelId, services: ServicesOf) -> ModelRead:
 @router.patch("/{model_id:int}", responses=errors(404, 409, 413))
 def update_model(model_id: ModelId, change: ModelUpdate, services: ServicesOf) -> ModelRead:
     """Change a model's name, description or alert threshold; fields that are left out stay as they are."""
-    services.desk.models.update(model_id, change.changes())
+    services.models.update(model_id, change.changes())
     return ModelRead.model_validate(services.catalog.model(model_id))
 
 
 @router.delete("/{model_id:int}", status_code=204, responses=errors(404))
 def delete_model(model_id: ModelId, services: ServicesOf) -> None:
     """Delete a model. It is only marked as deleted: its results stay, its name is free again."""
-    services.desk.models.delete(model_id)
+    services.models.delete(model_id)
 
 
 @router.get(
@@ -128,14 +113,9 @@ def download_model(model_id: ModelId, services: ServicesOf) -> Response:
     row = services.catalog.model(model_id)
     sha256 = row["artifact_sha256"]
     if sha256 is None:
-        raise ConflictError(f"model {model_id} is {row['status']}; only a READY model can be downloaded")
-    data = services.desk.models.artifact(sha256)
+        raise ConflictError("model.not_ready_for_download", id=model_id, status=row["status"])
+    data = services.models.artifact(sha256)
     if sha256_bytes(data) != sha256:
-        raise ArtifactCorruptError(f"the artifact of model {model_id} is not what was registered")
+        raise ArtifactCorruptError("artifact.of_model_changed", model=model_id)
     headers = {"Content-Disposition": f'attachment; filename="kurswerk-model-{model_id}.onnx"', "X-SHA256": sha256}
     return Response(data, media_type="application/octet-stream", headers=headers)
-
-
-def period_of(order: TestCreate) -> Period:
-    """Return the period of an order; SpecError if it is empty or reversed."""
-    return Period(to_us(order.test_start), to_us(order.test_end))

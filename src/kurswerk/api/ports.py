@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from kurswerk.serving import PredictionLog
-from kurswerk.storage import ApiKey, Listing, Page, PredictionFilter
+from kurswerk.storage.operations import ApiKey
+from kurswerk.storage.predictions import PredictionFilter
+from kurswerk.storage.registry import Listing, Page
 
 Row = Mapping[str, Any]
 

@@ -20,7 +20,7 @@ from kurswerk.api.schemas.predictions import (
 )
 from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import to_datetime, to_us
-from kurswerk.serving import predict_coin, replay
+from kurswerk.serving import predict_instrument, replay
 
 router = APIRouter(prefix="/api", tags=["predictions"])
 
@@ -52,7 +52,7 @@ def read_prediction(prediction_id: PredictionId, services: ServicesOf) -> Predic
 @router.get("/predictions/{prediction_id:int}/replay", responses=errors(404, 409))
 def replay_prediction(prediction_id: PredictionId, services: ServicesOf) -> ReplayRead:
     """Compute a prediction again from the stored rows that were known then, and hold it against what was stored."""
-    found = replay(prediction_id, services.predictions, services.desk.market, services.desk.models)
+    found = replay(prediction_id, services.predictions, services.market, services.models)
     moments = [to_datetime(moment) for moment in found.corrected_rows]
     return ReplayRead.model_validate(vars(found) | {"corrected_rows": moments})
 
@@ -62,10 +62,10 @@ def predict(order: PredictOrder, services: ServicesOf) -> PredictRead:
     """Predict from a coin's latest row, or its latest at a moment, with only what was known then; nothing is stored."""
     ids = order.model_ids if order.model_ids is not None else [row["id"] for row in services.activations.active()]
     if not ids:
-        raise NotFoundError("no model is active; activate one, or name model_ids")
-    records = [services.desk.models.get(model_id) for model_id in dict.fromkeys(ids)]
+        raise NotFoundError("model.none_active")
+    records = [services.models.get(model_id) for model_id in dict.fromkeys(ids)]
     at_us = None if order.timestamp is None else to_us(order.timestamp)
-    found = predict_coin(order.coin_id, records, services.desk.market, services.desk.models, at_us=at_us)
+    found = predict_instrument(order.coin_id, records, services.market, services.models, at_us=at_us)
     return PredictRead.model_validate(
         {
             "coin_id": found.coin_id,

@@ -35,6 +35,7 @@ class Wish(BaseModel):
     coin_id: CoinName | None = None
     model_id: Id | None = None
     min_probability: float = Field(0.0, ge=0, le=1)
+    in_scope: bool | None = None
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether it wants this one."""
@@ -42,6 +43,7 @@ class Wish(BaseModel):
             (self.coin_id is None or row["coin_id"] == self.coin_id)
             and (self.model_id is None or row["model_id"] == self.model_id)
             and row["probability"] >= self.min_probability
+            and (self.in_scope is None or row["in_scope"] == self.in_scope)
         )
 
 
@@ -152,14 +154,14 @@ def message_of(row: Mapping[str, Any]) -> bytes:
     --------
     >>> moment = datetime(2024, 1, 1, tzinfo=UTC)
     >>> row = {"id": 1, "coin_id": "A", "timestamp": moment, "model_id": 7, "model_name": "m", "prediction": 1}
-    >>> message_of(row | {"probability": 0.75, "created_at": moment})[:60]
+    >>> message_of(row | {"probability": 0.75, "in_scope": True, "created_at": moment})[:60]
     b'{"id":1,"coin_id":"A","timestamp":"2024-01-01T00:00:00Z","mo'
     """
     return (
         f'{{"id":{row["id"]},"coin_id":{encode_basestring(row["coin_id"])},"timestamp":"{_text(row["timestamp"])}",'
         f'"model_id":{row["model_id"]},"model_name":{encode_basestring(row["model_name"])},'
         f'"prediction":{row["prediction"]},"probability":{row["probability"]!r},'
-        f'"created_at":"{_text(row["created_at"])}"}}'
+        f'"in_scope":{"true" if row["in_scope"] else "false"},"created_at":"{_text(row["created_at"])}"}}'
     ).encode()
 
 

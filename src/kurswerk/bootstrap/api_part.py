@@ -13,11 +13,11 @@ from typing_extensions import override
 
 from kurswerk.api import ApiOptions, FrameProtocol, Services, create_app
 from kurswerk.bootstrap.api_services import api_services
-from kurswerk.bootstrap.lookout import Lookout
+from kurswerk.bootstrap.health_service import HealthService
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
 from kurswerk.bootstrap.setting_groups import HttpSettings
 from kurswerk.core.errors import ConflictError, InvalidInputError
-from kurswerk.storage import PostgresKeyStore
+from kurswerk.storage.operations import PostgresKeyStore
 
 # Answers under way get this long when the service stops.
 _GRACE_S = 3
@@ -44,12 +44,13 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
     usable_keys = PostgresKeyStore(service.database).any_usable()
     options = options_for(http, insecure=service.insecure, usable_keys=usable_keys)
     listener = bind(http.host, http.port)
-    lookout = Lookout(service)
+    health_service = HealthService(service)
     services = api_services(
         service.database,
-        health=lookout.health,
-        metrics_text=lookout.metrics_text,
+        health=health_service.health,
+        metrics_text=health_service.metrics_text,
         on_request=service.metrics.observe_request,
+        alert_threshold=service.settings.alerts.threshold,
         memory_budget_bytes=memory_budget_bytes(service.settings.worker),
     )
     app = create_app(services, options)
@@ -129,11 +130,9 @@ def bind(host: str, port: int) -> socket.socket:
         family, *_, address = found[0]
         return socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except socket.gaierror as error:
-        raise InvalidInputError(f"'{host}' is no address: {error.strerror}; give one of this machine") from error
+        raise InvalidInputError("service.no_such_address", host=host, reason=error.strerror) from error
     except OSError as error:
-        raise ConflictError(
-            f"cannot listen on {host} port {port}: {error.strerror}; choose another --port (0 takes a free one)"
-        ) from error
+        raise ConflictError("service.port_not_available", host=host, port=port, reason=error.strerror) from error
 
 
 def url_of(listener: socket.socket) -> str:
@@ -156,15 +155,9 @@ def options_for(http: HttpSettings, *, insecure: bool, usable_keys: bool) -> Api
     local = is_loopback(http.host)
     require_keys = (not local if http.require_keys is None else http.require_keys) and not insecure
     if not local and not require_keys and not insecure:
-        raise ConflictError(
-            f"{http.host} can be reached by others, and no API keys are required; "
-            "require them, or say --insecure if something else keeps strangers out"
-        )
+        raise ConflictError("service.keys_not_required", host=http.host)
     if require_keys and not usable_keys:
-        raise ConflictError(
-            f"listening on {http.host} needs API keys and there are none; make one with "
-            "kurswerk keys create NAME --scope admin, or say --insecure if something else keeps strangers out"
-        )
+        raise ConflictError("service.no_keys", host=http.host)
     # Without keys a name check keeps web pages from reaching the API through a name of their own.
     names = _LOCAL_NAMES if local and not require_keys else ()
     options = ApiOptions(

@@ -3,22 +3,15 @@
 from collections.abc import Callable
 
 from kurswerk.api import Services
-from kurswerk.jobs import ProcrastinateJobStore
+from kurswerk.bootstrap.job_kinds import job_kinds, training_stores
+from kurswerk.channels import KINDS
+from kurswerk.jobs import JobService
 from kurswerk.observability import HealthReport
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    PostgresActivationStore,
-    PostgresAlertStore,
-    PostgresCatalog,
-    PostgresChangeFeed,
-    PostgresKeyStore,
-    PostgresModelStore,
-    PostgresPredictionFeed,
-    PostgresPredictionStore,
-    PostgresResultStore,
-)
-from kurswerk.training import OrderDesk
+from kurswerk.storage.jobs import PostgresJobStore
+from kurswerk.storage.operations import PostgresChangeFeed, PostgresKeyStore
+from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionFeed, PostgresPredictionStore
+from kurswerk.storage.registry import PostgresActivationStore, PostgresCatalog
+from kurswerk.storage.server import Database
 
 
 def api_services(
@@ -27,6 +20,7 @@ def api_services(
     health: Callable[[], HealthReport],
     metrics_text: Callable[[], bytes],
     on_request: Callable[[str, str, int, float], None],
+    alert_threshold: float | None,
     memory_budget_bytes: int | None = None,
 ) -> Services:
     """Return what the API works with.
@@ -35,23 +29,23 @@ def api_services(
     ----------
     health, metrics_text, on_request
         As in `kurswerk.api.Services`.
+    alert_threshold
+        What a model that is ordered begins with; None is the database's default.
     memory_budget_bytes
         What one job may take; None is unlimited.
     """
-    desk = OrderDesk(
-        market=CoinMetricsStore(database),
-        models=PostgresModelStore(database),
-        results=PostgresResultStore(database),
-        jobs=ProcrastinateJobStore(database),
-        memory_budget_bytes=memory_budget_bytes,
-    )
+    stores = training_stores(database, memory_budget_bytes, alert_threshold)
+    kinds = job_kinds(stores)
     return Services(
         catalog=PostgresCatalog(database),
-        desk=desk,
+        jobs=JobService(kinds, PostgresJobStore(database, kinds)),
+        models=stores.models,
+        market=stores.market,
         predictions=PostgresPredictionStore(database),
         activations=PostgresActivationStore(database),
         stream=PostgresPredictionFeed(database),
-        alerts=PostgresAlertStore(database),
+        alerts=PostgresAlertStore(database, KINDS),
+        channels=KINDS,
         keys=PostgresKeyStore(database),
         changes=PostgresChangeFeed(database),
         health=health,

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kurswerk.bootstrap.settings import Settings, read_settings
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    EmbeddedPostgres,
-    MarketContextStore,
-    PostgresModelStore,
-    PostgresResultStore,
-    upgrade,
-)
+from kurswerk.market import COINS
+from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore
+from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
+from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
+from kurswerk.training import TrainingStores
 
 
 @dataclass(frozen=True)
@@ -22,10 +18,15 @@ class Application:
 
     settings: Settings
     database: Database
-    market: CoinMetricsStore
+    market: PostgresMarketStore
     context: MarketContextStore
     models: PostgresModelStore
     results: PostgresResultStore
+
+    @property
+    def training(self) -> TrainingStores:
+        """What trainings, tests, comparisons and certificates work with."""
+        return TrainingStores(self.market, self.models, self.results)
 
 
 def current_settings() -> Settings:
@@ -46,7 +47,7 @@ def open_application(settings: Settings | None = None) -> Application:
     return Application(
         settings=settings,
         database=database,
-        market=CoinMetricsStore(database),
+        market=PostgresMarketStore(database, COINS),
         context=MarketContextStore(database),
         models=PostgresModelStore(database, alert_threshold=settings.alerts.threshold),
         results=PostgresResultStore(database),

@@ -11,30 +11,24 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from kurswerk.bootstrap.settings import Settings
+from kurswerk.channels import KINDS
 from kurswerk.core.errors import DataFileError, InvalidInputError
 from kurswerk.core.timestamps import to_us
-from kurswerk.dashboard import Alert, HealthReport, KeyRecord, Prediction, Quarantined, Services
-from kurswerk.ingest import ingest_coins
-from kurswerk.observability import Load
+from kurswerk.dashboard import Alert, ApiKey, DashboardServices, HealthReport, Prediction, Quarantined
+from kurswerk.ingest import ingest_files
+from kurswerk.jobs import JobService, Progress
+from kurswerk.market import COINS
+from kurswerk.observability import ResourceSample
 from kurswerk.reports import without_secret
 from kurswerk.serving import Replay, activate, replay
 from kurswerk.sources import CoinMarket
 from kurswerk.sources.files import open_candles
 from kurswerk.sources.simulated_candles import SimulatedCandles
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    MarketContextStore,
-    PostgresActivationStore,
-    PostgresAlertStore,
-    PostgresKeyStore,
-    PostgresModelStore,
-    PostgresPredictionStore,
-    PostgresResultStore,
-    PredictionFilter,
-    coin_coverage,
-)
-from kurswerk.training import OrderDesk, Progress
+from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore, coverage
+from kurswerk.storage.operations import PostgresKeyStore
+from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore, PredictionFilter
+from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
+from kurswerk.storage.server import Database
 
 _LOOK_S = 0.25
 _MOST_AT_ONCE = 5000
@@ -42,18 +36,19 @@ _MOST_UPLOAD_BYTES = 512 << 20
 _SECRET_NAMES = ("password", "secret", "token", "key")
 
 
-class LocalProvision:
+class LocalDataIngestion:
     """Fills the market from a simulation or an uploaded file."""
 
-    def __init__(self, market: CoinMetricsStore, context: MarketContextStore, quarantine: Path) -> None:
+    def __init__(self, market: PostgresMarketStore, context: MarketContextStore, quarantine: Path) -> None:
         self._market, self._context, self._quarantine = market, context, quarantine
 
     def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> int:
         """Store a simulated market that ends now."""
         start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=hours)
         market = CoinMarket(coins, hours, seed, to_us(start))
-        summary = ingest_coins(
+        summary = ingest_files(
             [SimulatedCandles(market)],
+            COINS,
             self._market,
             self._quarantine,
             progress=lambda step: progress((step.fraction + (step.step == "store")) / 2, step.step),
@@ -66,13 +61,16 @@ class LocalProvision:
         """Store the rows of a CSV or Parquet file."""
         if len(content) > _MOST_UPLOAD_BYTES:
             raise InvalidInputError(
-                f"{file_name} has {len(content) / 1e6:,.0f} MB, at most {_MOST_UPLOAD_BYTES / 1e6:,.0f} MB can be sent "
-                f"through the browser; use: kurswerk ingest coins {file_name}"
+                "upload.too_large",
+                file=file_name,
+                size=len(content) / 1000000.0,
+                most=_MOST_UPLOAD_BYTES / 1000000.0,
+                name=file_name,
             )
         with tempfile.TemporaryDirectory(prefix="kurswerk-upload-") as folder:
             path = Path(folder) / Path(file_name.replace("\\", "/")).name
             path.write_bytes(content)
-            summary = ingest_coins([open_candles(path)], self._market, self._quarantine)
+            summary = ingest_files([open_candles(path, COINS)], COINS, self._market, self._quarantine)
         return (
             f"{file_name}: {summary.rows_read:,} rows read, {summary.accepted:,} accepted, "
             f"{summary.duplicates:,} repeated, {sum(sum(f.quarantined.values()) for f in summary.files):,} quarantined"
@@ -94,7 +92,7 @@ def _refused(path: Path, limit: int) -> list[Quarantined]:
     try:
         batch = next(pq.ParquetFile(path).iter_batches(batch_size=limit), None)
     except OSError as error:
-        raise DataFileError(f"quarantine {path} cannot be read: {error}; remove it") from error
+        raise DataFileError("quarantine.not_readable", path=path, reason=error) from error
     return [
         Quarantined(
             path.stem.rpartition("-")[0],
@@ -114,7 +112,7 @@ class StoredPredictions:
         models: PostgresModelStore,
         store: PostgresPredictionStore,
         activations: PostgresActivationStore,
-        market: CoinMetricsStore,
+        market: PostgresMarketStore,
     ) -> None:
         self._models, self._store, self._activations, self._market = models, store, activations, market
 
@@ -144,8 +142,8 @@ class StoredPredictions:
         until: datetime | None = None,
         limit: int = 100,
     ) -> Sequence[Prediction]:
-        """Return predictions, the newest first."""
-        chosen = PredictionFilter(coin_id, model_id, min_probability, since, until)
+        """Return predictions of rows in scope, the newest first."""
+        chosen = PredictionFilter(coin_id, model_id, min_probability, since, until, in_scope=True)
         return self._with_alerts(self._store.find(chosen, limit))
 
     def replay(self, prediction_id: int) -> Replay:
@@ -198,6 +196,7 @@ class StoredPredictions:
                 row["probability"] >= thresholds.get(row["model_id"], 2.0),
             )
             for row in rows
+            if row["in_scope"]
         ]
 
 
@@ -212,9 +211,9 @@ class StoredKeys:
         found = self._store.find(key)
         return None if found is None else frozenset(s for s in ("read", "train", "admin") if found.allows(s))
 
-    def all(self) -> Sequence[KeyRecord]:
+    def all(self) -> Sequence[ApiKey]:
         """Return all keys."""
-        return [KeyRecord(**dataclasses.asdict(key)) for key in self._store.all()]
+        return [ApiKey(**dataclasses.asdict(key)) for key in self._store.all()]
 
     def create(self, name: str, scopes: Sequence[str]) -> str:
         """Make a key and return it."""
@@ -228,37 +227,38 @@ class StoredKeys:
 def dashboard_services(
     settings: Settings,
     database: Database,
-    desk: OrderDesk,
+    jobs: JobService,
     health: Callable[[], HealthReport],
-    loads: Callable[[], Sequence[Load]],
-) -> Services:
+    resource_samples: Callable[[], Sequence[ResourceSample]],
+) -> DashboardServices:
     """Return what the dashboard's pages work with.
 
     Parameters
     ----------
-    desk
+    jobs
         Where the API takes orders.
     health
         As the API answers ``/health``.
-    loads
+    resource_samples
         What machine and service did until now.
     """
     models = PostgresModelStore(database)
-    market = CoinMetricsStore(database)
-    return Services(
+    market = PostgresMarketStore(database, COINS)
+    return DashboardServices(
         models=models,
         results=PostgresResultStore(database),
         market=market,
-        desk=desk,
-        jobs=desk.jobs,
-        provision=LocalProvision(market, MarketContextStore(database), settings.quarantine_dir),
-        coverage=lambda: coin_coverage(database),
+        job_service=jobs,
+        jobs=jobs.store,
+        ingestion=LocalDataIngestion(market, MarketContextStore(database), settings.quarantine_dir),
+        coverage=lambda: coverage(database, COINS),
         health=health,
-        loads=loads,
+        resource_samples=resource_samples,
         settings=settings_in_force(settings),
         keys=StoredKeys(PostgresKeyStore(database)),
         live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database), market),
-        alerts=PostgresAlertStore(database),
+        alerts=PostgresAlertStore(database, KINDS),
+        channels=KINDS,
     )
 
 

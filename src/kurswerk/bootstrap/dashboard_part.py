@@ -8,8 +8,8 @@ from kurswerk.api import ApiOptions, Services
 from kurswerk.bootstrap import api_part
 from kurswerk.bootstrap.dashboard import dashboard_services
 from kurswerk.bootstrap.service import Service
-from kurswerk.dashboard import Options, mount
-from kurswerk.observability import LoadWatch
+from kurswerk.dashboard import DashboardOptions, mount
+from kurswerk.observability import ResourceSampler
 
 
 def part(service: Service) -> api_part.ApiPart:
@@ -22,9 +22,9 @@ def part(service: Service) -> api_part.ApiPart:
     """
 
     def add_dashboard(app: FastAPI, services: Services, options: ApiOptions) -> AbstractContextManager[object]:
-        watch = LoadWatch(services.metrics_text, service.settings.data_dir)
-        pages = dashboard_services(service.settings, service.database, services.desk, services.health, watch.loads)
-        mount(app, pages, Options(options.require_keys, options.allowed_hosts))
-        return watch
+        sampler = ResourceSampler(services.metrics_text, service.settings.data_dir)
+        pages = dashboard_services(service.settings, service.database, services.jobs, services.health, sampler.samples)
+        mount(app, pages, DashboardOptions(options.require_keys, options.allowed_hosts))
+        return sampler
 
     return api_part.part(service, add_dashboard)

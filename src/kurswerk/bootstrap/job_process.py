@@ -19,9 +19,16 @@ def main() -> None:
     formats = {"json": True, "text": False}
     configure_logging(level=settings.log.level, json=formats.get(settings.log.format))
     # Only now: it imports numerical libraries, which read what was set above.
-    from kurswerk.jobs import serve_jobs  # noqa: PLC0415 - see above
+    from kurswerk.bootstrap.job_kinds import job_service  # noqa: PLC0415 - see above
+    from kurswerk.storage.jobs import PostgresJobLock  # noqa: PLC0415 - see above
+    from kurswerk.storage.server import Database  # noqa: PLC0415 - see above
+    from kurswerk.workers import JobAccess, Setup, serve_jobs  # noqa: PLC0415 - see above
 
-    serve_jobs()
+    def connect(setup: Setup) -> JobAccess:
+        database = Database(setup.database_url)
+        return JobAccess(job_service(database, setup.memory_budget_bytes), PostgresJobLock(database))
+
+    serve_jobs(connect)
 
 
 if __name__ == "__main__":

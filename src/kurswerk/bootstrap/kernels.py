@@ -38,12 +38,12 @@ def compile_here() -> None:
     from kurswerk.core.timestamps import MINUTE_US  # noqa: PLC0415 - as above
     from kurswerk.features import FeaturePlan, LiveEngine, engineered_names  # noqa: PLC0415 - as above
     from kurswerk.labels import LabelSpec, compute_labels  # noqa: PLC0415 - as above
-    from kurswerk.market import COIN_COLUMNS, Panel  # noqa: PLC0415 - as above
+    from kurswerk.market import COINS, Panel  # noqa: PLC0415 - as above
 
     times = np.arange(_ROWS, dtype=np.int64) * MINUTE_US
-    columns = {name: np.linspace(1.0, 2.0, _ROWS) for name in COIN_COLUMNS}
+    columns = {name: np.linspace(1.0, 2.0, _ROWS) for name in COINS.columns}
     panel = Panel.from_columns(np.repeat("coin", _ROWS), times, columns)
-    plan = FeaturePlan(engineered_names(panel.columns, (5,)))
+    plan = FeaturePlan(engineered_names(panel.columns, COINS, (5,)), COINS)
     plan.compute(panel)
     engine = LiveEngine(plan)
     engine.rebuild(panel)

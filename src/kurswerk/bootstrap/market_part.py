@@ -12,7 +12,7 @@ from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.core.timestamps import MICROSECONDS
 from kurswerk.observability import get_logger
 from kurswerk.sources import LiveMarket
-from kurswerk.storage import CoinMetricsStore
+from kurswerk.storage.markets import PostgresMarketStore
 
 log = get_logger(__name__)
 
@@ -64,7 +64,7 @@ class MarketPart:
 
     def __init__(
         self,
-        store: CoinMetricsStore,
+        store: PostgresMarketStore,
         market: LiveMarket,
         *,
         seconds: float | None = None,
@@ -116,7 +116,7 @@ class MarketPart:
 
 
 def open_market(
-    store: CoinMetricsStore, *, speed: float, births_per_hour: float, hours: float = HEAD_START_HOURS
+    store: PostgresMarketStore, *, speed: float, births_per_hour: float, hours: float = HEAD_START_HOURS
 ) -> LiveMarket:
     """Begin a market that is already in full swing: store its first hours, the last row of them now.
 

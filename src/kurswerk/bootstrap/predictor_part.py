@@ -8,14 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from kurswerk.bootstrap.alert_channels import channels
+from kurswerk.alerts import Dispatcher
 from kurswerk.bootstrap.kernels import compile_elsewhere
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import PredictorSettings
+from kurswerk.channels import WebhookChannel, open_channels
 from kurswerk.core.errors import KurswerkError
+from kurswerk.market import COINS
 from kurswerk.observability import Metrics, get_logger
-from kurswerk.serving import BatchReport, Courier, LaneOptions, ModelShelf, Predictor
-from kurswerk.storage import PostgresAlertStore, PostgresFeedSession, PostgresModelStore, tidy
+from kurswerk.serving import BatchReport, LaneOptions, ModelCache, Predictor
+from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.operations import tidy
+from kurswerk.storage.predictions import PostgresAlertStore
+from kurswerk.storage.registry import PostgresModelStore
 
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
 _LAGS_PER_BATCH = 16
@@ -40,7 +45,7 @@ class PredictorPart:
     def __init__(self, service: Service) -> None:
         settings = service.settings.predictor
         self.ready = asyncio.Event()
-        shelf = ModelShelf(
+        cache = ModelCache(
             PostgresModelStore(service.database),
             settings.model_cache,
             on_load=service.metrics.model_load_seconds.observe,
@@ -49,14 +54,15 @@ class PredictorPart:
         self._database = service.database
         self._alerts = PostgresAlertStore(service.database)
         alerts = service.settings.alerts
-        self._alerts.keep_webhook(WEBHOOK_RULE, alerts.webhook_url, alerts.webhook_secret)
+        self._alerts.keep_rule(WEBHOOK_RULE, WebhookChannel.kind.name, alerts.webhook_url, alerts.webhook_secret)
         self._stop, self._raised = threading.Event(), threading.Event()
         self._predictors = [
             Predictor(
-                lambda: PostgresFeedSession(service.database, overlap_s=settings.overlap_seconds),
-                shelf,
+                lambda: PostgresFeedSession(service.database, COINS, overlap_s=settings.overlap_seconds),
+                cache,
                 lane_options(settings),
                 LaneEvents(tally, lane, on_alerts=self._raised.set),
+                COINS,
                 poll_s=settings.poll_seconds,
             )
             for lane in range(settings.lanes)
@@ -101,15 +107,15 @@ class PredictorPart:
 
     def _deliver(self) -> None:
         """Send alerts until told to stop; a slow receiver holds up nobody."""
-        courier, next_look = Courier(self._alerts, channels()), 0.0
+        dispatcher, next_look = Dispatcher(self._alerts, open_channels()), 0.0
         while not self._stop.is_set():
             try:
                 if time.monotonic() >= next_look:
-                    self._alerts.hasten()
+                    self._alerts.release_after_clock_change()
                     next_look = time.monotonic() + _CLOCK_LOOK_S
-                idle = not courier.send() and not courier.under_way
+                idle = not dispatcher.start_due() and not dispatcher.under_way
                 if not idle:
-                    courier.settle(_ALERT_LOOK_S)
+                    dispatcher.collect(_ALERT_LOOK_S)
             except KurswerkError as error:
                 log.warning("alerts wait", reason=str(error))
                 idle = True
@@ -123,7 +129,7 @@ def lane_options(settings: PredictorSettings) -> LaneOptions:
     return LaneOptions(
         batch_rows=settings.batch_size,
         store_features=settings.store_features,
-        most_coins=max(1, settings.most_coins // settings.lanes),
+        max_instruments=max(1, settings.most_coins // settings.lanes),
     )
 
 

@@ -17,7 +17,7 @@ from kurswerk.bootstrap.setting_groups import WorkerSettings
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, UnknownNameError
 from kurswerk.observability import Metrics, configure_logging, get_logger, memory_limit_bytes
-from kurswerk.storage import Database, EmbeddedPostgres, upgrade
+from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 
 log = get_logger(__name__)
 
@@ -136,7 +136,7 @@ def make_parts(service: Service, only: Collection[str]) -> list[Part]:
     """
     for name in only:
         if name not in PARTS:
-            raise UnknownNameError("part of the service", name, PARTS)
+            raise UnknownNameError("service.unknown_part", name=name, known=PARTS)
     chosen = {name for name in PARTS if not only or name in only}
     if "dashboard" in chosen:
         chosen.discard("api")  # the dashboard's server answers for the API too
@@ -179,7 +179,7 @@ async def run_parts(parts: Sequence[Part], on_ready: Callable[[], None]) -> None
             raise outcome
     log.info("stopped")
     if late:
-        raise KurswerkError(f"{len(late)} parts did not stop within {_MOST_STOP_S:g} s and were abandoned")
+        raise KurswerkError("service.parts_did_not_stop", count=len(late), seconds=_MOST_STOP_S)
 
 
 def _stop_or_abandon(stop: asyncio.Event, tasks: Sequence[asyncio.Task[None]]) -> None:

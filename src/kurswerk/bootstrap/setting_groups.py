@@ -111,7 +111,7 @@ def read_group(
     rules = rules_of(kind)
     for key in table:
         if key not in rules:
-            raise UnknownNameError(f"setting in {place}, [{name}]", key, rules)
+            raise UnknownNameError("settings.unknown_in_group", name=key, known=rules, place=place, group=name)
     types = get_type_hints(kind)
     values = {}
     for field, rule in rules.items():
@@ -149,14 +149,14 @@ def _parsed(text: str, kind: Any, rule: Rule, source: str) -> Any:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind in {bool, bool | None}:
         if text.lower() not in _YES | _NO:
-            raise InvalidInputError(f"{source} is '{text}'; write true or false")
+            raise InvalidInputError("settings.not_boolean", source=source, text=text)
         return text.lower() in _YES
     if kind in {int, int | None, float}:
         return _number(text, float if kind is float else int, rule, source)
     if rule.begins and text.lower() != "off" and not text.startswith(rule.begins):
-        raise InvalidInputError(f"{source} must begin with {' or '.join(rule.begins)}")
+        raise InvalidInputError("settings.wrong_beginning", source=source, beginnings=rule.begins)
     if rule.choices and text not in rule.choices:
-        raise UnknownNameError(f"value of {source}", text, rule.choices)
+        raise UnknownNameError("settings.unknown_value", name=text, known=rule.choices, source=source)
     return None if kind == str | None and text.lower() == "off" else text
 
 
@@ -164,11 +164,12 @@ def _number(text: str, kind: type[int] | type[float], rule: Rule, source: str) -
     try:
         number = kind(text)
     except ValueError:
-        wanted = "a number such as 0.7" if kind is float else "a whole number"
-        raise InvalidInputError(f"{source} is '{text}'; give {wanted}") from None
+        code = "settings.not_a_number" if kind is float else "settings.not_a_whole_number"
+        raise InvalidInputError(code, source=source, text=text) from None
     least, most = rule.least, rule.most
     # Turned round, so that what is no number lies outside, too.
     if not ((least is None or number >= least) and (most is None or number <= most)):
-        limits = f"at least {least}" + (f" and at most {most}" if most is not None else "")
-        raise InvalidInputError(f"{source} is {number}; it must be {limits}")
+        if most is None:
+            raise InvalidInputError("settings.too_small", source=source, value=number, least=least)
+        raise InvalidInputError("settings.out_of_range", source=source, value=number, least=least, most=most)
     return number

@@ -117,16 +117,16 @@ def _read_file(environment: Mapping[str, str], directory: Path) -> tuple[Path, d
     try:
         document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InvalidInputError(f"cannot read the settings file {path}: {error.strerror}") from error
+        raise InvalidInputError("settings.file_not_readable", path=path, reason=error.strerror) from error
     except ValueError as error:
-        raise InvalidInputError(f"{path} is no TOML: {error}") from error
+        raise InvalidInputError("settings.no_toml", path=path, reason=error) from error
     for key, value in document.items():
         if key not in _TEXT_KEYS | set(GROUPS):
-            raise UnknownNameError(f"setting in {path}", key, _TEXT_KEYS | set(GROUPS))
+            raise UnknownNameError("settings.unknown", name=key, known=_TEXT_KEYS | set(GROUPS), path=path)
         if key in _TEXT_KEYS and not isinstance(value, str):
-            raise InvalidInputError(f"{path}: {key} must be text in quotes, found {value!r}")
+            raise InvalidInputError("settings.not_text", path=path, key=key, value=value)
         if key in GROUPS and not isinstance(value, dict):
-            raise InvalidInputError(f"{path}: {key} is a table; write [{key}] and its settings below")
+            raise InvalidInputError("settings.not_a_table", path=path, key=key, group=key)
     return path, document
 
 
@@ -139,7 +139,7 @@ def _seed_url(environment: Mapping[str, str]) -> str | None:
         return None
     port = environment.get("DB_PORT", "5432")
     if not port.isdigit():
-        raise InvalidInputError(f"DB_PORT is '{port}'; give a number such as 5432")
+        raise InvalidInputError("settings.port_not_a_number", port=port)
     user = quote(environment.get("DB_USER", "postgres"), safe="")
     password = environment.get("DB_PASSWORD")
     secret = f":{quote(password, safe='')}" if password else ""
@@ -153,7 +153,5 @@ def _checked_url(url: str | None) -> str | None:
     scheme, separator, rest = url.partition("://")
     plain = scheme.partition("+")[0]  # SQLAlchemy's postgresql+asyncpg:// means the same database
     if not separator or plain not in {"postgresql", "postgres"}:
-        raise InvalidInputError(
-            f"the database URL begins with '{scheme[:20]}'; write postgresql://user:password@host:5432/name"
-        )
+        raise InvalidInputError("settings.other_database_url", scheme=scheme[:20])
     return f"postgresql://{rest}"

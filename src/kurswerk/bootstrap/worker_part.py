@@ -1,11 +1,15 @@
 """The worker as a part of the service."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from kurswerk.bootstrap.job_kinds import job_kinds, training_stores
 from kurswerk.bootstrap.job_process import COMMAND
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
-from kurswerk.jobs import Worker, WorkerEvent
+from kurswerk.storage.jobs import PostgresRunStore
+from kurswerk.storage.server import Database
+from kurswerk.workers import ProcessRunner, Setup, Worker, WorkerEvent
 
 _ERRORS = {"failed": "job_failed", "died": "job_process_died"}
 
@@ -22,9 +26,8 @@ class WorkerPart:
         self._errors = service.metrics.errors
         self._concurrency = service.settings.worker.concurrency
         self._memory_bytes = memory_budget_bytes(service.settings.worker)
-        self._worker = Worker(
+        self._worker = open_worker(
             service.database.url,
-            command=COMMAND,
             concurrency=self._concurrency,
             memory_budget_bytes=self._memory_bytes,
             ensure_database=service.ensure_database,
@@ -46,3 +49,32 @@ class WorkerPart:
     def _count(self, event: WorkerEvent) -> None:
         if event.kind in _ERRORS:
             self._errors.labels(_ERRORS[event.kind]).inc()
+
+
+def open_worker(
+    database_url: str,
+    *,
+    command: Sequence[str] = COMMAND,
+    concurrency: int = 1,
+    memory_budget_bytes: int | None = None,
+    **options: Any,
+) -> Worker:
+    """Return a worker that runs jobs in processes of this machine.
+
+    Parameters
+    ----------
+    command
+        Program and arguments of a job process.
+    concurrency
+        Jobs at once; each has a process of its own, which is kept warm for the next job.
+    memory_budget_bytes
+        What one job may take; None is unlimited.
+    **options
+        As for `Worker`.
+    """
+    # Without a pool: a worker survives the loss of its database.
+    database = Database(database_url)
+    runs = PostgresRunStore(database, job_kinds(training_stores(database)))
+    setup = Setup(database_url, memory_budget_bytes)
+    runners = [ProcessRunner(command, setup) for _ in range(concurrency)]
+    return Worker(database_url, runs=runs, runners=runners, **options)

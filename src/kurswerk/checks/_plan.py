@@ -10,26 +10,22 @@ from kurswerk.market import Panel
 
 
 class PlanFeatures(FeatureSet):
-    """Named features, batch through `FeaturePlan` and live through `LiveEngine`.
+    """Features of a plan, batch through `FeaturePlan` and live through `LiveEngine`.
 
     Parameters
     ----------
-    names
-        As in a model's feature list.
-
-    Raises
-    ------
-    UnknownNameError
-        If a name means no feature.
+    plan
+        A model's features.
 
     Examples
     --------
-    >>> PlanFeatures(["price_change_5"]).inputs
+    >>> from kurswerk.market import COINS
+    >>> PlanFeatures(FeaturePlan(["price_change_5"], COINS)).inputs
     ('price_close',)
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._plan = FeaturePlan(names)
+    def __init__(self, plan: FeaturePlan) -> None:
+        self._plan = plan
 
     @property
     def names(self) -> Sequence[str]:

@@ -192,7 +192,7 @@ class Pipeline(Protocol):
 
 
 class Fittable(Protocol):
-    """A model that can be fitted and exported; `kurswerk.models.Classifier` is one."""
+    """A model that can be fitted and exported; `kurswerk.models.Estimator` is one."""
 
     def fit(self, X: NDArray[np.float32], y: Labels8) -> Any:
         """Learn from rows, shape (n, n_features), and labels 0 or 1."""

@@ -14,13 +14,9 @@ import numpy as np
 from kurswerk.bootstrap.market_part import Sent
 from kurswerk.core.errors import StorageError
 from kurswerk.core.timestamps import to_us
-from kurswerk.storage import (
-    Database,
-    PostgresActivationStore,
-    PostgresPredictionFeed,
-    PostgresPredictionStore,
-    PredictionFilter,
-)
+from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore, PredictionFilter
+from kurswerk.storage.registry import PostgresActivationStore
+from kurswerk.storage.server import Database
 
 _LOOK_S = 0.5
 _PAUSE_S = 0.5

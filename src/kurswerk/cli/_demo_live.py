@@ -16,11 +16,13 @@ from kurswerk.cli._audience import Audience, Lags
 from kurswerk.cli._live_screen import LiveScreen, milliseconds
 from kurswerk.cli.serve import run_service
 from kurswerk.core.errors import ConflictError
+from kurswerk.market import COINS
 from kurswerk.observability import configure_logging
 from kurswerk.registry import ModelRecord, TestResult
 from kurswerk.serving import activate
 from kurswerk.sources import LiveMarket
-from kurswerk.storage import CoinMetricsStore, PostgresActivationStore, PostgresModelStore
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
 
 BIRTHS_PER_HOUR = 30.0
 # Of the rows that a model was tested on so many are alerts.
@@ -92,7 +94,7 @@ def go_live(
     service, watch = open_service(quiet)
     try:
         parts = on_a_port(service)
-        store, activations = CoinMetricsStore(service.database), PostgresActivationStore(service.database)
+        store, activations = PostgresMarketStore(service.database, COINS), PostgresActivationStore(service.database)
         with steps("open a market that trades on"):
             market = open_market(store, speed=options.speed, births_per_hour=BIRTHS_PER_HOUR)
         thresholds = {record.id: alert_threshold(result) for record, result in tested}
@@ -120,7 +122,7 @@ def _trade(
     tested, thresholds = at_work
     audience = Audience(service.database, {record.id: record.name for record, _ in tested})
     trading = MarketPart(
-        CoinMetricsStore(service.database),
+        PostgresMarketStore(service.database, COINS),
         market,
         seconds=options.seconds,
         begin=audience.loaded,

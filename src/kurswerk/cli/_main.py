@@ -35,7 +35,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "serve": ("serve", "Serve the REST API and work on its jobs."),
     "worker": ("worker", "Work on jobs, beside services on this or other machines."),
     "keys": ("keys", "Make, list and revoke API keys."),
-    "bench": ("bench", "Measure speed beside a named peer in the same run."),
 }
 
 
@@ -92,12 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report_error("interrupted", as_json="--json" in words)
         sys.exit(130)
     except KurswerkError as error:
-        report_error(str(error), as_json="--json" in words, kind=type(error).__name__)
+        report_error(str(error), as_json="--json" in words, kind=type(error).__name__, message=error.message)
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
-        about = error.filename or f"in {_place_of(error)}; tell its developers"
+        about = error.filename or f"in {_place_of(error)}; report it to its developers"
         report_error(f"{error.strerror or error}: {about}", as_json="--json" in words)
         sys.exit(1)
     except MemoryError:

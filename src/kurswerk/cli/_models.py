@@ -53,7 +53,7 @@ def model_document(record: ModelRecord, *, whole: bool = True) -> dict[str, Any]
         "status": record.status,
         "is_active": record.is_active,
         "alert_threshold": record.alert_threshold,
-        "target": label_name(ModelSpec.parse(record.spec).label_spec()),
+        "target": label_name(ModelSpec.stored(record.spec).label_spec()),
         "train_start": record.train_start.isoformat(),
         "train_end": record.train_end.isoformat(),
         "created_at": record.created_at.isoformat(),
@@ -81,7 +81,7 @@ def model_document(record: ModelRecord, *, whole: bool = True) -> dict[str, Any]
 
 def print_model(record: ModelRecord) -> None:
     """Show a model: what it predicts, how it did out of fold, and what it looks at."""
-    spec = ModelSpec.parse(record.spec)
+    spec = ModelSpec.stored(record.spec)
     click.echo(f"model {record.id} '{record.name}' ({record.model_type}) is {record.status}")
     click.echo(f"  predicts  {label_name(spec.label_spec())}")
     click.echo(f"  trained   {record.train_start:%Y-%m-%d %H:%M} to {record.train_end:%Y-%m-%d %H:%M} UTC")

@@ -5,8 +5,10 @@ from typing import Any, TypeVar
 
 import click
 
+from kurswerk.core.errors import UnknownNameError
 from kurswerk.core.timestamps import parse_timestamp
-from kurswerk.training import Costs, Period
+from kurswerk.evaluation import TradeCosts
+from kurswerk.training import COST_PRESETS, Costs, Period, costs_of
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -24,13 +26,39 @@ def mints_option(command: Command) -> Command:
 
 
 def cost_options(command: Command) -> Command:
-    """Give a command ``--fee-bps`` and ``--slippage-bps`` for its simulated trades."""
-    default = Costs()
-    fee = click.option("--fee-bps", type=float, default=default.fee_bps, show_default=True, help="Fee per side.")
-    slippage = click.option(
-        "--slippage-bps", type=float, default=default.slippage_bps, show_default=True, help="Slippage per side."
+    """Give a command ``--costs``, ``--fee-bps`` and ``--slippage-bps`` for its simulated trades."""
+    preset = click.option(
+        "--costs", metavar="NAME", help=f"Costs of simulated trades: {', '.join(COST_PRESETS)}.  [default: the model's]"
     )
-    return fee(slippage(command))
+    fee = click.option("--fee-bps", type=float, help="Fee per side, in basis points, instead of the costs' own.")
+    slippage = click.option("--slippage-bps", type=float, help="Slippage per side, likewise.")
+    return preset(fee(slippage(command)))
+
+
+def costs_given(costs: str | None, fee_bps: float | None, slippage_bps: float | None) -> Costs | None:
+    """Return the costs that the options of `cost_options` state; None where none are given.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown preset, with the nearest.
+    SpecError
+        If a fee or slippage is negative, or not below 10,000.
+
+    Examples
+    --------
+    >>> costs_given("none", None, 2.0)
+    Costs(fee_bps=0.0, slippage_bps=2.0)
+    """
+    if costs is None and fee_bps is None and slippage_bps is None:
+        return None
+    if costs is not None and costs not in COST_PRESETS:
+        raise UnknownNameError("costs.unknown_preset", name=costs, known=COST_PRESETS)
+    base = costs_of(costs)
+    fee = base.fee_bps if fee_bps is None else fee_bps
+    slippage = base.slippage_bps if slippage_bps is None else slippage_bps
+    TradeCosts(fee, slippage)  # refuses what is out of range
+    return Costs(fee_bps=fee, slippage_bps=slippage)
 
 
 def seed_option(command: Command) -> Command:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from kurswerk.core.messages import Message
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -29,9 +31,10 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def report_error(message: str, *, as_json: bool, kind: str = "Error") -> None:
+def report_error(text: str, *, as_json: bool, kind: str = "Error", message: Message | None = None) -> None:
     """Write one clear line to stderr, and with ``--json`` the same as a document on stdout."""
-    line = " ".join(message.split())
+    line = " ".join(text.split())
     click.echo(f"kurswerk: {line}", err=True)
     if as_json:
-        print_json({"error": {"code": kind, "message": line}})
+        details = {} if message is None else {"details": message.as_json()}
+        print_json({"error": {"code": kind, "message": line, **details}})

@@ -6,7 +6,7 @@ from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.serving import activate
-from kurswerk.storage import PostgresActivationStore
+from kurswerk.storage.registry import PostgresActivationStore
 
 
 @click.command("activate")

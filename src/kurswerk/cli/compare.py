@@ -4,11 +4,19 @@ import click
 
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import comparison_document
-from kurswerk.cli._options import cost_options, mints_option, model_key, parse_mints, parse_period, period_options
+from kurswerk.cli._options import (
+    cost_options,
+    costs_given,
+    mints_option,
+    model_key,
+    parse_mints,
+    parse_period,
+    period_options,
+)
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.registry import Comparison
-from kurswerk.training import Costs, compare_models
+from kurswerk.training import compare_models
 
 
 @click.command("compare")
@@ -24,8 +32,9 @@ def command(
     start: str,
     end: str,
     mints: str | None,
-    fee_bps: float,
-    slippage_bps: float,
+    costs: str | None,
+    fee_bps: float | None,
+    slippage_bps: float | None,
     *,
     as_json: bool,
 ) -> None:
@@ -40,11 +49,9 @@ def command(
             model_key(model_a),
             model_key(model_b),
             period,
-            app.market,
-            app.models,
-            app.results,
+            app.training,
             mints=parse_mints(mints),
-            costs=Costs(fee_bps, slippage_bps),
+            costs=costs_given(costs, fee_bps, slippage_bps),
             progress=progress,
         )
     if as_json:

@@ -6,15 +6,9 @@ from kurswerk.bootstrap.application import current_settings, database_url
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.errors import ConflictError
-from kurswerk.storage import (
-    Database,
-    EmbeddedPostgres,
-    current_revision,
-    install_feed,
-    remove_feed,
-    schema_status,
-    upgrade,
-)
+from kurswerk.market import COINS
+from kurswerk.storage.feed import install_feed, remove_feed
+from kurswerk.storage.server import Database, EmbeddedPostgres, current_revision, schema_status, upgrade
 
 
 @click.group("db")
@@ -89,7 +83,7 @@ def install_feed_command(*, remove: bool, as_json: bool) -> None:
     """
     database = Database(database_url(current_settings()))
     upgrade(database)
-    changed = remove_feed(database) if remove else install_feed(database)
+    changed = remove_feed(database, COINS) if remove else install_feed(database, COINS)
     if as_json:
         print_json({"database": str(database), "installed": not remove, "changed": changed})
     else:
@@ -103,7 +97,7 @@ def stop_command(*, as_json: bool) -> None:
     """Stop the embedded database; the next command starts it again."""
     settings = current_settings()
     if settings.database_url is not None:
-        raise ConflictError("an external database is configured; Kurswerk does not stop servers it did not start")
+        raise ConflictError("database.external")
     stopped = EmbeddedPostgres(settings.data_dir).stop()
     if as_json:
         print_json({"stopped": stopped})

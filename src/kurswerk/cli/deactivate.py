@@ -5,7 +5,7 @@ import click
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
-from kurswerk.storage import PostgresActivationStore
+from kurswerk.storage.registry import PostgresActivationStore
 
 
 @click.command("deactivate")

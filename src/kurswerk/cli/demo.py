@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,9 @@ from typing import Any
 
 import click
 
-from kurswerk.bootstrap.application import Application, open_application
+from kurswerk.bootstrap.api_part import bind
+from kurswerk.bootstrap.application import Application, current_settings, open_application
+from kurswerk.bootstrap.settings import Settings
 from kurswerk.cli._demo_live import LiveOptions, LiveOutcome, go_live, on_terminal
 from kurswerk.cli._models import comparison_document, model_document, print_evaluation, test_document
 from kurswerk.cli._options import seed_option, speed_option
@@ -24,11 +26,12 @@ from kurswerk.cli.compare import print_comparison
 from kurswerk.cli.simulate import store_market
 from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import MICROSECONDS, format_timestamp
+from kurswerk.jobs import Progress
 from kurswerk.labels import label_name
 from kurswerk.registry import Comparison, ModelRecord, TestResult
 from kurswerk.reports import Command, MarketOverview, Place, Report, ReportedModel, Step, write_report
 from kurswerk.sources import CoinMarket
-from kurswerk.training import ModelSpec, Period, Progress, certify, compare_models, run_test, train
+from kurswerk.training import ModelSpec, Period, compare_models, run_test, train
 
 TRAINING_SHARE = 2 / 3
 # How long the market trades where nobody looks on.
@@ -97,6 +100,7 @@ def specification(name: str, market: CoinMarket) -> ModelSpec:
     type=click.FloatRange(1.0),
     help=f"How long it trades.  [default: until Ctrl-C on a terminal, else {UNWATCHED_S:g}]",
 )
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8000]")
 @json_option
 def command(
     output: Path,
@@ -107,6 +111,7 @@ def command(
     live: bool,
     speed: float,
     seconds: float | None,
+    port: int | None,
     as_json: bool,
 ) -> None:
     """Simulate a market, train two models on its first two thirds, test them on the rest, compare and certify them.
@@ -117,7 +122,7 @@ def command(
     market = CoinMarket(coins, hours, seed)
     run = Run()
     with run.step("open the database"):
-        app = open_application()
+        app = open_application(_settings_on(port))
     with run.step(f"simulate {coins} coins over {hours:g} hours") as progress:
         store_market(market, app, progress)
     _work(run, app, market)
@@ -132,6 +137,21 @@ def command(
         print_json(_document(run, path))
     else:
         _tell_the_rest(run, app)
+
+
+def _settings_on(port: int | None) -> Settings:
+    """Return the settings in force, with another port if one is given.
+
+    Raises
+    ------
+    ConflictError
+        If it is taken: known now, and not after the models were trained.
+    """
+    settings = current_settings()
+    if port is None:
+        return settings
+    bind(settings.http.host, port).close()
+    return replace(settings, http=replace(settings.http, port=port))
 
 
 def _go_live(run: Run, app: Application, options: LiveOptions) -> LiveOutcome | None:
@@ -149,24 +169,17 @@ def _go_live(run: Run, app: Application, options: LiveOptions) -> LiveOutcome | 
 def _work(run: Run, app: Application, market: CoinMarket) -> None:
     for name, model_type in MODELS.items():
         _forget(app, name)
-        with run.step(f"train {name} ({model_type})") as progress:
-            run.records.append(train(specification(name, market), app.market, app.models, progress=progress))
+        with run.step(f"train and certify {name} ({model_type})") as progress:
+            run.records.append(train(specification(name, market), app.training, progress=progress))
     later = Period(training_end_us(market) + 1, market.end_us)
     mints = run.records[0].spec["mints"]
     for record in run.records:
         with run.step(f"test {record.name} on the time after") as progress:
-            run.tests.append(
-                run_test(record.id, later, app.market, app.models, app.results, mints=mints, progress=progress)
-            )
+            run.tests.append(run_test(record.id, later, app.training, mints=mints, progress=progress))
     with run.step("compare both on identical rows") as progress:
         a, b = (record.id for record in run.records)
-        run.comparison = compare_models(
-            a, b, later, app.market, app.models, app.results, mints=mints, progress=progress
-        )
-    for record in run.records:
-        with run.step(f"certify {record.name}") as progress:
-            run.certificates.append(certify(record.id, app.market, app.models, progress=progress))
-    run.records = [app.models.get(record.id) for record in run.records]
+        run.comparison = compare_models(a, b, later, app.training, mints=mints, progress=progress)
+    run.certificates = [dict(record.certificate or {}) for record in run.records]
 
 
 def _forget(app: Application, name: str) -> None:
@@ -179,7 +192,7 @@ def _forget(app: Application, name: str) -> None:
 def _report(run: Run, app: Application, market: CoinMarket) -> Report:
     first = run.records[0]
     panel = app.market.load_panel(_CHARTED, end_us=market.end_us, mints=first.spec["mints"])
-    target = label_name(ModelSpec.parse(first.spec).label_spec())
+    target = label_name(ModelSpec.stored(first.spec).label_spec())
     return Report(
         title="Kurswerk demo",
         written_at=datetime.now(UTC),

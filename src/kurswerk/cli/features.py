@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.features import FeaturePlan, LiveEngine
-from kurswerk.market import COIN_COLUMNS, SOL_PRICE, Panel
+from kurswerk.jobs import Progress
+from kurswerk.market import Panel
 from kurswerk.sources.panel_file import read_panel, write_features
-from kurswerk.training import ModelSpec, Progress, training_plan
+from kurswerk.training import ModelSpec, training_plan
 
 
 @click.command("features")
@@ -27,7 +28,7 @@ def command(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, a
     OUT has the keys of IN and one float64 column per feature; both paths give the same bits.
     """
     specification = ModelSpec.read(spec)
-    file = read_panel(source, {*COIN_COLUMNS, SOL_PRICE})
+    file = read_panel(source, specification.market_schema)
     plan = training_plan(specification, file.panel)
     with progress_bar("features") as progress:
         values = (

@@ -8,8 +8,8 @@ import click
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
-from kurswerk.ingest import IngestSummary, ingest_coins
-from kurswerk.ingest import Progress as FileProgress
+from kurswerk.ingest import IngestSummary, ingest_files
+from kurswerk.market import MARKETS, MarketSchema
 from kurswerk.sources import open_candles
 
 
@@ -18,31 +18,50 @@ def command() -> None:
     """Bring files of market data into the database."""
 
 
-@command.command("coins")
-@click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
-@click.option("--mint", help="Coin of all rows, for files without a column that names it.")
-@click.option("--date-format", help="strptime format of times in no standard form, e.g. %m/%d/%Y.")
-@json_option
-def coins(files: tuple[Path, ...], mint: str | None, date_format: str | None, *, as_json: bool) -> None:
-    """Ingest candles of coins from CSV or Parquet FILEs; the same file twice changes nothing.
+def ingest_command(market: MarketSchema) -> click.Command:
+    """Return the command that ingests files of one market."""
 
-    Common names are mapped: open → price_open, volume → volume_sol, symbol or pair → mint, date or ts → timestamp.
-    Rows that break a law go to a quarantine file with the reason.
-    """
-    sources = [open_candles(path) for path in files]
-    app = open_application()
-    with progress_bar("ingest") as bar:
+    @click.command(market.name, help=_help_of(market))
+    @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+    @click.option(
+        f"--{market.key}", "instrument", help=f"The {market.key} of all rows, for files without a column that names it."
+    )
+    @click.option("--date-format", help="strptime format of times in no standard form, e.g. %m/%d/%Y.")
+    @json_option
+    def ingest(files: tuple[Path, ...], instrument: str | None, date_format: str | None, *, as_json: bool) -> None:
+        sources = [open_candles(path, market) for path in files]
+        app = open_application()
+        with progress_bar("ingest") as bar:
+            summary = ingest_files(
+                sources,
+                market,
+                app.market,
+                app.settings.quarantine_dir,
+                instrument=instrument,
+                date_format=date_format,
+                progress=lambda step: bar(step.fraction, f"{step.file}: {step.step}, {step.rows:,} rows"),
+            )
+        if as_json:
+            print_json(summary_document(summary))
+        else:
+            print_summary(summary)
 
-        def report(progress: FileProgress) -> None:
-            bar(progress.fraction, f"{progress.file}: {progress.step}, {progress.rows:,} rows")
+    return ingest
 
-        summary = ingest_coins(
-            sources, app.market, app.settings.quarantine_dir, mint=mint, date_format=date_format, progress=report
-        )
-    if as_json:
-        print_json(summary_document(summary))
-    else:
-        print_summary(summary)
+
+def _help_of(market: MarketSchema) -> str:
+    aliases = {role.value: column for role, column in market.roles.items() if role.value != column}
+    mapped = [f"{name} → {column}" for name, column in aliases.items()]
+    mapped += [f"symbol, pair or ticker → {market.key}", f"date or ts → {market.timestamp}"]
+    return (
+        f"Ingest rows of the market {market.name} from CSV or Parquet FILEs; the same file twice changes nothing.\n\n"
+        f"Common names are mapped: {', '.join(mapped)}. Rows that break a validation rule go to a quarantine file with "
+        "the reason."
+    )
+
+
+for _market in MARKETS.values():
+    command.add_command(ingest_command(_market))
 
 
 def summary_document(summary: IngestSummary) -> dict[str, Any]:

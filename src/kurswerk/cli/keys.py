@@ -8,7 +8,8 @@ from kurswerk.bootstrap.application import current_settings, database_url
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.timestamps import format_timestamp, to_us
-from kurswerk.storage import SCOPES, ApiKey, Database, PostgresKeyStore, upgrade
+from kurswerk.storage.operations import SCOPES, ApiKey, PostgresKeyStore
+from kurswerk.storage.server import Database, upgrade
 
 
 @click.group("keys")

@@ -98,13 +98,16 @@ def _reproduce(model: str, *, as_json: bool) -> None:
     app = open_application()
     record = app.models.get(model_key(model))
     if record.status != "READY":
-        raise ConflictError(f"model '{record.name}' is {record.status}, not READY; there is nothing to reproduce")
+        raise ConflictError("model.nothing_to_reproduce", name=record.name, status=record.status)
     with progress_bar("reproduce") as progress:
         found = sha256_bytes(reproduce(record.id, app.market, app.models, progress))
     if found != record.artifact_sha256:
         raise KurswerkError(
-            f"model '{record.name}' came out with SHA-256 {found[:12]}…, registered is "
-            f"{str(record.artifact_sha256)[:12]}…; trained with {dict(record.library_versions)}"
+            "model.not_reproduced",
+            name=record.name,
+            found=found[:12],
+            registered=str(record.artifact_sha256)[:12],
+            versions=dict(record.library_versions),
         )
     _say({"model_id": record.id, "reproduced": True, "sha256": found}, as_json=as_json)
 

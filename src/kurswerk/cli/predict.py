@@ -7,7 +7,7 @@ from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
-from kurswerk.serving import predict_coin
+from kurswerk.serving import predict_instrument
 
 
 @click.command("predict")
@@ -20,7 +20,7 @@ def command(coin: str, names: tuple[str, ...], moment: str | None, *, as_json: b
     at_us = None if moment is None else parse_timestamp(moment)
     app = open_application()
     records = [app.models.get(model_key(name)) for name in names] or list(app.models.find(status="READY", limit=1000))
-    found = predict_coin(coin, records, app.market, app.models, at_us=at_us)
+    found = predict_instrument(coin, records, app.market, app.models, at_us=at_us)
     if as_json:
         print_json(
             {

@@ -13,7 +13,7 @@ from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import to_datetime
-from kurswerk.market import PRICE_COLUMNS, Panel
+from kurswerk.market import CANDLE_ROLES, COINS, Panel
 from kurswerk.registry import ModelRecord
 from kurswerk.reports import Command, MarketOverview, Place, Report, ReportedModel, write_report
 
@@ -63,12 +63,12 @@ def _records(app: Application, models: Sequence[str]) -> list[ModelRecord]:
     if not models:
         found = list(app.models.find(status="READY", limit=_MOST_MODELS))
         if not found:
-            raise NotFoundError("no model is READY; train one with kurswerk train SPEC.json")
+            raise NotFoundError("model.none_ready_to_report")
         return found
     records = list({record.id: record for record in (app.models.get(model_key(model)) for model in models)}.values())
     for record in records:
         if record.status != "READY":
-            raise ConflictError(f"model '{record.name}' is {record.status}, not READY; there is nothing to report yet")
+            raise ConflictError("model.nothing_to_report", name=record.name, status=record.status)
     return records
 
 
@@ -88,7 +88,8 @@ def _market(app: Application) -> MarketOverview | None:
 
 def _example(app: Application) -> Panel | None:
     """Return the last rows of one coin."""
-    columns = [name for name in PRICE_COLUMNS if name in app.market.columns()]
+    stored = app.market.columns()
+    columns = [name for role in CANDLE_ROLES if (name := COINS.column_of(role)) in stored]
     coins = app.market.coins()[:_MOST_COINS_TRIED]
     panels = [app.market.latest_rows(coin, _MOST_EXAMPLE_ROWS, columns) for coin in coins] if columns else []
     return max(panels, key=len, default=None)

@@ -12,12 +12,14 @@ from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.serve import run_service
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
-from kurswerk.ingest import IngestSummary, ingest_coins
+from kurswerk.ingest import IngestSummary, ingest_files
+from kurswerk.jobs import Progress
+from kurswerk.market import COINS
 from kurswerk.observability import configure_logging
 from kurswerk.sources import CoinMarket
 from kurswerk.sources.simulated_candles import SimulatedCandles, write_market
-from kurswerk.storage import CoinMetricsStore, Database
-from kurswerk.training import Progress
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.server import Database
 
 
 @click.group("simulate")
@@ -73,7 +75,7 @@ def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -
     app = open_application()
     market = open_market(app.market, speed=speed, births_per_hour=births)
     with closing(Database(app.database.url, pool_size=1)) as database:
-        trading = MarketPart(CoinMetricsStore(database), market, seconds=seconds)
+        trading = MarketPart(PostgresMarketStore(database, COINS), market, seconds=seconds)
         if not as_json:
             ending = "Ctrl-C ends it" if seconds is None else f"for {seconds:g} s"
             click.echo(f"{trading.addresses['market']}; {ending}")
@@ -88,8 +90,9 @@ def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -
 def store_market(market: CoinMarket, app: Application, progress: Progress) -> IngestSummary:
     """Bring a simulated market into the database, by the same way as a file."""
     progress(0.0, "simulating")
-    summary = ingest_coins(
+    summary = ingest_files(
         [SimulatedCandles(market)],
+        COINS,
         app.market,
         app.settings.quarantine_dir,
         progress=lambda step: progress(

@@ -4,10 +4,18 @@ import click
 
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import print_evaluation, test_document
-from kurswerk.cli._options import cost_options, mints_option, model_key, parse_mints, parse_period, period_options
+from kurswerk.cli._options import (
+    cost_options,
+    costs_given,
+    mints_option,
+    model_key,
+    parse_mints,
+    parse_period,
+    period_options,
+)
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
-from kurswerk.training import Costs, run_test
+from kurswerk.training import run_test
 
 
 @click.command("test")
@@ -17,7 +25,15 @@ from kurswerk.training import Costs, run_test
 @cost_options
 @json_option
 def command(
-    model: str, start: str, end: str, mints: str | None, fee_bps: float, slippage_bps: float, *, as_json: bool
+    model: str,
+    start: str,
+    end: str,
+    mints: str | None,
+    costs: str | None,
+    fee_bps: float | None,
+    slippage_bps: float | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Test MODEL (id or name) on a period; says by how much it overlaps the training."""
     period = parse_period(start, end)
@@ -26,11 +42,9 @@ def command(
         result_id, result = run_test(
             model_key(model),
             period,
-            app.market,
-            app.models,
-            app.results,
+            app.training,
             mints=parse_mints(mints),
-            costs=Costs(fee_bps, slippage_bps),
+            costs=costs_given(costs, fee_bps, slippage_bps),
             progress=progress,
         )
     if as_json:

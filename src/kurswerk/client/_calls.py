@@ -1,7 +1,7 @@
 """The calls of the REST API as values, shared by both clients: what to send, and how to read the answer."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
@@ -22,6 +22,7 @@ from kurswerk.client._records import (
     TestResult,
 )
 from kurswerk.core.errors import JobFailedError, RequestRefusedError, ServiceError, ServiceUnavailableError
+from kurswerk.core.messages import Message
 
 Answer = TypeVar("Answer")
 Record = TypeVar("Record", bound=BaseModel)
@@ -66,7 +67,7 @@ class Call(Generic[Answer]):
         try:
             return self.read(response)
         except (ValueError, KeyError, TypeError) as error:  # ValidationError and JSON errors are ValueErrors
-            raise ServiceError(f"{response.url} does not answer as a Kurswerk service does: {_short(error)}") from error
+            raise ServiceError("client.unexpected_answer", url=response.url, reason=_short(error)) from error
 
     def pauses(self, tries: int) -> Iterator[float]:
         """Yield the seconds to wait before each further try; only reading may be tried again."""
@@ -81,13 +82,14 @@ class Call(Generic[Answer]):
 
 def unavailable(error: httpx.TransportError, base_url: str) -> ServiceUnavailableError:
     """Return our error for a request that got no answer."""
-    return ServiceUnavailableError(f"no answer from {base_url}: {error}; start it with kurswerk serve")
+    return ServiceUnavailableError("client.no_answer", url=base_url, reason=error)
 
 
 def failure_of(job: Job) -> JobFailedError:
     """Return the error that says why a job came to nothing."""
-    reason = f": {job.error_msg}" if job.error_msg else ""
-    return JobFailedError(f"job {job.id} is {job.status}{reason}", job_id=job.id, status=job.status)
+    if not job.error_msg:
+        return JobFailedError("client.job_ended", job_id=job.id, status=job.status)
+    return JobFailedError("client.job_ended_for_reason", job_id=job.id, status=job.status, reason=job.error_msg)
 
 
 def job_number(job: Job | Order | int) -> int:
@@ -205,16 +207,25 @@ def _iso(moment: Moment) -> str:
 def _refusal(response: httpx.Response) -> RequestRefusedError:
     try:
         error = response.json()["error"]
+        text, details = error["message"], error.get("details") or ()
         return RequestRefusedError(
-            error["message"],
+            _message_of(details, text),
+            text=text,
             status=response.status_code,
             code=error["code"],
-            details=error.get("details") or (),
+            details=[entry for entry in details if entry.get("field")],
             request_id=error.get("request_id") or "",
         )
     except (ValueError, KeyError, TypeError):
         reason = f"{response.status_code} {response.reason_phrase}".strip()
-        return RequestRefusedError(f"{response.url} answered {reason}", status=response.status_code)
+        message = Message("client.error_answer", url=response.url, reason=reason)
+        return RequestRefusedError(message, text=str(message), status=response.status_code)
+
+
+def _message_of(details: Sequence[Mapping[str, Any]], text: str) -> Message:
+    """Return code and parameters of the whole error, which stand in the entry that names no field."""
+    whole = next((entry for entry in details if not entry.get("field") and "code" in entry), None)
+    return Message.from_json(whole) if whole else Message("client.service_message", text=text)
 
 
 def _short(error: Exception) -> str:

@@ -26,10 +26,49 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
+
+from typing_extensions import override
+
+from kurswerk.core.messages import Message
+
+# Of the names that would have been right.
+_MOST_SHOWN = 12
 
 
 class KurswerkError(Exception):
-    """Root of all errors that Kurswerk raises on purpose."""
+    """Root of all errors that Kurswerk raises on purpose.
+
+    Parameters
+    ----------
+    code
+        Which message of the catalogues says what is wrong and what to do, such as ``"market.duplicate_rows"``.
+    **params
+        The values in it.
+
+    Attributes
+    ----------
+    message
+        Code and values; ``str(error)`` is its English text.
+
+    Examples
+    --------
+    >>> error = KurswerkError("file.missing", path="a.csv")
+    >>> str(error), error.render("de")
+    ('a.csv does not exist', 'a.csv gibt es nicht')
+    """
+
+    def __init__(self, code: str, /, **params: Any) -> None:
+        super().__init__(code)
+        self.message = Message(code, **params)
+
+    @override
+    def __str__(self) -> str:
+        return self.render()
+
+    def render(self, locale: str = "en") -> str:
+        """Return the message in words, in English where a locale lacks it."""
+        return self.message.render(locale)
 
 
 class InvalidInputError(KurswerkError):
@@ -45,8 +84,8 @@ class UnknownNameError(InvalidInputError):
 
     Parameters
     ----------
-    kind
-        What was named, e.g. ``"feature"``.
+    code
+        Says what was named; its message takes ``{name}`` and ``{hint}``.
     name
         The unknown name.
     known
@@ -54,20 +93,25 @@ class UnknownNameError(InvalidInputError):
 
     Examples
     --------
-    >>> str(UnknownNameError("column", "price_clse", ["price_close", "price_open"]))
+    >>> str(UnknownNameError("column.unknown", name="price_clse", known=["price_close", "price_open"]))
     "unknown column 'price_clse'; did you mean 'price_close'?"
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.kind, self.name = kind, name
-        choices = sorted(known)
-        near = get_close_matches(name, choices, n=1, cutoff=0.5)
-        if near:
-            hint = f"did you mean '{near[0]}'?"
-        else:
-            shown = ", ".join(choices[:12]) + (", …" if len(choices) > 12 else "")
-            hint = f"known: {shown}" if choices else "none are known"
-        super().__init__(f"unknown {kind} '{name}'; {hint}")
+    def __init__(self, code: str, /, *, name: str, known: Iterable[str], **params: Any) -> None:
+        super().__init__(code, name=name, hint=name_hint(name, known), **params)
+        self.name = name
+
+
+def name_hint(name: str, known: Iterable[str]) -> Message:
+    """Return the nearest of the known names, or some of them where none is near."""
+    choices = sorted(known)
+    near = get_close_matches(name, choices, n=1, cutoff=0.5)
+    if near:
+        return Message("hint.did_you_mean", name=near[0])
+    if not choices:
+        return Message("hint.none_known")
+    code = "hint.known" if len(choices) <= _MOST_SHOWN else "hint.known_more"
+    return Message(code, names=choices[:_MOST_SHOWN])
 
 
 class DataFileError(InvalidInputError):
@@ -117,8 +161,8 @@ class DatabaseUnavailableError(StorageError):
 class ConstraintError(StorageError):
     """A constraint of the database was violated; ``constraint`` is its name."""
 
-    def __init__(self, message: str, constraint: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, /, *, constraint: str, **params: Any) -> None:
+        super().__init__(code, constraint=constraint, **params)
         self.constraint = constraint
 
 
@@ -136,31 +180,41 @@ class RequestRefusedError(ServiceError):
     Parameters
     ----------
     message
-        What the service said.
+        What the service reports, with code and parameters where it gave them.
+    text
+        The same in English, as the service has it; stands for a code that this version does not know.
     status, code
         HTTP status, and the error's name for programs, such as ``"not_found"``.
     details
-        One entry per wrong field.
+        One entry for each wrong field.
     request_id
         Finds the request in the service's log.
     """
 
     def __init__(
         self,
-        message: str,
+        message: Message,
         *,
+        text: str,
         status: int,
         code: str = "",
-        details: Sequence[Mapping[str, str]] = (),
+        details: Sequence[Mapping[str, Any]] = (),
         request_id: str = "",
     ) -> None:
-        super().__init__(message)
-        self.status, self.code, self.details, self.request_id = status, code, tuple(details), request_id
+        super().__init__(message.code, **message.params)
+        self.text, self.status, self.code = text, status, code
+        self.details, self.request_id = tuple(details), request_id
+
+    @override
+    def render(self, locale: str = "en") -> str:
+        """Return what the service reports, in its English where a locale lacks it."""
+        rendered = self.message.render(locale)
+        return self.text if locale == "en" or rendered == self.message.code else rendered
 
 
 class JobFailedError(ServiceError):
     """The job that was waited for failed or was cancelled; ``job_id`` and ``status`` say which and how."""
 
-    def __init__(self, message: str, *, job_id: int, status: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, /, *, job_id: int, status: str, **params: Any) -> None:
+        super().__init__(code, job_id=job_id, status=status, **params)
         self.job_id, self.status = job_id, status

@@ -45,7 +45,7 @@ def parse_timestamp(text: str) -> int:
     try:
         return to_us(datetime.fromisoformat(text.strip()))
     except (ValueError, OverflowError) as error:
-        raise InvalidInputError(f"'{text}' is no ISO 8601 time; write it like 2024-07-01T00:00:00Z") from error
+        raise InvalidInputError("time.not_iso", text=text) from error
 
 
 def format_timestamp(timestamp_us: int) -> str:

@@ -1,35 +1,35 @@
 """The web interface: pages on the data, the models, the jobs and the predictions of one installation."""
 
-from kurswerk.dashboard._mount import mount
 from kurswerk.dashboard.ports import (
     Alert,
+    ApiKey,
+    ApiKeys,
+    DashboardOptions,
+    DashboardServices,
+    DataIngestion,
     HealthReport,
-    KeyRecord,
-    Keys,
     Live,
     Market,
     Models,
-    Options,
     Prediction,
-    Provision,
     Quarantined,
     Results,
-    Services,
 )
+from kurswerk.dashboard.shell.mount import mount
 
 __all__ = [
     "Alert",
+    "ApiKey",
+    "ApiKeys",
+    "DashboardOptions",
+    "DashboardServices",
+    "DataIngestion",
     "HealthReport",
-    "KeyRecord",
-    "Keys",
     "Live",
     "Market",
     "Models",
-    "Options",
     "Prediction",
-    "Provision",
     "Quarantined",
     "Results",
-    "Services",
     "mount",
 ]

@@ -1,16 +1,18 @@
 """What the dashboard needs of the outside."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from kurswerk.alerts import AlertStore, ChannelKind
+from kurswerk.jobs import JobService, JobStore, Progress
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
-from kurswerk.observability import Load
+from kurswerk.observability import ResourceSample
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
-from kurswerk.serving import AlertDesk, Replay
-from kurswerk.training import JobStore, MarketSurvey, OrderDesk, Progress
+from kurswerk.serving import Replay
+from kurswerk.training import MarketSurvey
 
 Json = Mapping[str, Any]
 
@@ -70,7 +72,7 @@ class Market(MarketSurvey, Protocol):
         ...
 
 
-class Provision(Protocol):
+class DataIngestion(Protocol):
     """Fills an empty market; each says in words what it did."""
 
     def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> int:
@@ -141,7 +143,7 @@ class Live(Protocol):
         until: datetime | None = None,
         limit: int = 100,
     ) -> Sequence[Prediction]:
-        """Return predictions, the newest first; ``since`` and ``until`` are when they were stored."""
+        """Return predictions of rows in scope, the newest first; ``since`` and ``until`` are when they were stored."""
         ...
 
     def replay(self, prediction_id: int) -> Replay:
@@ -157,7 +159,7 @@ class Live(Protocol):
         ...
 
     def stream(self) -> AsyncIterator[Sequence[Prediction]]:
-        """Yield predictions as they are stored, several at a time; an empty sequence now and then as a sign of life."""
+        """Yield predictions of rows in scope as they are stored, batch by batch; an empty one is a sign of life."""
         ...
 
 
@@ -170,7 +172,7 @@ class HealthReport(Protocol):
 
 
 @dataclass(frozen=True)
-class KeyRecord:
+class ApiKey:
     """An API key as far as anybody may see it again."""
 
     id: int
@@ -182,14 +184,14 @@ class KeyRecord:
     revoked_at: datetime | None = None
 
 
-class Keys(Protocol):
+class ApiKeys(Protocol):
     """Knows the API keys."""
 
     def scopes_of(self, key: str) -> frozenset[str] | None:
         """Return what a key allows; None if it is unknown or revoked."""
         ...
 
-    def all(self) -> Sequence[KeyRecord]:
+    def all(self) -> Sequence[ApiKey]:
         """Return all keys."""
         ...
 
@@ -203,24 +205,24 @@ class Keys(Protocol):
 
 
 @dataclass(frozen=True)
-class Services:
+class DashboardServices:
     """Everything that a page can reach.
 
     Attributes
     ----------
     models, results, market
         What is kept.
-    desk
+    job_service
         Where trainings, tests, comparisons and certificates are ordered.
     jobs
         The orders.
-    provision
+    ingestion
         Fills an empty market.
     coverage
         Says what there is of each coin.
     health
         Looks at everything that serving needs.
-    loads
+    resource_samples
         What machine and service did until now, oldest first.
     settings
         Settings in force, secrets masked.
@@ -230,31 +232,34 @@ class Services:
         Models at work; None where no predictor is part of this installation.
     alerts
         Rules that send messages; None where nobody sends any.
+    channels
+        The ways that messages can take, by name.
     """
 
     models: Models
     results: Results
     market: Market
-    desk: OrderDesk
+    job_service: JobService
     jobs: JobStore
-    provision: Provision
+    ingestion: DataIngestion
     coverage: Callable[[], Sequence[CoinCoverage]]
     health: Callable[[], HealthReport]
-    loads: Callable[[], Sequence[Load]]
+    resource_samples: Callable[[], Sequence[ResourceSample]]
     settings: Mapping[str, str]
-    keys: Keys | None = None
+    keys: ApiKeys | None = None
     live: Live | None = None
-    alerts: AlertDesk | None = None
+    alerts: AlertStore | None = None
+    channels: Mapping[str, ChannelKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Options:
+class DashboardOptions:
     """How the dashboard behaves.
 
     Attributes
     ----------
     require_keys
-        Whether a reader must give an API key first.
+        Whether a user must give an API key first.
     allowed_hosts
         Names in the ``Host`` header that are answered; empty answers all.
     api_path

@@ -56,7 +56,7 @@ def _recent_volatility(offsets: Int, price: Float, window: int) -> Float:
     return found
 
 
-def recent_volatility(panel: Panel, column: str = "price_close", window: int = VOLATILITY_WINDOW) -> Float:
+def recent_volatility(panel: Panel, column: str, window: int = VOLATILITY_WINDOW) -> Float:
     """Return the population standard deviation of the last ``window`` one-row returns as of each row.
 
     Parameters

@@ -65,9 +65,9 @@ class Bootstrap:
 
     def __post_init__(self) -> None:
         if self.replicates < 1:
-            raise SpecError(f"bootstrap replicates is {self.replicates}; it must be at least 1")
+            raise SpecError("evaluation.too_few_replicates", replicates=self.replicates)
         if not 0 < self.confidence < 1:
-            raise SpecError(f"confidence is {self.confidence}; it must lie between 0 and 1")
+            raise SpecError("evaluation.confidence_out_of_range", confidence=self.confidence)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +139,7 @@ def make_blocks(codes: Int, timestamps: Int, horizon_us: int = 0) -> Blocks:
     ([0, 1, 2, 2], [0, 0, 1], [0, 1, 0])
     """
     if len(codes) != len(timestamps) or len(codes) == 0:
-        raise DataError(f"{len(codes)} instruments and {len(timestamps)} timestamps; give one of each per row")
+        raise DataError("evaluation.instruments_not_one_per_row", instruments=len(codes), timestamps=len(timestamps))
     start = int(timestamps.min())
     span = int(timestamps.max()) - start
     bucket_us = max(horizon_us, min(DAY_US, span // BUCKETS_PER_SPAN), 1)

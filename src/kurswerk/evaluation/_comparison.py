@@ -148,7 +148,7 @@ def compare_paired(
     y, p_a = checked(y, p_a)
     y, p_b = checked(y, p_b)
     if len(codes) != len(y):
-        raise DataError(f"{len(y)} labels but {len(codes)} instruments; give one of each per row")
+        raise DataError("evaluation.labels_not_one_per_row", labels=len(y), instruments=len(codes))
     bootstrap = bootstrap or Bootstrap()
     blocks = make_blocks(codes, timestamps, horizon_us)
     decided_a, decided_b = p_a >= thresholds[0], p_b >= thresholds[1]

@@ -20,7 +20,6 @@ from kurswerk.market import Panel
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-PRICE = "price_close"
 BASE_RATE, VOLATILITY, PERSISTENCE = "base_rate", "volatility", "persistence"
 
 
@@ -162,7 +161,7 @@ def evaluate(
     """
     y, probability = checked(y, probability)
     if len(codes) != len(y):
-        raise DataError(f"{len(y)} labels but {len(codes)} instruments; give one of each per row")
+        raise DataError("evaluation.labels_not_one_per_row", labels=len(y), instruments=len(codes))
     bootstrap = bootstrap or Bootstrap()
     blocks = make_blocks(codes, timestamps, horizon_us)
     decisions = probability >= threshold
@@ -172,7 +171,9 @@ def evaluate(
     }
     for name, baseline in (baselines or {}).items():
         if len(baseline.scores) != len(y):
-            raise DataError(f"baseline '{name}' has {len(baseline.scores)} scores for {len(y)} rows")
+            raise DataError(
+                "evaluation.baseline_not_one_per_row", baseline=name, scores=len(baseline.scores), rows=len(y)
+            )
         decided = baseline.decide(int(np.count_nonzero(decisions)))
         candidates[name] = Candidate.of(y, baseline.scores, decided, blocks, has_probability=False, returns=returns)
     measured = measure(candidates, blocks, bootstrap)
@@ -199,7 +200,7 @@ def _constant(
 ) -> Candidate:
     rate = float(np.mean(y)) if base_rate is None else base_rate
     if not 0 <= rate <= 1:
-        raise DataError(f"base rate is {rate}; it must lie in [0, 1]")
+        raise DataError("evaluation.base_rate_out_of_range", rate=rate)
     decisions = np.full(len(y), rate >= threshold)
     return Candidate.of(y, np.full(len(y), rate), decisions, blocks, has_probability=True, returns=returns)
 
@@ -212,13 +213,14 @@ def evaluate_panel(
     *,
     threshold: float = 0.5,
     base_rate: float | None = None,
+    price_column: str | None = None,
     costs: TradeCosts | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
     """Evaluate predictions for rows of a panel beside all naive baselines, with simulated trades.
 
-    The baselines see the whole panel up to each row, so it should start before the first evaluated row; with
-    ``price_close`` in it there are trades and the ranking by recent volatility.
+    The baselines see the whole panel up to each row, so it should start before the first evaluated row; with a
+    price in it there are trades and the ranking by recent volatility.
 
     Parameters
     ----------
@@ -232,6 +234,8 @@ def evaluate_panel(
         For those rows, shape (len(rows),).
     threshold, base_rate, bootstrap
         As in `evaluate`.
+    price_column
+        The price at which is traded, the market's close; None, or a column that the panel lacks: no trades.
     costs
         Of the simulated trades; its direction is `LabelSpec.trade_direction`.
 
@@ -242,14 +246,14 @@ def evaluate_panel(
     """
     y = labels.values[rows]
     if len(y) != len(probability):
-        raise DataError(f"{len(probability)} probabilities for {len(y)} rows; give one per row")
+        raise DataError("evaluation.probabilities_not_one_per_row", probabilities=len(probability), rows=len(y))
     costs = costs or TradeCosts()
     latest = persistence(panel, labels)[rows]
     baselines = {PERSISTENCE: Baseline(latest, latest == 1.0)}
     returns, trades = None, None
-    if PRICE in panel.columns:
-        baselines[VOLATILITY] = Baseline(recent_volatility(panel, PRICE)[rows])
-        price = panel.column(PRICE)
+    if price_column in panel.columns:
+        baselines[VOLATILITY] = Baseline(recent_volatility(panel, price_column)[rows])
+        price = panel.column(price_column)
         returns = trade_returns(price, labels.exit_row, costs)[rows]
         decisions = np.zeros(len(panel), dtype=np.bool_)
         decisions[rows] = np.asarray(probability, dtype=np.float64) >= threshold

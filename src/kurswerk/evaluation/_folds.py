@@ -67,7 +67,7 @@ def summarize_folds(folds: Sequence[FoldScores]) -> CvSummary:
         If there are none.
     """
     if not folds:
-        raise DataError("there are no folds to summarize; cross-validate with at least one")
+        raise DataError("evaluation.no_folds")
     gap = sum(fold.train.f1 - fold.test.f1 for fold in folds) / len(folds)
     return CvSummary(tuple(folds), gap)
 

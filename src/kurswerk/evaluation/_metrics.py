@@ -106,15 +106,15 @@ def checked(y: NDArray[np.integer], probability: NDArray[np.floating]) -> tuple[
     """Return labels as int8 and probabilities as float64, or say what is wrong with them."""
     labels, values = np.asarray(y), np.asarray(probability, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != values.shape:
-        raise DataError(f"labels have shape {labels.shape}, probabilities {values.shape}; give one of each per row")
+        raise DataError("evaluation.labels_of_other_shape", labels=str(labels.shape), probabilities=str(values.shape))
     if len(labels) == 0:
-        raise DataError("there are no labelled rows to evaluate; choose a longer period or more coins")
+        raise DataError("evaluation.no_labelled_rows")
     if not np.isin(labels, (0, 1)).all():
-        raise DataError("labels must be 0 or 1; leave out rows whose label is unknown (-1)")
+        raise DataError("evaluation.labels_not_binary")
     wrong = ~((values >= 0.0) & (values <= 1.0))
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise DataError(f"{int(wrong.sum())} probabilities lie outside [0, 1], first {values[row]} in row {row}")
+        raise DataError("evaluation.probabilities_out_of_range", count=int(wrong.sum()), value=values[row], row=row)
     return labels.astype(np.int8), values
 
 

@@ -34,11 +34,13 @@ def overlap(train_start_us: int, train_end_us: int, test_start_us: int, test_end
     >>> overlap(0, 100, 100, 200).note
     'the test period does not overlap the training period'
     """
-    for name, start, end in (("training", train_start_us, train_end_us), ("test", test_start_us, test_end_us)):
+    periods = (
+        ("evaluation.training_period_reversed", train_start_us, train_end_us),
+        ("evaluation.test_period_reversed", test_start_us, test_end_us),
+    )
+    for code, start, end in periods:
         if start >= end:
-            raise SpecError(
-                f"the {name} period starts at {format_timestamp(start)}, not before its end {format_timestamp(end)}"
-            )
+            raise SpecError(code, start=format_timestamp(start), end=format_timestamp(end))
     shared = max(0, min(train_end_us, test_end_us) - max(train_start_us, test_start_us))
     share = shared / (test_end_us - test_start_us)
     if shared == 0:

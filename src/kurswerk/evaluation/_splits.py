@@ -69,9 +69,9 @@ def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, e
     [([0], [2, 3]), ([0, 1, 2], [4, 5])]
     """
     if n_splits < 1:
-        raise SpecError(f"cv_splits is {n_splits}; it must be at least 1")
+        raise SpecError("evaluation.too_few_splits", splits=n_splits)
     if embargo_us < 0:
-        raise SpecError(f"embargo is {embargo_us} µs; it must not be negative")
+        raise SpecError("evaluation.negative_embargo", embargo=embargo_us)
     times, ends = _moments(timestamps, label_end_us)
     distinct, counts = _distinct(times, n_splits)
     starts = _block_starts(counts, n_splits + 1)
@@ -103,7 +103,7 @@ def purged_hold_out(timestamps: Int, label_end_us: Int, share: float = 0.2, emba
 def _moments(timestamps: Int, label_end_us: Int) -> tuple[Int, Int]:
     times, ends = np.asarray(timestamps, dtype=np.int64), np.asarray(label_end_us, dtype=np.int64)
     if len(times) != len(ends):
-        raise DataError(f"{len(times)} timestamps but {len(ends)} label ends; give one of each per row")
+        raise DataError("evaluation.label_ends_not_one_per_row", timestamps=len(times), label_ends=len(ends))
     return times, ends
 
 
@@ -112,8 +112,11 @@ def _distinct(times: Int, n_splits: int) -> tuple[Int, Int]:
     distinct, counts = np.unique(times, return_counts=True)
     if len(distinct) < n_splits + 1:
         raise DataError(
-            f"{len(times)} labelled rows at {len(distinct)} distinct times cannot make {n_splits} folds; "
-            f"at least {n_splits + 1} times are needed, use fewer splits or a longer period"
+            "evaluation.too_few_times_for_folds",
+            rows=len(times),
+            times=len(distinct),
+            folds=n_splits,
+            least=n_splits + 1,
         )
     return distinct, counts
 
@@ -135,8 +138,9 @@ def _fold(times: Int, ends: Int, test_start: int, test_stop: int, embargo_us: in
     train, test = np.flatnonzero(kept), np.flatnonzero((times >= test_start) & (times < test_stop))
     if len(train) == 0:
         raise DataError(
-            f"fold {number} has no training rows left: all {int(earlier.sum())} rows before its test start "
-            f"{format_timestamp(test_start)} have labels that reach it or its embargo; "
-            "use fewer splits, a shorter horizon or a longer period"
+            "evaluation.fold_without_training_rows",
+            fold=number,
+            rows=int(earlier.sum()),
+            start=format_timestamp(test_start),
         )
     return Fold(train, test, test_start, int(times[test].max()), int(earlier.sum()) - len(train))

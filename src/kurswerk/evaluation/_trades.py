@@ -28,9 +28,9 @@ class TradeCosts:
     def __post_init__(self) -> None:
         for name, value in (("fee_bps", self.fee_bps), ("slippage_bps", self.slippage_bps)):
             if not 0 <= value < 10_000:
-                raise SpecError(f"{name} is {value}; it must be at least 0 and below 10000")
+                raise SpecError("evaluation.cost_out_of_range", name=name, value=value)
         if self.direction not in {"up", "down"}:
-            raise SpecError(f"trade direction is {self.direction!r}; choose 'up' or 'down'")
+            raise SpecError("evaluation.unknown_direction", direction=self.direction)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def simulate_trades(
     """
     costs = costs or TradeCosts()
     if not len(price) == len(timestamps) == len(exit_row) == len(decisions):
-        raise DataError("price, timestamps, exit rows and decisions differ in length; give one of each per row")
+        raise DataError("evaluation.trades_not_one_per_row")
     net = trade_returns(price, exit_row, costs)
     rows = np.flatnonzero(decisions & np.isfinite(net))
     skipped = int(np.count_nonzero(decisions)) - len(rows)

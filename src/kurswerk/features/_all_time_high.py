@@ -1,10 +1,11 @@
-"""Features of the running all-time high: the highest price_high up to and including the row, never a later one."""
+"""Features of the running all-time high: the greatest high up to and including the row, never a later one."""
 
 from math import inf
 
 from kurswerk.core.timestamps import HOUR_US
 from kurswerk.features._graph import TIME, Graph, mean, plus, total
 from kurswerk.features._kind import Catalogue, Param
+from kurswerk.market import Role
 
 ALL_TIME_HIGH = Catalogue()
 
@@ -16,7 +17,7 @@ NEAR_PERCENT = 5.0
 @ALL_TIME_HIGH.define(unit="percent", low=0, high=100, source=OWN)
 def ath_distance_pct(g: Graph) -> int:
     """How far the close lies below the all-time high: 100 (ath - close) / ath."""
-    high, close = _ath(g), g.input("price_close")
+    high, close = _ath(g), g.input(Role.CLOSE)
     return g.step("ratio", plus(g, high, close, -1.0), high, p=100)
 
 
@@ -29,20 +30,20 @@ def is_near_ath(g: Graph) -> int:
 @ALL_TIME_HIGH.define(unit="flag", low=0, high=1, source=OWN)
 def is_at_ath(g: Graph) -> int:
     """1 if this row's high sets or equals the all-time high, else 0."""
-    below = g.step("exceeds", _ath(g), g.input("price_high"), p=1)
+    below = g.step("exceeds", _ath(g), g.input(Role.HIGH), p=1)
     return g.step("affine", below, p=-1, q=1)
 
 
 @ALL_TIME_HIGH.define(unit="flag", low=0, high=1, source=OWN)
 def ath_breakout(g: Graph) -> int:
     """1 if this row's high is above the all-time high of the row before, else 0; NaN in a coin's first row."""
-    return g.step("exceeds", g.input("price_high"), (_ath(g), 1), p=1)
+    return g.step("exceeds", g.input(Role.HIGH), (_ath(g), 1), p=1)
 
 
 @ALL_TIME_HIGH.define(unit="hours", low=0, high=inf, source=OWN)
 def ath_age_hours(g: Graph) -> int:
     """Hours since the row that first reached the present all-time high."""
-    when = g.step("running_high_place", g.input("price_high"), g.input(TIME))
+    when = g.step("running_high_place", g.input(Role.HIGH), g.input(TIME))
     return g.step("affine", plus(g, g.input(TIME), when, -1.0), p=1.0 / HOUR_US)
 
 
@@ -67,4 +68,4 @@ def ath_breakout_count(g: Graph, window: int) -> int:
 
 
 def _ath(g: Graph) -> int:
-    return g.step("running_high", g.input("price_high"))
+    return g.step("running_high", g.input(Role.HIGH))

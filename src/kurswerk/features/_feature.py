@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from kurswerk.core.digest import sha256_json
 from kurswerk.features._graph import Graph
 from kurswerk.features._kernels import STEPS, ema_step
+from kurswerk.market import MarketSchema
 
 Build: TypeAlias = Callable[[Graph], int]
 
@@ -45,6 +46,8 @@ class Feature:
         Where the definition comes from.
     doc
         What it is, with the formula.
+    market
+        Whose columns it reads.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Feature:
     nan_rule: str
     source: str
     doc: str
+    market: MarketSchema = field(repr=False, compare=False, hash=False)
     build: Build = field(repr=False, compare=False, hash=False)
 
     @property
@@ -70,7 +74,7 @@ class Feature:
 
         It changes when the definition changes, and only then: names, units and texts do not count.
         """
-        graph = Graph()
+        graph = Graph(self.market)
         place = self.build(graph)
         nodes = [graph.nodes[k] for k in graph.ancestry(place)]
         expression = [[n.step, list(map(list, n.taps)), n.window, list(n.numbers), n.column] for n in nodes]

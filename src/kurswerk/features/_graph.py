@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from kurswerk.core.errors import SpecError
 from kurswerk.features._kernels import FIRST_RECURSIVE, STEPS
+from kurswerk.market import MarketSchema, Role
 
 TIME = "timestamp"
 """Pseudo column: microseconds since 1970 UTC of the row."""
@@ -36,10 +38,22 @@ class Node:
     column: str = ""
 
 
-class Graph:
-    """Nodes in the order of their making: inputs of a node always stand before it."""
+class MissingInputError(SpecError):
+    """A feature needs a role or a column that the market does not have."""
 
-    def __init__(self) -> None:
+
+class Graph:
+    """Nodes in the order of their making: inputs of a node always stand before it.
+
+    Parameters
+    ----------
+    market
+        Whose columns the inputs are. A role becomes the market's column at once, so that definitions and their hashes
+        hold names of columns alone.
+    """
+
+    def __init__(self, market: MarketSchema) -> None:
+        self.market = market
         self.nodes: list[Node] = []
         self._places: dict[Node, int] = {}
 
@@ -50,9 +64,19 @@ class Graph:
             self.nodes.append(node)
         return place
 
-    def input(self, column: str) -> int:
-        """Return the node of a panel column."""
-        return self.add(Node("input", column=column))
+    def input(self, column: str | Role) -> int:
+        """Return the node of a panel column, given by its name or by its role.
+
+        Raises
+        ------
+        MissingInputError
+            If the market has no such column.
+        """
+        name = self.market.roles.get(column) if isinstance(column, Role) else column
+        if name is None or (name not in self.market.panel_columns and name != TIME):
+            missing = column.value if isinstance(column, Role) else column
+            raise MissingInputError("market.no_such_input", market=self.market.name, column=missing)
+        return self.add(Node("input", column=name))
 
     def step(self, name: str, *taps: int | Tap, p: float = 0.0, q: float = 0.0, window: int = 0) -> int:
         """Return the node of a step on ``taps``; a plain number is a node read at its own row."""

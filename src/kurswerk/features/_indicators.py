@@ -1,4 +1,4 @@
-"""The classic indicators on price_open … price_close and volume_sol, with any parameters.
+"""The classic indicators on prices and volume, with any parameters.
 
 Every one equals the independent implementation DaveSkender/Stock.Indicators from where that has a value.
 """
@@ -7,10 +7,11 @@ from math import inf
 
 from kurswerk.features._graph import Graph, deviation, ema, highest, lowest, mean, plus
 from kurswerk.features._kind import Catalogue, Param
+from kurswerk.market import Role
 
 INDICATORS = Catalogue()
 
-CLOSE, HIGH, LOW, VOLUME = "price_close", "price_high", "price_low", "volume_sol"
+CLOSE, HIGH, LOW, VOLUME = Role.CLOSE, Role.HIGH, Role.LOW, Role.VOLUME
 W14, W20 = Param("window", 14), Param("window", 20)
 W14_2, W20_2 = Param("window", 14, least=2), Param("window", 20, least=2)
 BANDS = (W20_2, Param("deviations", 2, least=0.001, integer=False))

@@ -7,7 +7,8 @@ from typing import Any
 
 from kurswerk.core.errors import SpecError
 from kurswerk.features._feature import NAN_RECURSIVE, NAN_WINDOW, Feature
-from kurswerk.features._graph import TIME, Graph
+from kurswerk.features._graph import TIME, Graph, MissingInputError
+from kurswerk.market import MarketSchema
 
 LARGEST_WINDOW = 100_000
 
@@ -46,10 +47,13 @@ class Param:
         except ValueError:
             value = -1
         if text != f"{value:.10g}" or not self.least <= value <= LARGEST_WINDOW:
-            what = "an integer" if self.integer else "a number"
             raise SpecError(
-                f"feature '{feature}': {self.name} is '{text}'; "
-                f"give {what} from {self.least:g} to {LARGEST_WINDOW} without leading zeros"
+                "feature.integer_out_of_range" if self.integer else "feature.number_out_of_range",
+                feature=feature,
+                parameter=self.name,
+                text=text,
+                least=self.least,
+                most=LARGEST_WINDOW,
             )
         return value
 
@@ -78,10 +82,15 @@ class Kind:
     source: str
     doc: str
 
-    def feature(self, values: Sequence[float] | None = None, name: str = "") -> Feature:
-        """Return the feature with these parameters, or with the usual ones.
+    def feature(self, market: MarketSchema, values: Sequence[float] | None = None, name: str = "") -> Feature:
+        """Return the feature of a market with these parameters, or with the usual ones.
 
         Inputs and look-back are read off the expression, so that they cannot be misstated.
+
+        Raises
+        ------
+        MissingInputError
+            If the market lacks an input.
         """
         given = [param.example for param in self.params] if values is None else list(values)
         arguments = [int(v) if param.integer else v for v, param in zip(given, self.params, strict=True)]
@@ -89,7 +98,7 @@ class Kind:
         def build(g: Graph) -> int:
             return self.build(g, *arguments)
 
-        graph = Graph()
+        graph = Graph(market)
         place = build(graph)
         columns = [graph.nodes[k].column for k in graph.ancestry(place) if graph.nodes[k].step == "input"]
         lookback = graph.lookbacks()[place]
@@ -104,8 +113,17 @@ class Kind:
             nan_rule=NAN_RECURSIVE if lookback is None else NAN_WINDOW,
             source=self.source,
             doc=self.doc,
+            market=market,
             build=build,
         )
+
+    def is_available(self, market: MarketSchema) -> bool:
+        """Return whether the market has all inputs."""
+        try:
+            self.feature(market)
+        except MissingInputError:
+            return False
+        return True
 
 
 class Catalogue(dict[str, Kind]):

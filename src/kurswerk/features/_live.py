@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ NEVER = np.iinfo(np.int64).min
 class LateRowError(DataError):
     """A row is not newer than its instrument's last; ``keys`` names the instruments concerned."""
 
-    def __init__(self, message: str, keys: Sequence[str]) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, /, *, keys: Sequence[str], **params: Any) -> None:
+        super().__init__(code, **params)
         self.keys = tuple(keys)
 
 
@@ -42,7 +42,8 @@ class LiveEngine:
 
     Examples
     --------
-    >>> engine = LiveEngine(FeaturePlan(["price_change_1"]))
+    >>> from kurswerk.market import COINS
+    >>> engine = LiveEngine(FeaturePlan(["price_change_1"], COINS))
     >>> engine.update(["A", "B"], np.array([1, 1]), np.array([[100.0], [50.0]]))
     array([[nan],
            [nan]])
@@ -108,8 +109,11 @@ class LiveEngine:
         inputs = as_readonly(np.asarray(values, dtype=np.float64))
         if times.shape != (len(keys),) or inputs.shape != (len(keys), len(self.plan.inputs)):
             raise DataError(
-                f"{len(keys)} keys, timestamps of shape {times.shape}, values of shape {inputs.shape}; "
-                f"give one timestamp and {len(self.plan.inputs)} values per key"
+                "feature.rows_of_other_shape",
+                count=len(keys),
+                timestamps=str(times.shape),
+                values=str(inputs.shape),
+                width=len(self.plan.inputs),
             )
         codes, added = self._codes(keys)
         rounds = np.empty(len(keys), dtype=np.int64)
@@ -134,7 +138,7 @@ class LiveEngine:
         """
         missing = [column for column in self.plan.inputs if column not in history.columns]
         if missing:
-            raise UnknownNameError("column", missing[0], history.columns)
+            raise UnknownNameError("column.unknown", name=missing[0], known=history.columns)
         program = self.plan.batch_program
         if self._batch_work is None:
             self._batch_work = program.work()
@@ -172,10 +176,10 @@ class LiveEngine:
         """
         sizes = self._memory.shape[1], self._states.shape[1]
         if len(blob) != _HEADER.size + 8 * sum(sizes) or blob[:4] != MAGIC:
-            raise DataError(f"{len(blob)} bytes for '{key}' are no state of these features; rebuild it from its rows")
+            raise DataError("feature.state_unreadable", size=len(blob), key=key)
         _, digest, count, last = _HEADER.unpack_from(blob)
         if digest != self._plan_digest():
-            raise DataError(f"the state of '{key}' belongs to other features or definitions; rebuild it from its rows")
+            raise DataError("feature.state_of_other_features", key=key)
         place = int(self._codes([key])[0][0])
         numbers = np.frombuffer(blob, dtype=np.float64, offset=_HEADER.size)
         self._memory[place], self._states[place] = numbers[: sizes[0]], numbers[sizes[0] :]
@@ -229,7 +233,7 @@ class LiveEngine:
 
     def _place(self, key: str) -> int:
         if key not in self._index:
-            raise UnknownNameError("coin", key, self._index)
+            raise UnknownNameError("instrument.unknown", name=key, known=self._index)
         return self._index[key]
 
     def _plan_digest(self) -> bytes:
@@ -246,9 +250,11 @@ class LiveEngine:
                 newest[key] = int(moment)
         key, moment = next(iter(late.items()))
         raise LateRowError(
-            f"the row of '{key}' at {format_timestamp(moment)} is not newer than its last "
-            f"({len(late)} instruments concerned); rebuild them from their history",
-            list(late),
+            "feature.row_not_newer",
+            key=key,
+            time=format_timestamp(moment),
+            count=len(late),
+            keys=list(late),
         )
 
 

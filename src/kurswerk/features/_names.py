@@ -5,77 +5,94 @@ from functools import lru_cache
 
 from kurswerk.core.errors import SpecError, UnknownNameError
 from kurswerk.features._all_time_high import ALL_TIME_HIGH
+from kurswerk.features._coins import COIN_FEATURES
 from kurswerk.features._engineered import ENGINEERED
 from kurswerk.features._feature import Feature
-from kurswerk.features._graph import Graph
+from kurswerk.features._graph import Graph, MissingInputError
 from kurswerk.features._indicators import INDICATORS
 from kurswerk.features._kind import Kind
-from kurswerk.market import COIN_COLUMNS, SOL_PRICE
+from kurswerk.market import MarketSchema, Role
 
 DEFAULT_WINDOWS = (5, 10, 15)
-KINDS: dict[str, Kind] = {**ENGINEERED, **ALL_TIME_HIGH, **INDICATORS}
-_RAW = (*COIN_COLUMNS, SOL_PRICE)
+_ENGINEERED_KINDS: dict[str, Kind] = {**ENGINEERED, **COIN_FEATURES, **ALL_TIME_HIGH}
+KINDS: dict[str, Kind] = {**_ENGINEERED_KINDS, **INDICATORS}
 
 
-def resolve(name: str) -> Feature:
-    """Return the feature a name stands for.
+def resolve(name: str, market: MarketSchema) -> Feature:
+    """Return the feature that a name means in a market.
 
     Parameters
     ----------
     name
-        A column of ``coin_metrics`` (or ``sol_price_usd``), an engineered feature, with its window where it has one,
-        or an indicator with all its parameters.
+        A column of the market's panels, an engineered feature, with its window where it has one, or an indicator with
+        all its parameters.
+    market
+        Whose columns the feature reads.
 
     Raises
     ------
     UnknownNameError
-        If no feature is called so; the nearest name is offered.
+        If no feature has that name; the nearest name is offered.
     SpecError
-        If a parameter is no number in range.
+        If a parameter is no number in range, or the market lacks an input of the feature.
 
     Examples
     --------
-    >>> resolve("price_change_5").lookback
+    >>> from kurswerk.market import COINS
+    >>> resolve("price_change_5", COINS).lookback
     6
-    >>> resolve("macd_signal_12_26_9").inputs
+    >>> resolve("macd_signal_12_26_9", COINS).inputs
     ('price_close',)
-    >>> resolve("price_change_0")
+    >>> resolve("price_change_0", COINS)
     Traceback (most recent call last):
     kurswerk.core.errors.SpecError: feature 'price_change_0': window is '0'; give an integer from 1 to 100000 ...
     """
-    return _resolve(name)
+    return _resolve(name, market)
 
 
 @lru_cache(maxsize=4096)
-def _resolve(name: str) -> Feature:
-    if name in _RAW:
-        return _raw(name)
+def _resolve(name: str, market: MarketSchema) -> Feature:
+    if name in market.panel_columns:
+        return _raw(name, market)
     for count in range(5):
         kind_name, *texts = name.rsplit("_", count) if count else [name]
         kind = KINDS.get(kind_name)
         if kind is not None and len(texts) == len(kind.params):
             values = [param.read(text, name) for param, text in zip(kind.params, texts, strict=True)]
-            return kind.feature(values, name)
-    raise UnknownNameError("feature", name, feature_names())
+            return _feature(kind, market, values, name)
+    raise UnknownNameError("feature.unknown", name=name, known=feature_names(market))
 
 
-def feature_names() -> list[str]:
-    """Return raw columns, engineered features with the default windows and indicators with their usual parameters."""
-    return [*_RAW, *engineered_names(_RAW), *(kind.feature().name for kind in INDICATORS.values())]
+def _feature(kind: Kind, market: MarketSchema, values: Sequence[float], name: str) -> Feature:
+    try:
+        return kind.feature(market, values, name)
+    except MissingInputError as error:
+        raise SpecError("feature.not_computable", feature=name, reason=error.message) from error
 
 
-def registered_features() -> list[Feature]:
-    """Return one feature of every kind, with its usual parameters, and one raw column."""
-    return [_raw("price_close"), *(kind.feature() for kind in KINDS.values())]
+def feature_names(market: MarketSchema) -> list[str]:
+    """Return a market's columns, engineered features with the default windows and indicators with usual parameters."""
+    indicators = [kind.feature(market).name for kind in INDICATORS.values() if kind.is_available(market)]
+    return [*market.panel_columns, *engineered_names(market.panel_columns, market), *indicators]
 
 
-def engineered_names(columns: Iterable[str], windows: Sequence[int] = DEFAULT_WINDOWS) -> list[str]:
+def registered_features(market: MarketSchema) -> list[Feature]:
+    """Return one feature of every kind that the market allows, with its usual parameters, and one raw column."""
+    kinds = [kind.feature(market) for kind in KINDS.values() if kind.is_available(market)]
+    return [_raw(market.roles.get(Role.CLOSE, market.panel_columns[0]), market), *kinds]
+
+
+def engineered_names(
+    columns: Iterable[str], market: MarketSchema, windows: Sequence[int] = DEFAULT_WINDOWS
+) -> list[str]:
     """Return the names of all engineered features whose inputs are among ``columns``.
 
     Parameters
     ----------
     columns
         Columns at hand.
+    market
+        Whose columns they are.
     windows
         Windows in rows, each from 1 to 100,000; one stated twice counts once. Features of a standard deviation are
         left out for window 1, which has none.
@@ -92,14 +109,15 @@ def engineered_names(columns: Iterable[str], windows: Sequence[int] = DEFAULT_WI
 
     Examples
     --------
-    >>> engineered_names(["volume_sol"], [5])
+    >>> from kurswerk.market import COINS
+    >>> engineered_names(["volume_sol"], COINS, [5])
     ['volume_ratio_5', 'volume_spike_5']
     """
     present = set(columns)
     sizes = list(dict.fromkeys(_window(window) for window in windows))
     names = []
-    for kind in (*ENGINEERED.values(), *ALL_TIME_HIGH.values()):
-        if not present.issuperset(kind.feature().inputs):
+    for kind in _ENGINEERED_KINDS.values():
+        if not kind.is_available(market) or not present.issuperset(kind.feature(market).inputs):
             continue
         if not kind.params:
             names.append(kind.name)
@@ -109,14 +127,14 @@ def engineered_names(columns: Iterable[str], windows: Sequence[int] = DEFAULT_WI
 
 def _window(window: int) -> int:
     if isinstance(window, bool) or not isinstance(window, int) or not 1 <= window <= 100_000:
-        raise SpecError(f"feature_engineering_windows holds {window!r}; give integers from 1 to 100000")
+        raise SpecError("feature.window_out_of_range", window=window)
     return window
 
 
-def _raw(column: str) -> Feature:
-    return Kind(
-        column, (), _reader(column), "as stored", (float("-inf"), float("inf")), "coin_metrics", f"Column {column}."
-    ).feature()
+def _raw(column: str, market: MarketSchema) -> Feature:
+    limits = (float("-inf"), float("inf"))
+    kind = Kind(column, (), _reader(column), "as stored", limits, market.table, f"Column {column}.")
+    return kind.feature(market)
 
 
 def _reader(column: str) -> Callable[[Graph], int]:

@@ -14,7 +14,7 @@ from kurswerk.features._graph import Graph
 from kurswerk.features._kernels import Ints, Matrix, run_tasks
 from kurswerk.features._names import resolve
 from kurswerk.features._program import Assembler, Program
-from kurswerk.market import Panel
+from kurswerk.market import MarketSchema, Panel
 
 T = TypeVar("T", bound=np.generic)
 PIECES_PER_THREAD = 4
@@ -27,9 +27,13 @@ class FeaturePlan:
     ----------
     names
         At least one name that `resolve` knows, none twice.
+    market
+        Whose columns the features read.
 
     Attributes
     ----------
+    market
+        As given.
     names, features
         As asked for, in order.
     inputs
@@ -42,30 +46,32 @@ class FeaturePlan:
     Raises
     ------
     SpecError
-        If the list is empty or names a feature twice, or a parameter is out of range.
+        If the list is empty or names a feature twice, a parameter is out of range, or the market lacks an input.
     UnknownNameError
         If a name stands for no feature.
 
     Examples
     --------
-    >>> plan = FeaturePlan(["price_change_5", "volume_ratio_10"])
+    >>> from kurswerk.market import COINS
+    >>> plan = FeaturePlan(["price_change_5", "volume_ratio_10"], COINS)
     >>> plan.inputs, plan.lookback
     (('price_close', 'volume_sol'), 10)
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], market: MarketSchema) -> None:
+        self.market = market
         self.names = tuple(names)
         if not self.names:
-            raise SpecError("no features are given; name at least one")
+            raise SpecError("feature.none_given")
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         if twice:
-            raise SpecError(f"feature '{twice[0]}' is given twice; name each once")
-        self.features = tuple(resolve(name) for name in self.names)
+            raise SpecError("feature.given_twice", feature=twice[0])
+        self.features = tuple(resolve(name, market) for name in self.names)
         self.inputs = tuple(dict.fromkeys(column for feature in self.features for column in feature.inputs))
         lookbacks = [feature.lookback for feature in self.features]
         self.recursive = None in lookbacks
         self.lookback = None if self.recursive else max(rows for rows in lookbacks if rows is not None)
-        self._graph = Graph()
+        self._graph = Graph(market)
         self._results = [feature.build(self._graph) for feature in self.features]
 
     @cached_property
@@ -126,15 +132,15 @@ class FeaturePlan:
         """
         for column in self.inputs:
             if column not in panel.columns:
-                raise UnknownNameError("column", column, panel.columns)
+                raise UnknownNameError("column.unknown", name=column, known=panel.columns)
         dtype = np.dtype(dtype) if out is None else out.dtype
         if dtype not in (np.float64, np.float32) or threads < 1:
-            raise SpecError(f"dtype {dtype}, threads {threads}; give float64 or float32, and 1 thread or more")
+            raise SpecError("feature.unknown_dtype_or_threads", dtype=dtype, threads=threads)
         start, stop = self._bounds(panel, rows)
         shape = stop - start, len(self.names)
         table = np.empty(shape, dtype, order="F") if out is None else out
         if table.shape != shape or not table.flags.f_contiguous or not table.flags.writeable:
-            raise SpecError(f"out has the shape {table.shape}; give a writeable F-ordered array of shape {shape}")
+            raise SpecError("feature.output_of_other_shape", shape=str(table.shape), wanted=shape)
         wide = table.T
         tasks = self._tasks(panel, start, stop, threads)
         groups = [tasks[k::threads] for k in range(threads) if len(tasks[k::threads])]
@@ -159,7 +165,7 @@ class FeaturePlan:
     def _bounds(self, panel: Panel, rows: slice | None) -> tuple[int, int]:
         start, stop, step = (rows or slice(None)).indices(len(panel))
         if step != 1:
-            raise SpecError(f"rows have the step {step}; give consecutive rows")
+            raise SpecError("feature.rows_not_consecutive", step=step)
         return start, max(start, stop)
 
     def _tasks(self, panel: Panel, start: int, stop: int, threads: int) -> Ints:

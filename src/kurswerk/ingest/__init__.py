@@ -1,16 +1,16 @@
 """Market data into the store: validated, counted, nothing lost."""
 
-from kurswerk.ingest._coins import FileSummary, IngestSummary, Progress, ingest_coins
-from kurswerk.ingest.ports import CandleSource, CoinSink, RawRows, UpsertCount, coin_schema
+from kurswerk.ingest._files import FileSummary, IngestSummary, Progress, ingest_files
+from kurswerk.ingest.ports import CandleSource, MarketSink, RawRows, UpsertCount, arrow_schema
 
 __all__ = [
     "CandleSource",
-    "CoinSink",
     "FileSummary",
     "IngestSummary",
+    "MarketSink",
     "Progress",
     "RawRows",
     "UpsertCount",
-    "coin_schema",
-    "ingest_coins",
+    "arrow_schema",
+    "ingest_files",
 ]

@@ -61,7 +61,7 @@ def read_numbers(cells: pa.Array, column: str, *, decimal_comma: bool = False) -
     if pa.types.is_boolean(kind):
         cells = cells.cast(pa.uint8())
     elif not any(holds(kind) for holds in _NUMERIC):
-        raise DataFileError(f"column '{column}' holds {kind}, where numbers are needed; convert it or leave it out")
+        raise DataFileError("file.column_not_numeric", column=column, kind=kind)
     return _from_arrow(cells.cast(pa.float64(), safe=False))
 
 

@@ -1,12 +1,12 @@
-"""Rows of one file that share coin and moment, found in bounded memory.
+"""Rows of one file that share instrument and moment, found in bounded memory.
 
-Three looks at most, since a row can be judged only when all others are known:
+Three looks at most, since a row can be validated only when all others are known:
 
-1. Coin and moment of all rows, hashed to 64 bits (8 bytes a row) and sorted: which hashes stand twice? In most files
-   none, and that was all.
-2. Of the lawful rows with such a hash: coin, moment and a hash over all values (32 bytes a row). Where the values agree
-   the first row is kept and the others are duplicates; where they do not, nobody can tell which is right, and
-   all of them go to quarantine.
+1. Instrument and moment of all rows, hashed to 64 bits (8 bytes a row) and sorted: which hashes stand twice? In most
+   files none, and that was all.
+2. Of the valid rows with such a hash: instrument, moment and a hash over all values (32 bytes a row). Where the values
+   agree the first row is kept and the others are duplicates; where they do not, nobody can tell which is right,
+   and all of them go to quarantine.
 3. The rows themselves, each with its verdict.
 """
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from kurswerk.core.jit import kernel
 from kurswerk.ingest._keys import mix
-from kurswerk.ingest._normalise import Judged, Normaliser
+from kurswerk.ingest._normalise import Normaliser, ValidatedRows
 from kurswerk.ingest.ports import RawRows
-from kurswerk.market.validation import Law
+from kurswerk.market.validation import Violation
 
 Hashes = NDArray[np.uint64]
 Int = NDArray[np.int64]
@@ -37,10 +37,10 @@ class RepeatedKeys:
         self.rows = 0
 
     def add(self, normaliser: Normaliser, raw: RawRows) -> None:
-        """Take some rows; rows without a lawful key repeat nothing."""
-        keys, moments, laws = normaliser.keys_of(raw)
+        """Take some rows; rows without a valid key repeat nothing."""
+        keys, moments, violations = normaliser.keys_of(raw)
         self.rows += len(moments)
-        self._hashes.append(_hash_keys(keys.hashes(), moments)[laws == Law.OBEYED])
+        self._hashes.append(_hash_keys(keys.hashes(), moments)[violations == Violation.NONE])
 
     def repeated(self) -> Hashes:
         """Return the hashes that stand more than once, ascending; forgets the rest."""
@@ -64,15 +64,15 @@ class Verdicts:
         self._ordinals: Int = np.empty(0, dtype=np.int64)
         self._verdicts: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
 
-    def add(self, judged: Judged, first: int) -> None:
+    def add(self, validated: ValidatedRows, first: int) -> None:
         """Take rows, the first of which is row ``first`` of the file."""
-        coins = judged.keys.hashes()
-        hashes = _hash_keys(coins, judged.moments)
+        coins = validated.keys.hashes()
+        hashes = _hash_keys(coins, validated.moments)
         place = np.minimum(np.searchsorted(self._repeated, hashes), len(self._repeated) - 1)
-        rows = np.flatnonzero((judged.laws == Law.OBEYED) & (self._repeated[place] == hashes))
+        rows = np.flatnonzero((validated.violations == Violation.NONE) & (self._repeated[place] == hashes))
         self._coins.append(coins[rows])
-        self._moments.append(judged.moments[rows])
-        self._values.append(_hash_values(judged.values, judged.cells, rows))
+        self._moments.append(validated.moments[rows])
+        self._values.append(_hash_values(validated.values, validated.cells, rows))
         self._places.append(first + rows)
 
     def decide(self) -> None:
@@ -81,8 +81,8 @@ class Verdicts:
         # Stable: rows of one key stay in the order of the file.
         order = np.lexsort((moments, coins))
         verdicts = _decide(order, coins, moments, _joined(self._values))
-        judged = np.flatnonzero(verdicts != KEEP)
-        self._ordinals, self._verdicts = _joined(self._places)[judged], verdicts[judged]
+        validated = np.flatnonzero(verdicts != KEEP)
+        self._ordinals, self._verdicts = _joined(self._places)[validated], verdicts[validated]
 
     def of(self, first: int, count: int) -> NDArray[np.uint8]:
         """Return KEEP, DUPLICATE or CONFLICT of rows ``first`` to ``first + count``, shape (count,)."""

@@ -1,4 +1,4 @@
-"""Cells of any type to names of coins, and names to 64-bit hashes."""
+"""Cells of any type to names of instruments, and names to 64-bit hashes."""
 
 from dataclasses import dataclass
 
@@ -9,24 +9,25 @@ from numpy.typing import NDArray
 
 from kurswerk.core.jit import kernel
 from kurswerk.ingest._cells import as_text
-from kurswerk.market.validation import MOST_KEY_CHARACTERS, Law
+from kurswerk.market import KEY_LENGTH
+from kurswerk.market.validation import Violation
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Names of the rows' coins, dictionary-encoded.
+    """Names of the rows' instruments, dictionary-encoded.
 
     Attributes
     ----------
     names
         Distinct names without surrounding blanks; ``codes`` point into it, shape (n_rows,).
-    laws
-        `Law` about keys that each row breaks, shape (n_rows,).
+    violations
+        `Violation` of the key, for each row, shape (n_rows,).
     """
 
     names: pa.Array
     codes: NDArray[np.int64]
-    laws: NDArray[np.uint8]
+    violations: NDArray[np.uint8]
 
     def text(self, rows: NDArray[np.int64] | None) -> pa.Array:
         """Return the name of each of these rows, or of all."""
@@ -39,7 +40,7 @@ class Keys:
 
 
 def read_keys(cells: pa.Array) -> Keys:
-    """Read cells of any type as names of coins."""
+    """Read cells of any type as names of instruments."""
     if not pa.types.is_dictionary(cells.type):
         cells = as_text(cells).dictionary_encode()
     codes = cells.indices.cast(pa.int64())
@@ -48,22 +49,22 @@ def read_keys(cells: pa.Array) -> Keys:
     # Control characters (NUL is none for PostgreSQL, a line end comes from a quote left open) and U+FFFD, as which
     # undecodable bytes were read.
     broken = pc.match_substring_regex(names, "[\\x00-\\x1f\\x7f\ufffd]")
-    laws = np.zeros(len(names) + 1, dtype=np.uint8)
-    laws[:-1][broken.to_numpy(zero_copy_only=False)] = Law.KEY_UNREADABLE
-    laws[:-1][lengths > MOST_KEY_CHARACTERS] = Law.KEY_TOO_LONG
-    laws[:-1][lengths == 0] = Law.KEY_MISSING
-    laws[-1] = Law.KEY_MISSING
+    violations = np.zeros(len(names) + 1, dtype=np.uint8)
+    violations[:-1][broken.to_numpy(zero_copy_only=False)] = Violation.KEY_UNREADABLE
+    violations[:-1][lengths > KEY_LENGTH] = Violation.KEY_TOO_LONG
+    violations[:-1][lengths == 0] = Violation.KEY_MISSING
+    violations[-1] = Violation.KEY_MISSING
     if codes.null_count:
         names = pa.concat_arrays([names, pa.array([""])])
         codes = codes.fill_null(len(names) - 1)
     rows = codes.to_numpy(zero_copy_only=False)
-    return Keys(names, rows, laws[rows])
+    return Keys(names, rows, violations[rows])
 
 
 def one_key(name: str, rows: int) -> Keys:
-    """Return the keys of rows that all belong to one coin."""
+    """Return the keys of rows that all belong to one instrument."""
     keys = read_keys(pa.array([name]))
-    return Keys(keys.names, np.zeros(rows, dtype=np.int64), np.full(rows, keys.laws[0], dtype=np.uint8))
+    return Keys(keys.names, np.zeros(rows, dtype=np.int64), np.full(rows, keys.violations[0], dtype=np.uint8))
 
 
 def hash_names(names: pa.Array) -> NDArray[np.uint64]:

@@ -12,7 +12,7 @@ from kurswerk.core.errors import DataFileError
 from kurswerk.core.jit import kernel
 from kurswerk.core.timestamps import DAY_US, to_us
 from kurswerk.ingest._cells import MISSING_WORDS, is_text, plain
-from kurswerk.market.validation import END_MOMENT_US, FIRST_MOMENT_US, Law
+from kurswerk.market.validation import END_MOMENT_US, FIRST_MOMENT_US, Violation
 
 Int = NDArray[np.int64]
 Moments = tuple[Int, NDArray[np.uint8]]
@@ -33,8 +33,8 @@ def read_moments(cells: pa.Array, column: str, *, date_format: str | None = None
 
     Returns
     -------
-    moments, laws
-        Microseconds since 1970 UTC, and the `Law` about time that is broken, if any.
+    moments, violations
+        Microseconds since 1970 UTC, and the `Violation` of the time, if any.
 
     Raises
     ------
@@ -44,53 +44,53 @@ def read_moments(cells: pa.Array, column: str, *, date_format: str | None = None
     cells = plain(cells)
     kind = cells.type
     if is_text(kind):
-        moments, laws = _from_formatted(cells, date_format) if date_format else _from_text(cells)
+        moments, violations = _from_formatted(cells, date_format) if date_format else _from_text(cells)
     elif pa.types.is_timestamp(kind):
-        moments, laws = _scaled(cells, 1_000_000, _PER_SECOND[kind.unit])
+        moments, violations = _scaled(cells, 1_000_000, _PER_SECOND[kind.unit])
     elif pa.types.is_date32(kind):
-        moments, laws = _scaled(cells.cast(pa.int32()), DAY_US, 1)
+        moments, violations = _scaled(cells.cast(pa.int32()), DAY_US, 1)
     elif pa.types.is_date64(kind):
-        moments, laws = _scaled(cells, 1_000, 1)
+        moments, violations = _scaled(cells, 1_000, 1)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        moments, laws = _from_numbers(cells)
+        moments, violations = _from_numbers(cells)
     elif pa.types.is_null(kind):
-        moments, laws = _scaled(cells.cast(pa.int64()), 1, 1)
+        moments, violations = _scaled(cells.cast(pa.int64()), 1, 1)
     else:
-        raise DataFileError(f"column '{column}' holds {kind}, where moments in time are needed")
-    outside = (laws == Law.OBEYED) & ((moments < FIRST_MOMENT_US) | (moments >= END_MOMENT_US))
-    laws[outside] = Law.TIME_OUT_OF_RANGE
-    return moments, laws
+        raise DataFileError("file.column_not_temporal", column=column, kind=kind)
+    outside = (violations == Violation.NONE) & ((moments < FIRST_MOMENT_US) | (moments >= END_MOMENT_US))
+    violations[outside] = Violation.TIME_OUT_OF_RANGE
+    return moments, violations
 
 
 def _integers(cells: pa.Array) -> Moments:
-    laws = cells.is_null().to_numpy(zero_copy_only=False).astype(np.uint8) * np.uint8(Law.TIME_MISSING)
+    violations = cells.is_null().to_numpy(zero_copy_only=False).astype(np.uint8) * np.uint8(Violation.TIME_MISSING)
     if cells.null_count:
         cells = cells.cast(pa.int64()).fill_null(0)
-    return cells.cast(pa.int64()).to_numpy(zero_copy_only=False), laws
+    return cells.cast(pa.int64()).to_numpy(zero_copy_only=False), violations
 
 
 def _scaled(cells: pa.Array, factor: int, divisor: int) -> Moments:
     """Multiply whole numbers by factor / divisor, rounding down; what does not fit becomes a moment before 1970."""
-    raw, laws = _integers(cells)
+    raw, violations = _integers(cells)
     if factor >= divisor:
         times = factor // divisor
         limit = END_MOMENT_US // times
-        return np.where(np.abs(raw) <= limit, raw * np.int64(times), _OUTSIDE).astype(np.int64), laws
-    return raw // np.int64(divisor // factor), laws
+        return np.where(np.abs(raw) <= limit, raw * np.int64(times), _OUTSIDE).astype(np.int64), violations
+    return raw // np.int64(divisor // factor), violations
 
 
 def _from_numbers(cells: pa.Array) -> Moments:
     if not pa.types.is_floating(cells.type):
         try:
-            raw, laws = _integers(cells)
-            return from_epochs(raw), laws
+            raw, violations = _integers(cells)
+            return from_epochs(raw), violations
         except pa.ArrowInvalid:  # past int64, or decimals with a fraction
             pass
     cells = cells.cast(pa.float64(), safe=False)
     values = cells.fill_null(0.0).to_numpy(zero_copy_only=False)
-    laws = cells.is_null().to_numpy(zero_copy_only=False).astype(np.uint8) * np.uint8(Law.TIME_MISSING)
-    laws[~np.isfinite(values)] = Law.TIME_UNREADABLE
-    return from_fractional_epochs(values), laws
+    violations = cells.is_null().to_numpy(zero_copy_only=False).astype(np.uint8) * np.uint8(Violation.TIME_MISSING)
+    violations[~np.isfinite(values)] = Violation.TIME_UNREADABLE
+    return from_fractional_epochs(values), violations
 
 
 @kernel
@@ -152,12 +152,12 @@ def from_fractional_epochs(raw: NDArray[np.float64]) -> Int:
 
 def _from_formatted(cells: pa.Array, date_format: str) -> Moments:
     parsed = pc.strptime(cells, format=date_format, unit="us", error_is_null=True)
-    moments, laws = _integers(parsed)
-    for i in np.flatnonzero(laws):
+    moments, violations = _integers(parsed)
+    for i in np.flatnonzero(violations):
         text = cells[i].as_py()
         if text is not None and text.strip().lower() not in MISSING_WORDS:
-            laws[i] = Law.TIME_UNREADABLE
-    return moments, laws
+            violations[i] = Violation.TIME_UNREADABLE
+    return moments, violations
 
 
 def _from_text(cells: pa.Array) -> Moments:
@@ -167,17 +167,17 @@ def _from_text(cells: pa.Array) -> Moments:
         except pa.ArrowInvalid:
             continue
     moments = np.zeros(len(cells), dtype=np.int64)
-    laws = np.zeros(len(cells), dtype=np.uint8)
+    violations = np.zeros(len(cells), dtype=np.uint8)
     for i, text in enumerate(cells.to_pylist()):
         word = "" if text is None else text.strip()
         if word.lower() in MISSING_WORDS:
-            laws[i] = Law.TIME_MISSING
+            violations[i] = Violation.TIME_MISSING
         elif _DIGITS.fullmatch(word):
             moments[i] = _epoch_in(word)
         else:
             moment = _moment_in(word)
-            moments[i], laws[i] = (0, Law.TIME_UNREADABLE) if moment is None else (moment, Law.OBEYED)
-    return moments, laws
+            moments[i], violations[i] = (0, Violation.TIME_UNREADABLE) if moment is None else (moment, Violation.NONE)
+    return moments, violations
 
 
 def _epoch_in(word: str) -> int:

@@ -1,4 +1,4 @@
-"""Rows that break a law, kept as they stand in the file, each with its reason."""
+"""Rows that break a validation rule, kept as they stand in the file, each with its reason."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from kurswerk.core.digest import sha256_json
 from kurswerk.core.errors import DataFileError
 from kurswerk.ingest._cells import as_text
-from kurswerk.ingest._normalise import Judged
+from kurswerk.ingest._normalise import ValidatedRows
 from kurswerk.ingest.ports import CandleSource
-from kurswerk.market.validation import Law, describe_law
+from kurswerk.market.validation import Violation, describe_violation
 
 _TEXT = "text"
 
@@ -59,18 +59,18 @@ class Quarantine:
             self._writer = None
             self._part.unlink(missing_ok=True)
 
-    def add(self, judged: Judged, rows: NDArray[np.int64]) -> None:
+    def add(self, validated: ValidatedRows, rows: NDArray[np.int64]) -> None:
         """Take these rows of a batch."""
-        reasons = judged.reasons(rows)
+        reasons = validated.reasons(rows)
         taken = pa.array(rows)
-        cells = [as_text(judged.raw.cells.column(name).take(taken)) for name in self._columns]
-        self._write(judged.raw.numbers[rows].tolist(), reasons, cells, [None] * len(rows))
+        cells = [as_text(validated.raw.cells.column(name).take(taken)) for name in self._columns]
+        self._write(validated.raw.numbers[rows].tolist(), reasons, cells, [None] * len(rows))
 
     def add_malformed(self, rows: Sequence[tuple[int, str]]) -> None:
         """Take lines that could not be cut into cells: (number, text)."""
         numbers, lines = [number for number, _ in rows], [line for _, line in rows]
         empty = [pa.nulls(len(rows), pa.string()) for _ in self._columns]
-        self._write(numbers, [describe_law(Law.CELLS)] * len(rows), empty, lines)
+        self._write(numbers, [describe_violation(Violation.CELLS)] * len(rows), empty, lines)
 
     def _write(
         self, numbers: list[int], reasons: list[str], cells: list[pa.Array], lines: Sequence[str | None]
@@ -93,9 +93,7 @@ class Quarantine:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(self._part, schema, compression="zstd")
         except OSError as error:
-            raise DataFileError(
-                f"quarantine {self.path} cannot be written: {error}; free it or choose another"
-            ) from error
+            raise DataFileError("quarantine.not_writable", path=self.path, reason=error) from error
 
     def close(self) -> None:
         """Finish the file under its name; further calls do nothing."""

@@ -8,29 +8,32 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from kurswerk.market import COIN_COLUMNS, KEY, TIMESTAMP, Kind
+from kurswerk.market import Kind, MarketSchema
 
 _ARROW_TYPES = {Kind.FLOAT: pa.float64(), Kind.INT: pa.int64(), Kind.BOOL: pa.bool_()}
 
 
-def coin_schema(columns: Sequence[str]) -> pa.Schema:
-    """Return the Arrow schema in which rows of ``coin_metrics`` travel.
+def arrow_schema(columns: Sequence[str], market: MarketSchema) -> pa.Schema:
+    """Return the Arrow schema in which a market's rows travel.
 
     Parameters
     ----------
     columns
-        Names out of ``COIN_COLUMNS``, in the order wanted.
+        Columns of the market, in the order wanted.
+    market
+        Names key and timestamp, and the kinds of the columns.
 
     Examples
     --------
-    >>> coin_schema(["price_close", "num_buys"]).names
+    >>> from kurswerk.market import COINS
+    >>> arrow_schema(["price_close", "num_buys"], COINS).names
     ['mint', 'timestamp', 'price_close', 'num_buys']
     """
     fields = [
-        pa.field(KEY, pa.string(), nullable=False),
-        pa.field(TIMESTAMP, pa.timestamp("us", "UTC"), nullable=False),
+        pa.field(market.key, pa.string(), nullable=False),
+        pa.field(market.timestamp, pa.timestamp("us", "UTC"), nullable=False),
     ]
-    return pa.schema(fields + [pa.field(name, _ARROW_TYPES[COIN_COLUMNS[name]]) for name in columns])
+    return pa.schema(fields + [pa.field(name, _ARROW_TYPES[market.columns[name].kind]) for name in columns])
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,16 @@ class UpsertCount:
     unchanged: int = 0
 
 
-class CoinSink(Protocol):
-    """Takes rows of ``coin_metrics``."""
+class MarketSink(Protocol):
+    """Takes rows of a market."""
 
     def upsert(self, batches: Iterable[pa.RecordBatch]) -> UpsertCount:
-        """Insert rows or update those whose (mint, timestamp) is there; all or, if anything raises, nothing.
+        """Insert rows or update those whose (key, timestamp) is there; all or, if anything raises, nothing.
 
         Parameters
         ----------
         batches
-            All of one `coin_schema`, possibly none at all; no (mint, timestamp) stands twice. Columns that the
+            All of one `arrow_schema`, possibly none at all; no (key, timestamp) stands twice. Columns that the
             schema does not have stay untouched in the store.
         """
         ...

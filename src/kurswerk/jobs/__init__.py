@@ -1,30 +1,43 @@
-"""Jobs: ordered over the API, carried out by workers, in the same database as everything else.
+"""What a job is: kinds of job and their register, status, progress, and what jobs need of the outside."""
 
-Names are imported when they are first used, because whoever orders jobs shall not wait for what runs them.
-"""
+from kurswerk.jobs._job import (
+    DEFAULT_PRIORITY,
+    JOB_SORTS,
+    JOB_STATUSES,
+    LARGEST_PRIORITY,
+    QUEUE,
+    QUEUE_TASK,
+    Ending,
+    Job,
+    JobLine,
+    JobResult,
+    WorkerStatus,
+)
+from kurswerk.jobs._kind import JobHooks, JobKind, JobKinds
+from kurswerk.jobs._service import JobService
+from kurswerk.jobs.ports import JobLock, JobStore, Progress, ProgressListener, Runner, RunStore, no_progress
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from kurswerk.jobs._child import serve_jobs
-    from kurswerk.jobs._status import WorkerStatus, workers_status
-    from kurswerk.jobs._store import ProcrastinateJobStore
-    from kurswerk.jobs._worker import Worker, WorkerEvent
-
-__all__ = ["ProcrastinateJobStore", "Worker", "WorkerEvent", "WorkerStatus", "serve_jobs", "workers_status"]
-
-_HOME = {
-    "ProcrastinateJobStore": "_store",
-    "Worker": "_worker",
-    "WorkerEvent": "_worker",
-    "WorkerStatus": "_status",
-    "serve_jobs": "_child",
-    "workers_status": "_status",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'kurswerk.jobs' has no attribute '{name}'")
-    return getattr(importlib.import_module(f"kurswerk.jobs.{_HOME[name]}"), name)
+__all__ = [
+    "DEFAULT_PRIORITY",
+    "JOB_SORTS",
+    "JOB_STATUSES",
+    "LARGEST_PRIORITY",
+    "QUEUE",
+    "QUEUE_TASK",
+    "Ending",
+    "Job",
+    "JobHooks",
+    "JobKind",
+    "JobKinds",
+    "JobLine",
+    "JobLock",
+    "JobResult",
+    "JobService",
+    "JobStore",
+    "Progress",
+    "ProgressListener",
+    "RunStore",
+    "Runner",
+    "WorkerStatus",
+    "no_progress",
+]

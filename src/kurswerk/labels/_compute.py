@@ -94,5 +94,5 @@ def _label_values(
             return _kernels.change_within(panel.offsets, values, exits, percent, sign)
         return _kernels.change_at(values, exits, percent, sign)
     code = OPERATORS.index(spec.operator or "=")
-    found = _kernels.hits(values, code, float(spec.target_value or 0.0))
+    found = _kernels.meets_target(values, code, float(spec.target_value or 0.0))
     return _kernels.hit_within(found, exits) if spec.mode == "within" else _kernels.hit_at(found, exits)

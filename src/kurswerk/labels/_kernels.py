@@ -86,7 +86,7 @@ def change_within(offsets: Int, values: Float, exits: Int, percent: float, sign:
 
 
 @kernel
-def hits(values: Float, code: int, target: float) -> Int8:
+def meets_target(values: Float, code: int, target: float) -> Int8:
     """Return 1 where ``value operator target`` holds, 0 where not, -1 where the value is not finite.
 
     ``code`` counts through ``> < >= <= =``.

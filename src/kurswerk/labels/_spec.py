@@ -56,16 +56,13 @@ class LabelSpec:
 
     def __post_init__(self) -> None:
         if not isinstance(self.target_var, str) or not self.target_var:
-            raise SpecError(f"target_var is {self.target_var!r}; name the column to be watched")
+            raise SpecError("label.target_var_missing", target_var=self.target_var)
         if self.mode not in {"at", "within"}:
-            raise SpecError(f"horizon mode is {self.mode!r}; choose 'at' or 'within'")
+            raise SpecError("label.unknown_horizon_mode", mode=self.mode)
         change = self.min_percent_change is not None or self.direction is not None
         threshold = self.operator is not None or self.target_value is not None
         if change == threshold:
-            joint = ", not both" if change else ""
-            raise SpecError(
-                f"a label needs either operator and target_value, or min_percent_change and direction{joint}"
-            )
+            raise SpecError("label.two_targets" if change else "label.no_target")
         self._check_minutes(required=change)
         if change:
             self._check_change()
@@ -75,23 +72,23 @@ class LabelSpec:
     def _check_minutes(self, *, required: bool) -> None:
         if self.minutes is None:
             if required or self.mode == "within":
-                raise SpecError("minutes is missing; give the horizon in minutes, e.g. 60")
+                raise SpecError("label.minutes_missing")
             return
         if not _is_number(self.minutes) or not 0 < self.minutes <= MAX_HORIZON_MINUTES:
-            raise SpecError(f"minutes is {self.minutes!r}; it must be above 0 and at most {MAX_HORIZON_MINUTES}")
+            raise SpecError("label.minutes_out_of_range", minutes=self.minutes, most=MAX_HORIZON_MINUTES)
 
     def _check_change(self) -> None:
         percent = self.min_percent_change
         if percent is None or not _is_number(percent) or percent <= 0:
-            raise SpecError(f"min_percent_change is {percent!r}; it must be a number above 0")
+            raise SpecError("label.percent_not_positive", percent=percent)
         if self.direction not in {"up", "down"}:
-            raise SpecError(f"direction is {self.direction!r}; choose 'up' or 'down'")
+            raise SpecError("label.unknown_direction", direction=self.direction)
 
     def _check_threshold(self) -> None:
         if self.operator not in OPERATORS:
-            raise SpecError(f"operator is {self.operator!r}; choose one of {' '.join(OPERATORS)}")
+            raise SpecError("label.unknown_operator", operator=self.operator, operators=" ".join(OPERATORS))
         if self.target_value is None or not _is_number(self.target_value):
-            raise SpecError(f"target_value is {self.target_value!r}; it must be a finite number")
+            raise SpecError("label.target_value_not_finite", target_value=self.target_value)
 
     @property
     def is_time_based(self) -> bool:

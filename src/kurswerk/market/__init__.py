@@ -1,16 +1,40 @@
-"""Instruments, candles, coin metrics, the `Panel` and the laws that rows obey."""
+"""Markets and their schemas, the `Panel` of a market's rows, and the rules that rows keep."""
 
-from kurswerk.market.columns import ALIASES, COIN_COLUMNS, KEY, PRICE_COLUMNS, SOL_PRICE, TIMESTAMP, Kind, map_columns
+from kurswerk.market._register import DEFAULT_MARKET, MARKETS, market_named
+from kurswerk.market.coins import COINS, KEY, SOL_PRICE, TIMESTAMP
+from kurswerk.market.columns import map_columns
 from kurswerk.market.panel import Panel
+from kurswerk.market.schema import (
+    CANDLE_ROLES,
+    KEY_LENGTH,
+    Clock,
+    Column,
+    FeedTables,
+    JoinedColumn,
+    Kind,
+    MarketSchema,
+    Role,
+    Segment,
+)
 
 __all__ = [
-    "ALIASES",
-    "COIN_COLUMNS",
+    "CANDLE_ROLES",
+    "COINS",
+    "DEFAULT_MARKET",
     "KEY",
-    "PRICE_COLUMNS",
+    "KEY_LENGTH",
+    "MARKETS",
     "SOL_PRICE",
     "TIMESTAMP",
+    "Clock",
+    "Column",
+    "FeedTables",
+    "JoinedColumn",
     "Kind",
+    "MarketSchema",
     "Panel",
+    "Role",
+    "Segment",
     "map_columns",
+    "market_named",
 ]

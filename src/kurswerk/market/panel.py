@@ -69,12 +69,12 @@ class Panel:
         """Build a panel from dictionary-encoded keys: row ``i`` belongs to ``names[codes[i]]``."""
         times = np.asarray(timestamps, dtype=np.int64)
         if len(codes) != len(times):
-            raise DataError(f"{len(codes)} keys where the timestamps have {len(times)} rows; give one for each")
+            raise DataError("market.keys_not_one_per_row", count=len(codes), rows=len(times))
         if len(set(names)) != len(names):
-            raise DataError(f"{len(names)} names, of which {len(set(names))} differ; name each instrument once")
+            raise DataError("market.instrument_named_twice", names=len(names), different=len(set(names)))
         for name, column in columns.items():
             if len(column) != len(times):
-                raise DataError(f"column '{name}' has {len(column)} rows where the timestamps have {len(times)}")
+                raise DataError("market.column_of_other_length", column=name, rows=len(column), timestamps=len(times))
         rank = np.argsort(np.argsort(np.asarray(names, dtype=object)))
         codes = rank[codes].astype(np.int64) if len(names) else codes
         order = None if _sorted(codes, times) else np.lexsort((times, codes))
@@ -98,7 +98,7 @@ class Panel:
         if len(same):
             key = self.instruments[int(np.searchsorted(self.offsets, same[0], side="right")) - 1]
             moment = format_timestamp(int(self.timestamps[same[0]]))
-            raise DataError(f"{len(same)} rows stand twice, first '{key}' at {moment}; keep one row per key and time")
+            raise DataError("market.duplicate_rows", count=len(same), key=key, time=moment)
 
     def __len__(self) -> int:
         return len(self.timestamps)
@@ -114,7 +114,7 @@ class Panel:
         try:
             return self.values[self.columns.index(name)]  # type: ignore[no-any-return]  # indexing loses the type
         except ValueError:
-            raise UnknownNameError("column", name, self.columns) from None
+            raise UnknownNameError("column.unknown", name=name, known=self.columns) from None
 
     @property
     def codes(self) -> Int:
@@ -132,7 +132,7 @@ class Panel:
         try:
             k = self.instruments.index(instrument)
         except ValueError:
-            raise UnknownNameError("coin", instrument, self.instruments) from None
+            raise UnknownNameError("instrument.unknown", name=instrument, known=self.instruments) from None
         return slice(int(self.offsets[k]), int(self.offsets[k + 1]))
 
     def where(self, mask: Bool) -> "Panel":

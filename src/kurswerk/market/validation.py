@@ -1,4 +1,4 @@
-"""The laws that a row of market data obeys, and the judgement which one a row breaks."""
+"""The validation rules of rows of market data, and which one a row breaks."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -8,28 +8,22 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
 from kurswerk.core.jit import kernel
-from kurswerk.market.columns import COIN_COLUMNS, PRICE_COLUMNS, Kind
+from kurswerk.market.schema import CANDLE_ROLES, KEY_LENGTH, Kind, MarketSchema
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 Small = NDArray[np.uint8]
-Culprits = NDArray[np.int16]
+Places = NDArray[np.int16]
 
-MOST_KEY_CHARACTERS = 64
 # Moments outside [1970-01-01, 2262-01-01) are no market data, and nanoseconds end in 2262.
 FIRST_MOMENT_US = 0
 END_MOMENT_US = 9_214_646_400_000_000
-# contracts.md stores counts as int, which is 32 bits in the databases that exist already.
-LARGEST_INT = 2_147_483_647
-
-_SIGNED = frozenset({"net_volume_sol"})
-_SHARES = frozenset({"buy_pressure_ratio", "unique_signer_ratio"})
 
 
-class Law(IntEnum):
-    """What a row can break; a row is filed under the first that it breaks, in this order."""
+class Violation(IntEnum):
+    """Which validation rule a row breaks; of several, the first in this order."""
 
-    OBEYED = 0
+    NONE = 0
     CELLS = 1
     KEY_MISSING = 2
     KEY_TOO_LONG = 3
@@ -57,46 +51,45 @@ class Cell(IntEnum):
 
 
 _REASONS = {
-    Law.OBEYED: "",
-    Law.CELLS: "wrong number of cells",
-    Law.KEY_MISSING: "key is missing",
-    Law.KEY_TOO_LONG: f"key is longer than {MOST_KEY_CHARACTERS} characters",
-    Law.KEY_UNREADABLE: "key is no readable text",
-    Law.TIME_MISSING: "timestamp is missing",
-    Law.TIME_UNREADABLE: "timestamp is unreadable",
-    Law.TIME_OUT_OF_RANGE: "timestamp is outside 1970 to 2261",
-    Law.UNREADABLE: "{} is unreadable",
-    Law.NOT_FINITE: "{} is not finite",
-    Law.NEGATIVE: "{} is negative",
-    Law.NOT_WHOLE: "{} is no whole number",
-    Law.OUT_OF_RANGE: "{} is out of range",
-    Law.HIGH_BELOW_LOW: "high is below low",
-    Law.CLOSE_OUTSIDE: "close is outside low to high",
-    Law.OPEN_OUTSIDE: "open is outside low to high",
-    Law.CONFLICT: "key and timestamp stand twice with different values",
+    Violation.NONE: "",
+    Violation.CELLS: "wrong number of cells",
+    Violation.KEY_MISSING: "key is missing",
+    Violation.KEY_TOO_LONG: f"key is longer than {KEY_LENGTH} characters",
+    Violation.KEY_UNREADABLE: "key is no readable text",
+    Violation.TIME_MISSING: "timestamp is missing",
+    Violation.TIME_UNREADABLE: "timestamp is unreadable",
+    Violation.TIME_OUT_OF_RANGE: "timestamp is outside 1970 to 2261",
+    Violation.UNREADABLE: "{} is unreadable",
+    Violation.NOT_FINITE: "{} is not finite",
+    Violation.NEGATIVE: "{} is negative",
+    Violation.NOT_WHOLE: "{} is no whole number",
+    Violation.OUT_OF_RANGE: "{} is out of range",
+    Violation.HIGH_BELOW_LOW: "high is below low",
+    Violation.CLOSE_OUTSIDE: "close is outside low to high",
+    Violation.OPEN_OUTSIDE: "open is outside low to high",
+    Violation.CONFLICT: "key and timestamp stand twice with different values",
 }
 
 
-def describe_law(law: int, column: str = "") -> str:
-    """Say in words which law a row breaks.
+def describe_violation(violation: int, column: str = "") -> str:
+    """Return the reason why a row is refused, in words.
 
     Examples
     --------
-    >>> describe_law(Law.NEGATIVE, "price_low")
+    >>> describe_violation(Violation.NEGATIVE, "price_low")
     'price_low is negative'
     """
-    return _REASONS[Law(law)].format(column)
+    return _REASONS[Violation(violation)].format(column)
 
 
-def judge_rows(
-    values: Float, cells: Small, columns: Sequence[str], laws: Small | None = None
-) -> tuple[Small, Culprits]:
-    """Find the first law that each row breaks.
+def validate_rows(
+    values: Float, cells: Small, columns: Sequence[str], market: MarketSchema, violations: Small | None = None
+) -> tuple[Small, Places]:
+    """Find the first validation rule that each row breaks.
 
     A cell may be missing, also a price: what is not there breaks nothing. A cell that holds a number must hold a
-    finite one; all but ``net_volume_sol`` must not be negative; counts and flags are whole and fit the database;
-    ratios are at most 1. Of the
-    prices that are there, high ≥ low and low ≤ open, close ≤ high.
+    finite one; values below 0 are allowed in signed columns alone; counts and flags are whole and fit the database; no
+    value is above its column's maximum. Of the prices that are there, high ≥ low and low ≤ open, close ≤ high.
 
     Parameters
     ----------
@@ -105,14 +98,16 @@ def judge_rows(
     cells
         `Cell` of each value, same shape; ``values`` counts only where it is PRESENT.
     columns
-        Names out of ``COIN_COLUMNS``, one for each row of ``values``.
-    laws
-        `Law` already found broken by key or timestamp, shape (n_rows,); stays as it is where not 0.
+        Columns of the market, one for each row of ``values``.
+    market
+        Declares the rules of its columns and which of them are prices.
+    violations
+        `Violation` already found of key or timestamp, shape (n_rows,); stays as it is where not 0.
 
     Returns
     -------
-    laws, culprits
-        `Law` of each row, and the index of the column it was broken in (-1 if by none in particular).
+    violations, offending
+        `Violation` of each row, and the index of the offending column (-1 where none in particular is).
 
     Raises
     ------
@@ -121,66 +116,64 @@ def judge_rows(
 
     Examples
     --------
+    >>> from kurswerk.market import COINS
     >>> values = np.array([[2.0, 2.0, np.inf], [1.0, 3.0, 1.0]])
-    >>> judge_rows(values, np.zeros((2, 3), np.uint8), ["price_high", "price_low"])[0].tolist()
+    >>> validate_rows(values, np.zeros((2, 3), np.uint8), ["price_high", "price_low"], COINS)[0].tolist()
     [0, 13, 9]
     """
     if values.shape != cells.shape or len(values) != len(columns):
-        raise DataError(f"values {values.shape}, cells {cells.shape} and {len(columns)} columns do not fit together")
-    found = np.zeros(values.shape[1], dtype=np.uint8) if laws is None else laws.copy()
+        raise DataError(
+            "market.validation_shapes_differ", values=str(values.shape), cells=str(cells.shape), columns=len(columns)
+        )
+    found = np.zeros(values.shape[1], dtype=np.uint8) if violations is None else violations.copy()
     if len(found) != values.shape[1]:
-        raise DataError(f"{len(found)} laws for {values.shape[1]} rows; give one for each row")
-    culprits = np.full(len(found), -1, dtype=np.int16)
-    whole = np.array([COIN_COLUMNS[name] is not Kind.FLOAT for name in columns], dtype=np.bool_)
-    signed = np.array([name in _SIGNED for name in columns], dtype=np.bool_)
-    most = np.array([_largest(name) for name in columns], dtype=np.float64)
-    _judge_cells(values, cells, whole, signed, most, found, culprits)
+        raise DataError("market.validation_not_one_per_row", violations=len(found), rows=values.shape[1])
+    offending = np.full(len(found), -1, dtype=np.int16)
+    declared = [market.columns[name] for name in columns]
+    whole = np.array([column.kind is not Kind.FLOAT for column in declared], dtype=np.bool_)
+    signed = np.array([column.signed for column in declared], dtype=np.bool_)
+    most = np.array([column.largest for column in declared], dtype=np.float64)
+    _validate_cells(values, cells, whole, signed, most, found, offending)
     position = {name: index for index, name in enumerate(columns)}
-    prices = np.array([position.get(name, -1) for name in PRICE_COLUMNS], dtype=np.int64)
-    _judge_candles(values, cells, prices, found)
-    return found, culprits
-
-
-def _largest(column: str) -> float:
-    if column in _SHARES:
-        return 1.0
-    return np.inf if COIN_COLUMNS[column] is Kind.FLOAT else float(LARGEST_INT)
+    prices = np.array([position.get(market.roles.get(role, ""), -1) for role in CANDLE_ROLES], dtype=np.int64)
+    _validate_candles(values, cells, prices, found)
+    return found, offending
 
 
 @kernel
-def _judge_cells(
+def _validate_cells(
     values: Float,
     cells: Small,
     whole: NDArray[np.bool_],
     signed: NDArray[np.bool_],
     most: Float,
-    laws: Small,
-    culprits: Culprits,
+    violations: Small,
+    offending: Places,
 ) -> None:
     for c in range(values.shape[0]):
         for i in range(values.shape[1]):
-            if laws[i] != 0 or cells[c, i] == 1:
+            if violations[i] != 0 or cells[c, i] == 1:
                 continue
             value = values[c, i]
             if cells[c, i] == 2:
-                laws[i] = 8
+                violations[i] = 8
             elif not np.isfinite(value):
-                laws[i] = 9
+                violations[i] = 9
             elif value < 0.0 and not signed[c]:
-                laws[i] = 10
+                violations[i] = 10
             elif whole[c] and value != np.floor(value):
-                laws[i] = 11
+                violations[i] = 11
             elif value > most[c]:
-                laws[i] = 12
-            if laws[i] != 0:
-                culprits[i] = c
+                violations[i] = 12
+            if violations[i] != 0:
+                offending[i] = c
 
 
 @kernel
-def _judge_candles(values: Float, cells: Small, prices: Int, laws: Small) -> None:
+def _validate_candles(values: Float, cells: Small, prices: Int, violations: Small) -> None:
     """``prices`` holds the rows of open, high, low and close in ``values``, -1 where the column is absent."""
     for i in range(values.shape[1]):
-        if laws[i] != 0:
+        if violations[i] != 0:
             continue
         candle = np.full(4, np.nan)
         for k in range(4):
@@ -188,8 +181,8 @@ def _judge_candles(values: Float, cells: Small, prices: Int, laws: Small) -> Non
                 candle[k] = values[prices[k], i]
         # Comparisons with NaN are false: a price that is not there breaks nothing.
         if candle[1] < candle[2]:
-            laws[i] = 13
+            violations[i] = 13
         elif candle[3] < candle[2] or candle[3] > candle[1]:
-            laws[i] = 14
+            violations[i] = 14
         elif candle[0] < candle[2] or candle[0] > candle[1]:
-            laws[i] = 15
+            violations[i] = 15

@@ -1,19 +1,24 @@
-"""Classifiers that train fast, deterministically, and are served as ONNX."""
+"""Model families: estimators that train fast and deterministically, and are served as ONNX."""
 
-from kurswerk.models._base import Classifier
-from kurswerk.models._create import create, from_scikit_learn
+from kurswerk.models._estimator import Estimator
+from kurswerk.models._family import ModelFamily
+from kurswerk.models._hyper_parameters import FormField, HyperParameters
 from kurswerk.models._matrix import as_model_input, row_blocks
-from kurswerk.models._params import MODEL_TYPES, model_params
+from kurswerk.models._register import FAMILIES, MODEL_TYPES, create, family_named, model_params
 from kurswerk.models._resampling import needs_balance, resample
 from kurswerk.models._runtime import OnnxModel
 
 __all__ = [
+    "FAMILIES",
     "MODEL_TYPES",
-    "Classifier",
+    "Estimator",
+    "FormField",
+    "HyperParameters",
+    "ModelFamily",
     "OnnxModel",
     "as_model_input",
     "create",
-    "from_scikit_learn",
+    "family_named",
     "model_params",
     "needs_balance",
     "resample",

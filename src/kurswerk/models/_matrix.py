@@ -87,7 +87,7 @@ def count_incomplete(X: NDArray[np.floating], rows: Rows, most: int) -> int:
 def _floats(values: NDArray[Any]) -> NDArray[np.floating]:
     array = np.asarray(values)
     if array.ndim != 2:
-        raise DataError(f"features have shape {array.shape}; need (n, f)")
+        raise DataError("model.features_not_a_matrix", shape=str(array.shape))
     return array if array.dtype in {np.dtype(np.float32), np.dtype(np.float64)} else array.astype(np.float64)
 
 
@@ -101,21 +101,19 @@ def check_training(X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows |
         only one class occurs.
     """
     if X.ndim != 2 or y.ndim != 1 or len(X) != len(y):
-        raise DataError(f"features of shape {X.shape} do not match labels of shape {y.shape}; need (n, f) and (n,)")
+        raise DataError("model.features_not_one_per_label", shape=str(X.shape), labels=str(y.shape))
     if rows is not None and rows.size and not 0 <= rows.min() <= rows.max() < len(y):
-        raise DataError(f"row indexes reach from {rows.min()} to {rows.max()}; there are {len(y)} rows")
+        raise DataError("model.row_index_out_of_range", first=rows.min(), last=rows.max(), rows=len(y))
     chosen = y if rows is None else y[rows]
     if chosen.size == 0 or X.shape[1] == 0:
-        raise DataError(f"nothing to train on: {chosen.size} rows and {X.shape[1]} features; widen the period")
+        raise DataError("model.nothing_to_train_on", rows=chosen.size, features=X.shape[1])
     positive = int(np.count_nonzero(chosen == 1))
     negative = int(np.count_nonzero(chosen == 0))
     if positive + negative != chosen.size:
-        raise DataError("labels must be 0 or 1; leave rows with an unknown label out before training")
+        raise DataError("model.labels_not_binary")
     if positive == 0 or negative == 0:
         only = "positive" if positive else "negative"
-        raise DataError(
-            f"all {chosen.size} training rows are {only}; a classifier needs both classes: change target or period"
-        )
+        raise DataError("model.single_class", rows=chosen.size, label=only)
     return chosen.astype(np.int8, copy=False)
 
 

@@ -63,7 +63,7 @@ def resample(
     [22, 18]
     """
     if not 0 <= random_state < 2**32:
-        raise SpecError(f"random_state is {random_state}; allowed: 0 to {2**32 - 1}")
+        raise SpecError("model.random_state_out_of_range", random_state=random_state, most=2**32 - 1)
     labels = check_training(X, y, rows)
     chosen = np.arange(len(labels), dtype=np.int64) if rows is None else rows
     if not needs_balance(labels):

@@ -1,18 +1,18 @@
 """What operators see: structured logs, Prometheus metrics, health, and the resources of the machine."""
 
 from kurswerk.observability._health import Check, HealthReport, disk_check, memory_check
-from kurswerk.observability._load import Load, LoadWatch
 from kurswerk.observability._logging import configure_logging, get_logger, log_context, mask_secrets
 from kurswerk.observability._metrics import DIRECTORY_VARIABLE, Metrics, ServiceState
+from kurswerk.observability._resource_sampler import ResourceSample, ResourceSampler
 from kurswerk.observability._resources import free_disk_bytes, memory_limit_bytes
 
 __all__ = [
     "DIRECTORY_VARIABLE",
     "Check",
     "HealthReport",
-    "Load",
-    "LoadWatch",
     "Metrics",
+    "ResourceSample",
+    "ResourceSampler",
     "ServiceState",
     "configure_logging",
     "disk_check",

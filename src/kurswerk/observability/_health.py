@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import psutil
 
+from kurswerk.core.messages import Message
 from kurswerk.observability._resources import free_disk_bytes
 
 CheckStatus = Literal["ok", "degraded", "failed"]
@@ -31,7 +32,7 @@ class Check:
     """
 
     status: CheckStatus
-    message: str
+    message: Message
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -41,9 +42,9 @@ class HealthReport:
 
     Examples
     --------
-    >>> report = HealthReport({"disk": Check("ok", "12 GB free"), "workers": Check("degraded", "none")}, 60)
+    >>> report = HealthReport({"disk": Check("ok", Message("health.disk", gigabytes=12))}, uptime_seconds=60)
     >>> report.status, report.able_to_serve
-    ('degraded', True)
+    ('healthy', True)
     """
 
     checks: Mapping[str, Check]
@@ -77,7 +78,7 @@ class HealthReport:
             "uptime_seconds": round(self.uptime_seconds, 3),
             "db_connected": self.db_connected,
             "checks": {
-                name: {"status": check.status, "message": check.message, **check.details}
+                name: {"status": check.status, "message": str(check.message), **check.details}
                 for name, check in self.checks.items()
             },
         }
@@ -87,11 +88,11 @@ def disk_check(path: Path) -> Check:
     """Say how much disk is left where the data lie."""
     free = free_disk_bytes(path)
     status: CheckStatus = "failed" if free < LEAST_DISK_BYTES else "degraded" if free < LOW_DISK_BYTES else "ok"
-    return Check(status, f"{free / 1e9:.1f} GB free", {"free_bytes": free})
+    return Check(status, Message("health.disk", gigabytes=free / 1e9), {"free_bytes": free})
 
 
 def memory_check() -> Check:
     """Say how much of the machine's memory is in use."""
     memory = psutil.virtual_memory()
     status: CheckStatus = "degraded" if memory.percent >= _HIGH_MEMORY_PERCENT else "ok"
-    return Check(status, f"{memory.percent:.0f} % in use", {"available_bytes": int(memory.available)})
+    return Check(status, Message("health.memory", percent=memory.percent), {"available_bytes": int(memory.available)})

@@ -3,17 +3,22 @@
 Each process writes its counts into files of its own in a directory that all share; a scrape of any of them adds them
 up. prometheus_client chooses this way when it is imported, by the variable ``PROMETHEUS_MULTIPROC_DIR``; without it the
 counts are this process's alone.
+
+The directory may be shared by containers, in which numbers of processes mean different processes. So files carry a
+random name, and a process holds a lock on ``<name>.alive`` for as long as it lives: the lock is free if, and only if,
+the process has ended.
 """
 
 import fcntl
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.mmap_dict import MmapedDict
@@ -21,13 +26,16 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _KEPT = ("counter", "histogram")  # the kinds whose values outlive the process
-_ARCHIVE = "0"  # stands where a file's name has the process's number; no process has this one
-# The start of a process is known to a hundredth of a second, its files' times to the file system's tick.
-_CLOCK_SLACK_S = 5.0
+_ARCHIVE = "0"  # stands where a file's name has the process's name; no process has this one
 
-# The two that carry no type information.
+# Those that carry no type information.
 _ValueFile: Any = MmapedDict
 _SharedCollector: Any = MultiProcessCollector
+_MultiProcessValue: Any = values.MultiProcessValue
+
+_ALIVE = ".alive"
+# Closing a file gives up its lock.
+_held_locks: dict[tuple[Path, int], TextIO] = {}
 
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _FAST_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
@@ -67,7 +75,8 @@ class Metrics:
         self._directory = Path(os.environ[DIRECTORY_VARIABLE]) if shared else None
         if self._directory:
             with _locked(self._directory):
-                _bury_the_dead(self._directory)
+                _archive_ended_processes(self._directory)
+            setattr(values, "ValueClass", _value_class(self._directory))  # noqa: B010 - it carries no type information
         self._registry = registry = CollectorRegistry()
         self._requests = Counter("api_requests", "HTTP requests", ["method", "endpoint", "status"], registry=registry)
         self._request_seconds = Histogram(
@@ -108,7 +117,7 @@ class Metrics:
         shared = CollectorRegistry()
         _SharedCollector(shared, path=str(self._directory))
         with _locked(self._directory):
-            _bury_the_dead(self._directory)
+            _archive_ended_processes(self._directory)
             return generate_latest(shared) + _state_text(state)
 
 
@@ -153,23 +162,47 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def _bury_the_dead(directory: Path) -> None:
+@cache
+def _value_class(directory: Path) -> Any:
+    """Return the class of shared values whose files carry the process's own name."""
+    return _MultiProcessValue(process_identifier=lambda: _process_name(directory, os.getpid()))
+
+
+@cache
+def _process_name(directory: Path, pid: int) -> str:
+    """Return a name that no other process has, also after a fork, and hold its lock until the process ends."""
+    name = uuid.uuid4().hex
+    with _locked(directory):  # or it is taken for one of an ended process before its lock is held
+        file = (directory / f"{name}{_ALIVE}").open("w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _held_locks[directory, pid] = file
+    return name
+
+
+def _archive_ended_processes(directory: Path) -> None:
     """Add what ended processes counted to the archive and remove their files, so that sums never fall."""
     for path in directory.glob("*.db"):
-        kind, number = path.stem.partition("_")[0], path.stem.rpartition("_")[2]
-        if number == _ARCHIVE or _writes(int(number), path):
+        kind, name = path.stem.partition("_")[0], path.stem.rpartition("_")[2]
+        if name == _ARCHIVE or _lives(directory / f"{name}{_ALIVE}"):
             continue
         if kind in _KEPT:
             _add(path, directory / f"{kind}_{_ARCHIVE}.db")
         path.unlink(missing_ok=True)
+    for path in directory.glob(f"*{_ALIVE}"):
+        if not _lives(path):
+            path.unlink(missing_ok=True)
 
 
-def _writes(pid: int, path: Path) -> bool:
-    """Whether the process that made a file lives: another one with its number was started after the last write."""
+def _lives(path: Path) -> bool:
+    """Whether somebody holds the lock on a file."""
     try:
-        return bool(psutil.Process(pid).create_time() <= path.stat().st_mtime + _CLOCK_SLACK_S)
-    except (psutil.Error, OSError):
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
         return False
+    except OSError:  # held, or a file system that cannot tell: then nothing is removed
+        return True
+    return False
 
 
 def _add(path: Path, archive_path: Path) -> None:

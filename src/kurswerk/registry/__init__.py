@@ -1,7 +1,7 @@
 """Model versions, their artifacts and certificates."""
 
 from kurswerk.evaluation import Metrics
-from kurswerk.registry._artifacts import load_model, plan_of
+from kurswerk.registry._artifacts import load_model, market_of, plan_of
 from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
 from kurswerk.registry.ports import ModelStore, ResultStore
 
@@ -15,5 +15,6 @@ __all__ = [
     "TestResult",
     "TrainedVersion",
     "load_model",
+    "market_of",
     "plan_of",
 ]

@@ -3,9 +3,13 @@
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ArtifactCorruptError, ArtifactForeignError, ConflictError
 from kurswerk.features import FeaturePlan
+from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
 from kurswerk.models import OnnxModel
 from kurswerk.registry._records import ModelRecord
 from kurswerk.registry.ports import ModelStore
+
+# Of the features whose definitions have changed.
+_MOST_NAMED = 5
 
 
 def load_model(record: ModelRecord, store: ModelStore) -> OnnxModel:
@@ -21,18 +25,31 @@ def load_model(record: ModelRecord, store: ModelStore) -> OnnxModel:
         If the bytes are no Kurswerk model, or one of other features.
     """
     if record.status != "READY" or record.artifact_sha256 is None:
-        raise ConflictError(f"model '{record.name}' is {record.status}, not READY; train it first")
+        raise ConflictError("model.not_ready_for_use", name=record.name, status=record.status)
     data = store.artifact(record.artifact_sha256)
     found = sha256_bytes(data)
     if found != record.artifact_sha256:
         raise ArtifactCorruptError(
-            f"the artifact of model '{record.name}' has SHA-256 {found[:12]}…, registered is "
-            f"{record.artifact_sha256[:12]}…; train it again or restore the database"
+            "artifact.not_the_registered_one",
+            name=record.name,
+            found=found[:12],
+            registered=record.artifact_sha256[:12],
         )
     model = OnnxModel.load(data)
     if tuple(model.feature_names) != record.features:
-        raise ArtifactForeignError(f"the artifact of model '{record.name}' was made for other features than its record")
+        raise ArtifactForeignError("artifact.of_other_features", name=record.name)
     return model
+
+
+def market_of(record: ModelRecord) -> MarketSchema:
+    """Return the market whose rows a model predicts.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is not registered any more.
+    """
+    return market_named(record.spec.get("market", DEFAULT_MARKET))
 
 
 def plan_of(record: ModelRecord) -> FeaturePlan:
@@ -43,11 +60,9 @@ def plan_of(record: ModelRecord) -> FeaturePlan:
     ArtifactForeignError
         If a feature's definition has changed since; the model would be fed other numbers than it learnt from.
     """
-    plan = FeaturePlan(record.features)
+    plan = FeaturePlan(record.features, market_of(record))
     changed = [name for name, digest in plan.definitions.items() if record.feature_hashes.get(name) != digest]
     if changed:
-        raise ArtifactForeignError(
-            f"model '{record.name}' was trained with another definition of {', '.join(changed[:5])}"
-            f"{' and others' if len(changed) > 5 else ''}; train it again"
-        )
+        code = "model.features_redefined" if len(changed) <= _MOST_NAMED else "model.many_features_redefined"
+        raise ArtifactForeignError(code, name=record.name, features=changed[:_MOST_NAMED])
     return plan

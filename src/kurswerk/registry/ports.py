@@ -21,6 +21,10 @@ class ModelStore(Protocol):
         """Turn the model FAILED with a reason."""
         ...
 
+    def reopen(self, model_id: int) -> None:
+        """Turn a FAILED model TRAINING again, a deleted one too; ConflictError if its name is taken."""
+        ...
+
     def get(self, model: int | str) -> ModelRecord:
         """Return a model by id or name; NotFoundError names the nearest name."""
         ...

@@ -72,7 +72,7 @@ class MarketOverview:
             If the panel has no such coin.
         """
         if len(panel) == 0:
-            raise DataError("the panel has no rows, so there is no market to describe; load a longer period")
+            raise DataError("report.no_rows")
         counts = (panel.offsets[1:] - panel.offsets[:-1]).tolist()
         name = coin if coin is not None else panel.instruments[counts.index(max(counts))]
         chosen = panel.rows_of(name)

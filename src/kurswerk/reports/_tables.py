@@ -31,7 +31,7 @@ _TRADES = {
 def target_of(record: ModelRecord) -> str:
     """Say what a model predicts; a dash if its specification cannot be read any more."""
     try:
-        return label_name(ModelSpec.parse(record.spec).label_spec())
+        return label_name(ModelSpec.stored(record.spec).label_spec())
     except InvalidInputError:
         return NOTHING
 

@@ -1,56 +1,32 @@
 """Predictions: from stored rows on demand, and of every new row at once."""
 
 from kurswerk.serving._activation import ActivationStore, NotCertifiedError, activate, require_certificate
-from kurswerk.serving._alert_rules import AlertDesk, check_rule, create_rule
-from kurswerk.serving._alerting import (
-    CLAIM_S,
-    FIRST_PAUSE_S,
-    LONGEST_PAUSE_S,
-    Channel,
-    Courier,
-    Delivery,
-    DeliveryStore,
-    agreed,
-    deliver,
-)
-from kurswerk.serving._fleet import Fleet, Member, ModelShelf
+from kurswerk.serving._active_models import ActiveModels, ModelCache, ServedModel
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
-from kurswerk.serving._predicting import CoinPredictions, Prediction, predict_coin
+from kurswerk.serving._predicting import InstrumentPredictions, Prediction, predict_instrument
 from kurswerk.serving._predictor import Predictor, PredictorEvents
 from kurswerk.serving._replay import PredictionLog, Replay, StoredPrediction, replay
-from kurswerk.serving.ports import CoinHistory
+from kurswerk.serving.ports import MarketHistory
 
 __all__ = [
-    "CLAIM_S",
-    "FIRST_PAUSE_S",
-    "LONGEST_PAUSE_S",
     "ActivationStore",
-    "AlertDesk",
+    "ActiveModels",
     "BatchReport",
-    "Channel",
-    "CoinHistory",
-    "CoinPredictions",
-    "Courier",
-    "Delivery",
-    "DeliveryStore",
-    "Fleet",
+    "InstrumentPredictions",
     "Lane",
     "LaneOptions",
-    "Member",
-    "ModelShelf",
+    "MarketHistory",
+    "ModelCache",
     "NotCertifiedError",
     "Prediction",
     "PredictionLog",
     "Predictor",
     "PredictorEvents",
     "Replay",
+    "ServedModel",
     "StoredPrediction",
     "activate",
-    "agreed",
-    "check_rule",
-    "create_rule",
-    "deliver",
-    "predict_coin",
+    "predict_instrument",
     "replay",
     "require_certificate",
 ]

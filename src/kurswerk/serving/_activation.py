@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from kurswerk.core.errors import ConflictError, SpecError
+from kurswerk.core.messages import Message
 from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
 
 
@@ -30,8 +31,8 @@ class ActivationStore(Protocol):
 class NotCertifiedError(ConflictError):
     """A model must not be activated; ``failed_checks`` says why, one object per check."""
 
-    def __init__(self, message: str, failed_checks: Sequence[Mapping[str, Any]]) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, /, *, failed_checks: Sequence[Mapping[str, Any]], **params: Any) -> None:
+        super().__init__(code, **params)
         self.failed_checks = tuple(failed_checks)
 
 
@@ -64,7 +65,7 @@ def activate(
         If it is forced without a reason.
     """
     if force and not (reason or "").strip():
-        raise SpecError("an uncertified model is activated only with a reason, which is recorded; give one")
+        raise SpecError("model.activation_needs_reason")
     record = models.get(model)
     load_model(record, models)
     plan_of(record)
@@ -77,14 +78,13 @@ def require_certificate(record: ModelRecord) -> None:
     """Raise NotCertifiedError unless the model's own artifact passed every check."""
     certificate = record.certificate
     if not certificate:
-        raise NotCertifiedError(
-            f"model '{record.name}' has no certificate; make one with kurswerk certify {record.id}", []
-        )
+        raise NotCertifiedError("model.not_certified", name=record.name, id=record.id, failed_checks=[])
     if certificate.get("artifact_sha256") != record.artifact_sha256:
         raise NotCertifiedError(
-            f"the certificate of model '{record.name}' belongs to another artifact; "
-            f"make one with kurswerk certify {record.id}",
-            [],
+            "model.certificate_of_other_artifact",
+            name=record.name,
+            id=record.id,
+            failed_checks=[],
         )
     if not certificate.get("certified"):
         failed = [
@@ -92,7 +92,5 @@ def require_certificate(record: ModelRecord) -> None:
             for probe in certificate.get("probes", ())
             if not probe.get("passed")
         ]
-        names = ", ".join(str(probe["check"]) for probe in failed) or "no value could be compared"
-        raise NotCertifiedError(
-            f"model '{record.name}' is not certified: {names}; mend the model, or force it with a reason", failed
-        )
+        names = [str(probe["check"]) for probe in failed] or Message("model.nothing_compared")
+        raise NotCertifiedError("model.certificate_failed", name=record.name, checks=names, failed_checks=failed)

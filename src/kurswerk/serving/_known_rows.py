@@ -12,8 +12,8 @@ from kurswerk.serving.ports import Int
 Float = NDArray[np.float64]
 
 
-def rows_at(plan: FeaturePlan, panel: Panel, keys: Sequence[tuple[str, int]]) -> tuple[Int, Float]:
-    """Return which (coin, timestamp) are rows of a panel, as places in ``keys``, and the features there."""
+def rows_at(plan: FeaturePlan, panel: Panel, keys: Sequence[tuple[str, int]]) -> tuple[Int, Int, Float]:
+    """Return which (coin, timestamp) a panel has, as places in ``keys`` and in the panel, and their features."""
     places, found = [], []
     spans = {coin: (int(panel.offsets[k]), int(panel.offsets[k + 1])) for k, coin in enumerate(panel.instruments)}
     for k, (coin, moment) in enumerate(keys):
@@ -22,11 +22,12 @@ def rows_at(plan: FeaturePlan, panel: Panel, keys: Sequence[tuple[str, int]]) ->
         if place < last and panel.timestamps[place] == moment:
             places.append(place)
             found.append(k)
-    features = plan.compute(panel)[np.array(places, dtype=np.int64)] if places else np.empty((0, len(plan.names)))
-    return np.array(found, dtype=np.int64), np.ascontiguousarray(features)
+    at = np.array(places, dtype=np.int64)
+    features = plan.compute(panel)[at] if places else np.empty((0, len(plan.names)))
+    return np.array(found, dtype=np.int64), at, np.ascontiguousarray(features)
 
 
-def late_rows(panel: Panel, wanted: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+def find_late_rows(panel: Panel, wanted: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
     """Return the new rows that are older than a row that was known before."""
     late = {}
     for k, coin in enumerate(panel.instruments):

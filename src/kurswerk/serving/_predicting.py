@@ -7,10 +7,9 @@ import numpy as np
 
 from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import format_timestamp
-from kurswerk.market import COIN_COLUMNS, SOL_PRICE
 from kurswerk.models import as_model_input
 from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
-from kurswerk.serving.ports import CoinHistory
+from kurswerk.serving.ports import MarketHistory
 
 DECISION_THRESHOLD = 0.5
 
@@ -32,7 +31,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class CoinPredictions:
+class InstrumentPredictions:
     """All models' predictions from one row of a coin."""
 
     coin_id: str
@@ -40,14 +39,14 @@ class CoinPredictions:
     predictions: tuple[Prediction, ...]
 
 
-def predict_coin(
+def predict_instrument(
     coin: str,
     records: Sequence[ModelRecord],
-    history: CoinHistory,
+    history: MarketHistory,
     models: ModelStore,
     *,
     at_us: int | None = None,
-) -> CoinPredictions:
+) -> InstrumentPredictions:
     """Predict from a coin's latest row, or its latest at a moment, using only what was known then.
 
     Raises
@@ -58,14 +57,15 @@ def predict_coin(
         If a model is not READY or must not be loaded.
     """
     if not records:
-        raise NotFoundError("no model is READY; train one with kurswerk train")
+        raise NotFoundError("model.none_ready")
     plans = [plan_of(record) for record in records]
     wanted = {name for plan in plans for name in plan.inputs}
-    columns = [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in wanted]
+    columns = plans[0].market.in_order(wanted)
     panel = history.load_panel(columns, end_us=at_us, mints=[coin])
     if len(panel) == 0:
-        until = f" up to {format_timestamp(at_us)}" if at_us is not None else ""
-        raise NotFoundError(f"coin '{coin}' has no stored row{until}; check the name or ingest its data")
+        if at_us is None:
+            raise NotFoundError("coin.no_stored_row", coin=coin)
+        raise NotFoundError("coin.no_stored_row_before", coin=coin, until=format_timestamp(at_us))
     predictions = []
     for record, plan in zip(records, plans, strict=True):
         row = plan.compute(panel)[-1:]
@@ -81,4 +81,4 @@ def predict_coin(
                 missing_features=missing,
             )
         )
-    return CoinPredictions(coin, int(panel.timestamps[-1]), tuple(predictions))
+    return InstrumentPredictions(coin, int(panel.timestamps[-1]), tuple(predictions))

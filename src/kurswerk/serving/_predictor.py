@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from kurswerk.features import FeaturePlan, LiveEngine
-from kurswerk.market import Panel
+from kurswerk.market import COINS, MarketSchema, Panel
 from kurswerk.models import as_model_input
 from kurswerk.observability import get_logger
+from kurswerk.serving._active_models import ActiveModels, ModelCache
 from kurswerk.serving._digest import feature_digests
-from kurswerk.serving._fleet import Fleet, ModelShelf
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving.ports import FeedSession
 
@@ -23,7 +23,7 @@ _LEASE_EVERY_S = 1.0
 # Weight of the newest batch in the mean time per row.
 _NEW_SHARE = 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
-_PARTING_S = 1.0
+_SHUTDOWN_S = 1.0
 # So few that rows that come meanwhile hardly wait.
 _STATES_BETWEEN_ROWS = 16
 
@@ -31,7 +31,7 @@ _STATES_BETWEEN_ROWS = 16
 @cache
 def compile_now() -> None:
     """Compile what computes features, so that the first rows need not wait for it."""
-    plan = FeaturePlan(["price_change_1", "ema_20"])
+    plan = FeaturePlan(["price_change_1", "ema_20"], COINS)
     engine = LiveEngine(plan)
     row = np.ones((1, len(plan.inputs)))
     features = engine.update(["A"], np.ones(1, dtype=np.int64), row)
@@ -64,12 +64,14 @@ class Predictor:
     ----------
     open_session
         Opens the lane's connection.
-    shelf
+    cache
         Models; shared by the lanes of a process.
     options
         How the lane works.
     events
         Hears what it does.
+    market
+        Whose rows it predicts.
     poll_s
         How long it waits at most when nothing tells it of new rows.
     """
@@ -77,14 +79,15 @@ class Predictor:
     def __init__(
         self,
         open_session: Callable[[], FeedSession],
-        shelf: ModelShelf,
+        cache: ModelCache,
         options: LaneOptions,
         events: PredictorEvents,
+        market: MarketSchema,
         *,
         poll_s: float = 1.0,
     ) -> None:
-        self._open_session, self._shelf, self._options, self._events = open_session, shelf, options, events
-        self._poll_s = poll_s
+        self._open_session, self._cache, self._options, self._events = open_session, cache, options, events
+        self._market, self._poll_s = market, poll_s
         self._row_ms: float | None = None
         self.ready = threading.Event()
 
@@ -98,61 +101,61 @@ class Predictor:
                 with closing(self._open_session()) as session:
                     self._serve(session, stop)
             except Exception as error:  # noqa: BLE001 - whatever it was, the rows are still there: begin again
-                self._lost(error)
+                self._report_failure(error)
                 lasted = time.monotonic() - started > _LONGEST_PAUSE_S
                 pause = _FIRST_PAUSE_S if lasted else min(_LONGEST_PAUSE_S, 2 * pause)
                 stop.wait(pause)
 
-    def _lost(self, error: Exception) -> None:
+    def _report_failure(self, error: Exception) -> None:
         self._events.failed(type(error).__name__)
-        log.warning("the predictor begins again", reason=str(error), kind=type(error).__name__)
+        log.warning("the predictor starts again", reason=str(error), kind=type(error).__name__)
 
     def _serve(self, session: FeedSession, stop: threading.Event) -> None:
-        fleet = Fleet(self._shelf, on_fault=self._events.failed)
-        lane = Lane(session, fleet, self._options)
-        next_look = next_poll = 0.0
+        active = ActiveModels(self._cache, on_fault=self._events.failed, market=self._market)
+        lane = Lane(session, active, self._options, self._market)
+        next_report = next_poll = 0.0
         while not stop.is_set():
             now = time.monotonic()
-            if now >= next_look:
+            if now >= next_report:
                 lane.lease()
-                lane.settle()
+                lane.backfill()
                 lane.store_states()
-                state = self._state(lane, fleet, session)
-                session.report(state)
+                state = self._state(lane, active, session)
+                session.report_state(state)
                 self._events.state(state)
                 self.ready.set()
-                next_look = now + _LEASE_EVERY_S
+                next_report = now + _LEASE_EVERY_S
             if now >= next_poll:
-                session.look()
+                session.poll_table()
                 next_poll = now + self._poll_s
             report = lane.step()
             if report.rows:
-                self._note(report)
+                self._record(report)
             elif not lane.store_states(_STATES_BETWEEN_ROWS):
-                session.wait(max(0.01, min(next_look, next_poll) - time.monotonic()))
-        self._part(lane)
+                session.wait(max(0.01, min(next_report, next_poll) - time.monotonic()))
+        self._save_states(lane)
 
     @staticmethod
-    def _part(lane: Lane) -> None:
+    def _save_states(lane: Lane) -> None:
         """Leave states behind for whoever goes on, as many as there is time for."""
-        deadline = time.monotonic() + _PARTING_S
+        deadline = time.monotonic() + _SHUTDOWN_S
         while time.monotonic() < deadline and lane.store_states(all_of_them=True):
             pass
 
-    def _note(self, report: BatchReport) -> None:
+    def _record(self, report: BatchReport) -> None:
         milliseconds = 1000 * report.total_seconds / report.rows
         before = milliseconds if self._row_ms is None else self._row_ms
         self._row_ms = before + _NEW_SHARE * (milliseconds - before)
         self._events.stored(report)
 
-    def _state(self, lane: Lane, fleet: Fleet, session: FeedSession) -> dict[str, Any]:
-        rows, seconds = session.waiting()
+    def _state(self, lane: Lane, active: ActiveModels, session: FeedSession) -> dict[str, Any]:
+        rows, seconds = session.lag()
         return {
             "partitions": len(lane.partitions),
-            "coins": lane.coins,
+            "coins": lane.instruments,
             "memory_bytes": lane.memory_bytes,
-            "loaded": [member.model.id for member in fleet.members if member.runtime is not None],
-            "faults": {str(member.model.id): member.fault for member in fleet.faulty},
+            "loaded": [served.model.id for served in active.models if served.runtime is not None],
+            "faults": {str(served.model.id): served.fault for served in active.faulty},
             "prediction_ms": None if self._row_ms is None else round(self._row_ms, 4),
             "lag_rows": rows,
             "lag_seconds": round(seconds, 3),

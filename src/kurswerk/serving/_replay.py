@@ -8,12 +8,10 @@ import numpy as np
 
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import format_timestamp
-from kurswerk.market import COIN_COLUMNS, SOL_PRICE
-from kurswerk.models import as_model_input
 from kurswerk.registry import ModelStore, load_model, plan_of
-from kurswerk.serving._digest import feature_digests
 from kurswerk.serving._known_rows import rows_at
-from kurswerk.serving.ports import CoinHistory
+from kurswerk.serving._scoring import score_alone
+from kurswerk.serving.ports import MarketHistory
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class PredictionLog(Protocol):
         """Return a prediction; NotFoundError if there is none."""
         ...
 
-    def unknown_to(self, coin: str, prediction_id: int) -> tuple[Sequence[int], Sequence[int]]:
+    def revisions_after(self, coin: str, prediction_id: int) -> tuple[Sequence[int], Sequence[int]]:
         """Return timestamps of a coin's rows that a prediction did not know, and of those corrected after it."""
         ...
 
@@ -67,7 +65,7 @@ class Replay:
     corrected_rows: tuple[int, ...]
 
 
-def replay(prediction_id: int, log: PredictionLog, history: CoinHistory, models: ModelStore) -> Replay:
+def replay(prediction_id: int, log: PredictionLog, history: MarketHistory, models: ModelStore) -> Replay:
     """Compute a stored prediction again, from the rows that were known then.
 
     Raises
@@ -81,21 +79,20 @@ def replay(prediction_id: int, log: PredictionLog, history: CoinHistory, models:
     """
     stored = log.stored_prediction(prediction_id)
     if stored.score is None or stored.features_digest is None:
-        raise ConflictError(f"prediction {prediction_id} was not stored by a predictor; there are no bits to compare")
+        raise ConflictError("prediction.not_replayable", id=prediction_id)
     record = models.get(stored.model_id)
     plan = plan_of(record)
-    columns = [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in plan.inputs]
+    columns = plan.market.in_order(plan.inputs)
     panel = history.load_panel(columns, end_us=stored.timestamp_us, mints=[stored.coin_id])
     # Asked after the rows were read: what came in between is named, and left out.
-    late, corrected = log.unknown_to(stored.coin_id, prediction_id)
+    late, corrected = log.revisions_after(stored.coin_id, prediction_id)
     known = panel.where(~np.isin(panel.timestamps, late))
-    found, features = rows_at(plan, known, [(stored.coin_id, stored.timestamp_us)])
+    found, _, features = rows_at(plan, known, [(stored.coin_id, stored.timestamp_us)])
     if not len(found):
         moment = format_timestamp(stored.timestamp_us)
-        raise NotFoundError(f"the row of '{stored.coin_id}' at {moment} is no longer stored; it cannot be replayed")
-    X = as_model_input(features)
-    score = load_model(record, models).predict_proba(X)[0]
-    features_equal = int(feature_digests(X)[0]) == stored.features_digest
+        raise NotFoundError("prediction.row_gone", coin=stored.coin_id, time=moment)
+    scores, digests = score_alone(load_model(record, models).predict_proba, features)
+    score, features_equal = scores[0], int(digests[0]) == stored.features_digest
     return Replay(
         prediction_id=prediction_id,
         equal=features_equal and score.tobytes() == np.float32(stored.score).tobytes(),

@@ -1,47 +1,57 @@
 """Features to probabilities, model by model, none able to stop the others."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.models import as_model_input
+from kurswerk.serving._active_models import ActiveModels, ServedModel
 from kurswerk.serving._digest import feature_digests
-from kurswerk.serving._fleet import Fleet, Member
 from kurswerk.serving.ports import Bool, Int, Score
 
 Float = NDArray[np.float64]
 
 
-def score(fleet: Fleet, features: Float) -> tuple[Score, Bool, Int]:
-    """Let every healthy member predict all rows; return scores, which were given, and digests, shape (n, m)."""
-    shape = len(features), len(fleet.members)
+def score(active: ActiveModels, features: Float) -> tuple[Score, Bool, Int]:
+    """Let every healthy model predict all rows; return scores, which were given, and digests, shape (n, m)."""
+    shape = len(features), len(active.models)
     scores, given = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.bool_)
     digests = np.zeros(shape, dtype=np.int64)
     matrix = as_model_input(features)
     cache: dict[bytes, tuple[NDArray[np.float32], Int]] = {}
-    for k, member in enumerate(fleet.members):
-        if member.fault is not None or not len(features):
+    for k, served in enumerate(active.models):
+        if served.fault is not None or not len(features):
             continue
-        key = member.places.tobytes()
+        key = served.feature_columns.tobytes()
         if key not in cache:
-            X = np.ascontiguousarray(matrix[:, member.places])
+            X = np.ascontiguousarray(matrix[:, served.feature_columns])
             cache[key] = X, feature_digests(X)
         X, digest = cache[key]
         try:
-            scores[:, k] = member.predict(X)
+            scores[:, k] = served.predict(X)
         except Exception as error:  # noqa: BLE001 - one model's fault, whatever it is, must not stop the others
-            fleet.fail(member, error)
+            active.fail(served, error)
         else:
             given[:, k], digests[:, k] = True, digest
-            member.failures = 0
+            served.failures = 0
     return scores, given, digests
 
 
-def feature_json(member: Member, row: Float) -> bytes:
+def score_alone(predict: Callable[[NDArray[np.float32]], Score], features: Float) -> tuple[Score, Int]:
+    """Return one model's scores of rows in its own features, and the digests of what it saw, shape (n,) each.
+
+    The same conversion and digest as in `score`, so that backfill and replay compare bit by bit with live predictions.
+    """
+    X = as_model_input(features)
+    return predict(X), feature_digests(X)
+
+
+def feature_json(served: ServedModel, row: Float) -> bytes:
     """Return a model's features of a row as JSON; what is no number is null."""
-    names = member.plan.names if member.plan is not None else ()
-    values = row[member.places].tolist()
+    names = served.plan.names if served.plan is not None else ()
+    values = row[served.feature_columns].tolist()
     return json.dumps(
         {name: value if np.isfinite(value) else None for name, value in zip(names, values, strict=True)}
     ).encode()

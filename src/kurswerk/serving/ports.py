@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kurswerk.alerts import AlertRule, Notification
 from kurswerk.market import Panel
 
 Int = NDArray[np.int64]
@@ -15,11 +16,11 @@ Bool = NDArray[np.bool_]
 Score = NDArray[np.float32]
 
 
-class CoinHistory(Protocol):
-    """Reads a coin's stored rows."""
+class MarketHistory(Protocol):
+    """Reads an instrument's stored rows."""
 
     def columns(self) -> Collection[str]:
-        """Return the coin columns that the table has."""
+        """Return the market columns that the table has."""
         ...
 
     def load_panel(
@@ -51,8 +52,8 @@ class FeedRows:
 
     Attributes
     ----------
-    coins, timestamps, partitions
-        Whose row it is, of which moment (microseconds UTC), and the coin's partition.
+    instruments, timestamps, partitions
+        Whose row it is, of which moment (microseconds UTC), and the instrument's partition.
     committed_us
         When the row was written, by the database's clock.
     fresh
@@ -63,7 +64,7 @@ class FeedRows:
         The columns asked for, shape (n, k); missing is NaN.
     """
 
-    coins: Sequence[str]
+    instruments: Sequence[str]
     timestamps: Int
     partitions: Int
     committed_us: Int
@@ -72,19 +73,19 @@ class FeedRows:
     values: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.coins)
+        return len(self.instruments)
 
 
 @dataclass(frozen=True, eq=False)
-class OwedRows:
-    """Rows that one model still has to predict, each as of the batch whose first id is ``first_ids``."""
+class MissedRows:
+    """Rows that a model could not predict in their turn, each as of the batch whose first id is ``first_ids``."""
 
-    coins: Sequence[str]
+    instruments: Sequence[str]
     timestamps: Int
     first_ids: Int
 
     def __len__(self) -> int:
-        return len(self.coins)
+        return len(self.instruments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,16 +102,19 @@ class NewPredictions:
         Shape (n, m): probability, whether the model gave one, and the digest of the features it saw.
     features
         JSON text per prediction given or None, if any are to be kept.
+    in_scope
+        Shape (n, m): whether the row is one of those that the model was made for; None where all are.
     """
 
     ids: Int
-    coins: Sequence[str]
+    instruments: Sequence[str]
     timestamps: Int
     models: Int
     scores: Score
     given: Bool
     digests: Int
     features: Sequence[bytes | None] | None
+    in_scope: Bool | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ class NewAlert:
     """A prediction whose probability reached its model's threshold."""
 
     prediction_id: int
-    coin_id: str
+    instrument: str
     timestamp_us: int
     model_id: int
     probability: float
@@ -126,36 +130,15 @@ class NewAlert:
 
 
 @dataclass(frozen=True)
-class AlertRule:
-    """When to send a message: so many of some models (empty: all) reach a probability (None: their own thresholds)."""
+class InstrumentState:
+    """The state of an instrument's features after its row of a moment; opaque to everything but the features."""
 
-    id: int
-    model_ids: tuple[int, ...]
-    least_agreeing: int
-    min_probability: float | None
-
-
-@dataclass(frozen=True)
-class NewDelivery:
-    """A message that a rule calls for."""
-
-    rule_id: int
-    coin_id: str
-    timestamp_us: int
-    model_ids: tuple[int, ...]
-    probability: float
-
-
-@dataclass(frozen=True)
-class CoinState:
-    """The state of a coin's features after its row of a moment; what is in it is known to the features alone."""
-
-    coin: str
+    instrument: str
     timestamp_us: int
     state: bytes
 
 
-class FeedWork(Protocol):
+class FeedTransaction(Protocol):
     """One transaction: what is taken is gone from the feed exactly when what is stored is there."""
 
     def take(self, columns: Sequence[str], limit: int) -> FeedRows:
@@ -166,74 +149,74 @@ class FeedWork(Protocol):
         """Return the models that predict, by id."""
         ...
 
-    def history(self, coins: Sequence[str], first_us: Int, columns: Sequence[str], lookback: int | None) -> Panel:
+    def history(self, instruments: Sequence[str], first_us: Int, columns: Sequence[str], lookback: int | None) -> Panel:
         """Return known rows: those from ``first_us`` on and ``lookback`` before them, or all for None.
 
         Rows that still wait in the feed are not known.
         """
         ...
 
-    def states(self, definition: str, coins: Sequence[str]) -> Sequence[CoinState]:
-        """Return stored states of coins; ``definition`` is the hash of the features they were made by."""
+    def load_states(self, definition: str, instruments: Sequence[str]) -> Sequence[InstrumentState]:
+        """Return stored states of instruments; ``definition`` is the hash of the features they were made by."""
         ...
 
-    def drop_states(self, first_us: Mapping[str, int]) -> None:
-        """Remove coins' states of a moment or later, whatever features they are of."""
+    def delete_states(self, first_us: Mapping[str, int]) -> None:
+        """Remove the instruments' states of a moment or later, of whatever features."""
         ...
 
-    def keep_states(self, definition: str, states: Sequence[CoinState]) -> None:
-        """Store states in the place of those that their coins have."""
+    def save_states(self, definition: str, states: Sequence[InstrumentState]) -> None:
+        """Store states in place of the instruments' earlier ones."""
         ...
 
     def reserve(self, count: int) -> Int:
         """Return so many new ids of predictions, ascending."""
         ...
 
-    def stored(self, coins: Sequence[str], timestamps: Int, models: Int) -> Bool:
+    def existing(self, instruments: Sequence[str], timestamps: Int, models: Int) -> Bool:
         """Return, shape (n, m), which predictions are there already."""
         ...
 
     def store(self, predictions: NewPredictions, alerts: Sequence[NewAlert]) -> None:
-        """Store predictions, count them, store alerts and tell listeners."""
+        """Store predictions and alerts, count them, and notify listeners."""
         ...
 
     def alert_rules(self) -> Sequence[AlertRule]:
         """Return the rules in force."""
         ...
 
-    def send(self, deliveries: Sequence[NewDelivery]) -> None:
-        """Store messages to send, unless one about the coin is within the rule's cool-down."""
+    def enqueue_notifications(self, deliveries: Sequence[Notification]) -> None:
+        """Store notifications to deliver, unless the instrument is within the rule's cool-down."""
         ...
 
-    def owe(self, model_ids: Sequence[int], rows: OwedRows, partitions: Int) -> None:
-        """Note that models could not predict rows."""
+    def add_missed(self, model_ids: Sequence[int], rows: MissedRows, partitions: Int) -> None:
+        """Note rows that models could not predict, for backfill."""
         ...
 
-    def take_owed(self, model_id: int, limit: int) -> OwedRows:
-        """Take rows that a model owes."""
+    def take_missed(self, model_id: int, limit: int) -> MissedRows:
+        """Take rows that a model missed."""
         ...
 
-    def revise(self, kind: str, first_id: int, rows: Mapping[str, Sequence[int]]) -> None:
+    def note_revisions(self, kind: str, first_id: int, rows: Mapping[str, Sequence[int]]) -> None:
         """Note rows that came late or were corrected: predictions with ids under ``first_id`` did not know them."""
         ...
 
-    def learnt_late(self, coins: Sequence[str]) -> Mapping[str, Sequence[tuple[int, Sequence[int]]]]:
-        """Return for coins the rows that came late: first id of a prediction that knew them, and their timestamps."""
+    def late_rows(self, instruments: Sequence[str]) -> Mapping[str, Sequence[tuple[int, Sequence[int]]]]:
+        """Return the late rows of instruments: first id of a prediction that knew them, and their timestamps."""
         ...
 
 
 class FeedSession(Protocol):
-    """One lane's connection; partitions are leased to it and fall back when it ends."""
+    """One partition consumer's connection; partitions are leased to it and fall back when it ends."""
 
     def lease(self) -> frozenset[int]:
         """Take or give back partitions so that all lanes have their share; return those held."""
         ...
 
-    def owing(self) -> frozenset[int]:
-        """Return the models that owe predictions in the leased partitions."""
+    def models_with_missed_rows(self) -> frozenset[int]:
+        """Return the models with missed rows in the leased partitions."""
         ...
 
-    def work(self) -> AbstractContextManager[FeedWork]:
+    def transaction(self) -> AbstractContextManager[FeedTransaction]:
         """Open a transaction."""
         ...
 
@@ -241,16 +224,16 @@ class FeedSession(Protocol):
         """Return when there may be something new, or after a time."""
         ...
 
-    def waiting(self) -> tuple[int, float]:
+    def lag(self) -> tuple[int, float]:
         """Return how many rows of the leased partitions wait (at most 100,000 are counted), and since when in s."""
         ...
 
-    def look(self) -> int:
-        """Where the table tells nothing of new rows, look for them; return how many were found."""
+    def poll_table(self) -> int:
+        """Poll a table without triggers for new rows; return how many were found."""
         ...
 
-    def report(self, state: Mapping[str, Any]) -> None:
-        """Tell how this lane is."""
+    def report_state(self, state: Mapping[str, Any]) -> None:
+        """Publish the state of this lane."""
         ...
 
     def close(self) -> None:

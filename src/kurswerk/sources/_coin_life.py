@@ -32,7 +32,7 @@ SILENT_SECONDS = 3600  # a coin nobody traded for so long is given up
 MOST_PUMPS = 4
 MOST_WALLETS = 4096
 
-# Rows of the table that a life leaves, in the order of COIN_COLUMNS.
+# Rows of the table that a life leaves, in the order of the columns of COINS.
 PHASE, OPEN, HIGH, LOW, CLOSE, CAP, CURVE, RESERVES, KOTH = 0, 1, 2, 3, 4, 5, 6, 7, 8
 VOLUME, BUY_VOLUME, SELL_VOLUME, NET, BUYS, SELLS, WALLETS, MICRO = 9, 10, 11, 12, 13, 14, 15, 16
 DEV_SOLD, MAX_BUY, MAX_SELL, PRESSURE, SIGNERS = 17, 18, 19, 20, 21
@@ -69,7 +69,7 @@ def live(rng: State, mood: Float, first_step: int, seconds: int) -> tuple[Float,
     Returns
     -------
     table, ages, phase
-        float64 of shape (28, n_rows) in the order of ``COIN_COLUMNS``; age in seconds at the end of each row's
+        float64 of shape (28, n_rows) in the order of the columns of ``COINS``; age in seconds at the end of each row's
         interval; phase in which the coin is left: that of its age, 99 given up or too old, 100 graduated.
     """
     traits, pumps = _be_born(rng)

@@ -10,6 +10,7 @@ import pyarrow.csv as pa_csv
 
 from kurswerk.core.errors import DataFileError
 from kurswerk.ingest import RawRows
+from kurswerk.market import MarketSchema
 from kurswerk.sources._dialect import Dialect, read_dialect
 
 _BLOCK_BYTES = 4 << 20
@@ -31,6 +32,8 @@ class CsvCandles:
     ----------
     path
         The file.
+    market
+        Whose columns the header is looked for by.
 
     Raises
     ------
@@ -38,11 +41,11 @@ class CsvCandles:
         If it is empty, binary, not UTF-8 or has no header of candles.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, market: MarketSchema) -> None:
         self._path = path
         self._compression = _compression(path)
         head = self._head()
-        self._dialect: Dialect = read_dialect(path.name, head)
+        self._dialect: Dialect = read_dialect(path.name, head, market)
 
     @property
     def name(self) -> str:
@@ -76,13 +79,13 @@ class CsvCandles:
                         break
                     head += more
         except OSError as error:
-            raise DataFileError(f"{self.name}: cannot be decompressed: {error}") from error
+            raise DataFileError("file.not_decompressible", file=self.name, reason=error) from error
         if not head.removeprefix(_BOM).strip():
-            raise DataFileError(f"{self.name}: the file is empty; a header and rows are wanted")
+            raise DataFileError("file.empty_csv", file=self.name)
         if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise DataFileError(f"{self.name}: UTF-16 text; save it as UTF-8")
+            raise DataFileError("file.utf16", file=self.name)
         if b"\x00" in head:
-            raise DataFileError(f"{self.name}: binary data, not CSV")
+            raise DataFileError("file.binary", file=self.name)
         return head.removeprefix(_BOM).decode("utf-8", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
     def rows(self, columns: Sequence[str]) -> Iterator[RawRows]:
@@ -111,7 +114,7 @@ class CsvCandles:
                 yield RawRows(cells, numbers, fresh, min(file.tell() / size, 1.0))
         except (pa.ArrowInvalid, OSError) as error:
             raise DataFileError(
-                f"{self.name}: not readable as CSV after {ordinal} rows: {_first_line(error)}"
+                "file.not_readable_csv", file=self.name, rows=ordinal, reason=_first_line(error)
             ) from error
         if malformed:
             nothing = pa.RecordBatch.from_arrays([pa.array([], pa.string()) for _ in columns], list(columns))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kurswerk.core.errors import DataFileError
-from kurswerk.market import KEY, TIMESTAMP, map_columns
+from kurswerk.market import MarketSchema, map_columns
 
 MOST_COLUMNS = 10_000
 _SEPARATORS = (",", ";", "\t", "|")
@@ -38,7 +38,7 @@ class Dialect:
     decimal_comma: bool
 
 
-def read_dialect(name: str, head: str) -> Dialect:
+def read_dialect(name: str, head: str, market: MarketSchema) -> Dialect:
     r"""Tell from the beginning of a file how it is written.
 
     The header is the line, of the first five, and the separator the character, that give most columns known here.
@@ -50,6 +50,9 @@ def read_dialect(name: str, head: str) -> Dialect:
     head
         At least the header, without byte-order mark; more lines tell the decimal sign.
 
+    market
+        Whose columns are looked for.
+
     Raises
     ------
     DataFileError
@@ -57,7 +60,8 @@ def read_dialect(name: str, head: str) -> Dialect:
 
     Examples
     --------
-    >>> read_dialect("a.csv", "Date;Open;Close\n2024-01-01;1,5;2,5\n")
+    >>> from kurswerk.market import COINS
+    >>> read_dialect("a.csv", "Date;Open;Close\n2024-01-01;1,5;2,5\n", COINS)
     Dialect(separator=';', header_line=0, column_names=('Date', 'Open', 'Close'), decimal_comma=True)
     """
     lines = head.split("\n")
@@ -66,22 +70,18 @@ def read_dialect(name: str, head: str) -> Dialect:
         for separator in _SEPARATORS:
             if line.count(separator) >= MOST_COLUMNS:
                 raise DataFileError(
-                    f"{name}: {line.count(separator) + 1} columns, at most {MOST_COLUMNS} are read; one row per coin "
-                    "and time, one column per measure is wanted"
+                    "file.too_many_columns_for_rows", file=name, columns=line.count(separator) + 1, most=MOST_COLUMNS
                 )
             names = _cut(line, separator)
-            known = map_columns(names)
-            score = len(known) if TIMESTAMP in known.values() else 0
+            known = map_columns(names, market)
+            score = len(known) if market.timestamp in known.values() else 0
             if score >= 2 and (best is None or score > best[0]):
                 best = (score, place, separator, names)
     if best is None:
         found = lines[0].strip()[:120]
-        raise DataFileError(
-            f"{name}: no header with a column for the time and one for a price or another measure in its first lines; "
-            f"found: {found!r}"
-        )
+        raise DataFileError("file.no_header", file=name, found=found)
     _, place, separator, names = best
-    comma = separator != "," and _has_decimal_comma(lines[place + 1 : -1], separator, names)
+    comma = separator != "," and _has_decimal_comma(lines[place + 1 : -1], separator, names, market)
     return Dialect(separator, place, tuple(_unique(names)), comma)
 
 
@@ -98,8 +98,8 @@ def _unique(names: Sequence[str]) -> list[str]:
     return [name or f"column_{place}" for place, name in enumerate(names, start=1)]
 
 
-def _has_decimal_comma(lines: Sequence[str], separator: str, names: Sequence[str]) -> bool:
-    measures = {name for name, ours in map_columns(names).items() if ours not in {KEY, TIMESTAMP}}
+def _has_decimal_comma(lines: Sequence[str], separator: str, names: Sequence[str], market: MarketSchema) -> bool:
+    measures = {name for name, ours in map_columns(names, market).items() if ours in market.columns}
     commas = points = 0
     for line in lines:
         for name, cell in zip(names, _cut(line, separator), strict=False):

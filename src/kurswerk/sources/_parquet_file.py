@@ -45,15 +45,15 @@ class ParquetCandles:
     def _refuse_incomplete(self) -> None:
         size = self._path.stat().st_size
         if size == 0:
-            raise DataFileError(f"{self.name}: the file is empty")
+            raise DataFileError("file.empty", file=self.name)
         with self._path.open("rb") as file:
             start = file.read(4)
             file.seek(max(size - 8, 0))
             tail = file.read(8)
         if start != PARQUET_MAGIC:
-            raise DataFileError(f"{self.name}: does not begin as a Parquet file; rename it if it is CSV")
+            raise DataFileError("file.not_parquet", file=self.name)
         if size < 12 or tail[-4:] != PARQUET_MAGIC or struct.unpack("<I", tail[:4])[0] > size:
-            raise DataFileError(f"{self.name}: the end of the Parquet file is missing; fetch it again")
+            raise DataFileError("file.truncated_parquet", file=self.name)
 
     def _open(self) -> pq.ParquetFile:
         try:
@@ -65,8 +65,11 @@ class ParquetCandles:
             )
         except (pa.ArrowException, OSError) as error:
             reason = str(error).split("\n", 1)[0][:200]
-            hint = f"; more than {_MOST_PARTS} columns?" if "size limit" in reason else ""
-            raise DataFileError(f"{self.name}: not readable as Parquet: {reason}{hint}") from error
+            if "size limit" in reason:
+                raise DataFileError(
+                    "file.too_large_parquet", file=self.name, reason=reason, most=_MOST_PARTS
+                ) from error
+            raise DataFileError("file.not_readable_parquet", file=self.name, reason=reason) from error
 
     @property
     def name(self) -> str:
@@ -94,4 +97,4 @@ class ParquetCandles:
                     yield RawRows(batch, numbers, (), first / total)
             except (pa.ArrowException, OSError) as error:
                 reason = str(error).split("\n", 1)[0][:200]
-                raise DataFileError(f"{self.name}: damaged after {first} rows: {reason}; fetch it again") from error
+                raise DataFileError("file.damaged_parquet", file=self.name, rows=first, reason=reason) from error

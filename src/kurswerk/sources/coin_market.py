@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from kurswerk.core.errors import SpecError
 from kurswerk.core.jit import kernel
 from kurswerk.core.timestamps import MICROSECONDS, MINUTE_US
-from kurswerk.ingest import coin_schema
-from kurswerk.market import COIN_COLUMNS, Kind
+from kurswerk.ingest import arrow_schema
+from kurswerk.market import COINS, Kind
 from kurswerk.sources._coin_life import HIGH, live
 from kurswerk.sources._random import State, normal, stream, uniform
 
@@ -65,13 +65,13 @@ class CoinMarket:
 
     def __post_init__(self) -> None:
         if self.n_coins < 1:
-            raise SpecError(f"{self.n_coins} coins; simulate at least 1")
+            raise SpecError("simulation.too_few_coins", coins=self.n_coins)
         if not 0.0 < self.hours <= MOST_HOURS:
-            raise SpecError(f"{self.hours} hours; simulate more than 0 and at most {MOST_HOURS:.0f}")
+            raise SpecError("simulation.hours_out_of_range", hours=self.hours, most=MOST_HOURS)
         if self.seed < 0:
-            raise SpecError(f"seed {self.seed}; use 0 or more")
+            raise SpecError("simulation.negative_seed", seed=self.seed)
         if self.start_us < 0 or self.start_us % MICROSECONDS:
-            raise SpecError(f"start {self.start_us} µs; use a whole second from 1970 on")
+            raise SpecError("simulation.start_out_of_range", start=self.start_us)
 
     @property
     def end_us(self) -> int:
@@ -108,22 +108,22 @@ class CoinMarket:
         return _BASE58[draws].tobytes().decode() + "pump"
 
     def batches(self, coins_a_batch: int = _COINS_A_BATCH) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of ``coin_metrics``, coin after coin, each by time, in `coin_schema`."""
+        """Yield the rows of ``coin_metrics``, coin after coin, each by time, in `arrow_schema`."""
         for first in range(0, self.n_coins, coins_a_batch):
             batch = self.rows_of(range(first, min(first + coins_a_batch, self.n_coins)))
             if batch.num_rows:
                 yield batch
 
     def rows_of(self, coins: Sequence[int]) -> pa.RecordBatch:
-        """Return the rows of some coins, one after the other, each by time, in `coin_schema`."""
+        """Return the rows of some coins, one after the other, each by time, in `arrow_schema`."""
         lives = [self._life(coin) for coin in coins]
         owners = np.repeat(np.arange(len(coins)), [len(ages) for _, ages, _ in lives])
         mints = pa.array([self.mint(coin) for coin in coins]).take(pa.array(owners))
         times = np.concatenate([self._times(coin, ages) for coin, (_, ages, _) in zip(coins, lives, strict=True)])
         table = np.concatenate([rows for rows, _, _ in lives], axis=1)
         arrays = [mints, pa.array(times).view(pa.timestamp("us", "UTC"))]
-        arrays += [_arrow(table[row], kind) for row, kind in enumerate(COIN_COLUMNS.values())]
-        return pa.RecordBatch.from_arrays(arrays, schema=coin_schema(list(COIN_COLUMNS)))
+        arrays += [_arrow(table[row], column.kind) for row, column in enumerate(COINS.columns.values())]
+        return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(list(COINS.columns), COINS))
 
     def streams(self) -> pa.Table:
         """Return the rows of ``coin_streams`` as of the end: one for each coin."""

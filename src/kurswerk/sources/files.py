@@ -9,6 +9,7 @@ import pyarrow as pa
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import DataFileError
 from kurswerk.ingest import CandleSource, RawRows
+from kurswerk.market import MarketSchema
 from kurswerk.sources._csv_file import CsvCandles
 from kurswerk.sources._parquet_file import PARQUET_MAGIC, ParquetCandles
 
@@ -16,8 +17,8 @@ _PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 _BATCH_ROWS = 65_536
 
 
-def open_candles(path: Path) -> CandleSource:
-    """Open a file of candles.
+def open_candles(path: Path, market: MarketSchema) -> CandleSource:
+    """Open a file of a market's rows.
 
     ``.parquet`` and ``.pq`` are Parquet, everything else is text unless it begins as a Parquet file.
 
@@ -28,17 +29,16 @@ def open_candles(path: Path) -> CandleSource:
     """
     try:
         if not path.is_file():
-            what = "is a directory; name the files in it" if path.is_dir() else "does not exist"
-            raise DataFileError(f"{path}: {what}")
+            raise DataFileError("file.is_directory" if path.is_dir() else "file.missing", path=path)
         if path.suffix.lower() in _PARQUET_SUFFIXES:
             return ParquetCandles(path)
         with path.open("rb") as file:
             is_parquet = file.read(4) == PARQUET_MAGIC
         if is_parquet and ".csv" in path.name.lower():
-            raise DataFileError(f"{path.name}: a Parquet file, not CSV; rename it to end in .parquet")
-        return ParquetCandles(path) if is_parquet else CsvCandles(path)
+            raise DataFileError("file.parquet_not_csv", file=path.name)
+        return ParquetCandles(path) if is_parquet else CsvCandles(path, market)
     except OSError as error:
-        raise DataFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise DataFileError("file.not_readable", file=path, reason=error.strerror or error) from error
 
 
 class TableCandles:

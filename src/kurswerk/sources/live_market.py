@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import SpecError
 from kurswerk.core.timestamps import MICROSECONDS
-from kurswerk.ingest import coin_schema
-from kurswerk.market import COIN_COLUMNS, TIMESTAMP
+from kurswerk.ingest import arrow_schema
+from kurswerk.market import COINS, TIMESTAMP
 from kurswerk.sources.coin_market import MOST_HOURS, CoinMarket
 
 Int = NDArray[np.int64]
@@ -50,9 +50,9 @@ class LiveMarket:
 
     def __init__(self, seed: int, *, births_per_hour: float = 20.0, speed: float = 1.0) -> None:
         if not 0.0 < births_per_hour <= 10_000.0:
-            raise SpecError(f"{births_per_hour:g} births an hour; simulate more than 0 and at most 10,000")
+            raise SpecError("simulation.births_out_of_range", births=births_per_hour)
         if not 0.0 < speed <= 10_000.0:
-            raise SpecError(f"speed {speed:g}; simulate more than 0 and at most 10,000 seconds in one")
+            raise SpecError("simulation.speed_out_of_range", speed=speed)
         self.births_per_hour, self.speed, self.seed = births_per_hour, speed, seed
         self._living: dict[int, _Ahead] = {}
         self._born = 0
@@ -104,7 +104,7 @@ class LiveMarket:
                     self._look_ahead(coin, int(ahead.seconds[-1]))
         first, self._second = self._second, second
         if not parts:
-            return pa.RecordBatch.from_pylist([], schema=coin_schema(list(COIN_COLUMNS)))
+            return pa.RecordBatch.from_pylist([], schema=arrow_schema(list(COINS.columns), COINS))
         passed = np.concatenate(seconds)
         order = np.argsort(passed, kind="stable")
         rows = pa.Table.from_batches(parts).combine_chunks().to_batches()[0].take(pa.array(order))

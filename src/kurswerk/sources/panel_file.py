@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError, DataFileError
-from kurswerk.market import KEY, TIMESTAMP, Panel, map_columns
+from kurswerk.market import MarketSchema, Panel, map_columns
 
 _MOST_COLUMNS = 10_000
 
@@ -28,8 +28,8 @@ class PanelFile:
     order: NDArray[np.int64]
 
 
-def read_panel(path: Path, wanted: Collection[str]) -> PanelFile:
-    """Read keys, times and those of the wanted columns that a Parquet file has; common names are mapped.
+def read_panel(path: Path, market: MarketSchema) -> PanelFile:
+    """Read keys, times and those of a market's columns that a Parquet file has; common names are mapped.
 
     Raises
     ------
@@ -38,19 +38,19 @@ def read_panel(path: Path, wanted: Collection[str]) -> PanelFile:
     DataError
         If a cell cannot be used or a (key, time) stands twice.
     """
-    table, key, time = _read(path, wanted)
+    table, key, time = _read(path, market)
     names = table.column(key).cast(pa.string()).combine_chunks().dictionary_encode()
     times = _microseconds(path, table.column(time))
     if names.null_count or table.column(key).null_count:
-        raise DataError(f"{path.name}: column '{key}' has {table.column(key).null_count} empty cells; name every row")
+        raise DataError("file.empty_cells", file=path.name, column=key, count=table.column(key).null_count)
     labels = names.dictionary.to_pylist()
     rank = np.argsort(np.argsort(np.asarray(labels, dtype=object))) if labels else np.empty(0, dtype=np.int64)
     codes = rank[names.indices.to_numpy().astype(np.int64)] if labels else rank
     order = np.lexsort((times, codes)).astype(np.int64)
     columns = {
         ours: _numbers(path, table.column(theirs), theirs)[order]
-        for theirs, ours in map_columns(table.column_names).items()
-        if ours not in {KEY, TIMESTAMP}
+        for theirs, ours in map_columns(table.column_names, market, joined=True).items()
+        if theirs not in {key, time}
     }
     panel = Panel.from_codes(sorted(labels), codes[order], times[order], columns)
     return PanelFile(panel, table.select([key, time]), order)
@@ -66,30 +66,30 @@ def write_features(path: Path, file: PanelFile, names: Collection[str], values: 
     pq.write_table(table, path)
 
 
-def _read(path: Path, wanted: Collection[str]) -> tuple[pa.Table, str, str]:
+def _read(path: Path, market: MarketSchema) -> tuple[pa.Table, str, str]:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             if len(names) > _MOST_COLUMNS:
-                raise DataFileError(f"{path.name} has {len(names):,} columns; at most {_MOST_COLUMNS:,} can be read")
-            mapping = map_columns(names)
+                raise DataFileError("file.too_many_columns", file=path.name, count=len(names), most=_MOST_COLUMNS)
+            mapping = map_columns(names, market, joined=True)
             found = {ours: theirs for theirs, ours in mapping.items()}
-            for needed, examples in ((KEY, "mint or symbol"), (TIMESTAMP, "timestamp or date")):
+            for needed, other in ((market.key, "symbol"), (market.timestamp, "date")):
                 if needed not in found:
-                    raise DataFileError(f"{path.name} has no column {examples}; found: {', '.join(names[:12])}")
-            columns = [theirs for theirs, ours in mapping.items() if ours in {KEY, TIMESTAMP, *wanted}]
-            return file.read(columns=columns), found[KEY], found[TIMESTAMP]
+                    examples = needed if needed == other else f"{needed} or {other}"
+                    raise DataFileError("file.no_such_column", file=path.name, examples=examples, found=names[:12])
+            return file.read(columns=list(mapping)), found[market.key], found[market.timestamp]
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError):
-            raise DataFileError(f"{path} does not exist") from error
-        raise DataFileError(f"{path.name} is no readable Parquet file: {str(error).splitlines()[0]}") from error
+            raise DataFileError("file.missing", path=path) from error
+        raise DataFileError("file.no_readable_parquet", file=path.name, reason=str(error).splitlines()[0]) from error
 
 
 def _microseconds(path: Path, column: pa.ChunkedArray) -> NDArray[np.int64]:
     if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-        raise DataError(f"{path.name}: the time column has type {column.type}; write it as a timestamp")
+        raise DataError("file.time_column_of_other_type", file=path.name, type=column.type)
     if column.null_count:
-        raise DataError(f"{path.name}: {column.null_count} rows have no time; fill or remove them")
+        raise DataError("file.rows_without_time", file=path.name, count=column.null_count)
     zone = column.type.tz if pa.types.is_timestamp(column.type) else None
     times = column.cast(pa.timestamp("us", tz=zone), safe=False).cast(pa.int64())
     result: NDArray[np.int64] = times.combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
@@ -105,7 +105,7 @@ def _numbers(path: Path, column: pa.ChunkedArray, name: str) -> NDArray[np.float
         or pa.types.is_decimal(kind)
         or pa.types.is_null(kind)
     ):
-        raise DataError(f"{path.name}: column '{name}' has type {kind}; a feature needs numbers")
+        raise DataError("file.feature_column_of_other_type", file=path.name, column=name, type=kind)
     floats = column.cast(pa.float64(), safe=False)
     filled = pc.fill_null(floats, float("nan"))
     result: NDArray[np.float64] = filled.combine_chunks().to_numpy(zero_copy_only=False)

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from kurswerk.core.digest import sha256_json
-from kurswerk.ingest import RawRows, coin_schema
-from kurswerk.market import COIN_COLUMNS
+from kurswerk.ingest import RawRows, arrow_schema
+from kurswerk.market import COINS
 from kurswerk.sources.coin_market import CoinMarket
 
 
@@ -29,7 +29,7 @@ class SimulatedCandles:
     @property
     def column_names(self) -> Sequence[str]:
         """All columns of ``coin_metrics``."""
-        return tuple(coin_schema(list(COIN_COLUMNS)).names)
+        return tuple(arrow_schema(list(COINS.columns), COINS).names)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 of the arguments, which decide every byte."""
@@ -49,7 +49,7 @@ class SimulatedCandles:
 def write_market(market: CoinMarket, path: Path, progress: Callable[[float, str], None]) -> int:
     """Write the rows of a simulated market to a Parquet file and return their number."""
     written, coins_done = 0, 0
-    with pq.ParquetWriter(path, coin_schema(list(COIN_COLUMNS))) as writer:
+    with pq.ParquetWriter(path, arrow_schema(list(COINS.columns), COINS)) as writer:
         for batch in market.batches():
             writer.write_batch(batch)
             written += batch.num_rows

@@ -1,75 +1,54 @@
 """Train, test, compare and certify models."""
 
 from kurswerk.training._certifying import TrainingPipeline, certify, reproduce
+from kurswerk.training._checks import check_training
 from kurswerk.training._comparing import compare_models
+from kurswerk.training._costs import COST_PRESETS, Costs, CostsField, costs_of
 from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, load_for_plan, training_plan
-from kurswerk.training._execution import run_job
-from kurswerk.training._fit import Costs, fit_final, fit_version, load_dataset, train
+from kurswerk.training._fit import fit_final, fit_version, load_dataset
 from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_folds
-from kurswerk.training._jobs import (
-    DEFAULT_PRIORITY,
-    JOB_SORTS,
-    JOB_STATUSES,
-    JOB_TYPES,
-    LARGEST_PRIORITY,
-    Job,
-    JobLine,
-)
-from kurswerk.training._orders import (
-    OrderDesk,
-    check_training,
-    order_certificate,
-    order_comparison,
-    order_test,
-    order_training,
-)
+from kurswerk.training._job_kinds import certify_kind, compare_kind, test_kind, train_kind
 from kurswerk.training._outcomes import Outcomes, outcomes_of
-from kurswerk.training._testing import Period, run_test
-from kurswerk.training.ports import Availability, JobStore, MarketStore, MarketSurvey, Progress, no_progress
+from kurswerk.training._period import Period
+from kurswerk.training._testing import run_test
+from kurswerk.training._training import train
+from kurswerk.training.ports import Availability, MarketStore, MarketSurvey, TrainingStores
 from kurswerk.training.spec import ModelSpec
 
 __all__ = [
-    "DEFAULT_PRIORITY",
-    "JOB_SORTS",
-    "JOB_STATUSES",
-    "JOB_TYPES",
-    "LARGEST_PRIORITY",
+    "COST_PRESETS",
     "Availability",
     "Costs",
+    "CostsField",
     "Dataset",
     "FoldOutcome",
-    "Job",
-    "JobLine",
-    "JobStore",
     "MarketStore",
     "MarketSurvey",
     "ModelSpec",
-    "OrderDesk",
     "Outcomes",
     "Period",
-    "Progress",
     "TrainingPipeline",
+    "TrainingStores",
     "build_dataset",
     "certify",
+    "certify_kind",
     "check_training",
     "columns_to_load",
+    "compare_kind",
     "compare_models",
+    "costs_of",
     "fit_final",
     "fit_rows",
     "fit_version",
     "load_dataset",
     "load_for_plan",
-    "no_progress",
-    "order_certificate",
-    "order_comparison",
-    "order_test",
-    "order_training",
     "outcomes_of",
     "predict_rows",
     "reproduce",
     "run_folds",
-    "run_job",
     "run_test",
+    "test_kind",
     "train",
+    "train_kind",
     "training_plan",
 ]

@@ -23,15 +23,16 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.evaluation import Fold
 from kurswerk.features import FeaturePlan
+from kurswerk.jobs import Progress, no_progress
 from kurswerk.labels import Labels, compute_labels
 from kurswerk.market import Panel
-from kurswerk.models import Classifier, OnnxModel, as_model_input
+from kurswerk.models import Estimator, OnnxModel, as_model_input
 from kurswerk.registry import ModelRecord, ModelStore, TrainedVersion, load_model, plan_of
 from kurswerk.training._dataset import Examples, build_dataset, load_for_plan
 from kurswerk.training._fit import fit_final, load_dataset
 from kurswerk.training._folds import fit_rows, plan_folds
 from kurswerk.training._versions import library_versions
-from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training.ports import MarketStore
 from kurswerk.training.spec import ModelSpec
 
 _MOST_ROWS_SERVED = 20_000
@@ -41,7 +42,7 @@ _MOST_ROWS_SERVED = 20_000
 class FittedModel:
     """A fold's classifier as the probes look at it: its artifact holds all that was fitted."""
 
-    classifier: Classifier
+    classifier: Estimator
     names: Sequence[str]
 
     def predict_proba(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -49,7 +50,7 @@ class FittedModel:
         return self.classifier.predict_proba(as_model_input(X))
 
     def state(self) -> Mapping[str, Any]:
-        """Return the ONNX bytes: trees, thresholds and everything else that was learnt."""
+        """Return the ONNX bytes, which hold everything that was learnt."""
         return {"onnx": self.classifier.to_onnx(self.names, {})}
 
 
@@ -63,7 +64,7 @@ class TrainingPipeline:
     @property
     def features(self) -> FeatureSet:
         """The model's feature vector, batch and live."""
-        return PlanFeatures(self.plan.names)
+        return PlanFeatures(self.plan)
 
     @property
     def horizon_us(self) -> int:
@@ -126,13 +127,29 @@ def certify(
     NotFoundError, ConflictError, ArtifactError
         If the model does not exist, is not READY or must not be loaded.
     """
+    record, document = evaluate_certificate(
+        model, market, models, effort=effort, random_state=random_state, progress=progress
+    )
+    models.set_certificate(record.id, document)
+    return document
+
+
+def evaluate_certificate(
+    model: int | str,
+    market: MarketStore,
+    models: ModelStore,
+    *,
+    effort: Effort | None = None,
+    random_state: int = 0,
+    progress: Progress = no_progress,
+) -> tuple[ModelRecord, dict[str, Any]]:
+    """Do what `certify` does, and store nothing."""
     record = models.get(model)
-    spec, served, plan = ModelSpec.parse(record.spec), load_model(record, models), plan_of(record)
+    spec, served, plan = ModelSpec.stored(record.spec), load_model(record, models), plan_of(record)
     progress(0.0, "loading the model's data")
     panel = load_for_plan(market, plan, spec.label_spec(), spec.train_end_us, spec.mints)
     document = _examine(record, TrainingPipeline(spec, plan), served, panel, effort, random_state, progress)
-    models.set_certificate(record.id, document)
-    return document
+    return record, document
 
 
 def certify_version(
@@ -158,7 +175,8 @@ def certify_version(
         artifact_sha256=sha256_bytes(version.artifact),
         dataset_fingerprint=version.dataset_fingerprint,
     )
-    pipeline = TrainingPipeline(ModelSpec.parse(record.spec), FeaturePlan(version.features))
+    spec = ModelSpec.stored(record.spec)
+    pipeline = TrainingPipeline(spec, FeaturePlan(version.features, spec.market_schema))
     return _examine(complete, pipeline, OnnxModel.load(version.artifact), panel, effort, random_state, progress)
 
 
@@ -216,15 +234,14 @@ def reproduce(model: int | str, market: MarketStore, models: ModelStore, progres
         If the market data have changed since, so that the version cannot come out again.
     """
     record = models.get(model)
-    spec = ModelSpec.parse(record.spec)
+    spec = ModelSpec.stored(record.spec)
     dataset = load_dataset(spec, market, progress)
     found = dataset.panel.fingerprint()
     if found != record.dataset_fingerprint:
         raise KurswerkError(
-            f"the market data of model '{record.name}' have changed since it was trained "
-            f"(fingerprint {found[:12]}…, then {str(record.dataset_fingerprint)[:12]}…); train a new version"
+            "model.market_data_changed", name=record.name, found=found[:12], then=str(record.dataset_fingerprint)[:12]
         )
     if tuple(dataset.plan.names) != record.features:
-        raise KurswerkError(f"the features of model '{record.name}' come out differently today; train a new version")
+        raise KurswerkError("model.features_changed", name=record.name)
     progress(0.5, "fitting again")
     return fit_final(spec, dataset)[1]

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.core.errors import NoDataError, SpecError
+from kurswerk.core.errors import NoDataError
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.evaluation import compare_paired, winner
-from kurswerk.registry import Comparison, ModelStore, ResultStore, TestResult
+from kurswerk.jobs import Progress, no_progress
+from kurswerk.registry import Comparison, ResultStore, TestResult
+from kurswerk.training._checks import check_scoring, different_models
+from kurswerk.training._costs import Costs
 from kurswerk.training._dataset import Dataset
-from kurswerk.training._fit import Costs
-from kurswerk.training._testing import Period, Scored, result_of, score
-from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training._period import Period
+from kurswerk.training._testing import Scored, result_of, score
+from kurswerk.training.ports import TrainingStores
 
 _UNSAVED = 0
 
@@ -23,12 +26,10 @@ def compare_models(
     model_a: int | str,
     model_b: int | str,
     period: Period,
-    market: MarketStore,
-    models: ModelStore,
-    results: ResultStore,
+    stores: TrainingStores,
     *,
     mints: Sequence[str] | None = None,
-    costs: Costs | None = None,
+    costs: str | Costs | None = None,
     progress: Progress = no_progress,
 ) -> tuple[int, Comparison]:
     """Test both models on the rows that both can judge; the higher F1 wins, an equal one is a draw.
@@ -42,12 +43,12 @@ def compare_models(
     NoDataError
         If no row of the period has a known label for both.
     """
-    duel = evaluate_comparison(model_a, model_b, period, market, models, mints=mints, costs=costs, progress=progress)
-    return duel.save(results)
+    evaluated = evaluate_comparison(model_a, model_b, period, stores, mints=mints, costs=costs, progress=progress)
+    return evaluated.save(stores.results)
 
 
 @dataclass(frozen=True)
-class Duel:
+class EvaluatedComparison:
     """Two tests on identical rows, and the comparison that follows from them; nothing is stored yet."""
 
     result_a: TestResult
@@ -66,21 +67,20 @@ def evaluate_comparison(
     model_a: int | str,
     model_b: int | str,
     period: Period,
-    market: MarketStore,
-    models: ModelStore,
+    stores: TrainingStores,
     *,
     mints: Sequence[str] | None = None,
-    costs: Costs | None = None,
+    costs: str | Costs | None = None,
     progress: Progress = no_progress,
-) -> Duel:
+) -> EvaluatedComparison:
     """Do what `compare_models` does, and store nothing."""
-    record_a, record_b = models.get(model_a), models.get(model_b)
-    if record_a.id == record_b.id:
-        raise SpecError(f"both sides are model '{record_a.name}'; name two different models")
+    record_a, record_b = different_models(model_a, model_b, stores.models)
+    for record in (record_a, record_b):
+        check_scoring(record, period, mints, stores)
     progress(0.0, f"predicting with '{record_a.name}'")
-    a = score(record_a, period, mints, market, models)
+    a = score(record_a, period, mints, stores.market, stores.models)
     progress(0.4, f"predicting with '{record_b.name}'")
-    b = score(record_b, period, mints, market, models)
+    b = score(record_b, period, mints, stores.market, stores.models)
     a, b = _on_identical_rows(a, b)
     progress(0.7, f"evaluating {len(a.probability):,} rows")
     result_a, result_b = result_of(a, period, costs), result_of(b, period, costs)
@@ -98,7 +98,7 @@ def evaluate_comparison(
         winner_id={"a": record_a.id, "b": record_b.id, None: None}[first],
         significance=_significance(a, b),
     )
-    return Duel(result_a, result_b, comparison)
+    return EvaluatedComparison(result_a, result_b, comparison)
 
 
 def _on_identical_rows(a: Scored, b: Scored) -> tuple[Scored, Scored]:
@@ -106,10 +106,7 @@ def _on_identical_rows(a: Scored, b: Scored) -> tuple[Scored, Scored]:
     keys_a, keys_b = _keys(a, b)
     kept_a, kept_b = np.isin(keys_a, keys_b), np.isin(keys_b, keys_a)
     if not kept_a.any():
-        raise NoDataError(
-            f"no row of the period has a known label for both '{a.record.name}' and '{b.record.name}'; "
-            "they watch other coins or phases, or a horizon reaches past the data"
-        )
+        raise NoDataError("comparison.no_common_row", a=a.record.name, b=b.record.name)
     return _only(a, kept_a), _only(b, kept_b)
 
 

@@ -11,12 +11,9 @@ from kurswerk.core.errors import DataError, NoDataError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.features import FeaturePlan, engineered_names
 from kurswerk.labels import Labels, LabelSpec, compute_labels
-from kurswerk.market import COIN_COLUMNS, SOL_PRICE, Panel
+from kurswerk.market import MarketSchema, Panel, Role
 from kurswerk.training.ports import MarketStore
 from kurswerk.training.spec import ModelSpec
-
-PRICE = "price_close"
-PHASE = "phase_id_at_time"
 
 # All positions of a pipeline that computes on both cores; bits do not depend on it.
 FEATURE_THREADS = 2
@@ -94,42 +91,45 @@ def training_plan(spec: ModelSpec, panel: Panel) -> FeaturePlan:
     DataError
         If a named feature has no data, or no feature is left.
     """
+    market = spec.market_schema
     present = [name for name in panel.columns if not np.isnan(panel.column(name)).all()]
-    named = FeaturePlan(spec.raw_features) if spec.raw_features else None
+    named = FeaturePlan(spec.raw_features, market) if spec.raw_features else None
     lacking = sorted(set(named.inputs) - set(present)) if named else []
     if lacking:
         raise DataError(
-            f"column '{lacking[0]}' has no value up to {format_timestamp(spec.train_end_us)}; "
-            f"with values: {', '.join(sorted(present))}"
+            "training.column_empty", column=lacking[0], end=format_timestamp(spec.train_end_us), found=sorted(present)
         )
-    engineered = engineered_names(present, spec.feature_engineering_windows) if spec.use_engineered_features else []
+    windows = spec.feature_engineering_windows
+    engineered = engineered_names(present, market, windows) if spec.use_engineered_features else []
     names = tuple(dict.fromkeys((*spec.raw_features, *engineered)))
     if not names:
-        raise DataError("the data allow none of the engineered features; name columns in features")
-    return FeaturePlan(names)
+        raise DataError("training.no_engineered_features")
+    return FeaturePlan(names, market)
 
 
 def columns_to_load(spec: ModelSpec, stored: Collection[str]) -> list[str]:
-    """Return the columns that a training needs, in the order of contracts.md."""
-    wanted = {*FeaturePlan(spec.raw_features).inputs} if spec.raw_features else set()
+    """Return the columns that a training needs, in the order of the market's schema."""
+    market = spec.market_schema
+    wanted = {*FeaturePlan(spec.raw_features, market).inputs} if spec.raw_features else set()
     wanted |= {spec.target_var}
-    if spec.phases:
-        wanted |= {PHASE}
-    optional = {PRICE}
-    if spec.use_engineered_features:
-        optional |= {*COIN_COLUMNS, SOL_PRICE}
-    wanted |= optional & set(stored)
-    wanted.discard("timestamp")
-    return [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in wanted]
+    if spec.phases and market.segment:
+        wanted |= {market.segment.column}
+    optional = set(market.panel_columns) if spec.use_engineered_features else trade_columns(market)
+    return market.in_order(wanted | (optional & set(stored)))
+
+
+def trade_columns(market: MarketSchema) -> set[str]:
+    """Return the columns that simulated trades read: the close, where the market has one."""
+    return {market.roles[Role.CLOSE]} if Role.CLOSE in market.roles else set()
 
 
 def load_for_plan(
     market: MarketStore, plan: FeaturePlan, label: LabelSpec, end_us: int, mints: Sequence[str] | None
 ) -> Panel:
     """Load what a model's features, label, phases and simulated trades need, up to a moment."""
-    stored = set(market.columns())
-    wanted = {*plan.inputs, label.target_var, *({PRICE, PHASE} & stored)} - {"timestamp"}
-    columns = [name for name in (*COIN_COLUMNS, SOL_PRICE) if name in wanted]
+    schema = plan.market
+    optional = trade_columns(schema) | ({schema.segment.column} if schema.segment else set())
+    columns = schema.in_order({*plan.inputs, label.target_var, *(optional & set(market.columns()))})
     return refuse_empty(market.load_panel(columns, end_us=end_us, mints=mints), end_us, mints)
 
 
@@ -142,8 +142,10 @@ def refuse_empty(panel: Panel, end_us: int, mints: Sequence[str] | None) -> Pane
         Naming the coins and the moment asked for.
     """
     if len(panel) == 0:
-        coins = f" for {', '.join(mints[:5])}" if mints else ""
-        raise NoDataError(f"no market rows{coins} up to {format_timestamp(end_us)}; ingest data or choose a later end")
+        end = format_timestamp(end_us)
+        if mints:
+            raise NoDataError("training.no_rows_of_coins_before", coins=mints[:5], end=end)
+        raise NoDataError("training.no_rows_before", end=end)
     return panel
 
 
@@ -174,22 +176,19 @@ def build_dataset(
     labels = compute_labels(panel, label)
     taking_part = (panel.timestamps >= start_us) & (panel.timestamps <= end_us)
     in_period = int(taking_part.sum())
-    if phases is not None:
-        taking_part &= np.isin(panel.column(PHASE), np.asarray(phases, dtype=np.float64))
+    if phases is not None and plan.market.segment is not None:
+        taking_part &= np.isin(panel.column(plan.market.segment.column), np.asarray(phases, dtype=np.float64))
     taking_part &= labels.values >= 0
     rows = np.flatnonzero(taking_part)
     if len(rows) == 0:
-        raise NoDataError(_nothing_there(panel, start_us, end_us, in_period))
+        raise _nothing_there(panel, start_us, end_us, in_period)
     features = plan.compute(panel, threads=FEATURE_THREADS, dtype=np.float32)
     return Dataset(panel, plan, features, labels, rows)
 
 
-def _nothing_there(panel: Panel, start_us: int, end_us: int, in_period: int) -> str:
+def _nothing_there(panel: Panel, start_us: int, end_us: int, in_period: int) -> NoDataError:
     start, end = format_timestamp(start_us), format_timestamp(end_us)
     if in_period:
-        return (
-            f"none of the {in_period} rows from {start} to {end} has a known label in the chosen phases; "
-            "the horizon may reach past the data: choose a longer period, a shorter horizon or other phases"
-        )
-    first, last = int(panel.timestamps.min()), int(panel.timestamps.max())
-    return f"no rows from {start} to {end}; the data reach from {format_timestamp(first)} to {format_timestamp(last)}"
+        return NoDataError("training.no_known_label", count=in_period, start=start, end=end)
+    first, last = format_timestamp(int(panel.timestamps.min())), format_timestamp(int(panel.timestamps.max()))
+    return NoDataError("training.no_rows_between", start=start, end=end, first=first, last=last)

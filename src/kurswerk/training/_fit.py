@@ -1,63 +1,25 @@
-"""Train a model: from its specification to a READY version in the registry."""
+"""Fit a model on a dataset, and evaluate it out of fold."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kurswerk.core.digest import sha256_json
-from kurswerk.core.errors import DataError, KurswerkError
+from kurswerk.core.errors import DataError
 from kurswerk.evaluation import TradeCosts, evaluate_panel, summarize_folds
-from kurswerk.models import Classifier
-from kurswerk.registry import ModelRecord, ModelStore, NewModel, TrainedVersion
+from kurswerk.jobs import Progress, no_progress
+from kurswerk.market import Role
+from kurswerk.models import Estimator
+from kurswerk.registry import TrainedVersion
+from kurswerk.training._costs import costs_of
 from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, refuse_empty, training_plan
 from kurswerk.training._folds import fit_rows, run_folds
 from kurswerk.training._versions import library_versions
-from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training.ports import MarketStore
 from kurswerk.training.spec import ModelSpec
 
-
-@dataclass(frozen=True)
-class Costs:
-    """Fee and slippage of each side of a simulated trade, in basis points; the defaults are `TradeCosts`'."""
-
-    fee_bps: float = TradeCosts().fee_bps
-    slippage_bps: float = TradeCosts().slippage_bps
-
-
-def train(
-    spec: ModelSpec,
-    market: MarketStore,
-    models: ModelStore,
-    *,
-    costs: Costs | None = None,
-    progress: Progress = no_progress,
-) -> ModelRecord:
-    """Train a model and register it.
-
-    Returns
-    -------
-    ModelRecord
-        The model, READY.
-
-    Raises
-    ------
-    ConflictError
-        If the name is taken.
-    KurswerkError
-        If it cannot be trained; the model is then FAILED with the same reason.
-    """
-    model_id = models.create(NewModel(spec.as_json()))
-    try:
-        version = fit_version(spec, load_dataset(spec, market, progress), costs=costs, progress=progress)
-        models.complete(model_id, version)
-    except KurswerkError as error:
-        models.fail(model_id, str(error))
-        raise
-    except BaseException as error:  # interrupted or out of memory: the row must not stay TRAINING for ever
-        models.fail(model_id, f"{type(error).__name__}: {error}".rstrip(": "))
-        raise
-    return models.get(model_id)
+# What has no influence on a model's bits; params enter with their defaults filled in.
+_OUTSIDE_RECIPE = frozenset({"name", "description", "costs", "params"})
 
 
 def load_dataset(spec: ModelSpec, market: MarketStore, progress: Progress = no_progress) -> Dataset:
@@ -71,15 +33,13 @@ def load_dataset(spec: ModelSpec, market: MarketStore, progress: Progress = no_p
     return build_dataset(panel, plan, spec.label_spec(), (spec.train_start_us, spec.train_end_us), spec.phases)
 
 
-def fit_final(spec: ModelSpec, dataset: Dataset) -> tuple[Classifier, bytes]:
+def fit_final(spec: ModelSpec, dataset: Dataset) -> tuple[Estimator, bytes]:
     """Fit on all rows that take part and return the classifier with its ONNX artifact.
 
     The artifact's metadata holds nothing but what decides its bits, so that equal inputs give equal bytes.
     """
     classifier = fit_rows(spec, dataset.examples, dataset.rows)
-    recipe: dict[str, Any] = {
-        key: value for key, value in spec.as_json().items() if key not in {"name", "description", "params"}
-    }
+    recipe: dict[str, Any] = {key: value for key, value in spec.as_json().items() if key not in _OUTSIDE_RECIPE}
     metadata = {
         "definitions": dataset.plan.definition_hash,
         "recipe": sha256_json({**recipe, "params": spec.full_params}),
@@ -87,9 +47,7 @@ def fit_final(spec: ModelSpec, dataset: Dataset) -> tuple[Classifier, bytes]:
     return classifier, classifier.to_onnx(dataset.plan.names, metadata)
 
 
-def fit_version(
-    spec: ModelSpec, dataset: Dataset, *, costs: Costs | None = None, progress: Progress = no_progress
-) -> TrainedVersion:
+def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_progress) -> TrainedVersion:
     """Cross-validate, fit on all rows, and evaluate out of fold.
 
     The metrics are those of the folds' predictions on rows they were not trained on: what the model scores on its own
@@ -102,20 +60,18 @@ def fit_version(
     """
     y = dataset.y
     if not 0 < int(y.sum()) < len(y):
-        raise DataError(
-            f"all {len(y):,} rows of the training period have the label {int(y[0])}; "
-            "choose another target, a longer period or more coins"
-        )
+        raise DataError("training.single_label", rows=len(y), label=int(y[0]))
     outcomes = run_folds(spec, dataset, lambda share, text: progress(0.3 + 0.4 * share, text))
     progress(0.7, f"fitting on all {len(y):,} rows")
     classifier, artifact = fit_final(spec, dataset)
     progress(0.85, "evaluating out of fold")
-    costs = costs or Costs()
+    costs = costs_of(spec.costs)
     evaluation = evaluate_panel(
         dataset.panel,
         dataset.labels,
         np.concatenate([outcome.rows for outcome in outcomes]),
         np.concatenate([outcome.probability for outcome in outcomes]),
+        price_column=spec.market_schema.roles.get(Role.CLOSE),
         costs=TradeCosts(costs.fee_bps, costs.slippage_bps, spec.label_spec().trade_direction),
     )
     summary = summarize_folds([outcome.scores for outcome in outcomes])
@@ -135,7 +91,7 @@ def fit_version(
             "kind": "out of fold",
             "training_rows": len(y),
             "training_base_rate": float(y.mean()),
-            "trees": len(classifier.trees_.roots),
+            **classifier.facts_,
             **evaluation.as_json(),
         },
         cv_scores=summary.as_json(),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
 from kurswerk.evaluation import Fold, FoldScores, classification_metrics, pr_auc, purged_hold_out, purged_walk_forward
-from kurswerk.models import Classifier, create, needs_balance, resample, row_blocks
+from kurswerk.models import Estimator, create, needs_balance, resample, row_blocks
 from kurswerk.training._dataset import Dataset, Examples
 from kurswerk.training.spec import ModelSpec
 
@@ -35,10 +35,10 @@ class FoldOutcome:
     scores: FoldScores
 
 
-def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Classifier:
-    """Fit everything that is fitted, resampling, number of trees and model, on the given rows and nothing else.
+def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Estimator:
+    """Fit everything that is fitted, resampling, the end of training and model, on the given rows and nothing else.
 
-    Boosting with early stopping grows its trees from the earlier rows and ends them by the last tenth; rows whose label
+    An estimator that stops early learns from the earlier rows and finds its end by the last tenth; rows whose label
     reaches that tenth or its embargo are left out.
 
     Parameters
@@ -56,23 +56,20 @@ def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Cl
     X, y = examples.X, examples.y
     positives = int((y[rows] == 1).sum())
     if positives in {0, len(rows)}:
-        raise DataError(
-            f"all {len(rows)} training rows have the label {int(positives > 0)}; "
-            "choose another target, a longer period or more coins"
-        )
+        raise DataError("training.single_label_in_fold", rows=len(rows), label=int(positives > 0))
     params = spec.full_params
     classifier = create(spec.model_type, params)
-    grown, watched = _parted(spec, examples, rows) if params.get("early_stopping_rounds") else (rows, rows[:0])
+    learnt, watched = _parted(spec, examples, rows) if classifier.stops_early else (rows, rows[:0])
     held_out = (X[watched], y[watched]) if len(watched) else None
-    if spec.use_smote and needs_balance(y[grown]):
-        return classifier.fit(*resample(X, y, int(params["random_state"]), grown), held_out=held_out)
-    return classifier.fit(X, y, rows=grown, held_out=held_out)
+    if spec.use_smote and needs_balance(y[learnt]):
+        return classifier.fit(*resample(X, y, int(params["random_state"]), learnt), held_out=held_out)
+    return classifier.fit(X, y, rows=learnt, held_out=held_out)
 
 
 def _parted(
     spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Part rows to grow trees from and rows to watch them by; all and none where those would be too few."""
+    """Part rows to learn from and rows to watch the end by; all and none where those would be too few."""
     try:
         times, ends = examples.timestamps[rows], examples.label_end_us[rows]
         fold = purged_hold_out(times, ends, _WATCHED_SHARE, spec.embargo_us)
@@ -115,10 +112,7 @@ def run_folds(spec: ModelSpec, dataset: Dataset, progress: Callable[[float, str]
         if len(fold.train) and 0 < int(y_train.sum()) < len(y_train):
             outcomes.append(_run_fold(spec, dataset, fold))
     if not outcomes:
-        raise DataError(
-            f"none of the {len(folds)} folds has both labels among its training rows; "
-            "choose a longer period, fewer folds or a target that is reached more often"
-        )
+        raise DataError("training.no_fold_with_both_labels", count=len(folds))
     return outcomes
 
 

@@ -1,4 +1,4 @@
-"""What came of live predictions, as far as it is known by now."""
+"""Outcomes of live predictions, as far as they are known by now."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ class Outcomes:
         Those whose outcome is known: the coin's rows reach the end of the label's horizon.
     positive
         Of those, where it came true.
-    said
-        Of the known ones, where the model said yes.
-    hits
+    predicted_positives
+        Of the known ones, where the model predicted 1.
+    true_positives
         Of those, where it came true.
     """
 
     known: int
     positive: int
-    said: int
-    hits: int
+    predicted_positives: int
+    true_positives: int
 
     @property
     def base_rate(self) -> float | None:
@@ -39,8 +39,8 @@ class Outcomes:
 
     @property
     def precision(self) -> float | None:
-        """Share that came true where the model said yes; None where it never did."""
-        return self.hits / self.said if self.said else None
+        """Share that came true where the model predicted 1; None where it never did."""
+        return self.true_positives / self.predicted_positives if self.predicted_positives else None
 
 
 def outcomes_of(record: ModelRecord, predictions: Sequence[tuple[str, int, int]], market: MarketStore) -> Outcomes:
@@ -53,7 +53,7 @@ def outcomes_of(record: ModelRecord, predictions: Sequence[tuple[str, int, int]]
     """
     if not predictions:
         return Outcomes(0, 0, 0, 0)
-    label = ModelSpec.parse(record.spec).label_spec()
+    label = ModelSpec.stored(record.spec).label_spec()
     coins = sorted({coin for coin, _, _ in predictions})
     panel = market.load_panel([label.target_var], start_us=min(moment for _, moment, _ in predictions), mints=coins)
     labels = compute_labels(panel, label)
@@ -67,10 +67,10 @@ def outcomes_of(record: ModelRecord, predictions: Sequence[tuple[str, int, int]]
             strict=True,
         )
     }
-    known = [(found[coin, moment], said) for coin, moment, said in predictions if (coin, moment) in found]
+    known = [(found[coin, moment], predicted) for coin, moment, predicted in predictions if (coin, moment) in found]
     return Outcomes(
         known=len(known),
         positive=sum(came for came, _ in known),
-        said=sum(said for _, said in known),
-        hits=sum(came for came, said in known if said),
+        predicted_positives=sum(predicted for _, predicted in known),
+        true_positives=sum(came for came, predicted in known if predicted),
     )

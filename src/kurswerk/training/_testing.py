@@ -6,36 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.core.errors import SpecError
-from kurswerk.core.timestamps import format_timestamp, to_datetime, to_us
+from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.evaluation import TradeCosts, accuracy_degradation, evaluate_panel, is_overfitted, overlap
-from kurswerk.registry import ModelRecord, ModelStore, ResultStore, TestResult, load_model, plan_of
+from kurswerk.jobs import Progress, no_progress
+from kurswerk.market import Role
+from kurswerk.registry import ModelRecord, ModelStore, TestResult, load_model, plan_of
+from kurswerk.training._checks import check_scoring, ready_model
+from kurswerk.training._costs import Costs, costs_of
 from kurswerk.training._dataset import Dataset, build_dataset, load_for_plan
-from kurswerk.training._fit import Costs
 from kurswerk.training._folds import predict_rows
-from kurswerk.training.ports import MarketStore, Progress, no_progress
+from kurswerk.training._period import Period
+from kurswerk.training.ports import MarketStore, TrainingStores
 from kurswerk.training.spec import ModelSpec
-
-
-@dataclass(frozen=True)
-class Period:
-    """A stretch of time in microseconds UTC, both ends inclusive.
-
-    Raises
-    ------
-    SpecError
-        If it is empty or reversed.
-    """
-
-    start_us: int
-    end_us: int
-
-    def __post_init__(self) -> None:
-        if self.start_us >= self.end_us:
-            raise SpecError(
-                f"the period starts at {format_timestamp(self.start_us)}, not before its end "
-                f"{format_timestamp(self.end_us)}"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,24 +34,25 @@ def score(
     record: ModelRecord, period: Period, mints: Sequence[str] | None, market: MarketStore, models: ModelStore
 ) -> Scored:
     """Load what a model needs and predict every row of the period whose label is known."""
-    spec = ModelSpec.parse(record.spec)
+    spec = ModelSpec.stored(record.spec)
     model, plan = load_model(record, models), plan_of(record)
     panel = load_for_plan(market, plan, spec.label_spec(), period.end_us, mints)
     dataset = build_dataset(panel, plan, spec.label_spec(), (period.start_us, period.end_us), spec.phases)
     return Scored(record, spec, dataset, predict_rows(model, dataset.features, dataset.rows))
 
 
-def result_of(scored: Scored, period: Period, costs: Costs | None = None) -> TestResult:
+def result_of(scored: Scored, period: Period, costs: str | Costs | None = None) -> TestResult:
     """Evaluate predictions and set them beside the model's training."""
     record, spec, dataset = scored.record, scored.spec, scored.dataset
-    costs = costs or Costs()
+    chosen = costs_of(costs, spec.costs)
     evaluation = evaluate_panel(
         dataset.panel,
         dataset.labels,
         dataset.rows,
         scored.probability,
+        price_column=spec.market_schema.roles.get(Role.CLOSE),
         base_rate=(record.evaluation or {}).get("training_base_rate"),
-        costs=TradeCosts(costs.fee_bps, costs.slippage_bps, spec.label_spec().trade_direction),
+        costs=TradeCosts(chosen.fee_bps, chosen.slippage_bps, spec.label_spec().trade_direction),
     )
     shared = overlap(to_us(record.train_start), to_us(record.train_end), period.start_us, period.end_us)
     trained = record.metrics.accuracy if record.metrics else None
@@ -95,12 +78,10 @@ def result_of(scored: Scored, period: Period, costs: Costs | None = None) -> Tes
 def run_test(
     model: int | str,
     period: Period,
-    market: MarketStore,
-    models: ModelStore,
-    results: ResultStore,
+    stores: TrainingStores,
     *,
     mints: Sequence[str] | None = None,
-    costs: Costs | None = None,
+    costs: str | Costs | None = None,
     progress: Progress = no_progress,
 ) -> tuple[int, TestResult]:
     """Test a model and store the result.
@@ -117,22 +98,23 @@ def run_test(
     NoDataError
         If no row of the period has a known label.
     """
-    result = evaluate_test(model, period, market, models, mints=mints, costs=costs, progress=progress)
-    return results.save_test(result), result
+    result = evaluate_test(model, period, stores, mints=mints, costs=costs, progress=progress)
+    return stores.results.save_test(result), result
 
 
 def evaluate_test(
     model: int | str,
     period: Period,
-    market: MarketStore,
-    models: ModelStore,
+    stores: TrainingStores,
     *,
     mints: Sequence[str] | None = None,
-    costs: Costs | None = None,
+    costs: str | Costs | None = None,
     progress: Progress = no_progress,
 ) -> TestResult:
     """Do what `run_test` does, and store nothing."""
+    record = ready_model(model, stores.models)
+    check_scoring(record, period, mints, stores)
     progress(0.0, "loading rows")
-    scored = score(models.get(model), period, mints, market, models)
+    scored = score(record, period, mints, stores.market, stores.models)
     progress(0.6, f"evaluating {len(scored.probability):,} rows")
     return result_of(scored, period, costs)

@@ -1,12 +1,11 @@
 """What training needs of the outside."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from kurswerk.market import Panel
-from kurswerk.training._jobs import DEFAULT_PRIORITY, Job, JobLine
+from kurswerk.registry import ModelStore, ResultStore
 
 
 class MarketStore(Protocol):
@@ -56,69 +55,17 @@ class MarketSurvey(MarketStore, Protocol):
         ...
 
 
-class JobStore(Protocol):
-    """Keeps jobs: what was ordered, how far it is, what came of it."""
+@dataclass(frozen=True)
+class TrainingStores:
+    """What trainings, tests, comparisons and certificates work with, all of one database.
 
-    def transaction(self) -> AbstractContextManager[object]:
-        """Join all that the stores of one database do inside the block into one transaction."""
-        ...
+    Attributes
+    ----------
+    memory_budget_bytes
+        What one of them may take; None is unlimited.
+    """
 
-    def order(
-        self,
-        job_type: str,
-        request: Mapping[str, Any],
-        *,
-        model_id: int | None = None,
-        priority: int = DEFAULT_PRIORITY,
-        request_id: str | None = None,
-    ) -> int:
-        """Insert a PENDING job and put it in the queue, both or neither; return its id.
-
-        ``model_id`` is the model that a training will turn READY.
-        """
-        ...
-
-    def get(self, job_id: int) -> Job:
-        """Return a job; NotFoundError if there is none with this id."""
-        ...
-
-    def find(
-        self,
-        *,
-        status: str | None = None,
-        job_type: str | None = None,
-        limit: int = 100,
-        offset: int = 0,
-        sort: str = "id",
-        descending: bool = True,
-    ) -> Sequence[Job]:
-        """Return jobs, newest first unless sorted otherwise."""
-        ...
-
-    def log(self, job_id: int, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> Sequence[JobLine]:
-        """Return the lines of a job's log after the one with an id, at most so many; NotFoundError for no job."""
-        ...
-
-    def cancel(self, job_id: int) -> Job:
-        """Turn a PENDING or RUNNING job CANCELLED; ConflictError for one that is finished."""
-        ...
-
-    def retry(self, job_id: int) -> Job:
-        """Turn a FAILED or CANCELLED job PENDING again; ConflictError for any other."""
-        ...
-
-    def complete(self, job: Job, *, test_id: int | None = None, comparison_id: int | None = None) -> None:
-        """Turn a RUNNING job COMPLETED; ConflictError if this run of it is not the present one any more."""
-        ...
-
-
-class Progress(Protocol):
-    """Hears how far the work has come."""
-
-    def __call__(self, fraction: float, message: str, /) -> None:
-        """Take a share in [0, 1] and what is happening."""
-        ...
-
-
-def no_progress(fraction: float, message: str) -> None:
-    """Ignore progress."""
+    market: MarketSurvey
+    models: ModelStore
+    results: ResultStore
+    memory_budget_bytes: int | None = None

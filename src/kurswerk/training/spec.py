@@ -19,13 +19,17 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from kurswerk.core.errors import DataFileError, SpecError, UnknownNameError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MINUTE_US, to_us
+from kurswerk.core.validation import wrong_fields
 from kurswerk.features import engineered_names, resolve
 from kurswerk.labels import LabelSpec
-from kurswerk.market import COIN_COLUMNS
+from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
 from kurswerk.models import MODEL_TYPES, model_params
+from kurswerk.training._costs import CostsField
 
 # Older clients send these inside params; contracts.md accepts both places.
 _FIELDS_ONCE_IN_PARAMS = (
@@ -35,6 +39,9 @@ _FIELDS_ONCE_IN_PARAMS = (
     "use_timeseries_split",
     "cv_splits",
 )
+# What says when a row counts as 1, for each of the two kinds of target; those of the other kind mean nothing.
+_CHANGE_FIELDS = ("min_percent_change", "direction")
+_THRESHOLD_FIELDS = ("operator", "target_value")
 _LEAST_EMBARGO_US = MINUTE_US
 _MOST_SPEC_BYTES = 1 << 20
 
@@ -44,12 +51,12 @@ def _as_utc(value: object) -> object:
         try:
             value = datetime.fromisoformat(value.strip())
         except ValueError:
-            raise ValueError(f"'{value}' is no ISO 8601 time; write it like 2024-07-01T00:00:00Z") from None
+            raise _refusal("time.not_iso", text=value) from None
     if isinstance(value, datetime):
         try:
             return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
         except OverflowError:
-            raise ValueError(f"{value.isoformat()} lies outside the years 1 to 9999 in UTC") from None
+            raise _refusal("time.out_of_range", time=value.isoformat()) from None
     return value
 
 
@@ -92,6 +99,9 @@ class ModelSpec(BaseModel):
     horizon_mode: Literal["at", "within"] = "at"
     phases: tuple[StrictInt, ...] | None = Field(default=None, min_length=1)
     mints: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    market: str = DEFAULT_MARKET
+    instruments: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    costs: CostsField = None
     use_engineered_features: StrictBool = False
     feature_engineering_windows: tuple[StrictInt, ...] = Field(default=(5, 10, 15), min_length=1, max_length=100)
     use_smote: StrictBool = True
@@ -112,62 +122,103 @@ class ModelSpec(BaseModel):
             A feature, column, model type or hyper-parameter nobody knows.
         """
         if not isinstance(document, Mapping):
-            raise SpecError(f"a model specification is a JSON object, not {type(document).__name__}")
+            raise SpecError("spec.no_object", type=type(document).__name__)
         lifted = lift_from_params(document)
         for key in lifted:
             if key not in cls.model_fields:
-                raise UnknownNameError("key in the model specification", str(key), cls.model_fields)
+                raise UnknownNameError("spec.unknown_key", name=str(key), known=cls.model_fields)
         try:
             return cls.model_validate(lifted)
         except ValidationError as error:
-            raise SpecError(_describe(error)) from error
+            raise _problems(error) from error
+
+    @classmethod
+    def stored(cls, document: Mapping[str, Any]) -> Self:
+        """Validate the specification of a stored model.
+
+        Version 0.1 accepted the fields of the other kind of target and ignored them; they are left out here, so that
+        models of that version keep their meaning.
+
+        Raises
+        ------
+        SpecError, UnknownNameError
+            As for `parse`.
+        """
+        ignored = _THRESHOLD_FIELDS if document.get("use_time_based_prediction") else _CHANGE_FIELDS
+        return cls.parse({name: value for name, value in document.items() if name not in ignored})
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read and validate a JSON file."""
         try:
             if path.stat().st_size > _MOST_SPEC_BYTES:
-                raise SpecError(f"{path} is larger than 1 MiB; a specification is a short JSON object")
+                raise SpecError("spec.too_large", path=path)
             document = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise DataFileError(f"cannot read {path}: {error.strerror}") from error
+            raise DataFileError("spec.not_readable", path=path, reason=error.strerror) from error
         except (ValueError, RecursionError) as error:
-            raise SpecError(f"{path} is no JSON: {error}") from error
+            raise SpecError("spec.no_json", path=path, reason=error) from error
         return cls.parse(document)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _instruments_once(cls, document: Any) -> Any:
+        """Refuse ``mints`` beside other ``instruments``: they are two names of one field."""
+        if not isinstance(document, Mapping) or None in (document.get("mints"), document.get("instruments")):
+            return document
+        if document["mints"] != document["instruments"]:
+            raise SpecError("spec.mints_and_instruments_differ")
+        return {**document, "instruments": None}  # filled in again below; what is wrong with it is said once
 
     @field_validator("name")
     @classmethod
     def _name_is_text(cls, value: str) -> str:
         if not value.strip() or "\x00" in value:
-            raise ValueError("a name needs at least one visible character and no NUL")
+            raise _refusal("spec.name_invisible")
         return value
 
     @field_validator("feature_engineering_windows")
     @classmethod
-    def _windows_in_range(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        engineered_names(COIN_COLUMNS, value)  # refuses a window out of range
+    def _each_window_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _both_names_of_instruments(self) -> Self:
+        given = self.instruments if self.mints is None else self.mints
+        for field in ("mints", "instruments"):
+            object.__setattr__(self, field, given)  # the model is frozen for everyone else
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.train_start >= self.train_end:
-            raise ValueError(
-                f"train_start {self.train_start.isoformat()} must lie before train_end {self.train_end.isoformat()}"
-            )
+            raise _refusal("spec.period_reversed", start=self.train_start.isoformat(), end=self.train_end.isoformat())
         if self.model_type not in MODEL_TYPES:
-            raise UnknownNameError("model type", self.model_type, MODEL_TYPES)
-        if self.target_var not in COIN_COLUMNS:
-            raise UnknownNameError("column in target_var", self.target_var, COIN_COLUMNS)
+            raise UnknownNameError("model_type.unknown", name=self.model_type, known=MODEL_TYPES)
+        market = self.market_schema
+        if self.target_var not in market.columns:
+            raise UnknownNameError("spec.unknown_target_var", name=self.target_var, known=market.columns)
+        if self.phases is not None and market.segment is None:
+            raise SpecError("spec.market_without_phases", market=market.name)
+        engineered_names((), market, self.feature_engineering_windows)  # refuses a window out of range
         for name in self.features:
-            resolve(name)
+            resolve(name, market)
         model_params(self.model_type, self.params)
         self.label_spec()
         if not self.raw_features and not self.use_engineered_features:
-            raise ValueError(
-                f"features holds only the watched variable '{self.target_var}', which a time-based target excludes; "
-                "add another column or set use_engineered_features"
-            )
+            raise _refusal("spec.only_target_var", target_var=self.target_var)
         return self
+
+    @property
+    def market_schema(self) -> MarketSchema:
+        """The market whose rows the model is trained on.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such market.
+        """
+        return market_named(self.market)
 
     @property
     def raw_features(self) -> tuple[str, ...]:
@@ -184,11 +235,10 @@ class ModelSpec(BaseModel):
             If the fields for the kind of target are missing or contradict each other.
         """
         if self.use_time_based_prediction:
-            missing = [
-                field for field in ("future_minutes", "min_percent_change", "direction") if getattr(self, field) is None
-            ]
+            missing = [field for field in ("future_minutes", *_CHANGE_FIELDS) if getattr(self, field) is None]
             if missing:
-                raise SpecError(f"a time-based target needs {', '.join(missing)}")
+                raise SpecError("spec.incomplete_time_based_target", fields=missing)
+            self._refuse_fields_of_the_other_target()
             return LabelSpec(
                 self.target_var,
                 minutes=self.future_minutes,
@@ -197,7 +247,8 @@ class ModelSpec(BaseModel):
                 mode=self.horizon_mode,
             )
         if self.operator is None or self.target_value is None:
-            raise SpecError("give operator and target_value, or set use_time_based_prediction")
+            raise SpecError("spec.no_target")
+        self._refuse_fields_of_the_other_target()
         return LabelSpec(
             self.target_var,
             operator=self.operator,
@@ -205,6 +256,16 @@ class ModelSpec(BaseModel):
             minutes=self.future_minutes,
             mode=self.horizon_mode,
         )
+
+    def _refuse_fields_of_the_other_target(self) -> None:
+        timed = self.use_time_based_prediction
+        ignored = [name for name in (_THRESHOLD_FIELDS if timed else _CHANGE_FIELDS) if getattr(self, name) is not None]
+        if not ignored:
+            return
+        names = ", ".join(ignored)
+        if timed:
+            raise SpecError("spec.field_of_level_target", fields=names)
+        raise SpecError("spec.field_of_time_based_target", fields=names)
 
     @property
     def embargo_us(self) -> int:
@@ -227,8 +288,17 @@ class ModelSpec(BaseModel):
         return to_us(self.train_end)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the JSON object that `parse` reads back as an equal specification."""
-        return self.model_dump(mode="json")
+        """Return the JSON object that `parse` reads back as an equal specification.
+
+        The market and its instruments stand in it for other markets than coins only: the specification of a model that
+        was stored before there were markets, and with it the recipe of its artifact, stays as it was. Costs stand in it
+        where they are given.
+        """
+        document = self.model_dump(mode="json")
+        absent = {"market", "instruments"} if self.market == DEFAULT_MARKET else {"mints"}
+        if self.costs is None:
+            absent.add("costs")
+        return {key: value for key, value in document.items() if key not in absent}
 
 
 def lift_from_params(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,11 +315,25 @@ def lift_from_params(document: Mapping[str, Any]) -> dict[str, Any]:
     return lifted
 
 
-def _describe(error: ValidationError) -> str:
+def _refusal(code: str, **params: Any) -> PydanticCustomError:
+    """Return an error for a validator, which pydantic reports with its field."""
+    message = Message(code, **params)
+    return PydanticCustomError(code, "{english}", {"english": str(message), **message.params})
+
+
+def _problems(error: ValidationError) -> SpecError:
+    """Return all that is wrong as one error, a clause for each field."""
+    items = error.errors(include_url=False)
     clauses = []
-    for item in error.errors(include_url=False):
-        place = ".".join(str(part) for part in item["loc"])
-        given = f" (given: {str(item['input'])[:80]!r})" if place and item["type"] != "missing" else ""
-        message = item["msg"].removeprefix("Value error, ")
-        clauses.append(f"{place}: {message}{given}" if place else message)
-    return "; ".join(clauses)
+    for (field, problem), item in zip(wrong_fields(items), items, strict=True):
+        if not field:
+            clauses.append(problem)
+        elif item["type"] == "missing":
+            clauses.append(Message("validation.field", field=field, problem=problem))
+        else:
+            given = str(item["input"])[:80]
+            clauses.append(Message("validation.field_given", field=field, problem=problem, given=given))
+    whole = clauses[0]
+    for clause in clauses[1:]:
+        whole = Message("validation.two_problems", first=whole, second=clause)
+    return SpecError(whole.code, **whole.params)

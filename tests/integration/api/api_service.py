@@ -14,28 +14,26 @@ import pyarrow as pa
 from kurswerk.api import ApiOptions, Services, create_app
 from kurswerk.api.ports import ChangeFeed
 from kurswerk.bootstrap.api_services import api_services
+from kurswerk.core.messages import Message
 from kurswerk.evaluation import Metrics
 from kurswerk.features import FeaturePlan
-from kurswerk.ingest import coin_schema
-from kurswerk.jobs import ProcrastinateJobStore
-from kurswerk.market import Panel
+from kurswerk.ingest import arrow_schema
+from kurswerk.market import COINS, Panel
 from kurswerk.observability import Check, HealthReport
 from kurswerk.registry import Comparison, NewModel, TestResult, TrainedVersion
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    PostgresKeyStore,
-    PostgresModelStore,
-    PostgresResultStore,
-)
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.operations import PostgresKeyStore
+from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
+from kurswerk.storage.server import Database
 from memory_market import a_spec, random_market
 from running_app import running
+from working_jobs import job_store
 
 SPEC = a_spec().as_json()
 MARKET = random_market(coins=2, minutes=600)
 PERIOD = {"test_start": "2024-01-01T07:00:00Z", "test_end": "2024-01-01T09:00:00Z"}
 METRICS = Metrics(0.9, 0.5, 0.6, 0.7, 0.8, 0.4, 0.1, 0.3, 10, 20, 3, 4, 1.25)
-PLAN = FeaturePlan(["volume_sol", "price_change_5"])
+PLAN = FeaturePlan(["volume_sol", "price_change_5"], COINS)
 VERSION = TrainedVersion(
     artifact=b"",
     features=tuple(PLAN.names),
@@ -72,7 +70,11 @@ class Service:
     """What a test of the API works with; ``requests`` holds what the metrics were told."""
 
     database: Database
-    health: HealthReport = field(default_factory=lambda: HealthReport({"database": Check("ok", "answers")}, 1.0))
+    health: HealthReport = field(
+        default_factory=lambda: HealthReport(
+            {"database": Check("ok", Message("health.database_answered", milliseconds=1))}, 1.0
+        )
+    )
     requests: list[tuple[str, str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -83,12 +85,13 @@ class Service:
             health=lambda: self.health,
             metrics_text=lambda: b"ml_db_connected 1.0\n",
             on_request=lambda method, template, status, _seconds: self.requests.append((method, template, status)),
+            alert_threshold=None,
         )
         self.changes = Heard(ports.changes)
         self.ports = replace(ports, changes=self.changes)
         self.models = PostgresModelStore(database)
-        self.jobs = ProcrastinateJobStore(database)
-        self.market = CoinMetricsStore(database)
+        self.jobs = job_store(database)
+        self.market = PostgresMarketStore(database, COINS)
         self.keys = PostgresKeyStore(database)
 
     @contextmanager
@@ -103,7 +106,7 @@ class Service:
     def fill_market(self) -> Panel:
         """Put ten hours of two coins into the database."""
         names = list(MARKET.columns)
-        schema = coin_schema(names)
+        schema = arrow_schema(names, COINS)
         keys = pa.array(np.asarray(MARKET.instruments, dtype=object)[MARKET.codes])
         moments = pa.array(MARKET.timestamps).cast(schema.field(1).type)
         columns = [pa.array(MARKET.column(name)) for name in names]

@@ -8,7 +8,7 @@ import pytest
 
 from database import clone_of
 from integration.api.api_service import Service
-from kurswerk.storage import Database
+from kurswerk.storage.server import Database
 
 
 @pytest.fixture

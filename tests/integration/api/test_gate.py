@@ -94,7 +94,11 @@ def test_errors_of_the_database_tell_strangers_nothing(service):
         (DatabaseUnavailableError(secrets), 503, "database_unavailable"),
         (StorageError(secrets), 500, "internal_error"),
         (ZeroDivisionError(secrets), 500, "internal_error"),
-        (ConstraintError(secrets, "ml_models_mcc_check"), 409, "constraint_violated"),
+        (
+            ConstraintError("database.row_refused", reason=secrets, constraint="ml_models_mcc_check"),
+            409,
+            "constraint_violated",
+        ),
     ):
         with logged_by(errors) as logs, service.client(replace(service.ports, catalog=Broken(error))) as client:
             answer = client.get("/api/models")

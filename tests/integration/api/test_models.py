@@ -71,7 +71,7 @@ def test_what_cannot_succeed_is_refused_before_anything_is_written(reader, chang
     error = error_of(create(reader, **change), status, code)
     assert said in error["message"]
     if code == "invalid_fields":
-        assert all(set(field) == {"field", "message"} for field in error["details"])
+        assert all(set(field) == {"field", "message", "code", "params"} for field in error["details"])
     assert reader.get("/api/jobs").json()["total"] == 0
     assert reader.get("/api/models").json()["total"] == 0
 

@@ -4,9 +4,10 @@ import httpx
 import pytest
 
 from integration.api.api_service import Service, error_of
-from kurswerk.serving.ports import NewDelivery
-from kurswerk.storage import PostgresFeedSession
-from kurswerk.storage._alerts import add_deliveries
+from kurswerk.alerts import Notification
+from kurswerk.market import market_named
+from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.predictions._alerts import add_deliveries
 from lanes import COINS, a_lane, drain
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 
@@ -15,7 +16,7 @@ from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 def predicted(service: Service) -> list[int]:
     """Two models that have predicted five rows of every coin, each an alert of the first."""
     ids = [register(service.database, "w", WINDOWED, threshold=0.0), register(service.database, "r", RECURSIVE)]
-    session = PostgresFeedSession(service.database)
+    session = PostgresFeedSession(service.database, market_named())
     lane = a_lane(service.database, session, store_features="alerts")
     write_rows(service.database, coin_rows(COINS, 0, 5))
     drain(lane)
@@ -31,7 +32,8 @@ def test_predictions_are_listed_and_filtered(client: httpx.Client, predicted: li
     )
     first = found["predictions"][-1]
     assert set(first) == {
-        "id", "coin_id", "timestamp", "model_id", "model_name", "prediction", "probability", "features", "created_at"
+        "id", "coin_id", "timestamp", "model_id", "model_name", "prediction", "probability", "features", "in_scope",
+        "created_at",
     }  # fmt: skip
     one = client.get("/api/predictions", params={"coin_id": COINS[0], "model_id": predicted[1], "limit": 2}).json()
     assert [row["timestamp"][-9:-1] for row in one["predictions"]] == ["00:00:20", "00:00:15"]
@@ -117,7 +119,8 @@ def test_models_are_switched_on_and_off(client: httpx.Client, service: Service):
     assert answer == {"success": True, "message": f"model {good} predicts every new row from now on", "model_id": good}
     assert "already" in client.post(f"/api/models/{good}/activate").json()["message"]
     error = error_of(client.post(f"/api/models/{bad}/activate"), 409, "not_certified")
-    assert error["details"] == [{"field": "certificate.future_rows", "message": "looks ahead"}]
+    assert error["details"][0]["code"] == "model.certificate_failed"
+    assert error["details"][1:] == [{"field": "certificate.future_rows", "message": "looks ahead"}]
     error_of(client.post(f"/api/models/{bad}/activate", json={"force": True}), 422, "invalid_spec")
     assert client.post(f"/api/models/{bad}/activate", json={"force": True, "reason": "trial"}).json()["success"]
     active = client.get("/api/models/active").json()["models"]
@@ -159,7 +162,7 @@ def test_rules_are_switched_and_messages_found_and_sent_again(service: Service, 
     made = client.post("/api/alerts/rules", json={"name": "r", "channel": "log"}).json()
     rule = f"/api/alerts/rules/{made['id']}"
     with service.database.connection() as connection:
-        add_deliveries(connection, [NewDelivery(made["id"], coin, 1_700_000_000_000_000, (1,), 0.9) for coin in "AB"])
+        add_deliveries(connection, [Notification(made["id"], coin, 1_700_000_000_000_000, (1,), 0.9) for coin in "AB"])
     a, b = sorted(client.get("/api/alerts/deliveries").json()["deliveries"], key=lambda row: row["coin_id"])
     assert (a["coin_id"], a["status"], b["coin_id"]) == ("A", "PENDING", "B")
     error_of(

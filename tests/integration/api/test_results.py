@@ -4,6 +4,7 @@ import pytest
 
 from integration.api.api_service import PERIOD, SPEC, error_of
 from integration.storage.coins import run
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.observability import Check, HealthReport
 
@@ -127,11 +128,13 @@ def test_market_data_are_described(client, service):
 @pytest.mark.parametrize("path", ["/health", "/api/health"])
 def test_health_says_what_is_wrong(client, service, path):
     assert client.get(path).json()["status"] == "healthy"
-    service.health = HealthReport({"disk": Check("failed", "full", {"free_bytes": 0})}, 2.0)
+    service.health = HealthReport(
+        {"disk": Check("failed", Message("health.disk", gigabytes=0), {"free_bytes": 0})}, 2.0
+    )
     with service.client(require_keys=True) as anew:
         answer = anew.get(path)
         assert answer.status_code == 503
-        assert answer.json()["checks"] == {"disk": {"status": "failed", "message": "full", "free_bytes": 0}}
+        assert answer.json()["checks"] == {"disk": {"status": "failed", "message": "0.0 GB free", "free_bytes": 0}}
         assert (anew.get("/ready").status_code, anew.get("/ready").json()) == (503, {"ready": False})
 
 

@@ -23,14 +23,15 @@ from kurswerk.api import FrameProtocol, frames, stream
 from kurswerk.api.frames import text_frame
 from kurswerk.api.schemas.predictions import PredictionRead
 from kurswerk.api.stream import MOST_WAITING_BYTES, Audience, Wish, message_of
-from kurswerk.storage import PostgresFeedSession
+from kurswerk.market import market_named
+from kurswerk.storage.feed import PostgresFeedSession
 from lanes import COINS, a_lane, drain
 from served_models import coin_rows, register, write_rows
 
 
 def test_stored_predictions_are_streamed_by_wish(service: Service):
     ids = [register(service.database, "a"), register(service.database, "b", seed=2)]
-    session = PostgresFeedSession(service.database)
+    session = PostgresFeedSession(service.database, market_named())
     with service.client() as client:
         url = str(client.base_url).replace("http", "ws") + "/ws/predictions"
         with connect(url) as everything, connect(f"{url}?coin_id={COINS[0]}&model_id={ids[1]}") as one:
@@ -70,7 +71,8 @@ class Sink:
 
 ROW = {
     "id": 1, "coin_id": "c", "timestamp": datetime(2024, 1, 1, tzinfo=UTC), "model_id": 1, "model_name": "m",
-    "prediction": 1, "probability": 0.95, "created_at": datetime(2024, 1, 1, 0, 0, 0, 250, tzinfo=UTC),
+    "prediction": 1, "probability": 0.95, "in_scope": True,
+    "created_at": datetime(2024, 1, 1, 0, 0, 0, 250, tzinfo=UTC),
 }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import AlertSettings, PredictorSettings
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.observability import Metrics, ServiceState
-from kurswerk.storage import Database, PostgresAlertStore
+from kurswerk.storage.predictions import PostgresAlertStore
+from kurswerk.storage.server import Database
 from lanes import COINS, expected, stored
 from served_models import coin_rows, register, write_rows
 

@@ -9,7 +9,7 @@ from kurswerk.bootstrap import service
 from kurswerk.bootstrap.service import open_service
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import DatabaseUnavailableError
-from kurswerk.storage import Database
+from kurswerk.storage.server import Database
 
 
 def test_a_database_that_is_restarted_is_waited_for(database: Database, tmp_path: Path):

@@ -127,7 +127,6 @@ def test_the_database_is_prepared_twice_without_a_change(run, database):
         (("models", "--delete"), 2, "name the MODEL"),
         (("models", "a", "--delete", "--reproduce"), 2, "one at a time"),
         (("predict", "NOBODY"), 1, "no model is READY"),
-        (("bench", "nothing"), 2, "unknown benchmark 'nothing'"),
         (("features", "absent.json", "a.parquet", "b.parquet"), 1, "cannot read"),
         (("nonsense",), 2, "No such command"),
         (("--version",), 0, ""),

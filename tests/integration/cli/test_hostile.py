@@ -75,20 +75,20 @@ def test_a_ratio_out_of_range_is_quarantined_not_refused_by_the_database(run, tm
 
 
 @pytest.mark.parametrize(
-    ("panel", "change", "code"),
+    ("panel", "change", "code", "statuses"),
     [
-        (random_market(coins=1, minutes=1), {}, 1),
-        (random_market(coins=1, minutes=12), {}, 1),
-        (random_market(coins=2, minutes=300), {"feature_engineering_windows": [5, 5000]}, 0),
-        (random_market(coins=2, minutes=300), {"min_percent_change": 1e9}, 1),
-        (random_market(coins=2, minutes=300), {"future_minutes": 100_000}, 1),
-        (random_market(coins=2, minutes=300), {"train_start": "1970-01-01", "train_end": "1970-01-02"}, 1),
-        (random_market(coins=2, minutes=300), {"mints": ["NOBODY"]}, 1),
-        (random_market(coins=2, minutes=300), {"phases": [1]}, 1),
+        (random_market(coins=1, minutes=1), {}, 1, ["FAILED"]),
+        (random_market(coins=1, minutes=12), {}, 1, ["FAILED"]),
+        (random_market(coins=2, minutes=300), {"feature_engineering_windows": [5, 5000]}, 0, ["READY"]),
+        (random_market(coins=2, minutes=300), {"min_percent_change": 1e9}, 1, ["FAILED"]),
+        (random_market(coins=2, minutes=300), {"future_minutes": 100_000}, 1, ["FAILED"]),
+        (random_market(coins=2, minutes=300), {"train_start": "1970-01-01", "train_end": "1970-01-02"}, 1, []),
+        (random_market(coins=2, minutes=300), {"mints": ["NOBODY"]}, 1, []),
+        (random_market(coins=2, minutes=300), {"phases": [1]}, 1, []),
     ],
     ids=["one row", "few rows", "windows past rows", "one class", "horizon", "period", "coin", "phase"],
 )
-def test_training_on_too_little_says_what_is_missing(run, spec, tmp_path, panel, change, code):
+def test_training_on_too_little_says_what_is_missing(run, spec, tmp_path, panel, change, code, statuses):
     write_panel(panel, tmp_path / "in.parquet")
     assert run("ingest", "coins", tmp_path / "in.parquet").code == 0
     done = run("train", spec(**change))
@@ -96,9 +96,10 @@ def test_training_on_too_little_says_what_is_missing(run, spec, tmp_path, panel,
     assert "Traceback" not in done.err
     if code:
         assert len(done.err.strip().splitlines()) == 1
-        listed = run("models", "--json").json["models"]
-        assert [model["status"] for model in listed] == ["FAILED"]
-        assert listed[0]["error_msg"]
+    # What is refused before it begins leaves no model; what cannot be trained leaves one with the reason.
+    listed = run("models", "--json").json["models"]
+    assert [model["status"] for model in listed] == statuses
+    assert all(model["error_msg"] for model in listed if model["status"] == "FAILED")
 
 
 def test_constant_and_huge_features_train_and_certify(run, spec, tmp_path):

@@ -17,13 +17,13 @@ import structlog
 
 from kurswerk.bootstrap.setting_groups import HttpSettings, LogSettings
 from kurswerk.bootstrap.settings import Settings
-from kurswerk.cli import _demo_live
+from kurswerk.cli import _demo_live, demo
 from kurswerk.cli._audience import Audience
 from kurswerk.cli._demo_live import LiveOptions, alert_threshold, go_live
 from kurswerk.core.errors import ConflictError
 from kurswerk.evaluation import Metrics
 from kurswerk.registry import TestResult as Tested  # pytest would take the name for a test
-from kurswerk.storage import PostgresModelStore
+from kurswerk.storage.registry import PostgresModelStore
 from served_models import RECURSIVE, register
 
 METRICS = Metrics(0.9, 0.5, 0.6, 0.7, 0.8, 0.4, 0.1, 0.3, 10, 20, 3, 4, 1.25)
@@ -175,3 +175,26 @@ def test_simulate_live_writes_rows_of_the_present(run, database):
 def test_simulate_live_refuses_what_cannot_be(run):
     assert run("simulate", "live", "--speed", 0).code == 2
     assert run("simulate", "live", "--births", 0).code == 2
+
+
+def test_the_demo_listens_on_the_port_that_is_given(run, monkeypatch):
+    opened = []
+
+    def open_application(settings: Settings) -> None:
+        opened.append(settings)
+        raise ConflictError("far enough")
+
+    monkeypatch.setattr(demo, "open_application", open_application)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert run("demo", "--port", port).err.endswith("far enough\n")
+    assert run("demo").err.endswith("far enough\n")
+    assert [settings.http.port for settings in opened] == [port, 8000]
+
+
+def test_the_demo_refuses_a_port_that_is_taken_before_it_begins(run, database):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("demo", "--port", taken.getsockname()[1])
+    assert done.code == 1
+    assert "cannot listen on" in done.err
+    assert asked(database, "SELECT count(*) FROM coin_metrics") == [(0,)]

@@ -5,44 +5,48 @@ from pathlib import Path
 
 import pytest
 
+from job_orders import JobDesk
 from kurswerk.bootstrap.dashboard import dashboard_services, settings_in_force
 from kurswerk.bootstrap.settings import read_settings
 from kurswerk.core.errors import NotFoundError
-from kurswerk.dashboard import Services
-from kurswerk.jobs import ProcrastinateJobStore
-from kurswerk.storage import CoinMetricsStore, Database, PostgresModelStore, PostgresResultStore
-from kurswerk.training import OrderDesk, no_progress
+from kurswerk.dashboard import DashboardServices
+from kurswerk.jobs import no_progress
+from kurswerk.market import COINS
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
+from kurswerk.storage.server import Database
 from memory_dashboard import Browser, Health
 from served_models import register
+from working_jobs import job_store
 
 
 @pytest.fixture
-def services(database: Database, tmp_path: Path) -> Services:
+def services(database: Database, tmp_path: Path) -> DashboardServices:
     settings = read_settings({"KURSWERK_DATA_DIR": str(tmp_path)}, tmp_path)
-    desk = OrderDesk(
-        CoinMetricsStore(database),
+    desk = JobDesk(
+        PostgresMarketStore(database, COINS),
         PostgresModelStore(database),
         PostgresResultStore(database),
-        ProcrastinateJobStore(database),
+        job_store(database),
     )
-    return dashboard_services(settings, database, desk, Health, list)
+    return dashboard_services(settings, database, desk.service, Health, list)
 
 
-def test_a_market_is_simulated_and_files_are_brought_in(services: Services):
+def test_a_market_is_simulated_and_files_are_brought_in(services: DashboardServices):
     assert services.coverage() == []
-    assert services.provision.quarantined(10) == []
-    services.provision.simulate(2, 1.0, 7, no_progress)
+    assert services.ingestion.quarantined(10) == []
+    services.ingestion.simulate(2, 1.0, 7, no_progress)
     assert len(services.coverage()) == 2
     head = "mint,timestamp,open,high,low,close,volume"
     rows = f"{head}\nX,2024-01-01T00:00:00Z,1,2,0.5,1.5,10\nX,2024-01-01T00:01:00Z,1,0.1,5,1,1\n"
-    said = services.provision.ingest("../candles.csv", rows.encode())
+    said = services.ingestion.ingest("../candles.csv", rows.encode())
     assert "2 rows read, 1 accepted, 0 repeated, 1 quarantined" in said
-    refused = services.provision.quarantined(10)
+    refused = services.ingestion.quarantined(10)
     assert [(one.file, one.row) for one in refused] == [("candles", 2)]
     assert "X" in {one.mint for one in services.coverage()}
 
 
-def test_models_are_switched_and_their_predictions_found(services: Services, database: Database):
+def test_models_are_switched_and_their_predictions_found(services: DashboardServices, database: Database):
     model = register(database, "served", active=False)
     services.live.activate(model)
     assert services.models.get(model).is_active
@@ -64,7 +68,7 @@ def test_models_are_switched_and_their_predictions_found(services: Services, dat
     assert list(asyncio.run(first())) == []
 
 
-def test_keys_are_made_checked_and_revoked(services: Services):
+def test_keys_are_made_checked_and_revoked(services: DashboardServices):
     key = services.keys.create("flow", ["read", "train"])
     assert services.keys.scopes_of(key) == {"read", "train"}
     (record,) = services.keys.all()
@@ -74,8 +78,8 @@ def test_keys_are_made_checked_and_revoked(services: Services):
         services.keys.revoke(record.id + 1)
 
 
-def test_every_page_opens_on_a_real_database(services: Services, database: Database):
-    services.provision.simulate(2, 1.0, 7, no_progress)
+def test_every_page_opens_on_a_real_database(services: DashboardServices, database: Database):
+    services.ingestion.simulate(2, 1.0, 7, no_progress)
     register(database, "served")
     browser = Browser(services)
     coin = services.market.coins()[0]
@@ -97,7 +101,7 @@ def test_every_page_opens_on_a_real_database(services: Services, database: Datab
         assert "That did not work" not in text, path
 
 
-def test_secrets_are_masked(services: Services):
+def test_secrets_are_masked(services: DashboardServices):
     assert services.settings["database_url"] == "–"
     found = settings_in_force({"hook": {"webhook_token": "abc", "url": "postgresql://me:secret@host/db"}})
     assert found == {"hook.webhook_token": "•••", "hook.url": "postgresql://me:•••@host/db"}

@@ -6,15 +6,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from kurswerk.jobs import ProcrastinateJobStore
 from kurswerk.registry import NewModel
-from kurswerk.storage import Database, PostgresModelStore
+from kurswerk.storage.jobs import PostgresJobStore
+from kurswerk.storage.registry import PostgresModelStore
+from kurswerk.storage.server import Database
 from memory_market import a_spec
+from working_jobs import job_store
 
 
 @pytest.fixture
-def jobs(database: Database) -> ProcrastinateJobStore:
-    return ProcrastinateJobStore(database)
+def jobs(database: Database) -> PostgresJobStore:
+    return job_store(database)
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def models(database: Database) -> PostgresModelStore:
 
 
 @pytest.fixture
-def training(jobs: ProcrastinateJobStore, models: PostgresModelStore) -> tuple[int, int]:
+def training(jobs: PostgresJobStore, models: PostgresModelStore) -> tuple[int, int]:
     """An ordered training: its job and its model."""
     spec = a_spec().as_json()
     with jobs.transaction():

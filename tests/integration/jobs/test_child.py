@@ -6,19 +6,25 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from pydantic import BaseModel
 
 from kurswerk.core.errors import DatabaseUnavailableError
-from kurswerk.jobs import _child
-from kurswerk.jobs._child import LOCK_SPACE, _carry_out, _guard, _hear, _Reporter
-from kurswerk.jobs._messages import Assignment, Ending, Report, Setup, decode, encode
-from kurswerk.jobs._process import DATABASE_LOST
-from kurswerk.jobs._runs import Runs
-from kurswerk.storage import Database
-from kurswerk.training import Job, OrderDesk, Progress
+from kurswerk.jobs import Ending, Job, JobResult, JobService, Progress
+from kurswerk.storage.jobs import PostgresJobLock, _lock
+from kurswerk.storage.jobs._lock import LOCK_SPACE, _watch
+from kurswerk.storage.server import Database
+from kurswerk.workers import _child
+from kurswerk.workers._child import JobAccess, _carry_out, _receive, _Reporter
+from kurswerk.workers._messages import Assignment, Report, decode, encode
+from kurswerk.workers._process import DATABASE_LOST
 from waiting import until
-from working_jobs import desk_of
+from working_jobs import desk_of, run_store
 
-Work = Callable[[Job, OrderDesk, Progress], None]
+Work = Callable[[Job, JobService, Progress], None]
+
+
+class Nothing(BaseModel):
+    """The result of work that leaves none."""
 
 
 class Exited(BaseException):
@@ -31,18 +37,23 @@ def job(database: Database) -> Job:
     with database.transaction() as connection:
         job_id = desk_of(database).jobs.order("TEST", {})
         ticket = connection.execute("SELECT procrastinate_id FROM ml_jobs").fetchone()
-    begun = Runs(database).start(job_id, ticket[0] if ticket else 0, "w")
+    begun = run_store(database).start(job_id, ticket[0] if ticket else 0, "w")
     assert begun is not None
     return begun
 
 
 def carried_out(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch, work: Work) -> Ending:
-    monkeypatch.setattr(_child, "run_job", work)
-    return _carry_out(Assignment(job.id, job.attempt), Setup(database.url, None), io.BytesIO())
+    monkeypatch.setattr(JobService, "run", lambda self, job, progress: work(job, self, progress))
+    return carry_out(database, job)
+
+
+def carry_out(database: Database, job: Job) -> Ending:
+    access = JobAccess(desk_of(database).service, PostgresJobLock(Database(database.url)))
+    return _carry_out(Assignment(job.id, job.attempt), access, io.BytesIO())
 
 
 def failing(error: BaseException) -> Work:
-    def work(job: Job, desk: OrderDesk, progress: Progress) -> None:
+    def work(job: Job, jobs: JobService, progress: Progress) -> None:
         raise error
 
     return work
@@ -60,9 +71,9 @@ def locks(database: Database) -> int:
 def test_the_lock_is_held_while_the_job_runs(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch):
     held = []
 
-    def work(job: Job, desk: OrderDesk, progress: Progress) -> None:
+    def work(job: Job, jobs: JobService, progress: Progress) -> None:
         held.append(locks(database))
-        desk.jobs.complete(job)
+        jobs.store.complete(job, lambda: JobResult(Nothing()))
 
     assert carried_out(database, job, monkeypatch, work) == Ending("completed")
     assert held == [1]
@@ -70,7 +81,7 @@ def test_the_lock_is_held_while_the_job_runs(database: Database, job: Job, monke
 
 
 def test_a_job_never_runs_twice_at_once(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_child, "_LOCK_PATIENCE_S", 0.3)
+    monkeypatch.setattr(_lock, "_WAIT_S", 0.3)
     with Database(database.url).connection() as other:
         other.execute("SELECT pg_advisory_lock(%s)", [LOCK_SPACE + job.id])
         ending = carried_out(database, job, monkeypatch, failing(AssertionError("it ran")))
@@ -98,9 +109,18 @@ def test_every_error_is_an_ending(
 
 
 def test_work_that_fails_for_a_known_reason_says_it(database: Database, job: Job):
-    ending = _carry_out(Assignment(job.id, job.attempt), Setup(database.url, None), io.BytesIO())
+    ending = carry_out(database, job)
     assert ending.outcome == "failed"
-    assert "KeyError: 'model_id'" in ending.reason
+    assert "model_id: Field required" in ending.reason
+
+
+def test_a_kind_of_job_that_this_version_lacks_fails_with_what_there_is(database: Database, job: Job):
+    with database.connection() as connection:
+        connection.execute("UPDATE ml_jobs SET job_type = 'TRIAN'")
+    ending = carry_out(database, job)
+    assert ending == Ending("failed", "unknown type of job 'TRIAN'; did you mean 'TRAIN'?")
+    assert run_store(database).fail(job, ending.reason)
+    assert desk_of(database).jobs.get(job.id).status == "FAILED"
 
 
 def test_reports_come_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch):
@@ -116,24 +136,18 @@ def test_reports_come_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_lost_lock_ends_the_process(database: Database, monkeypatch: pytest.MonkeyPatch):
-    codes = []
-
-    def leave(code: int) -> None:
-        codes.append(code)
-        raise Exited
-
-    monkeypatch.setattr(_child.os, "_exit", leave)
-    monkeypatch.setattr(_child, "_LOCK_CHECK_S", 0.01)
+    codes: list[int] = []
+    monkeypatch.setattr(_child.os, "_exit", codes.append)
+    monkeypatch.setattr(_lock, "_CHECK_S", 0.01)
     done = threading.Event()
     done.set()
     with database.connection() as connection:
         connection.autocommit = True
-        _guard(connection, done)
+        _watch(connection, done, _child._exit_without_database)
         done.clear()
         with database.connection() as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
-        with pytest.raises(Exited):
-            _guard(connection, done)
+        _watch(connection, done, _child._exit_without_database)
     assert codes == [DATABASE_LOST]
 
 
@@ -148,5 +162,5 @@ def test_the_end_of_the_worker_ends_the_process(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(_child.os, "_exit", leave)
     with contextlib.suppress(Exited):
-        _hear(io.BytesIO(encode(Assignment(1, 1))), Orders())  # type: ignore[arg-type]
+        _receive(io.BytesIO(encode(Assignment(1, 1))), Orders())  # type: ignore[arg-type]
     assert heard == [Assignment(1, 1)]

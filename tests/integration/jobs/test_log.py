@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from database import clone_of
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
-from kurswerk.jobs import ProcrastinateJobStore
-from kurswerk.jobs._lines import MOST_LINES
-from kurswerk.jobs._runs import Runs
-from kurswerk.storage import Database
-from kurswerk.training import Job
+from kurswerk.jobs import Job
+from kurswerk.storage.jobs._log import MOST_LINES
+from kurswerk.storage.server import Database
+from working_jobs import job_store, nothing, run_store
 
 PlanOf = Callable[[Callable[[], object]], str]
 Line = tuple[int, str, str]
@@ -33,17 +32,17 @@ def begun(database: Database, job_id: int, worker: str = "w") -> Job | None:
     """Begin a run as a worker does, if the job waits for one."""
     with database.connection() as connection:
         row = connection.execute("SELECT procrastinate_id FROM ml_jobs WHERE id = %s", [job_id]).fetchone()
-    return Runs(database).start(job_id, row[0] if row else 0, worker)
+    return run_store(database).start(job_id, row[0] if row else 0, worker)
 
 
 def running(database: Database) -> Job:
-    job = begun(database, ProcrastinateJobStore(database).order("TEST", {}))
+    job = begun(database, job_store(database).order("TEST", {}))
     assert job is not None
     return job
 
 
 def messages(database: Database, job_id: int) -> list[Line]:
-    lines = ProcrastinateJobStore(database).log(job_id, limit=10 * MOST_LINES)
+    lines = job_store(database).log(job_id, limit=10 * MOST_LINES)
     return [(line.attempt, line.level, line.message) for line in lines]
 
 
@@ -103,7 +102,7 @@ class Told:
 
 def happen(database: Database, job: Job, what: str) -> Job:
     """Let it happen to a job and return its newest run."""
-    jobs, runs = ProcrastinateJobStore(database), Runs(database)
+    jobs, runs = job_store(database), run_store(database)
     with suppress(ConflictError):
         if what == "begin":
             return begun(database, job.id) or job
@@ -114,7 +113,7 @@ def happen(database: Database, job: Job, what: str) -> Job:
         elif what in {"die", "stop"}:
             runs.put_back(job, "killed" if what == "die" else "stopped", counted=what == "die")
         elif what == "complete":
-            jobs.complete(job)
+            jobs.complete(job, nothing)
         else:
             getattr(jobs, what)(job.id)
     return job
@@ -128,7 +127,7 @@ STEPS = ("begin", "begin", "fold 1 of 2", "fold 2 of 2", "die", "stop", "fail", 
 @example(steps=["begin", "die", "begin", "die", "begin", "stop", "begin", "die", "retry", "begin"], parts=[2] * 20)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=14), parts=st.lists(st.integers(1, 4), min_size=20, max_size=20))
 def test_the_log_is_what_happened(kept: Database, steps: Sequence[str], parts: Sequence[int]):
-    jobs, told = ProcrastinateJobStore(kept), Told()
+    jobs, told = job_store(kept), Told()
     job = jobs.get(jobs.order("TEST", {}))
     for step in steps:
         told.happens(step)
@@ -148,31 +147,31 @@ def test_the_log_is_what_happened(kept: Database, steps: Sequence[str], parts: S
 
 def test_what_a_run_taken_for_dead_says_is_not_in_the_log(database: Database):
     old = running(database)
-    Runs(database).put_back(old, "silent", counted=True)
+    run_store(database).put_back(old, "silent", counted=True)
     begun(database, old.id)
     before = messages(database, old.id)
-    Runs(database).report(old, 0.5, "late")
-    assert not Runs(database).fail(old, "late")
+    run_store(database).report(old, 0.5, "late")
+    assert not run_store(database).fail(old, "late")
     with pytest.raises(ConflictError):
-        ProcrastinateJobStore(database).complete(old)
+        job_store(database).complete(old, nothing)
     assert messages(database, old.id) == before
 
 
 def test_a_line_stands_and_falls_with_its_transaction(database: Database):
-    jobs, job = ProcrastinateJobStore(database), running(database)
+    jobs, job = job_store(database), running(database)
     with suppress(ConflictError), jobs.transaction():
-        jobs.complete(job)
+        jobs.complete(job, nothing)
         raise ConflictError("the result could not be stored")
     assert messages(database, job.id) == [(1, "info", "try 1 of 3, worker w")]
 
 
 def test_a_try_that_says_too_much_is_cut_but_never_its_end(database: Database):
-    runs, job = Runs(database), running(database)
+    runs, job = run_store(database), running(database)
     fill(database, job, MOST_LINES - 11)
     for step in range(3):
         runs.report(job, 0.5, f"step {step}")
     assert len(messages(database, job.id)) == MOST_LINES - 10
-    assert ProcrastinateJobStore(database).get(job.id).progress_msg == "step 2"
+    assert job_store(database).get(job.id).progress_msg == "step 2"
     runs.put_back(job, "killed", counted=True)
     assert messages(database, job.id)[-1] == (1, "warning", "killed; waiting to run again")
     again = begun(database, job.id)
@@ -182,7 +181,7 @@ def test_a_try_that_says_too_much_is_cut_but_never_its_end(database: Database):
 
 
 def test_a_job_that_is_cancelled_and_ordered_again_without_end_fills_nothing(database: Database):
-    jobs, job = ProcrastinateJobStore(database), running(database)
+    jobs, job = job_store(database), running(database)
     fill(database, job, MOST_LINES - 1)
     for _ in range(3):
         jobs.cancel(job.id)
@@ -192,12 +191,12 @@ def test_a_job_that_is_cancelled_and_ordered_again_without_end_fills_nothing(dat
 
 
 def test_secrets_do_not_reach_the_log_nor_the_job(database: Database):
-    runs, job = Runs(database), running(database)
+    runs, job = run_store(database), running(database)
     runs.report(job, 0.5, "with password=hidden\0")
     runs.fail(job, "no answer from postgresql://me:hidden@host/db with kw_hidden-hidden-hidden")
     reason = "no answer from postgresql://me:***@host/db with kw_***"
     assert messages(database, job.id)[1:] == [(1, "info", "with password=***"), (1, "error", reason)]
-    assert ProcrastinateJobStore(database).get(job.id).error_msg == reason
+    assert job_store(database).get(job.id).error_msg == reason
 
 
 def test_the_log_goes_with_its_job(database: Database):
@@ -206,21 +205,21 @@ def test_the_log_goes_with_its_job(database: Database):
         connection.execute("DELETE FROM ml_jobs WHERE id = %s", [gone.id])
         assert connection.execute("SELECT DISTINCT job_id FROM ml_job_log").fetchall() == [(kept.id,)]
     with pytest.raises(NotFoundError, match=f"there is no job {gone.id}"):
-        ProcrastinateJobStore(database).log(gone.id)
+        job_store(database).log(gone.id)
 
 
 @pytest.mark.parametrize("wrong", [{"after": -1}, {"limit": -1}])
 def test_what_makes_no_sense_is_refused(database: Database, wrong: dict[str, int]):
     with pytest.raises(InvalidInputError, match="-1"):
-        ProcrastinateJobStore(database).log(1, **wrong)
+        job_store(database).log(1, **wrong)
 
 
 def test_numbers_beyond_the_database_find_nothing(database: Database):
     job = running(database)
-    assert ProcrastinateJobStore(database).log(job.id, after=2**70) == []
-    assert ProcrastinateJobStore(database).log(job.id, limit=0) == []
+    assert job_store(database).log(job.id, after=2**70) == []
+    assert job_store(database).log(job.id, limit=0) == []
     with pytest.raises(NotFoundError):
-        ProcrastinateJobStore(database).log(2**70)
+        job_store(database).log(2**70)
 
 
 @pytest.mark.parametrize("newest_first", [False, True])
@@ -233,7 +232,7 @@ def test_lines_after_one_are_read_from_the_index(database: Database, plan_of_lis
         )
     with database.connection() as connection:
         connection.execute("ANALYZE ml_jobs, ml_job_log")
-    jobs = ProcrastinateJobStore(database)
+    jobs = job_store(database)
     plan = plan_of_list(lambda: jobs.log(7, after=5000, newest_first=newest_first))
     assert "ml_job_log_pkey" in plan, plan
     assert "Seq Scan on ml_job_log" not in plan, plan

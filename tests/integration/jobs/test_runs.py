@@ -1,19 +1,20 @@
-"""Runs: begun once, fenced off once they are taken for dead, given up after their tries."""
+"""PostgresRunStore: begun once, fenced off once they are taken for dead, given up after their tries."""
 
 from typing import Any
 
 import pytest
 
 from kurswerk.core.errors import ConflictError
-from kurswerk.jobs import ProcrastinateJobStore
-from kurswerk.jobs._runs import Runs
-from kurswerk.storage import Database, PostgresModelStore
-from kurswerk.training import Job
+from kurswerk.jobs import Job
+from kurswerk.storage.jobs import PostgresJobStore, PostgresRunStore
+from kurswerk.storage.registry import PostgresModelStore
+from kurswerk.storage.server import Database
+from working_jobs import nothing, run_store
 
 
 @pytest.fixture
-def runs(database: Database) -> Runs:
-    return Runs(database)
+def runs(database: Database) -> PostgresRunStore:
+    return run_store(database)
 
 
 def rows(database: Database, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -30,7 +31,7 @@ def ticket_of(database: Database, job_id: int) -> int:
     return int(rows(database, "SELECT procrastinate_id FROM ml_jobs WHERE id = %s", job_id)[0][0])
 
 
-def begun(database: Database, runs: Runs, job_id: int) -> Job:
+def begun(database: Database, runs: PostgresRunStore, job_id: int) -> Job:
     job = runs.start(job_id, ticket_of(database, job_id), "w")
     assert job is not None
     return job
@@ -44,7 +45,7 @@ def silent(database: Database) -> None:
     change(database, "UPDATE ml_jobs SET heartbeat_at = now() - interval '100 days'")
 
 
-def test_a_run_begins_once_and_for_its_ticket_alone(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_a_run_begins_once_and_for_its_ticket_alone(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job_id = jobs.order("TEST", {})
     assert runs.start(job_id, ticket_of(database, job_id) + 1, "w") is None
     job = begun(database, runs, job_id)
@@ -53,7 +54,7 @@ def test_a_run_begins_once_and_for_its_ticket_alone(database: Database, runs: Ru
     assert runs.start(job_id, ticket_of(database, job_id), "v") is None
 
 
-def test_a_run_taken_for_dead_can_change_nothing(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_a_run_taken_for_dead_can_change_nothing(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job_id = jobs.order("TEST", {})
     old = begun(database, runs, job_id)
     assert runs.beat({job_id: 1}) == {job_id}
@@ -64,16 +65,16 @@ def test_a_run_taken_for_dead_can_change_nothing(database: Database, runs: Runs,
         assert not runs.fail(old, "no")
         assert not runs.put_back(old, "no", counted=True)
         with pytest.raises(ConflictError):
-            jobs.complete(old)
+            jobs.complete(old, nothing)
         job = jobs.get(job_id)
         assert (job.progress, job.error_msg) == (0, "silent")
         if attempt == 1:
             begun(database, runs, job_id)
-    jobs.complete(jobs.get(job_id))
+    jobs.complete(jobs.get(job_id), nothing)
     assert jobs.get(job_id).status == "COMPLETED"
 
 
-def test_progress_stays_between_0_and_1(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_progress_stays_between_0_and_1(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job = begun(database, runs, jobs.order("TEST", {}))
     for fraction, kept in ((-1.0, 0.0), (0.25, 0.25), (7.0, 1.0)):
         runs.report(job, fraction, "at\0work")
@@ -81,7 +82,11 @@ def test_progress_stays_between_0_and_1(database: Database, runs: Runs, jobs: Pr
 
 
 def test_tries_are_counted_and_interruptions_are_not(
-    database: Database, runs: Runs, jobs: ProcrastinateJobStore, models: PostgresModelStore, training: tuple[int, int]
+    database: Database,
+    runs: PostgresRunStore,
+    jobs: PostgresJobStore,
+    models: PostgresModelStore,
+    training: tuple[int, int],
 ):
     job_id, model_id = training
     for _ in range(5):
@@ -97,7 +102,7 @@ def test_tries_are_counted_and_interruptions_are_not(
     assert jobs.get(job_id).status == "PENDING"
 
 
-def test_a_job_interrupted_without_end_is_given_up(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_a_job_interrupted_without_end_is_given_up(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job_id = jobs.order("TEST", {})
     for _ in range(30):
         assert jobs.get(job_id).status == "PENDING"
@@ -105,7 +110,7 @@ def test_a_job_interrupted_without_end_is_given_up(database: Database, runs: Run
     assert jobs.get(job_id).error_msg == "given up after 30 tries: no database"
 
 
-def test_the_sweep_puts_silent_runs_back(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_the_sweep_puts_silent_runs_back(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     loud, quiet = begun(database, runs, jobs.order("TEST", {})), begun(database, runs, jobs.order("TEST", {}))
     silent(database)
     assert runs.sweep(50 * 86_400) == []  # the server is up for less: workers may have had nobody to tell
@@ -119,7 +124,7 @@ def test_the_sweep_puts_silent_runs_back(database: Database, runs: Runs, jobs: P
     assert "worker w gave no sign of life" in job.error_msg
 
 
-def test_one_sweep_at_a_time(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_one_sweep_at_a_time(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     begun(database, runs, jobs.order("TEST", {}))
     silent(database)
     with Database(database.url).transaction() as other:
@@ -141,7 +146,7 @@ def test_one_sweep_at_a_time(database: Database, runs: Runs, jobs: Procrastinate
     ],
 )
 def test_the_sweep_gives_a_lost_job_a_new_ticket(
-    database: Database, runs: Runs, jobs: ProcrastinateJobStore, loss: str
+    database: Database, runs: PostgresRunStore, jobs: PostgresJobStore, loss: str
 ):
     job_id = jobs.order("TEST", {})
     before = ticket_of(database, job_id)
@@ -151,20 +156,22 @@ def test_the_sweep_gives_a_lost_job_a_new_ticket(
     assert begun(database, runs, job_id).attempt == 1
 
 
-def test_the_sweep_clears_away_what_dead_workers_left(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_the_sweep_clears_away_what_dead_workers_left(
+    database: Database, runs: PostgresRunStore, jobs: PostgresJobStore
+):
     job_id = jobs.order("TEST", {})
     change(
         database,
         "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour');"
         "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM procrastinate_workers)",
     )
-    jobs.complete(begun(database, runs, job_id))
+    jobs.complete(begun(database, runs, job_id), nothing)
     runs.sweep(15)
     assert tickets(database) == []
     assert rows(database, "SELECT * FROM procrastinate_workers") == []
 
 
-def test_the_sweep_leaves_waiting_jobs_alone(database: Database, runs: Runs, jobs: ProcrastinateJobStore):
+def test_the_sweep_leaves_waiting_jobs_alone(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job_id = jobs.order("TEST", {})
     before = ticket_of(database, job_id)
     runs.sweep(0.01)

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError, UnknownNameError
-from kurswerk.jobs import ProcrastinateJobStore
+from kurswerk.jobs import JOB_SORTS
 from kurswerk.registry import NewModel
-from kurswerk.storage import Database, PostgresModelStore
-from kurswerk.training import JOB_SORTS
+from kurswerk.storage.jobs import PostgresJobStore
+from kurswerk.storage.registry import PostgresModelStore
+from kurswerk.storage.server import Database
 from memory_market import a_spec
+from working_jobs import nothing
 
 PlanOf = Callable[[Callable[[], object]], str]
 
@@ -29,7 +31,7 @@ def tickets(database: Database) -> list[tuple[Any, ...]]:
     )
 
 
-def test_an_order_is_a_row_and_a_ticket(database: Database, jobs: ProcrastinateJobStore):
+def test_an_order_is_a_row_and_a_ticket(database: Database, jobs: PostgresJobStore):
     job = jobs.get(jobs.order("TEST", TEST, priority=7, request_id="abc"))
     assert (job.job_type, job.status, job.priority, job.request_id) == ("TEST", "PENDING", 7, "abc")
     assert (job.request, job.progress, job.attempt, job.finished) == (TEST, 0, 0, False)
@@ -37,7 +39,7 @@ def test_an_order_is_a_row_and_a_ticket(database: Database, jobs: ProcrastinateJ
     assert tickets(database) == [(job.id, 7, "todo")]
 
 
-def test_an_order_that_fails_leaves_nothing(database: Database, jobs: ProcrastinateJobStore):
+def test_an_order_that_fails_leaves_nothing(database: Database, jobs: PostgresJobStore):
     models = PostgresModelStore(database)
 
     def order() -> None:
@@ -52,11 +54,11 @@ def test_an_order_that_fails_leaves_nothing(database: Database, jobs: Procrastin
     assert (list(jobs.find()), list(models.find())) == ([], [])
 
 
-def test_text_that_postgresql_cannot_store_is_replaced(jobs: ProcrastinateJobStore):
+def test_text_that_postgresql_cannot_store_is_replaced(jobs: PostgresJobStore):
     assert jobs.get(jobs.order("TEST", {"description": "a\0b"})).request == {"description": "a�b"}
 
 
-def test_lists_are_filtered_sorted_and_paged(jobs: ProcrastinateJobStore):
+def test_lists_are_filtered_sorted_and_paged(jobs: PostgresJobStore):
     ids = [jobs.order("TEST" if n % 2 else "COMPARE", {}, priority=n % 3) for n in range(6)]
     jobs.cancel(ids[5])
     assert [job.id for job in jobs.find()] == ids[::-1]
@@ -67,12 +69,12 @@ def test_lists_are_filtered_sorted_and_paged(jobs: ProcrastinateJobStore):
 
 
 @pytest.mark.parametrize("wrong", [{"status": "DONE"}, {"job_type": "train"}, {"sort": "request"}])
-def test_unknown_words_are_refused(jobs: ProcrastinateJobStore, wrong: dict[str, str]):
+def test_unknown_words_are_refused(jobs: PostgresJobStore, wrong: dict[str, str]):
     with pytest.raises(UnknownNameError):
         jobs.find(**wrong)
 
 
-def test_what_makes_no_sense_is_refused(jobs: ProcrastinateJobStore):
+def test_what_makes_no_sense_is_refused(jobs: PostgresJobStore):
     with pytest.raises(InvalidInputError, match="limit is -1"):
         jobs.find(limit=-1)
     with pytest.raises(UnknownNameError, match="type of job 'BAKE'"):
@@ -84,7 +86,7 @@ def test_what_makes_no_sense_is_refused(jobs: ProcrastinateJobStore):
 
 
 def test_cancelling_a_waiting_training_frees_its_name(
-    database: Database, jobs: ProcrastinateJobStore, models: PostgresModelStore, training: tuple[int, int]
+    database: Database, jobs: PostgresJobStore, models: PostgresModelStore, training: tuple[int, int]
 ):
     job_id, model_id = training
     job = jobs.cancel(job_id)
@@ -101,7 +103,7 @@ def test_cancelling_a_waiting_training_frees_its_name(
 
 
 def test_retrying_a_cancelled_training_brings_its_model_back(
-    database: Database, jobs: ProcrastinateJobStore, models: PostgresModelStore, training: tuple[int, int]
+    database: Database, jobs: PostgresJobStore, models: PostgresModelStore, training: tuple[int, int]
 ):
     job_id, model_id = training
     with pytest.raises(ConflictError, match="is PENDING; only a FAILED"):
@@ -112,13 +114,13 @@ def test_retrying_a_cancelled_training_brings_its_model_back(
     assert tickets(database) == [(job_id, 5, "todo")]
 
 
-def test_only_the_present_run_can_complete(database: Database, jobs: ProcrastinateJobStore):
+def test_only_the_present_run_can_complete(database: Database, jobs: PostgresJobStore):
     job = jobs.get(jobs.order("TEST", TEST))
     with pytest.raises(ConflictError, match=f"run 0 of job {job.id} is not the present one"):
-        jobs.complete(job)
+        jobs.complete(job, nothing)
 
 
-def test_every_list_of_jobs_is_an_index_scan(database: Database, jobs: ProcrastinateJobStore, plan_of_list: PlanOf):
+def test_every_list_of_jobs_is_an_index_scan(database: Database, jobs: PostgresJobStore, plan_of_list: PlanOf):
     rows(
         database,
         "WITH i AS (INSERT INTO ml_jobs (job_type, status, priority) SELECT"

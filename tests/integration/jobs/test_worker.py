@@ -11,18 +11,14 @@ from typing import Any
 import psutil
 import pytest
 
+from job_orders import JobDesk, order_certificate, order_comparison, order_test, order_training
+from kurswerk.bootstrap.worker_part import open_worker
 from kurswerk.core.timestamps import MINUTE_US
-from kurswerk.jobs import Worker, WorkerEvent, _worker, workers_status
-from kurswerk.storage import Database
-from kurswerk.training import (
-    Job,
-    OrderDesk,
-    Period,
-    order_certificate,
-    order_comparison,
-    order_test,
-    order_training,
-)
+from kurswerk.jobs import Job
+from kurswerk.storage.jobs import workers_status
+from kurswerk.storage.server import Database
+from kurswerk.training import Period
+from kurswerk.workers import Worker, WorkerEvent, _worker
 from memory_market import START_US, a_spec
 from waiting import until
 from working_jobs import broken_promises, children_of, kill, market_desk, start_worker, until_async, working
@@ -33,11 +29,11 @@ LONG = {"params": {"n_estimators": 3000, "max_depth": 6}, "cv_splits": 5}
 
 
 @pytest.fixture
-def desk(database: Database) -> OrderDesk:
+def desk(database: Database) -> JobDesk:
     return market_desk(database)
 
 
-def status(desk: OrderDesk, job_id: int) -> str:
+def status(desk: JobDesk, job_id: int) -> str:
     return desk.jobs.get(job_id).status
 
 
@@ -47,10 +43,10 @@ def tickets(database: Database) -> dict[int, int]:
         return dict(connection.execute("SELECT id, procrastinate_id FROM ml_jobs").fetchall())
 
 
-async def run_ticket(worker: Worker, database: Database, job_id: int) -> None:
+async def run_entry(worker: Worker, database: Database, job_id: int) -> None:
     """Have a worker run a job as if it had fetched the ticket."""
     context: Any = SimpleNamespace(job=SimpleNamespace(id=tickets(database)[job_id]))
-    await worker._run_ticket(context, job_id)
+    await worker._run_entry(context, job_id)
 
 
 def listens(database: Database) -> bool:
@@ -70,7 +66,7 @@ def alive(process: psutil.Process) -> bool:
     return False
 
 
-def test_all_kinds_of_jobs_are_done(database: Database, desk: OrderDesk):
+def test_all_kinds_of_jobs_are_done(database: Database, desk: JobDesk):
     async def scenario() -> None:
         async with working(database) as (worker, events):
             first = order_training(a_spec(), desk, request_id="r1")
@@ -103,7 +99,7 @@ def test_all_kinds_of_jobs_are_done(database: Database, desk: OrderDesk):
     asyncio.run(scenario())
 
 
-def test_work_that_cannot_succeed_fails_with_its_reason(database: Database, desk: OrderDesk):
+def test_work_that_cannot_succeed_fails_with_its_reason(database: Database, desk: JobDesk):
     async def scenario() -> None:
         job = order_training(a_spec(min_percent_change=1e6), desk)
         async with working(database):
@@ -120,7 +116,7 @@ def test_work_that_cannot_succeed_fails_with_its_reason(database: Database, desk
 
 
 def test_a_running_job_ends_when_its_worker_is_told_of_the_cancellation(
-    database: Database, desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
+    database: Database, desk: JobDesk, monkeypatch: pytest.MonkeyPatch
 ):
     # Nobody looks by himself: what ends the run is what the database tells the worker.
     monkeypatch.setattr(_worker, "_ABORT_POLL_S", 600)
@@ -130,7 +126,7 @@ def test_a_running_job_ends_when_its_worker_is_told_of_the_cancellation(
             await until_async(lambda: listens(database))
             job = order_training(a_spec(**LONG), desk)
             await until_async(lambda: desk.jobs.get(job.id).progress > 0)
-            process = worker._processes[0]
+            process = worker._runners[0]
             pid = process.pid
             desk.jobs.cancel(job.id)
             await until_async(lambda: process.pid != pid, 60)
@@ -144,14 +140,14 @@ def test_a_running_job_ends_when_its_worker_is_told_of_the_cancellation(
     asyncio.run(scenario())
 
 
-def test_a_job_whose_process_is_killed_runs_again_but_not_for_ever(database: Database, desk: OrderDesk):
+def test_a_job_whose_process_is_killed_runs_again_but_not_for_ever(database: Database, desk: JobDesk):
     async def scenario() -> None:
         job = order_training(a_spec(**LONG), desk)
         async with working(database) as (worker, events):
             for attempt in (1, 2, 3):
                 # Its row says so before the run has its process.
                 await until_async(lambda attempt=attempt: [e.kind for e in events].count("started") == attempt)
-                kill(worker._processes[0].pid)
+                kill(worker._runners[0].pid)
                 await until_async(lambda attempt=attempt: [e.kind for e in events].count("died") == attempt)
         failed = desk.jobs.get(job.id)
         assert failed.status == "FAILED"
@@ -163,7 +159,7 @@ def test_a_job_whose_process_is_killed_runs_again_but_not_for_ever(database: Dat
     asyncio.run(scenario())
 
 
-def test_a_job_that_takes_too_much_memory_fails_and_leaves_the_worker_alive(database: Database, desk: OrderDesk):
+def test_a_job_that_takes_too_much_memory_fails_and_leaves_the_worker_alive(database: Database, desk: JobDesk):
     async def scenario() -> None:
         job = order_training(a_spec(**LONG), desk)  # the desk has no budget, so the order passes
         async with working(database, memory_budget_bytes=100 << 20):
@@ -176,7 +172,7 @@ def test_a_job_that_takes_too_much_memory_fails_and_leaves_the_worker_alive(data
     asyncio.run(scenario())
 
 
-def test_a_stopped_worker_puts_its_job_back_and_another_one_does_it(database: Database, desk: OrderDesk):
+def test_a_stopped_worker_puts_its_job_back_and_another_one_does_it(database: Database, desk: JobDesk):
     async def scenario() -> None:
         job = order_training(a_spec(), desk)
         async with working(database):
@@ -191,7 +187,7 @@ def test_a_stopped_worker_puts_its_job_back_and_another_one_does_it(database: Da
     asyncio.run(scenario())
 
 
-def test_priority_decides_who_is_next(database: Database, desk: OrderDesk):
+def test_priority_decides_who_is_next(database: Database, desk: JobDesk):
     async def scenario() -> None:
         jobs = [order_training(a_spec(name=f"m{p}", min_percent_change=1e6), desk, priority=p) for p in (1, 9, 5)]
         async with working(database) as (_, events):
@@ -201,7 +197,7 @@ def test_priority_decides_who_is_next(database: Database, desk: OrderDesk):
     asyncio.run(scenario())
 
 
-def test_two_jobs_run_at_once_where_two_may(database: Database, desk: OrderDesk):
+def test_two_jobs_run_at_once_where_two_may(database: Database, desk: JobDesk):
     async def scenario() -> None:
         jobs = [order_training(a_spec(name=name, **LONG), desk) for name in "ab"]
         async with working(database, concurrency=2):
@@ -214,7 +210,7 @@ def test_two_jobs_run_at_once_where_two_may(database: Database, desk: OrderDesk)
 
 
 def test_a_process_whose_run_is_being_written_down_is_given_to_nobody(
-    database: Database, desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
+    database: Database, desk: JobDesk, monkeypatch: pytest.MonkeyPatch
 ):
     jobs = [order_training(a_spec(name=name), desk) for name in "ab"]
     second_began = threading.Event()
@@ -234,7 +230,7 @@ def test_a_process_whose_run_is_being_written_down_is_given_to_nobody(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_slowly)
     # A process that ends when it is given a job, and waits for ever until then.
     program = "import sys, time; sys.stdin.readline(); sys.stdin.readline() or time.sleep(600)"
-    worker = Worker(database.url, command=[sys.executable, "-c", program], concurrency=2, on_event=hear)
+    worker = open_worker(database.url, command=[sys.executable, "-c", program], concurrency=2, on_event=hear)
     put_back = worker._runs.put_back
 
     def put_back_late(*arguments: Any, **options: Any) -> bool:
@@ -245,11 +241,11 @@ def test_a_process_whose_run_is_being_written_down_is_given_to_nobody(
     monkeypatch.setattr(worker._runs, "put_back", put_back_late)
 
     async def scenario() -> None:
-        first = asyncio.create_task(run_ticket(worker, database, jobs[0].id))
+        first = asyncio.create_task(run_entry(worker, database, jobs[0].id))
         await until_async(lambda: spawned and not worker._running)  # its process is gone, its end not yet written
-        await asyncio.gather(first, run_ticket(worker, database, jobs[1].id))
+        await asyncio.gather(first, run_entry(worker, database, jobs[1].id))
         assert len({id(process) for process in worker._idle}) == len(worker._idle) == 2
-        for process in worker._processes:
+        for process in worker._runners:
             await process.kill()
 
     try:
@@ -261,10 +257,10 @@ def test_a_process_whose_run_is_being_written_down_is_given_to_nobody(
 
 
 def test_a_run_that_is_begun_while_its_worker_stops_is_put_back(
-    database: Database, desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
+    database: Database, desk: JobDesk, monkeypatch: pytest.MonkeyPatch
 ):
     job = order_training(a_spec(), desk)
-    worker = Worker(database.url, command=["never", "started"])
+    worker = open_worker(database.url, command=["never", "started"])
     begun, stopped = threading.Event(), threading.Event()
     start = worker._runs.start
 
@@ -277,7 +273,7 @@ def test_a_run_that_is_begun_while_its_worker_stops_is_put_back(
     monkeypatch.setattr(worker._runs, "start", start_and_dawdle)
 
     async def scenario() -> None:
-        run = asyncio.create_task(run_ticket(worker, database, job.id))
+        run = asyncio.create_task(run_entry(worker, database, job.id))
         await until_async(begun.is_set)
         assert status(desk, job.id) == "RUNNING"
         run.cancel()
@@ -294,10 +290,10 @@ def test_a_run_that_is_begun_while_its_worker_stops_is_put_back(
 
 
 def test_a_pause_between_sign_of_life_and_sweep_ends_no_run(
-    database: Database, desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
+    database: Database, desk: JobDesk, monkeypatch: pytest.MonkeyPatch
 ):
     job = order_training(a_spec(), desk)
-    worker = Worker(database.url, command=["never", "started"], heartbeat_s=0.1)
+    worker = open_worker(database.url, command=["never", "started"], heartbeat_s=0.1)
     assert worker._runs.start(job.id, tickets(database)[job.id], worker.worker_id)
     beats = []
     beat = worker._runs.beat
@@ -325,7 +321,7 @@ def test_a_pause_between_sign_of_life_and_sweep_ends_no_run(
     assert status(desk, job.id) == "RUNNING"
 
 
-def test_a_job_of_a_killed_worker_is_taken_over(database: Database, desk: OrderDesk):
+def test_a_job_of_a_killed_worker_is_taken_over(database: Database, desk: JobDesk):
     # Often enough that a death is noticed soon, and no slowness is taken for one.
     workers = [start_worker(database, heartbeat_s=2.0) for _ in range(2)]
     try:
@@ -350,7 +346,7 @@ def test_a_job_of_a_killed_worker_is_taken_over(database: Database, desk: OrderD
     assert broken_promises(database) == []
 
 
-def test_losing_the_database_is_no_try(database: Database, desk: OrderDesk):
+def test_losing_the_database_is_no_try(database: Database, desk: JobDesk):
     async def scenario() -> None:
         job = order_training(a_spec(), desk)
         async with working(database):

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from kurswerk.storage import Database, PostgresFeedSession
+from kurswerk.market import COINS
+from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.server import Database
 
 
 @pytest.fixture
 def session(database: Database) -> Iterator[PostgresFeedSession]:
-    session = PostgresFeedSession(database)
+    session = PostgresFeedSession(database, COINS)
     yield session
     session.close()

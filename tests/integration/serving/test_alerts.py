@@ -9,12 +9,13 @@ import threading
 import httpx
 import pytest
 
-from kurswerk.bootstrap.alert_channels import Log, Mail, Table, Webhook, channels
+from kurswerk.alerts import Dispatcher, Notification, deliver
+from kurswerk.channels import KINDS, DatabaseChannel, LogChannel, SmtpChannel, WebhookChannel, open_channels
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
-from kurswerk.serving import Courier, deliver
-from kurswerk.serving.ports import NewDelivery
-from kurswerk.storage import Database, PostgresAlertStore, PostgresFeedSession
-from kurswerk.storage._alerts import add_deliveries
+from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.predictions import PostgresAlertStore
+from kurswerk.storage.predictions._alerts import add_deliveries
+from kurswerk.storage.server import Database
 from lanes import COINS, a_lane, drain, stored
 from served_models import WINDOWED, coin_rows, register, write_rows
 
@@ -23,7 +24,7 @@ RULE = {"name": "both", "model_ids": [], "least_agreeing": 2, "cooldown_seconds"
 
 @pytest.fixture
 def store(database: Database) -> PostgresAlertStore:
-    return PostgresAlertStore(database)
+    return PostgresAlertStore(database, KINDS)
 
 
 def predict(database: Database, session: PostgresFeedSession, rows: int = 6) -> None:
@@ -33,7 +34,7 @@ def predict(database: Database, session: PostgresFeedSession, rows: int = 6) -> 
     drain(a_lane(database, session))
 
 
-def test_a_rule_speaks_where_enough_models_agree(database, session, store):
+def test_a_rule_notifies_where_enough_models_agree(database, session, store):
     rule = store.create_rule({**RULE, "min_probability": 0.75})
     predict(database, session)
     found = stored(database)
@@ -45,7 +46,7 @@ def test_a_rule_speaks_where_enough_models_agree(database, session, store):
     assert not rule["signed"]
 
 
-def test_a_cool_down_keeps_a_coin_quiet(database, session, store):
+def test_a_cool_down_suppresses_notifications_about_a_coin(database, session, store):
     store.create_rule({**RULE, "name": "any", "least_agreeing": 1, "min_probability": 0.0, "cooldown_seconds": 12})
     predict(database, session, rows=6)  # every 5 s: the rows at 0, 15 s speak
     lane = a_lane(database, session)
@@ -58,7 +59,7 @@ def test_a_cool_down_keeps_a_coin_quiet(database, session, store):
 
 
 def test_messages_arrive_at_least_once_and_are_signed(database, session, store, monkeypatch):
-    monkeypatch.setattr("kurswerk.storage._alerts.FIRST_PAUSE_S", 600.0)  # none becomes due by itself
+    monkeypatch.setattr("kurswerk.storage.predictions._alerts.FIRST_PAUSE_S", 600.0)  # none becomes due by itself
     store.create_rule(
         {**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook", "secret": "s3cret"}
     )
@@ -70,7 +71,7 @@ def test_messages_arrive_at_least_once_and_are_signed(database, session, store, 
         heard.append(request)
         return httpx.Response(500 if next(numbers) < 3 else 204)
 
-    ways = {"webhook": Webhook(httpx.MockTransport(receiver))}
+    ways = {"webhook": WebhookChannel(httpx.MockTransport(receiver))}
     assert deliver(store, ways) + deliver(store, ways) == len(COINS)
     states = [row["status"] for row in store.deliveries()]
     assert sorted(states) == ["PENDING"] * 3 + ["SENT"] * (len(COINS) - 3)
@@ -97,10 +98,10 @@ def test_what_never_arrives_is_given_up_and_shown(database, session, store):
     with database.connection() as connection:
         connection.execute("DELETE FROM alert_deliveries WHERE coin_id <> %s", [COINS[0]])
     for _ in range(20):
-        assert deliver(store, channels()) == 1
+        assert deliver(store, open_channels()) == 1
         with database.connection() as connection:
             connection.execute("UPDATE alert_deliveries SET due_at = now()")
-    assert deliver(store, channels()) == 0
+    assert deliver(store, open_channels()) == 0
     (row,) = store.deliveries()
     assert (row["status"], row["attempts"]) == ("FAILED", 20)
     assert "no address" in row["error"]
@@ -115,7 +116,7 @@ def test_quiet_hours_postpone(database, session, store):
     store.create_rule({**quiet, "name": "quiet", "quiet_start": before, "quiet_end": after})
     store.create_rule({**quiet, "name": "loud", "quiet_start": after, "quiet_end": before})
     predict(database, session, rows=1)
-    ways = {"database": Table()}
+    ways = {"database": DatabaseChannel()}
     assert deliver(store, ways) + deliver(store, ways) == len(COINS)
     states = {(row["rule"], row["status"]) for row in store.deliveries()}
     assert states == {("loud", "SENT"), ("quiet", "PENDING")}
@@ -138,8 +139,8 @@ def test_other_channels(database, session, store, monkeypatch):
     predict(database, session, rows=1)
     one = store.claim(1)[0]
     with pytest.raises(InvalidInputError, match="smtp://"):
-        Mail().send(one)
-    Log().send(one)
+        SmtpChannel().send(one)
+    LogChannel().send(one)
     said: list[object] = []
 
     class Server:
@@ -156,7 +157,7 @@ def test_other_channels(database, session, store, monkeypatch):
             return lambda *arguments: said.append((name, *arguments))
 
     monkeypatch.setattr("smtplib.SMTP", Server)
-    Mail().send(type(one)(**{**vars(one), "target": "smtp://mail.test:25/me@example.org"}))
+    SmtpChannel().send(type(one)(**{**vars(one), "target": "smtp://mail.test:25/me@example.org"}))
     assert said[0] == ("mail.test", 25)
     assert [entry[0] for entry in said[1:]] == ["starttls", "login", "send_message"]
     assert one.coin_id in said[-1][1]["Subject"]
@@ -168,9 +169,9 @@ def test_a_cool_down_is_one_of_coin_and_model(database, session, store):
     with database.connection() as connection:
         for part in (told[:2], told[2:5], told[5:]):  # within a batch as between batches
             add_deliveries(
-                connection, [NewDelivery(rule["id"], "A", 1_000_000 * second, ids, 0.9) for second, ids in part]
+                connection, [Notification(rule["id"], "A", 1_000_000 * second, ids, 0.9) for second, ids in part]
             )
-        add_deliveries(connection, [NewDelivery(rule["id"], "B", 4_000_000, (1,), 0.9)])
+        add_deliveries(connection, [Notification(rule["id"], "B", 4_000_000, (1,), 0.9)])
     said = [(row["coin_id"], int(row["timestamp"].timestamp()), row["model_ids"]) for row in store.deliveries()]
     assert said == [("B", 4, [1]), ("A", 27, [1]), ("A", 16, [1]), ("A", 5, [1, 2]), ("A", 0, [1])]
 
@@ -185,9 +186,11 @@ def test_a_clock_set_back_holds_up_nothing(database, session, store):
         connection.execute(
             "UPDATE alert_deliveries SET attempts = 4, due_at = now() + interval '15 s' WHERE coin_id = %s", [COINS[0]]
         )
-    ways = {"database": Table()}
+    ways = {"database": DatabaseChannel()}
     assert deliver(store, ways) == 0
-    assert store.hasten() == len(COINS) - 1  # those of quiet hours, and a pause within its bounds, stay
+    assert (
+        store.release_after_clock_change() == len(COINS) - 1
+    )  # those of quiet hours, and a pause within its bounds, stay
     assert deliver(store, ways) + deliver(store, ways) == len(COINS) - 1
 
 
@@ -200,12 +203,12 @@ def test_a_receiver_that_never_answers_holds_up_no_other(database, session, stor
         together.wait(20)
         return httpx.Response(204)
 
-    assert deliver(store, {"webhook": Webhook(httpx.MockTransport(receiver))}) == len(COINS)
+    assert deliver(store, {"webhook": WebhookChannel(httpx.MockTransport(receiver))}) == len(COINS)
     assert [row["status"] for row in store.deliveries()].count("SENT") == len(COINS)
 
 
 def test_one_that_takes_long_holds_up_no_other(database, session, store, monkeypatch):
-    monkeypatch.setattr("kurswerk.storage._alerts.CLAIM_S", 600.0)  # nor is it given up
+    monkeypatch.setattr("kurswerk.storage.predictions._alerts.CLAIM_S", 600.0)  # nor is it given up
     store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook"})
     predict(database, session, rows=6)
     answer = threading.Event()
@@ -216,17 +219,17 @@ def test_one_that_takes_long_holds_up_no_other(database, session, store, monkeyp
             answer.wait(600)
         return httpx.Response(204)
 
-    courier = Courier(store, {"webhook": Webhook(httpx.MockTransport(receiver))}, patience_s=600)
-    while courier.send() or courier.under_way > 1:
-        courier.settle()
+    dispatcher = Dispatcher(store, {"webhook": WebhookChannel(httpx.MockTransport(receiver))}, timeout_s=600)
+    while dispatcher.start_due() or dispatcher.under_way > 1:
+        dispatcher.collect()
     assert [row["status"] for row in store.deliveries(1000)].count("SENT") == 6 * len(COINS) - 1
     answer.set()
-    courier.settle()
+    dispatcher.collect()
     assert {row["status"] for row in store.deliveries(1000)} == {"SENT"}
-    assert courier.under_way == 0
+    assert dispatcher.under_way == 0
 
 
-def test_a_receiver_that_drips_is_given_up_and_forgotten(database, session, store):
+def test_an_attempt_that_times_out_counts_as_failed(database, session, store):
     store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook"})
     predict(database, session, rows=4)
     open_doors = threading.Event()
@@ -235,16 +238,16 @@ def test_a_receiver_that_drips_is_given_up_and_forgotten(database, session, stor
         open_doors.wait(60)
         return httpx.Response(204)
 
-    courier = Courier(store, {"webhook": Webhook(httpx.MockTransport(receiver))}, patience_s=0.2)
-    sent = courier.send()
-    assert courier.under_way == sent == 32
-    while courier.under_way:
-        courier.settle()
+    dispatcher = Dispatcher(store, {"webhook": WebhookChannel(httpx.MockTransport(receiver))}, timeout_s=0.2)
+    sent = dispatcher.start_due()
+    assert dispatcher.under_way == sent == 32
+    while dispatcher.under_way:
+        dispatcher.collect()
     failed = [row for row in store.deliveries(1000) if row["attempts"]]
     assert len(failed) == sent
     assert {row["error"] for row in failed} == {"no answer within 0.2 s"}
     open_doors.set()  # they end at last: that changes nothing
-    courier.settle(0.2)
+    dispatcher.collect(0.2)
     assert sum(row["attempts"] for row in store.deliveries(1000)) == sent
 
 
@@ -263,7 +266,7 @@ def test_an_address_is_shown_without_what_lets_others_use_it(store, channel, tar
     assert [rule["target"] for rule in store.rules()] == [shown]
 
 
-def test_what_went_wrong_is_told_without_the_address(database, session, store):
+def test_errors_are_stored_without_the_target(database, session, store):
     target = "https://user:pw@hooks.test/services/T0/SECRET?token=abc"
     store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": target})
     predict(database, session, rows=1)
@@ -273,17 +276,17 @@ def test_what_went_wrong_is_told_without_the_address(database, session, store):
             raise httpx.ConnectError(f"cannot reach {target}")
         return httpx.Response(503)
 
-    deliver(store, {"webhook": Webhook(httpx.MockTransport(receiver))})
+    deliver(store, {"webhook": WebhookChannel(httpx.MockTransport(receiver))})
     errors = {row["error"] for row in store.deliveries(1000)}
     assert "KurswerkError: the receiver answered 503 Service Unavailable" in errors
     assert not any(part in error for part in ("pw", "SECRET", "token", "hooks.test") for error in errors)
 
 
 def test_the_webhook_of_the_settings_is_one_rule_that_comes_and_goes_with_them(database, session, store):
-    store.keep_webhook("ALERT_WEBHOOK_URL", None, None)
+    store.keep_rule("ALERT_WEBHOOK_URL", "webhook", None, None)
     assert store.rules() == []
     for target in ("http://old.test/", "http://n8n.test/hook", "http://n8n.test/hook"):
-        store.keep_webhook("ALERT_WEBHOOK_URL", target, "s3cret")
+        store.keep_rule("ALERT_WEBHOOK_URL", "webhook", target, "s3cret")
     (rule,) = store.rules()
     assert (rule["name"], rule["channel"], rule["target"]) == ("ALERT_WEBHOOK_URL", "webhook", "http://n8n.test/…")
     assert rule["signed"]
@@ -296,7 +299,7 @@ def test_the_webhook_of_the_settings_is_one_rule_that_comes_and_goes_with_them(d
     assert sum(len(row["model_ids"]) for row in store.deliveries(1000)) == alerts[0] > 0
     one = store.claim(1)[0]
     store.sent(one.id)
-    store.keep_webhook("ALERT_WEBHOOK_URL", None, None)
+    store.keep_rule("ALERT_WEBHOOK_URL", "webhook", None, None)
     (rule,) = store.rules()
     assert not rule["is_active"]
     states = {row["id"]: (row["status"], row["error"]) for row in store.deliveries(1000)}

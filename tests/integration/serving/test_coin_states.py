@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from kurswerk.storage import PostgresActivationStore, install_feed
-from kurswerk.storage._feed import PostgresFeedWork
+from kurswerk.market import market_named
+from kurswerk.storage.feed import install_feed
+from kurswerk.storage.feed._session import PostgresFeedTransaction
+from kurswerk.storage.registry import PostgresActivationStore
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows, register, write_rows
 
@@ -13,14 +15,14 @@ from served_models import RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows, reg
 def read(monkeypatch) -> list[int]:
     """Collect how many rows each look into the past returned."""
     found: list[int] = []
-    history = PostgresFeedWork.history
+    history = PostgresFeedTransaction.history
 
     def counted(self, *args):
         panel = history(self, *args)
         found.append(len(panel))
         return panel
 
-    monkeypatch.setattr(PostgresFeedWork, "history", counted)
+    monkeypatch.setattr(PostgresFeedTransaction, "history", counted)
     return found
 
 
@@ -126,7 +128,7 @@ def test_without_a_model_that_can_be_loaded_states_are_kept_only_of_what_is_olde
     write_rows(database, coin_rows(COINS[:3], 20, 21) | coin_rows(COINS[3:4], 5, 6, seed=1))
     drain(a_lane(database, session))
     assert set(states(database)) == set(COINS) - {COINS[3]}
-    assert session.owing() == {model}
+    assert session.models_with_missed_rows() == {model}
 
 
 def test_long_histories_are_read_of_few_coins_at_once(database, session, read):
@@ -189,18 +191,18 @@ def test_states_are_forgotten_where_rows_may_have_come_untold(database, session,
         assert set(states(database)) == set(COINS)
         store.activate(model)
     else:
-        install_feed(database)
+        install_feed(database, market_named())
     assert states(database) == {}
 
 
 def test_coins_beyond_the_bound_are_stored_and_come_back(database, session, read):
     ids = [register(database, "r", RECURSIVE)]
-    lane = a_lane(database, session, most_coins=5)
+    lane = a_lane(database, session, max_instruments=5)
     for start in range(0, 12, 3):
         for coin in COINS:
             write_rows(database, coin_rows([coin], start, start + 3))
             drain(lane)
-            assert lane.coins <= 6
+            assert lane.instruments <= 6
     assert len(states(database)) >= len(COINS) - 6
     assert stored(database) == expected(database, ids)
     assert max(read) <= 3
@@ -212,7 +214,7 @@ def test_whatever_happens_in_between_what_follows_is_as_in_batch(database, sessi
     rng = np.random.default_rng(11)
     rows = coin_rows(COINS, 0, 90)
     waiting = sorted(rows, key=lambda key: key[1] + rng.normal() * 6 * STEP_US)
-    lane = a_lane(database, session, most_coins=9)
+    lane = a_lane(database, session, max_instruments=9)
     written: list[tuple[str, int]] = []
     while waiting:
         part, waiting = waiting[:40], waiting[40:]
@@ -229,7 +231,7 @@ def test_whatever_happens_in_between_what_follows_is_as_in_batch(database, sessi
             case 1:
                 lane.store_states(most=3, all_of_them=True)
             case 2:
-                lane = a_lane(database, session, most_coins=9)
+                lane = a_lane(database, session, max_instruments=9)
             case _:
                 pass
     assert len(stored(database)) == len(rows) * len(ids)

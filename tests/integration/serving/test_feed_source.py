@@ -7,16 +7,11 @@ import psycopg
 import pytest
 
 from kurswerk.core.errors import ConflictError, NotFoundError, SpecError
+from kurswerk.market import market_named
 from kurswerk.serving import NotCertifiedError, activate
-from kurswerk.storage import (
-    Database,
-    PostgresActivationStore,
-    PostgresFeedSession,
-    PostgresModelStore,
-    install_feed,
-    remove_feed,
-    upgrade,
-)
+from kurswerk.storage.feed import PostgresFeedSession, install_feed, remove_feed
+from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
+from kurswerk.storage.server import Database, upgrade
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import COLUMNS, RECURSIVE, START_US, STEP_US, artifact, coin_rows, register, write_rows
 
@@ -67,7 +62,7 @@ def test_a_load_of_history_does_not_hold_up_what_comes_meanwhile(database: Datab
 
 def test_a_deactivation_does_not_wait_for_a_batch(database: Database, session: PostgresFeedSession):
     model = register(database, "m")
-    with session.work() as work:
+    with session.transaction() as work:
         assert [one.id for one in work.active_models()] == [model]
         assert PostgresActivationStore(database).deactivate(model)
 
@@ -127,12 +122,12 @@ def test_only_certified_models_are_activated(database: Database):
 
 
 def test_a_writer_without_end_is_not_waited_for(database: Database):
-    from kurswerk.storage._feed_source import begin_feed  # noqa: PLC0415 - the patience is no public setting
+    from kurswerk.storage.feed._source import begin_feed  # noqa: PLC0415 - the patience is no public setting
 
     with database.connection() as connection, database.connection() as other:
         connection.execute("INSERT INTO coin_metrics (mint, \"timestamp\") VALUES ('early', now())")
         with pytest.raises(ConflictError, match="load of history"):
-            begin_feed(other, patience_s=0.1)
+            begin_feed(other, market_named(), patience_s=0.1)
 
 
 def test_models_come_go_and_are_replaced_between_rows(database: Database, session: PostgresFeedSession):
@@ -167,39 +162,39 @@ def test_a_table_that_may_not_be_touched_is_looked_at(bare_database: Database):
         connection.execute(FOREIGN)
     upgrade(bare_database)
     write_rows(bare_database, coin_rows(COINS, 0, 10))
-    session = PostgresFeedSession(bare_database)
+    session = PostgresFeedSession(bare_database, market_named())
     store, models = PostgresActivationStore(bare_database), PostgresModelStore(bare_database)
     register(bare_database, "r", RECURSIVE, active=False)
-    assert session.look() == 0
+    assert session.poll_table() == 0
     activate("r", models, store)
-    assert session.look() == 0  # what was there is not owed
+    assert session.poll_table() == 0  # what was there is not owed
     rows = coin_rows(COINS, 10, 15)
     write_rows(bare_database, rows)
     lane = a_lane(bare_database, session)
-    assert session.look() == 5 * len(COINS)
-    assert session.look() == 0
+    assert session.poll_table() == 5 * len(COINS)
+    assert session.poll_table() == 0
     drain(lane)
     # An earlier moment committed later, and a correction
     key = (COINS[0], START_US + 14 * STEP_US)
     late = {(COINS[1], START_US + 13 * STEP_US + 7): rows[key]}
     write_rows(bare_database, {key: [2 * value for value in rows[key]]} | late)
-    assert session.look() == 2
+    assert session.poll_table() == 2
     assert drain(lane) == 2
     write_rows(bare_database, coin_rows(COINS, 15, 18))
-    assert session.look() == 3 * len(COINS)
+    assert session.poll_table() == 3 * len(COINS)
     drain(lane)
     with bare_database.connection() as connection:
         kinds = connection.execute("SELECT kind, coin_id FROM coin_revisions ORDER BY 1").fetchall()
     assert kinds == [("corrected", COINS[0]), ("late", COINS[1])]
     new = {key: value for key, value in expected(bare_database, [1]).items() if key[1] >= START_US + 15 * STEP_US}
     assert {key: value for key, value in stored(bare_database).items() if key in new} == new
-    assert install_feed(bare_database)
-    assert not install_feed(bare_database)
+    assert install_feed(bare_database, market_named())
+    assert not install_feed(bare_database, market_named())
     write_rows(bare_database, coin_rows(COINS, 18, 20))
-    assert session.look() == 0
+    assert session.poll_table() == 0
     assert drain(lane) == 2 * len(COINS)
-    assert remove_feed(bare_database)
-    assert not remove_feed(bare_database)
+    assert remove_feed(bare_database, market_named())
+    assert not remove_feed(bare_database, market_named())
     session.close()
 
 
@@ -208,12 +203,12 @@ def test_waiting_returns_as_soon_as_there_is_something(database: Database, sessi
     timer = threading.Timer(0.2, lambda: write_rows(database, coin_rows(COINS, 0, 1)))
     timer.start()
     started = time.monotonic()
-    while not session.waiting()[0] and time.monotonic() < started + 300:
+    while not session.lag()[0] and time.monotonic() < started + 300:
         session.lease()
         session.wait(300)
     assert time.monotonic() - started < 120  # it was woken, and did not wait to the end
     timer.join()
-    assert session.waiting()[0] == len(COINS)
+    assert session.lag()[0] == len(COINS)
 
 
 def test_columns_that_are_not_there_are_missing_values(database: Database, session: PostgresFeedSession):

@@ -2,10 +2,10 @@
 
 from contextlib import closing
 
-import numpy as np
 import pytest
 
-from kurswerk.storage import PostgresFeedSession
+from kurswerk.market import market_named
+from kurswerk.storage.feed import PostgresFeedSession
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows, register, write_rows
 
@@ -21,35 +21,10 @@ def test_every_row_is_predicted_once_by_every_model_with_the_bits_of_batch(datab
         write_rows(database, coin_rows(COINS, start, start + 8))
         assert drain(lane) == 8 * len(COINS)
     assert stored(database) == expected(database, ids)
-    assert session.waiting()[0] == 0
+    assert session.lag()[0] == 0
 
 
-def test_rows_come_late_out_of_order_and_again(database, session):
-    ids = [register(database, "w", WINDOWED), register(database, "r", RECURSIVE, seed=1)]
-    lane = a_lane(database, session)
-    rows = coin_rows(COINS, 0, 30)
-    keys = sorted(rows, key=lambda key: key[1])
-    rng = np.random.default_rng(5)
-    for part in np.array_split(rng.permutation(len(keys)), 9):
-        write_rows(database, {keys[i]: rows[keys[i]] for i in part})
-        assert drain(lane) == len(part)
-    found = stored(database)
-    assert set(found) == set(expected(database, ids))
-    with database.connection() as connection:
-        late = connection.execute(
-            "SELECT sum(cardinality(timestamps)) FROM coin_revisions WHERE kind = 'late'"
-        ).fetchone()
-    assert late[0] > 50
-    # The state is as if all had come in order: what follows is predicted as in batch.
-    write_rows(database, coin_rows(COINS, 30, 34))
-    drain(lane)
-    found, right = stored(database), expected(database, ids)
-    assert {key: value for key, value in found.items() if key[1] >= START_US + 30 * STEP_US} == {
-        key: value for key, value in right.items() if key[1] >= START_US + 30 * STEP_US
-    }
-
-
-def test_a_correction_keeps_the_prediction_and_mends_the_state(database, session):
+def test_a_correction_is_noted_with_the_predictions_that_did_not_know_it(database, session):
     ids = [register(database, "r", RECURSIVE)]
     lane = a_lane(database, session)
     rows = coin_rows(COINS, 0, 20)
@@ -74,7 +49,7 @@ def test_another_lane_takes_over_where_the_first_one_ended(database, session):
     first = a_lane(database, session)
     write_rows(database, coin_rows(COINS, 0, 10))
     drain(first)
-    with closing(PostgresFeedSession(database)) as other_session:
+    with closing(PostgresFeedSession(database, market_named())) as other_session:
         second = a_lane(database, other_session)
         assert second.partitions == frozenset()
         first.lease()  # gives half of its own back
@@ -119,7 +94,7 @@ def test_a_row_deleted_and_written_again_keeps_its_first_prediction(database, se
     assert stored(database) == expected(database, ids)
 
 
-def test_a_model_that_cannot_be_loaded_owes_its_rows_and_the_others_go_on(database, session):
+def test_a_model_that_cannot_be_loaded_misses_its_rows_and_the_others_go_on(database, session):
     good, bad = register(database, "good", WINDOWED), register(database, "bad", RECURSIVE, seed=3)
     with database.connection() as connection:
         connection.execute(
@@ -135,19 +110,19 @@ def test_a_model_that_cannot_be_loaded_owes_its_rows_and_the_others_go_on(databa
     write_rows(database, {key: rows[key] for key in keys[70:]})
     drain(lane)
     assert {model for _, _, model in stored(database)} == {good}
-    assert [member.fault is None for member in lane._fleet.members] == [True, False]
-    assert session.owing() == {bad}
+    assert [served.fault is None for served in lane.active.models] == [True, False]
+    assert session.models_with_missed_rows() == {bad}
     with database.connection() as connection:
         connection.execute(
             "UPDATE ml_artifacts SET data = set_byte(data, 99, get_byte(data, 99) # 255) WHERE sha256 ="
             " (SELECT artifact_sha256 FROM ml_models WHERE id = %s)",
             [bad],
         )
-    lane._fleet.members[1].retry_at = 0.0
+    lane.active.models[1].retry_at = 0.0
     lane.step()
-    while lane.settle(limit=30):
+    while lane.backfill(limit=30):
         pass
-    assert not session.owing()
+    assert not session.models_with_missed_rows()
     found = stored(database)
     assert set(found) == set(expected(database, [good, bad]))
 
@@ -155,7 +130,7 @@ def test_a_model_that_cannot_be_loaded_owes_its_rows_and_the_others_go_on(databa
 def test_no_active_model_means_no_feed(database, session):
     lane = a_lane(database, session)
     write_rows(database, coin_rows(COINS, 0, 5))
-    assert session.waiting()[0] == 0
+    assert session.lag()[0] == 0
     ids = [register(database, "r", RECURSIVE)]
     write_rows(database, coin_rows(COINS, 5, 8))
     assert drain(lane) == 3 * len(COINS)

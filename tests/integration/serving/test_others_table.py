@@ -4,15 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from kurswerk.storage import (
-    CoinMetricsStore,
-    Database,
-    PostgresActivationStore,
-    PostgresFeedSession,
-    install_feed,
-    remove_feed,
-    upgrade,
-)
+from kurswerk.market import market_named
+from kurswerk.storage.feed import PostgresFeedSession, install_feed, remove_feed
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.registry import PostgresActivationStore
+from kurswerk.storage.server import Database, upgrade
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import COLUMNS, RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows, register, write_rows
 
@@ -38,7 +34,7 @@ def looking(theirs: Database) -> Iterator[PostgresFeedSession]:
     write_rows(theirs, coin_rows(COINS, 0, 10))
     model = register(theirs, "r", RECURSIVE, active=False)
     PostgresActivationStore(theirs).activate(model)
-    session = PostgresFeedSession(theirs)
+    session = PostgresFeedSession(theirs, market_named())
     yield session
     session.close()
 
@@ -60,23 +56,23 @@ def at(step: int) -> str:
 
 def test_rows_of_a_time_when_nobody_looked_are_found(theirs, looking):
     write_rows(theirs, coin_rows(COINS, 10, 200))  # sixteen minutes; the overlap is two
-    assert looking.look() == 190 * len(COINS)
-    assert looking.look() == 0
+    assert looking.poll_table() == 190 * len(COINS)
+    assert looking.poll_table() == 0
 
 
 def test_a_row_from_the_future_does_not_blind(theirs, looking):
     add(theirs, COINS[0], "'2999-01-01'")
-    assert looking.look() == 1
+    assert looking.poll_table() == 1
     add(theirs, COINS[0], "now() - interval '1 minute'")
-    assert looking.look() == 1
+    assert looking.poll_table() == 1
 
 
 def test_where_the_table_was_empty_every_row_is_new(theirs):
     model = register(theirs, "r", RECURSIVE, active=False)
     PostgresActivationStore(theirs).activate(model)
     write_rows(theirs, coin_rows(COINS, 0, 100))
-    session = PostgresFeedSession(theirs)
-    assert session.look() == 100 * len(COINS)
+    session = PostgresFeedSession(theirs, market_named())
+    assert session.poll_table() == 100 * len(COINS)
     session.close()
 
 
@@ -84,25 +80,25 @@ def test_a_note_of_the_first_revision_is_understood(theirs, looking):
     with theirs.connection() as connection:
         connection.execute("UPDATE coin_feed_seen SET content = 0 WHERE coin_id = ''")
     write_rows(theirs, coin_rows(COINS, 10, 12))
-    assert looking.look() == 2 * len(COINS)
+    assert looking.poll_table() == 2 * len(COINS)
     write_rows(theirs, coin_rows(COINS, 12, 200))
-    assert looking.look() == 188 * len(COINS)
+    assert looking.poll_table() == 188 * len(COINS)
 
 
 def test_triggers_that_come_leave_no_row_out(theirs, looking):
     write_rows(theirs, coin_rows(COINS, 10, 100))
-    assert install_feed(theirs)
+    assert install_feed(theirs, market_named())
     write_rows(theirs, coin_rows(COINS, 100, 102))
-    assert looking.look() == 0
+    assert looking.poll_table() == 0
     assert drain(a_lane(theirs, looking)) == 92 * len(COINS)
 
 
 def test_triggers_that_go_leave_no_row_out(theirs, looking):
-    install_feed(theirs)
+    install_feed(theirs, market_named())
     write_rows(theirs, coin_rows(COINS, 10, 12))
-    assert remove_feed(theirs)
+    assert remove_feed(theirs, market_named())
     write_rows(theirs, coin_rows(COINS, 12, 15))
-    assert looking.look() == 3 * len(COINS)
+    assert looking.poll_table() == 3 * len(COINS)
     assert drain(a_lane(theirs, looking)) == 5 * len(COINS)
 
 
@@ -112,7 +108,7 @@ def test_installing_without_a_model_feeds_nothing(theirs):
     store.activate(model)
     store.deactivate(model)
     write_rows(theirs, coin_rows(COINS, 10, 20))
-    install_feed(theirs)
+    install_feed(theirs, market_named())
     with theirs.connection() as connection:
         assert connection.execute("SELECT count(*) FROM coin_feed").fetchone() == (0,)
 
@@ -120,21 +116,21 @@ def test_installing_without_a_model_feeds_nothing(theirs):
 @pytest.mark.parametrize("triggers", [True, False])
 def test_odd_rows_neither_stop_a_lane_nor_their_writer(theirs, looking, triggers):
     if triggers:
-        install_feed(theirs)
+        install_feed(theirs, market_named())
     for moment in ODD_MOMENTS:
         add(theirs, COINS[0], moment)
     add(theirs, "x" * 300, at(10))
     add(theirs, 'a "quoted", {name}\\', at(10))
     add(theirs, COINS[1], at(10), price_close="1e400", volume_sol="1e-400", price_open="'NaN'")
     if not triggers:
-        assert looking.look() == 2
+        assert looking.poll_table() == 2
     assert drain(a_lane(theirs, looking)) == 2
     assert {key: value for key, value in stored(theirs).items() if key[1] == START_US + 10 * STEP_US} == {
         key: value
         for key, value in expected(theirs, [1]).items()
         if key[1] == START_US + 10 * STEP_US and len(key[0]) <= 255
     }
-    assert CoinMetricsStore(theirs).availability().rows == 10 * len(COINS) + 3
+    assert PostgresMarketStore(theirs, market_named()).availability().rows == 10 * len(COINS) + 3
 
 
 def test_of_rows_that_stand_twice_the_last_one_counts_everywhere(theirs, looking):
@@ -145,10 +141,10 @@ def test_of_rows_that_stand_twice_the_last_one_counts_everywhere(theirs, looking
             moment = f"timestamptz 'epoch' + {key[1]} * interval '1 microsecond'"
             doubled = dict(zip(COLUMNS, (str(factor * value) for value in values), strict=True))
             add(theirs, key[0], moment, **doubled)
-    looking.look()
+    looking.poll_table()
     drain(a_lane(theirs, looking))
     write_rows(theirs, coin_rows(COINS[:1], 10, 12))
-    assert looking.look() == 2
+    assert looking.poll_table() == 2
     drain(a_lane(theirs, looking))
     new = {key: value for key, value in expected(theirs, [1, model]).items() if key[1] >= START_US + 10 * STEP_US}
     assert len(new) == 4

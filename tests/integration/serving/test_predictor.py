@@ -11,13 +11,17 @@ import psycopg
 import pytest
 
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError
+from kurswerk.market import COINS as MARKET
+from kurswerk.market import market_named
 from kurswerk.models import OnnxModel
-from kurswerk.serving import BatchReport, LaneOptions, ModelShelf, Predictor, _predictor
-from kurswerk.serving._coin_memory import ROWS_BETWEEN_STATES
-from kurswerk.serving._fleet import Member
-from kurswerk.serving.ports import CoinState
-from kurswerk.storage import Database, PostgresActivationStore, PostgresFeedSession, PostgresModelStore
-from kurswerk.storage._feed import PostgresFeedWork
+from kurswerk.serving import BatchReport, LaneOptions, ModelCache, Predictor, _predictor
+from kurswerk.serving._active_models import ServedModel
+from kurswerk.serving._instrument_states import ROWS_BETWEEN_STATES
+from kurswerk.serving.ports import InstrumentState
+from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.feed._session import PostgresFeedTransaction
+from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
+from kurswerk.storage.server import Database
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 from waiting import until
@@ -43,7 +47,7 @@ class Ears:
 def predicting(database: Database, open_session: Callable[[], PostgresFeedSession]) -> Iterator[Ears]:
     """Run a predictor in a thread of its own; it must end when it is told to."""
     ears, stop = Ears(), threading.Event()
-    predictor = Predictor(open_session, ModelShelf(PostgresModelStore(database)), LaneOptions(), ears)
+    predictor = Predictor(open_session, ModelCache(PostgresModelStore(database)), LaneOptions(), ears, MARKET)
     thread = threading.Thread(target=predictor.run, args=[stop])
     thread.start()
     try:
@@ -62,7 +66,7 @@ def test_a_predictor_outlives_its_connection(database: Database):
     def open_session() -> PostgresFeedSession:
         if next(refusals, False):
             raise DatabaseUnavailableError("not now")
-        return PostgresFeedSession(database)
+        return PostgresFeedSession(database, market_named())
 
     with predicting(database, open_session) as ears:
         write_rows(database, coin_rows(COINS, 0, 4))
@@ -87,17 +91,17 @@ def test_a_predictor_outlives_its_connection(database: Database):
 
 def test_states_are_stored_between_rows_a_few_at_a_time(database: Database, monkeypatch):
     register(database, "r", RECURSIVE)
-    coins, sizes, keep = [f"{k:03d}pump" for k in range(20)], [], PostgresFeedWork.keep_states
+    coins, sizes, keep = [f"{k:03d}pump" for k in range(20)], [], PostgresFeedTransaction.save_states
 
-    def counted(work: PostgresFeedWork, definition: str, states: Sequence[CoinState]) -> None:
+    def counted(work: PostgresFeedTransaction, definition: str, states: Sequence[InstrumentState]) -> None:
         keep(work, definition, states)
         sizes.append(len(states))
 
-    monkeypatch.setattr(PostgresFeedWork, "keep_states", counted)
+    monkeypatch.setattr(PostgresFeedTransaction, "save_states", counted)
     monkeypatch.setattr(
         _predictor, "_LEASE_EVERY_S", 3600.0
     )  # it looks around once, and there is nothing to store then
-    with predicting(database, lambda: PostgresFeedSession(database)):
+    with predicting(database, lambda: PostgresFeedSession(database, market_named())):
         write_rows(database, coin_rows(coins, 0, ROWS_BETWEEN_STATES))
         until(lambda: sum(sizes) == len(coins))
     assert max(sizes) <= 16
@@ -105,18 +109,7 @@ def test_states_are_stored_between_rows_a_few_at_a_time(database: Database, monk
         assert connection.execute("SELECT count(*) FROM coin_states").fetchone() == (len(coins),)
 
 
-def test_coins_that_are_silent_are_dropped_and_come_back_unchanged(database, session):
-    ids = [register(database, "w"), register(database, "r", RECURSIVE)]
-    lane = a_lane(database, session, most_coins=5)
-    for k in range(0, 24, 4):
-        write_rows(database, coin_rows(COINS[k % 12 : k % 12 + 4], k, k + 4))
-        drain(lane)
-        assert lane.coins <= 5
-    assert lane.memory_bytes > 0
-    assert stored(database) == expected(database, ids)
-
-
-def test_a_model_that_breaks_while_predicting_owes_what_the_others_predict(database, session, monkeypatch):
+def test_a_model_that_breaks_while_predicting_misses_what_the_others_predict(database, session, monkeypatch):
     good, bad = register(database, "good"), register(database, "bad", RECURSIVE, seed=3)
     lane = a_lane(database, session)
     whole = OnnxModel.predict_proba
@@ -137,9 +130,9 @@ def test_a_model_that_breaks_while_predicting_owes_what_the_others_predict(datab
     assert {model for _, _, model in stored(database)} == {good}
     (row,) = [row for row in PostgresActivationStore(database).active() if row["id"] == bad]
     assert row["owed"] == len(rows)
-    lane._fleet.members[1].retry_at = 0.0
+    lane.active.models[1].retry_at = 0.0
     lane.step()
-    while lane.settle(limit=25):
+    while lane.backfill(limit=25):
         pass
     found = stored(database)
     assert {key for key in found if key[2] == bad} == {(coin, us, bad) for coin, us in rows}
@@ -169,26 +162,26 @@ def test_a_fault_pauses_longer_each_time_and_is_told():
     class Model:
         name = "m"
 
-    member = Member(Model())  # type: ignore[arg-type]
+    served = ServedModel(Model())  # type: ignore[arg-type]
     pauses = []
     for _ in range(9):
         before = time.monotonic()
-        member.fail(ValueError("x"))
-        pauses.append(round(member.retry_at - before))
+        served.fail(ValueError("x"))
+        pauses.append(round(served.retry_at - before))
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    assert member.fault == "ValueError: x"
+    assert served.fault == "ValueError: x"
     with pytest.raises(KurswerkError, match="not loaded"):
-        member.predict(np.zeros((1, 1), dtype=np.float32))
+        served.predict(np.zeros((1, 1), dtype=np.float32))
 
 
-def test_the_shelf_keeps_the_models_used_last(database):
+def test_the_model_cache_keeps_those_used_last(database):
     for k in range(3):
         register(database, f"m{k}", WINDOWED, seed=k)
     seconds: list[float] = []
-    shelf = ModelShelf(PostgresModelStore(database), 2, on_load=seconds.append)
-    with closing(PostgresFeedSession(database)) as session, session.work() as work:
+    cache = ModelCache(PostgresModelStore(database), 2, on_load=seconds.append)
+    with closing(PostgresFeedSession(database, market_named())) as session, session.transaction() as work:
         active = work.active_models()
     for k in (0, 1, 0, 2, 0, 1):
-        shelf.load(active[k])
-    assert len(shelf) == 2
+        cache.load(active[k])
+    assert len(cache) == 2
     assert len(seconds) == 4

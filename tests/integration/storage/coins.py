@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from kurswerk.ingest import coin_schema
-from kurswerk.market import Panel
-from kurswerk.storage import Database
+from kurswerk.ingest import arrow_schema
+from kurswerk.market import COINS, Panel
+from kurswerk.storage.server import Database
 
 START_US = 1_704_067_200_000_000  # 2024-01-01
 
@@ -34,7 +34,7 @@ Row = tuple[str, int, Mapping[str, Any]]
 
 def batch_of(rows: Sequence[Row], columns: Sequence[str] = COLUMNS) -> pa.RecordBatch:
     """Build a batch of (mint, seconds after START_US, values)."""
-    schema = coin_schema(columns)
+    schema = arrow_schema(columns, COINS)
     data = {
         "mint": [mint for mint, _, _ in rows],
         "timestamp": [START_US + int(second * 1_000_000) for _, second, _ in rows],

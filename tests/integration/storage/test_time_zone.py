@@ -9,8 +9,10 @@ import pytest
 
 from database import execute
 from integration.storage.coins import FOREIGN, START_US, batch_of, run
-from kurswerk.market import SOL_PRICE
-from kurswerk.storage import CoinMetricsStore, Database, PostgresFeedSession, upgrade
+from kurswerk.market import COINS, SOL_PRICE
+from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.server import Database, upgrade
 from served_models import register
 
 RATES = """CREATE TABLE exchange_rates ({}created_at timestamp, sol_price_usd numeric);
@@ -49,13 +51,13 @@ def test_a_rate_without_a_zone_is_one_in_training_and_live(in_berlin: Database, 
     run(in_berlin, RATES.format("id bigserial, " if has_ids else ""))
     upgrade(in_berlin)
     register(in_berlin, "m")
-    store = CoinMetricsStore(in_berlin)
+    store = PostgresMarketStore(in_berlin, COINS)
     store.upsert([batch_of([("a", second, {"price_close": 1.0}) for second in SECONDS])])
     in_training = store.load_panel([SOL_PRICE]).column(SOL_PRICE)
-    session = PostgresFeedSession(in_berlin)
+    session = PostgresFeedSession(in_berlin, COINS)
     try:
         session.lease()
-        with session.work() as work:
+        with session.transaction() as work:
             rows = work.take([SOL_PRICE], 100)
     finally:
         session.close()
@@ -81,7 +83,7 @@ def test_a_period_is_looked_up_by_the_index_of_moments_without_a_zone(
         " + k * interval '1 second', 1 FROM generate_series(0, 19999) k",
         "ANALYZE coin_metrics",
     )
-    store = CoinMetricsStore(in_berlin)
+    store = PostgresMarketStore(in_berlin, COINS)
     start, end = START_US + 100_000_000, START_US + 109_000_000
     assert store.has_rows(start_us=start, end_us=end)
     assert not store.has_rows(start_us=START_US - 3_600_000_000, end_us=START_US - 1)
@@ -92,7 +94,7 @@ def test_a_period_is_looked_up_by_the_index_of_moments_without_a_zone(
 
     def explaining(self: Any, query: Any, params: Any = None, **options: Any) -> Any:
         text = query.as_string(self) if isinstance(query, psycopg.sql.Composable) else str(query)
-        if "coin_metrics WHERE" in text:
+        if '"coin_metrics" WHERE' in text:
             plans.extend(row[0] for row in execute_it(self, f"EXPLAIN {text}", params))
         return execute_it(self, query, params, **options)
 

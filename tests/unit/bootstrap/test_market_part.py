@@ -13,7 +13,7 @@ from kurswerk.ingest.ports import UpsertCount
 
 
 class Table:
-    """Takes rows as `CoinMetricsStore` does; away at its first calls if told so."""
+    """Takes rows as `PostgresMarketStore` does; away at its first calls if told so."""
 
     def __init__(self, away: int = 0) -> None:
         self.away = away

@@ -10,7 +10,7 @@ from kurswerk.bootstrap import service
 from kurswerk.bootstrap.service import DatabaseWatch, make_parts, memory_budget_bytes, run_parts
 from kurswerk.bootstrap.setting_groups import WorkerSettings
 from kurswerk.core.errors import ConflictError, DatabaseUnavailableError, KurswerkError, UnknownNameError
-from kurswerk.storage import ServerStatus
+from kurswerk.storage.server import ServerStatus
 
 
 class Part:

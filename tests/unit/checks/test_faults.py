@@ -259,7 +259,7 @@ def other_steps_on_large_test_rows(rows, fold):
     return toy.ToyFit({**fit.steps, **({"clip": 1.0} if np.nanmax(rows.X[fold.test]) > 1e5 else {})})
 
 
-def names_what_the_test_rows_say(rows, fold):
+def names_the_base_rate_of_the_test_rows(rows, fold):
     fit = toy.fit_inside(rows, fold)
     return toy.ToyFit({**fit.steps, "order": ["volume" if rows.y[fold.test].mean() > 0.5 else "change", None]})
 
@@ -328,7 +328,7 @@ FAULTS = {
     "SMOTE reaches into the test rows": (ToyPipeline(fit=smote_with_test_rows), "fold_sealing"),
     "test rows looked at for bounds": (ToyPipeline(fit=refuses_what_lies_in_the_test_rows), "fold_sealing"),
     "another step where test rows are large": (ToyPipeline(fit=other_steps_on_large_test_rows), "fold_sealing"),
-    "choice by the test rows' base rate": (ToyPipeline(fit=names_what_the_test_rows_say), "fold_sealing"),
+    "choice by the test rows' base rate": (ToyPipeline(fit=names_the_base_rate_of_the_test_rows), "fold_sealing"),
     "no seed": (ToyPipeline(fit=fit_with_other_seed_each_time), "fit_repeatable"),
     "SMOTE before the split": (ToyPipeline(start=smote_before_split), "real_rows"),
     "rows that are not in the data": (ToyPipeline(start=synthetic_rows_numbered_on), "real_rows"),

@@ -7,6 +7,8 @@ import pytest
 
 from kurswerk.checks import Effort, PlanFeatures, feature_checks
 from kurswerk.core.errors import DataError
+from kurswerk.features import FeaturePlan
+from kurswerk.market import COINS
 from unit.checks import pipelines as toy
 from unit.checks.pipelines import MEAN, Toy, ToyFeatures
 
@@ -82,5 +84,5 @@ def test_too_little_data_proves_nothing():
 
 
 def test_unknown_input_is_a_finding_not_a_crash(panel):
-    found = failed(PlanFeatures(["bonding_curve_pct"]), panel)
+    found = failed(PlanFeatures(FeaturePlan(["bonding_curve_pct"], COINS)), panel)
     assert "bonding_curve_pct" in found["future_rows"]

@@ -19,10 +19,10 @@ def test_every_error_hangs_in_the_drawn_tree(cls):
 
 def test_unknown_name_lists_some_when_none_is_near():
     many = [f"name_{i:02}" for i in range(20)]
-    assert str(UnknownNameError("column", "xyz", many)).endswith("name_11, …")
-    assert str(UnknownNameError("column", "xyz", ["a"])) == "unknown column 'xyz'; known: a"
-    assert str(UnknownNameError("column", "xyz", [])) == "unknown column 'xyz'; none are known"
+    assert str(UnknownNameError("column.unknown", name="xyz", known=many)).endswith("name_11, …")
+    assert str(UnknownNameError("column.unknown", name="xyz", known=["a"])) == "unknown column 'xyz'; known: a"
+    assert str(UnknownNameError("column.unknown", name="xyz", known=[])) == "unknown column 'xyz'; none are known"
 
 
 def test_constraint_is_kept():
-    assert ConstraintError("refused", "ck_x").constraint == "ck_x"
+    assert ConstraintError("database.row_refused", reason="no", constraint="ck_x").constraint == "ck_x"

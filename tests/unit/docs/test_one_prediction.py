@@ -57,8 +57,8 @@ def test_the_page_in_the_documentation_has_every_step():
 @pytest.mark.slow
 def test_it_measures_a_real_service(tmp_path):
     page = tmp_path / "page.md"
-    words = [sys.executable, str(ROOT / "tools" / "one_prediction.py"), "--rows", "3", "--output", str(page)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
+    words = [sys.executable, "-m", "tools.one_prediction", "--rows", "3", "--output", str(page)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     shown = ROOT / "docs" / "one-prediction.md"
     steps = [re.findall(r"^\| ([^|]+) \| -?\d", one.read_text(encoding="utf-8"), re.MULTILINE) for one in (page, shown)]

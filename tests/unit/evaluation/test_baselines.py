@@ -68,7 +68,7 @@ def test_persistence_is_the_latest_label_known_by_then(panel: Panel, mode: str, 
 def test_unknown_column() -> None:
     panel = Panel.from_columns(["a"], np.array([0]), {"volume_sol": np.array([1.0])})
     with pytest.raises(UnknownNameError, match="price_close"):
-        recent_volatility(panel)
+        recent_volatility(panel, "price_close")
 
 
 def test_decisions_follow_the_ranking_up_to_the_model_s_number() -> None:

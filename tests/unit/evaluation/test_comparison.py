@@ -93,16 +93,16 @@ def test_identical_models_are_a_draw(rows: dict[str, np.ndarray]) -> None:
     assert "err about equally often" in found.sentence
 
 
-def test_two_equally_noisy_models_are_seldom_told_apart() -> None:
-    told_apart = 0
+def test_two_equally_noisy_models_seldom_differ_beyond_luck() -> None:
+    significant = 0
     for seed in range(30):
         rng = np.random.default_rng(seed)
         signal = rng.normal(0, 1, 8 * 60)
         p_a, p_b = (1 / (1 + np.exp(-(signal + rng.normal(0, 1, len(signal))))) for _ in range(2))
         y = (signal + rng.normal(0, 1, len(signal)) > 0.8).astype(int)
         codes, times = np.repeat(np.arange(8), 60), np.tile(np.arange(60), 8) * HOUR_US
-        told_apart += compare_paired(y, p_a, p_b, codes, times, bootstrap=QUICK).more_than_luck
-    assert told_apart <= 4
+        significant += compare_paired(y, p_a, p_b, codes, times, bootstrap=QUICK).more_than_luck
+    assert significant <= 4
 
 
 def test_thresholds_are_each_model_s_own(rows: dict[str, np.ndarray]) -> None:

@@ -141,7 +141,9 @@ class TestPanel:
         rows = np.flatnonzero(labels.known & (panel.timestamps > DAY_US))
         probability = np.random.default_rng(0).random(len(rows))
         costs = TradeCosts(20, 10)
-        found = evaluate_panel(panel, labels, rows, probability, costs=costs, threshold=0.8, bootstrap=QUICK)
+        found = evaluate_panel(
+            panel, labels, rows, probability, price_column="price_close", costs=costs, threshold=0.8, bootstrap=QUICK
+        )
         assert set(found.baselines) == {"base_rate", "volatility", "persistence"}
         assert set(found.differences) == set(found.baselines)
         decisions = np.zeros(len(panel), dtype=bool)
@@ -151,14 +153,14 @@ class TestPanel:
         assert found.metrics.simulated_profit_pct == pytest.approx(expected.simulated_profit_pct)
         profit = found.estimates["simulated_profit_pct"]
         assert profit.low < profit.value < profit.high
-        volatility = recent_volatility(panel)[rows]
+        volatility = recent_volatility(panel, "price_close")[rows]
         assert found.baselines["volatility"]["pr_auc"].value == pytest.approx(
             average_precision_score(labels.values[rows], volatility)
         )
         assert found.baselines["volatility"]["pr_auc"].value > found.pr_auc
         latest = persistence(panel, labels)[rows] == 1
-        hits = np.mean(latest == (labels.values[rows] == 1))
-        assert found.baselines["persistence"]["accuracy"].value == pytest.approx(hits)
+        accuracy = np.mean(latest == (labels.values[rows] == 1))
+        assert found.baselines["persistence"]["accuracy"].value == pytest.approx(accuracy)
         record = found.as_json()
         json.dumps(record, allow_nan=False)
         assert record["beats"]["volatility"] is False
@@ -168,7 +170,7 @@ class TestPanel:
         bare = Panel(panel.instruments, panel.offsets, panel.timestamps, ("volume_sol",), panel.values[1:])
         labels = compute_labels(bare, LabelSpec("volume_sol", ">", 200.0))
         rows = np.flatnonzero(labels.known)
-        found = evaluate_panel(bare, labels, rows, np.full(len(rows), 0.6), bootstrap=QUICK)
+        found = evaluate_panel(bare, labels, rows, np.full(len(rows), 0.6), price_column="price_close", bootstrap=QUICK)
         assert found.trades is None
         assert found.metrics.simulated_profit_pct is None
         assert found.as_json()["trades"] is None

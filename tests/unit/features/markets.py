@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kurswerk.market import COIN_COLUMNS, SOL_PRICE, Panel
+from kurswerk.market import COINS, SOL_PRICE, Panel
 
-COLUMNS = (*COIN_COLUMNS, SOL_PRICE)
+COLUMNS = (*COINS.columns, SOL_PRICE)
 
 
 def market(seed, rows=(60, 1, 37), holes=0.03):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kurswerk.features import FeaturePlan, engineered_names
-from kurswerk.market import Panel
+from kurswerk.market import COINS, Panel
 from unit.features.markets import COLUMNS, market
 from unit.features.reference import PLAIN, WINDOWED, expected
 
@@ -70,7 +70,7 @@ def quotes(file="quotes.csv"):
 @cache
 def computed():
     names = list(dict.fromkeys(name for _, _, name in CASES))
-    return dict(zip(names, FeaturePlan(names).compute(quotes()).T, strict=True))
+    return dict(zip(names, FeaturePlan(names, COINS).compute(quotes()).T, strict=True))
 
 
 @pytest.mark.parametrize(("file", "key", "name"), CASES)
@@ -85,9 +85,9 @@ def test_indicator_equals_the_oracle(file, key, name):
 
 
 def test_a_market_of_zeros_is_nan_never_infinite():
-    values = FeaturePlan(["rsi_14", "cci_20", "roc_14", "bollinger_percent_b_20_2", "williams_r_14", "adx_14"]).compute(
-        quotes("quotes_zeros.csv")
-    )
+    values = FeaturePlan(
+        ["rsi_14", "cci_20", "roc_14", "bollinger_percent_b_20_2", "williams_r_14", "adx_14"], COINS
+    ).compute(quotes("quotes_zeros.csv"))
     assert not np.isinf(values).any()
 
 
@@ -104,7 +104,7 @@ PAIRS = [(kind, 1) for kind in sorted(PLAIN)] + [
 def test_feature_equals_its_plain_definition(kind, window):
     panel = market(window)
     name = kind if kind in PLAIN else f"{kind}_{window}"
-    ours = FeaturePlan([name]).compute(panel)[:, 0]
+    ours = FeaturePlan([name], COINS).compute(panel)[:, 0]
     theirs = []
     for instrument in panel.instruments:
         rows = panel.rows_of(instrument)
@@ -115,6 +115,6 @@ def test_feature_equals_its_plain_definition(kind, window):
 
 
 def test_the_plain_definitions_cover_every_engineered_feature():
-    kinds = {name.removesuffix("_5") for name in engineered_names(COLUMNS, [5])}
+    kinds = {name.removesuffix("_5") for name in engineered_names(COLUMNS, COINS, [5])}
     assert kinds <= {*WINDOWED, *PLAIN}
     assert len(kinds) == 35

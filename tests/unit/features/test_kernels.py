@@ -7,6 +7,7 @@ import pytest
 
 from kurswerk.features import FeaturePlan, _kernels, _live, _plan
 from kurswerk.features._kernels import FIRST_RECURSIVE, STEPS
+from kurswerk.market import COINS
 from unit.features.markets import market, same_bits
 from unit.features.test_laws import EVERYTHING, live
 
@@ -61,7 +62,7 @@ def test_the_interpreter_equals_its_text_in_batch_live_and_rebuild(monkeypatch):
         live(EVERYTHING, past, np.arange(20), [], engine)
 
 
-def test_windows_and_states_are_told_apart_by_their_codes():
+def test_codes_separate_windows_from_states():
     recursive = {name for name, (code, _) in STEPS.items() if code >= FIRST_RECURSIVE}
     assert recursive == {"ema_bank", "running_sum", "running_high", "running_high_place", "on_balance"}
-    assert FeaturePlan(["obv"]).recursive
+    assert FeaturePlan(["obv"], COINS).recursive

@@ -6,13 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kurswerk.features import FeaturePlan, LiveEngine, engineered_names, registered_features, resolve
-from kurswerk.market import Panel
+from kurswerk.market import COINS, Panel
 from unit.features.markets import COLUMNS, inputs_of, keys_of, market, same_bits
 
 EVERYTHING = FeaturePlan(
-    list(dict.fromkeys([*(f.name for f in registered_features()), *engineered_names(COLUMNS, [2, 3, 7])]))
+    list(dict.fromkeys([*(f.name for f in registered_features(COINS)), *engineered_names(COLUMNS, COINS, [2, 3, 7])])),
+    COINS,
 )
-WINDOWS = [f.name for f in registered_features() if f.lookback is not None]
+WINDOWS = [f.name for f in registered_features(COINS) if f.lookback is not None]
 
 
 def live(plan, panel, order, cuts, engine=None):
@@ -95,7 +96,7 @@ def test_coins_never_mix():
 @pytest.mark.parametrize("name", WINDOWS)
 def test_look_back_is_exact(name):
     panel, other = market(5, rows=(80,), holes=0), market(6, rows=(80,), holes=0)
-    plan, lookback = FeaturePlan([name]), resolve(name).lookback
+    plan, lookback = FeaturePlan([name], COINS), resolve(name, COINS).lookback
     value = plan.compute(panel)
     row = next(k for k in range(79, lookback - 1, -1) if not np.isnan(value[k, 0]))
     values = panel.values.copy()
@@ -115,7 +116,7 @@ def test_threads_and_slices_change_no_bit(rows, threads):
     panel = market(8, rows=(3000, 1, 37))
     full = EVERYTHING.compute(panel)
     assert same_bits(EVERYTHING.compute(panel, threads=threads, rows=rows), full[rows or slice(None)])
-    windows = FeaturePlan(WINDOWS)
+    windows = FeaturePlan(WINDOWS, COINS)
     assert same_bits(windows.compute(panel, threads=threads, rows=rows), windows.compute(panel)[rows or slice(None)])
 
 
@@ -142,7 +143,7 @@ def test_after_a_hole_windows_recover_and_recursive_state_carries_over():
     values = panel.values.copy()
     values[:, 30] = np.nan
     holed = Panel(panel.instruments, panel.offsets, panel.timestamps, panel.columns, values)
-    plan = FeaturePlan(["sma_5", "ema_5", "dev_sold_cumsum"])
+    plan = FeaturePlan(["sma_5", "ema_5", "dev_sold_cumsum"], COINS)
     out = plan.compute(holed)
     assert np.isnan(out[30:35, 0]).all()
     assert not np.isnan(out[35:, 0]).any()
@@ -154,16 +155,18 @@ def test_after_a_hole_windows_recover_and_recursive_state_carries_over():
 @pytest.mark.parametrize("rows", [(), (1,), (3,)])
 def test_windows_larger_than_the_rows_are_nan(rows):
     panel = market(12, rows=rows)
-    plan = FeaturePlan(["price_change_100000", "price_volatility_5000", "cci_300", "volume_ratio_99999", "ema_100000"])
+    plan = FeaturePlan(
+        ["price_change_100000", "price_volatility_5000", "cci_300", "volume_ratio_99999", "ema_100000"], COINS
+    )
     out = plan.compute(panel, threads=2)
     assert out.shape == (sum(rows), 5)
     assert np.isnan(out).all()
-    assert np.isnan(live(FeaturePlan(["cci_300"]), panel, np.arange(len(panel)), [1])).all()
+    assert np.isnan(live(FeaturePlan(["cci_300"], COINS), panel, np.arange(len(panel)), [1])).all()
 
 
 def test_a_constant_price_has_no_deviation():
     panel = Panel.from_columns(["A"] * 40, np.arange(40), {"price_close": np.full(40, 0.1)})
-    out = FeaturePlan(["stddev_15", "sma_15", "price_volatility_7", "zscore_15"]).compute(panel)
+    out = FeaturePlan(["stddev_15", "sma_15", "price_volatility_7", "zscore_15"], COINS).compute(panel)
     assert (out[14:, 0] == 0).all()
     assert (out[14:, 1] == 0.1).all()
     assert (out[7:, 2] == 0).all()

@@ -5,9 +5,10 @@ import pytest
 
 from kurswerk.core.errors import DataError, UnknownNameError
 from kurswerk.features import FeaturePlan, LateRowError, LiveEngine
+from kurswerk.market import COINS
 from unit.features.markets import inputs_of, keys_of, market, same_bits
 
-PLAN = FeaturePlan(["price_change_2", "ema_3"])
+PLAN = FeaturePlan(["price_change_2", "ema_3"], COINS)
 
 
 def row(engine, key, time, value):
@@ -74,7 +75,7 @@ def test_foreign_bytes_are_refused(blob):
 
 
 def test_a_state_of_other_definitions_is_refused():
-    engine = LiveEngine(FeaturePlan(["price_change_2", "ema_4"]))
+    engine = LiveEngine(FeaturePlan(["price_change_2", "ema_4"], COINS))
     row(engine, "A", 1, 1.0)
     other = LiveEngine(PLAN)
     with pytest.raises(DataError, match="other features"):
@@ -92,7 +93,7 @@ def test_unknown_instruments_and_columns_are_named():
 
 
 def test_the_look_back_is_all_a_window_plan_needs_to_start():
-    plan = FeaturePlan(["price_volatility_5", "cci_7", "price_change_10"])
+    plan = FeaturePlan(["price_volatility_5", "cci_7", "price_change_10"], COINS)
     panel = market(4, rows=(60,), holes=0)
     engine = LiveEngine(plan)
     rows = np.arange(60)

@@ -1,22 +1,22 @@
-"""Names of coins, trimmed and judged; equal names have equal hashes."""
+"""Names of coins, trimmed and validated; equal names have equal hashes."""
 
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kurswerk.ingest._keys import hash_names, one_key, read_keys
-from kurswerk.market.validation import Law
+from kurswerk.market.validation import Violation
 
 NAMES = st.lists(st.one_of(st.none(), st.text(max_size=70), st.sampled_from(["A", " A", "", " "])), max_size=12)
 
 
-def expected_law(name):
+def expected_violation(name):
     stripped = (name or "").strip()
     if not stripped:
-        return Law.KEY_MISSING
+        return Violation.KEY_MISSING
     if len(stripped) > 64:
-        return Law.KEY_TOO_LONG
-    return Law.KEY_UNREADABLE if set(stripped) & set("\x00\x1f\n\x7f\ufffd") else Law.OBEYED
+        return Violation.KEY_TOO_LONG
+    return Violation.KEY_UNREADABLE if set(stripped) & set("\x00\x1f\n\x7f\ufffd") else Violation.NONE
 
 
 @given(st.lists(st.one_of(st.none(), st.text("aäß€😀 \x00\n\x1f\x7f\ufffd", max_size=70)), max_size=12))
@@ -24,7 +24,7 @@ def test_each_name_is_judged(names):
     array = pa.array(names, pa.string())
     for cells in (array, array.dictionary_encode()):
         keys = read_keys(cells)
-        assert keys.laws.tolist() == [expected_law(name) for name in names]
+        assert keys.violations.tolist() == [expected_violation(name) for name in names]
         assert keys.text(None).to_pylist() == [(name or "").strip() for name in names]
 
 
@@ -53,7 +53,7 @@ def test_numbers_are_names_too():
 def test_one_key_for_all_rows():
     keys = one_key(" BTC ", 3)
     assert keys.text(None).to_pylist() == ["BTC"] * 3
-    assert keys.laws.tolist() == [0, 0, 0]
+    assert keys.violations.tolist() == [0, 0, 0]
 
 
 # FNV-1a of "" and "BTC" through the finaliser of SplitMix64, by exact integer arithmetic.

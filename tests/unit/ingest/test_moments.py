@@ -14,7 +14,7 @@ from kurswerk.core.errors import DataFileError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.ingest import _moments
 from kurswerk.ingest._moments import from_epochs, from_fractional_epochs, read_moments
-from kurswerk.market.validation import END_MOMENT_US, Law
+from kurswerk.market.validation import END_MOMENT_US, Violation
 
 MOMENTS = st.integers(0, END_MOMENT_US - 1)
 # Moments whose seconds, milli- and nanoseconds are not mistaken for another unit or a date.
@@ -22,8 +22,11 @@ MODERN = st.integers(1_000_000_000, 9_000_000_000)
 
 
 def read(values, kind=None, **options):
-    moments, laws = read_moments(pa.array(values, kind), "ts", **options)
-    return [Law(law).name if law else moment for moment, law in zip(moments.tolist(), laws.tolist(), strict=True)]
+    moments, violations = read_moments(pa.array(values, kind), "ts", **options)
+    return [
+        Violation(violation).name if violation else moment
+        for moment, violation in zip(moments.tolist(), violations.tolist(), strict=True)
+    ]
 
 
 @given(
@@ -35,9 +38,9 @@ def test_arrow_timestamps_of_any_unit_and_zone(moments, unit, zone):
     per = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}[unit]
     raw = [moment // per * (1_000 if unit == "ns" else 1) for moment in moments]
     kind = pa.timestamp(unit, zone)
-    got, laws = read_moments(pa.array(raw, pa.int64()).view(kind), "ts")
+    got, violations = read_moments(pa.array(raw, pa.int64()).view(kind), "ts")
     assert got.tolist() == [moment // per * per for moment in moments]
-    assert not laws.any()
+    assert not violations.any()
 
 
 @given(st.lists(MOMENTS, min_size=1, max_size=8), st.integers(0, 3))
@@ -116,8 +119,8 @@ def test_fractions_of_seconds_are_kept():
 )
 def test_what_is_no_moment_says_why(cells, kind, expected):
     array = pa.array(cells, pa.int64()).view(kind) if pa.types.is_timestamp(kind) else pa.array(cells, kind)
-    moments, laws = read_moments(array, "ts")
-    assert [Law(law).name for law in laws] == expected
+    moments, violations = read_moments(array, "ts")
+    assert [Violation(violation).name for violation in violations] == expected
     assert len(moments) == len(expected)
 
 

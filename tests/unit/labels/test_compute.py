@@ -15,7 +15,7 @@ from kurswerk.market import Panel
 
 MINUTE = 60_000_000
 COMPARE = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "=": operator.eq}
-KERNELS = ("horizon_rows", "next_rows", "change_at", "change_within", "hits", "hit_at", "hit_within")
+KERNELS = ("horizon_rows", "next_rows", "change_at", "change_within", "meets_target", "hit_at", "hit_within")
 PLAIN = types.SimpleNamespace(**{name: getattr(_kernels, name).py_func for name in KERNELS})
 
 usual = st.sampled_from([90.0, 95.0, 100.0, 102.0, 105.0, 110.0, 121.0])

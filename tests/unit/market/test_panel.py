@@ -48,7 +48,7 @@ def test_order_of_rows_does_not_matter(rows, random):
 
 
 @given(ROWS)
-def test_codes_and_names_say_the_same(rows):
+def test_rows_by_codes_and_by_names_make_the_same_panel(rows):
     names = ["ä", "Z", "b", "a", "unused", "aa", ""]
     codes = np.array([names.index(key) for key, _, _ in rows], dtype=np.int64)
     times = np.array([time for _, time, _ in rows], dtype=np.int64)
@@ -82,7 +82,7 @@ def test_rows_of_finds_each_instrument(rows):
 
 
 @given(ROWS.filter(len), st.data())
-def test_fingerprint_tells_any_change(rows, data):
+def test_any_change_changes_the_fingerprint(rows, data):
     place = data.draw(st.integers(0, len(rows) - 1))
     key, time, x = rows[place]
     changed = [*rows[:place], (key, time, 0.5 if x != 0.5 else 0.25), *rows[place + 1 :]]

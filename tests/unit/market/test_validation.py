@@ -1,4 +1,4 @@
-"""Each row is filed under the first law that it breaks."""
+"""Each row is refused for the first validation rule that it breaks."""
 
 import math
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from interpreted import interpreted
 from kurswerk.core.errors import DataError
-from kurswerk.market import COIN_COLUMNS, Kind, validation
-from kurswerk.market.validation import Cell, Law, describe_law, judge_rows
+from kurswerk.market import COINS, Kind, validation
+from kurswerk.market.validation import Cell, Violation, describe_violation, validate_rows
 
 COLUMNS = ("price_open", "price_high", "price_low", "price_close", "net_volume_sol", "num_buys", "is_koth")
 NUMBERS = st.one_of(
@@ -29,33 +29,33 @@ ROWS = st.lists(st.one_of(HOSTILE, NEARLY, NEARLY), max_size=20)
 
 
 def expected(row: list[tuple[float, Cell]]) -> tuple[int, int]:
-    """Judge one row in words of the standard library."""
+    """Validate one row in words of the standard library."""
     for place, (name, (value, cell)) in enumerate(zip(COLUMNS, row, strict=True)):
         if cell == Cell.MISSING:
             continue
         if cell == Cell.UNREADABLE:
-            return Law.UNREADABLE, place
+            return Violation.UNREADABLE, place
         if not math.isfinite(value):
-            return Law.NOT_FINITE, place
+            return Violation.NOT_FINITE, place
         if value < 0 and name != "net_volume_sol":
-            return Law.NEGATIVE, place
-        if COIN_COLUMNS[name] is not Kind.FLOAT and not value.is_integer():
-            return Law.NOT_WHOLE, place
-        if COIN_COLUMNS[name] is not Kind.FLOAT and value > 2**31 - 1:
-            return Law.OUT_OF_RANGE, place
+            return Violation.NEGATIVE, place
+        if COINS.columns[name].kind is not Kind.FLOAT and not value.is_integer():
+            return Violation.NOT_WHOLE, place
+        if COINS.columns[name].kind is not Kind.FLOAT and value > 2**31 - 1:
+            return Violation.OUT_OF_RANGE, place
     return expected_of_candle(row), -1
 
 
 def expected_of_candle(row: list[tuple[float, Cell]]) -> int:
-    """Judge the prices that are there."""
+    """Validate the prices that are there."""
     given_prices = {name: value for name, (value, cell) in zip(COLUMNS, row, strict=True) if cell == Cell.PRESENT}
     low, high = given_prices.get("price_low", -math.inf), given_prices.get("price_high", math.inf)
     if high < low:
-        return Law.HIGH_BELOW_LOW
-    for name, law in (("price_close", Law.CLOSE_OUTSIDE), ("price_open", Law.OPEN_OUTSIDE)):
+        return Violation.HIGH_BELOW_LOW
+    for name, violation in (("price_close", Violation.CLOSE_OUTSIDE), ("price_open", Violation.OPEN_OUTSIDE)):
         if name in given_prices and not low <= given_prices[name] <= high:
-            return law
-    return Law.OBEYED
+            return violation
+    return Violation.NONE
 
 
 def as_arrays(rows: list[list[tuple[float, Cell]]]) -> tuple[np.ndarray, np.ndarray]:
@@ -66,51 +66,51 @@ def as_arrays(rows: list[list[tuple[float, Cell]]]) -> tuple[np.ndarray, np.ndar
 
 @given(ROWS)
 def test_agrees_with_the_laws_in_words(rows):
-    laws, culprits = judge_rows(*as_arrays(rows), COLUMNS)
-    assert list(zip(laws.tolist(), culprits.tolist(), strict=True)) == [expected(row) for row in rows]
+    violations, offending = validate_rows(*as_arrays(rows), COLUMNS, COINS)
+    assert list(zip(violations.tolist(), offending.tolist(), strict=True)) == [expected(row) for row in rows]
 
 
 @given(ROWS)
 @settings(max_examples=30)
 def test_interpreted_kernels_agree_with_compiled(rows):
     values, cells = as_arrays(rows)
-    compiled = judge_rows(values, cells, COLUMNS)
+    compiled = validate_rows(values, cells, COLUMNS, COINS)
     with interpreted(validation):
-        plain = judge_rows(values, cells, COLUMNS)
+        plain = validate_rows(values, cells, COLUMNS, COINS)
     assert all(np.array_equal(a, b) for a, b in zip(compiled, plain, strict=True))
 
 
 @given(ROWS, st.integers(1, 7))
-def test_a_law_found_before_stays(rows, law):
+def test_a_law_found_before_stays(rows, violation):
     values, cells = as_arrays(rows)
-    laws, culprits = judge_rows(values, cells, COLUMNS, np.full(len(rows), law, dtype=np.uint8))
-    assert (laws == law).all()
-    assert (culprits == -1).all()
+    violations, offending = validate_rows(values, cells, COLUMNS, COINS, np.full(len(rows), violation, dtype=np.uint8))
+    assert (violations == violation).all()
+    assert (offending == -1).all()
 
 
 def test_missing_prices_break_nothing():
-    laws, _ = judge_rows(np.full((4, 1), np.nan), np.full((4, 1), Cell.MISSING, np.uint8), COLUMNS[:4])
-    assert laws.tolist() == [Law.OBEYED]
+    violations, _ = validate_rows(np.full((4, 1), np.nan), np.full((4, 1), Cell.MISSING, np.uint8), COLUMNS[:4], COINS)
+    assert violations.tolist() == [Violation.NONE]
 
 
 def test_arguments_are_not_changed():
     values, cells, before = np.full((1, 1), -1.0), np.zeros((1, 1), np.uint8), np.zeros(1, np.uint8)
-    judge_rows(values, cells, ["price_low"], before)
+    validate_rows(values, cells, ["price_low"], COINS, before)
     assert before[0] == 0
 
 
 @pytest.mark.parametrize(
-    ("values", "cells", "laws"),
+    ("values", "cells", "violations"),
     [((2, 3), (2, 4), None), ((2, 3), (2, 3), None), ((1, 3), (1, 3), 2)],
 )
-def test_refuses_shapes_that_disagree(values, cells, laws):
-    given_laws = None if laws is None else np.zeros(laws, np.uint8)
+def test_refuses_shapes_that_disagree(values, cells, violations):
+    given_violations = None if violations is None else np.zeros(violations, np.uint8)
     with pytest.raises(DataError, match=r"fit together|one for each row"):
-        judge_rows(np.zeros(values), np.zeros(cells, np.uint8), ["price_low"], given_laws)
+        validate_rows(np.zeros(values), np.zeros(cells, np.uint8), ["price_low"], COINS, given_violations)
 
 
-@pytest.mark.parametrize("law", list(Law))
-def test_every_law_has_words(law):
-    text = describe_law(law, "price_low")
+@pytest.mark.parametrize("violation", list(Violation))
+def test_every_law_has_words(violation):
+    text = describe_violation(violation, "price_low")
     assert "{" not in text
-    assert (text == "") == (law is Law.OBEYED)
+    assert (text == "") == (violation is Violation.NONE)

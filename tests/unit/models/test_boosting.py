@@ -49,7 +49,7 @@ def test_small_and_odd_data_is_served_as_the_library_predicts(data):
 
 @pytest.mark.parametrize("sample_rows", [1 << 17, 300])
 def test_where_few_rows_miss_a_value_it_goes_to_the_lower_side(market, monkeypatch, sample_rows):
-    monkeypatch.setattr("kurswerk.models._boosting._SAMPLE_ROWS", sample_rows)
+    monkeypatch.setattr("kurswerk.models.trees._boosting._SAMPLE_ROWS", sample_rows)
     X, y = market(3000, missing=0.0)
     X[:, 6] = 0.0
     X[5:30, 2] = np.nan
@@ -73,7 +73,7 @@ def test_margins_near_zero_decide_as_the_library():
 
 
 def test_artifact_is_the_same_for_any_threads_order_and_subset(market, monkeypatch):
-    monkeypatch.setattr("kurswerk.models._boosting._CELLS_FOR_THREADS", 0)
+    monkeypatch.setattr("kurswerk.models.trees._boosting._CELLS_FOR_THREADS", 0)
     X, y = market(2000)
     params = {"subsample": 0.8, "n_estimators": 3, "max_depth": 4}
     made = {
@@ -91,7 +91,7 @@ def test_feeding_in_blocks_loses_no_row(market, monkeypatch):
     X, y = market(1000)
     X = np.round(np.clip(X, -9, 9), 1)  # few enough values that every one is a bin, in one block or many
     whole = create("xgboost", {"n_estimators": 10}).fit(X, y)
-    monkeypatch.setattr("kurswerk.models._boosting._CELLS_AT_ONCE", 0)
+    monkeypatch.setattr("kurswerk.models.trees._boosting._CELLS_AT_ONCE", 0)
     monkeypatch.setattr(matrix.row_blocks, "__defaults__", (64,))
     blocks = create("xgboost", {"n_estimators": 10}).fit(X, y)
     assert np.array_equal(whole.predict_proba(X), blocks.predict_proba(X))
@@ -159,7 +159,7 @@ def test_one_class_is_refused():
 
 
 def test_bins_from_a_sample_keep_every_law(market, monkeypatch):
-    monkeypatch.setattr("kurswerk.models._boosting._SAMPLE_ROWS", 300)
+    monkeypatch.setattr("kurswerk.models.trees._boosting._SAMPLE_ROWS", 300)
     X, y = market(3000)
     X[:, 3] = np.nan
     X[7, 3] = 1.0  # not in the sample

@@ -8,8 +8,9 @@ from sklearn.tree._tree import Tree
 from sklearnex.ensemble import RandomForestClassifier
 
 from kurswerk.core.errors import DataError
-from kurswerk.models import OnnxModel, create, from_scikit_learn
-from kurswerk.models._forest_nodes import count_classes, impurity_decrease
+from kurswerk.models import OnnxModel, create
+from kurswerk.models.trees import from_scikit_learn
+from kurswerk.models.trees._forest_nodes import count_classes, impurity_decrease
 
 SENTINEL = -np.finfo(np.float32).max
 

@@ -3,8 +3,9 @@ import onnx
 import pytest
 
 from kurswerk.models import OnnxModel
-from kurswerk.models._graph import build_model
-from kurswerk.models._trees import TreeEnsemble
+from kurswerk.models._artifact import build_artifact
+from kurswerk.models.trees._ensemble import TreeEnsemble
+from kurswerk.models.trees._graph import tree_graph
 
 VALUES = np.array([-np.inf, 0.5, np.nextafter(np.float32(1), 0), 1.0, 1.5, np.inf, np.nan], np.float32)
 
@@ -26,7 +27,7 @@ def stump_and_leaf(strict, missing_left):
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("missing_left", [False, True])
 def test_every_comparison_and_side_of_missing_values(strict, missing_left):
-    data = build_model(stump_and_leaf(strict, missing_left), "mean", "random_forest", ["x"], {})
+    data = build_artifact(tree_graph(stump_and_leaf(strict, missing_left), "mean"), "random_forest", ["x"], {})
     left = [True, True, True, not strict, False, False, missing_left]
     expected = [0.5 if is_left else 0.75 for is_left in left]
     assert OnnxModel.load(data).predict_proba(VALUES[:, np.newaxis]).tolist() == expected
@@ -48,7 +49,7 @@ def two_stumps(missing_left):
 
 @pytest.mark.parametrize("sides", [(False, False), (True, True), (True, False), (False, True)])
 def test_nodes_may_send_missing_values_to_different_sides(sides):
-    data = build_model(two_stumps(sides), "logistic", "xgboost", ["x"], {})
+    data = build_artifact(tree_graph(two_stumps(sides), "logistic"), "xgboost", ["x"], {})
     margin = sum(-size if side else size for side, size in zip(sides, (1, 2), strict=True))
     served = OnnxModel.load(data).predict_proba(np.array([[np.nan], [0], [2]], np.float32))
     assert np.allclose(served, 1 / (1 + np.exp(-np.array([margin, -3.0, 3.0]))), atol=1e-7)
@@ -58,6 +59,7 @@ def test_nodes_may_send_missing_values_to_different_sides(sides):
 
 def test_the_same_model_gives_the_same_bytes_and_another_gives_others():
     made = [
-        build_model(stump_and_leaf(strict, True), "mean", "random_forest", ["x"], {}) for strict in (True, True, False)
+        build_artifact(tree_graph(stump_and_leaf(strict, True), "mean"), "random_forest", ["x"], {})
+        for strict in (True, True, False)
     ]
     assert made[0] == made[1] != made[2]

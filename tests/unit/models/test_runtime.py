@@ -17,16 +17,21 @@ from kurswerk.core.errors import (
     DataError,
     SpecError,
 )
-from kurswerk.models import MODEL_TYPES, OnnxModel, create
-from kurswerk.models._graph import SEAL_LENGTH, seal
+from kurswerk.models import MODEL_TYPES, OnnxModel, create, model_params
+from kurswerk.models._artifact import SEAL_LENGTH, seal
 
 NAMES = ["price_close", "rsi_14", "volumen_größe"]
+
+
+def small(model_type, trees):
+    """Few trees, where a family has trees."""
+    return {"n_estimators": trees} if "n_estimators" in model_params(model_type) else {}
 
 
 def trained(model_type="xgboost", n=400, **params):
     rng = np.random.default_rng(1)
     X = rng.standard_normal((n, 3)).astype(np.float32)
-    return create(model_type, {"n_estimators": 6, **params}).fit(X, (X[:, 0] > 0).astype(np.int8)), X
+    return create(model_type, {**small(model_type, 6), **params}).fit(X, (X[:, 0] > 0).astype(np.int8)), X
 
 
 ARTIFACT = trained()[0].to_onnx(NAMES, {"note": "ü"})
@@ -57,7 +62,7 @@ def test_what_was_exported_comes_back(model_type):
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_a_row_has_the_same_bits_alone_in_any_batch_and_with_any_threads(model_type):
-    model, _ = trained(model_type, n_estimators=130)
+    model, _ = trained(model_type, **small(model_type, 130))
     X = np.random.default_rng(2).standard_normal((3001, 3)).astype(np.float32)
     data = model.to_onnx(NAMES, {})
     loaded = OnnxModel.load(data)
@@ -177,6 +182,14 @@ def no_type(model):
     named(model, "model_type").key = "kind"
 
 
+def other_family(model):
+    named(model, "model_type").value = "logistic_regression"
+
+
+def unknown_family(model):
+    named(model, "model_type").value = "oracle"
+
+
 def other_input(model):
     model.graph.input[0].name = "x"
 
@@ -198,6 +211,8 @@ def broken_trees(model):
     [
         (custom_domain, "domain 'com.evil'"),
         (other_operator, "operator 'Loop'"),
+        (other_family, "operator 'TreeEnsemble'"),
+        (unknown_family, "model type 'oracle'"),
         (nested_graph, "nests a graph"),
         (outside_data, "outside itself"),
         (outside_weights, "outside itself"),
@@ -239,7 +254,7 @@ def test_export_refuses_what_does_not_fit():
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_nothing_is_predicted_before_the_fit_and_a_second_fit_counts(model_type):
-    blank = create(model_type, {"n_estimators": 2})
+    blank = create(model_type, small(model_type, 2))
     with pytest.raises(ConflictError, match="call fit first"):
         blank.predict_proba(np.zeros((1, 3)))
     with pytest.raises(ConflictError, match="call fit first"):

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurswerk.models._trees import round_down
+from kurswerk.models.trees._ensemble import round_down
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from kurswerk.core.messages import Message
 from kurswerk.observability import Check, HealthReport, disk_check, free_disk_bytes, memory_check, memory_limit_bytes
 from kurswerk.observability import _health as health
 
@@ -17,17 +18,22 @@ def test_the_worst_check_decides(pair):
 
 
 def test_the_answer_has_the_names_of_the_contract_and_each_check():
-    report = HealthReport({"database": Check("ok", "2 ms", {"round_trip_ms": 2.0})}, 61.23456, 3, 150)
+    report = HealthReport(
+        {"database": Check("ok", Message("health.database_answered", milliseconds=2), {"round_trip_ms": 2.0})},
+        61.23456,
+        3,
+        150,
+    )
     assert report.as_json() == {
         "status": "healthy",
         "active_models": 3,
         "predictions_last_hour": 150,
         "uptime_seconds": 61.235,
         "db_connected": True,
-        "checks": {"database": {"status": "ok", "message": "2 ms", "round_trip_ms": 2.0}},
+        "checks": {"database": {"status": "ok", "message": "answered in 2.0 ms", "round_trip_ms": 2.0}},
     }
     assert not HealthReport({}, 0).db_connected
-    assert not HealthReport({"database": Check("failed", "gone")}, 0).db_connected
+    assert not HealthReport({"database": Check("failed", Message("health.no_worker"))}, 0).db_connected
 
 
 def test_a_disk_that_runs_full_is_told_before_it_is(tmp_path, monkeypatch):

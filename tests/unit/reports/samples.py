@@ -151,7 +151,10 @@ def evaluation_of(skill: float, seed: int, threshold: float = 0.35) -> Any:
     """The real evaluation of such a model on the market."""
     panel, labels, _ = market()
     rows = judged_rows()
-    return evaluate_panel(panel, labels, rows, probability_of(skill, seed)[rows], threshold=threshold, bootstrap=QUICK)
+    probability = probability_of(skill, seed)[rows]
+    return evaluate_panel(
+        panel, labels, rows, probability, price_column="price_close", threshold=threshold, bootstrap=QUICK
+    )
 
 
 def record_of(model_id: int, name: str, model_type: str, skill: float, **more: Any) -> ModelRecord:

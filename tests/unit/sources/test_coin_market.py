@@ -1,4 +1,4 @@
-"""The simulated market obeys the laws, repeats itself to the byte and looks like one."""
+"""The simulated market obeys the violations, repeats itself to the byte and looks like one."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from interpreted import interpreted
 from kurswerk.core.errors import SpecError
-from kurswerk.ingest import coin_schema, ingest_coins
-from kurswerk.market import COIN_COLUMNS
+from kurswerk.ingest import arrow_schema, ingest_files
+from kurswerk.market import COINS
 from kurswerk.market.phases import BABY, GRADUATED, MATURE, SURVIVAL
 from kurswerk.sources import CoinMarket, TableCandles, _coin_life, _random, coin_market, simulate_coins
 from memory_sink import MemorySink
@@ -18,14 +18,14 @@ MARKET = CoinMarket(150, 24.0, seed=42)
 
 
 def table_of(market, **options):
-    return pa.Table.from_batches(market.batches(**options), schema=coin_schema(list(COIN_COLUMNS)))
+    return pa.Table.from_batches(market.batches(**options), schema=arrow_schema(list(COINS.columns), COINS))
 
 
 @pytest.fixture(scope="module")
 def rows():
     """All rows of a day, each column as an array."""
     table = table_of(MARKET)
-    columns = {name: table[name].to_numpy() for name in COIN_COLUMNS}
+    columns = {name: table[name].to_numpy() for name in COINS.columns}
     _, starts, codes = np.unique(table["mint"].to_numpy(), return_index=True, return_inverse=True)
     return columns | {
         "coin": np.argsort(np.argsort(starts))[codes],
@@ -83,7 +83,7 @@ def test_interpreted_kernels_meet_pumps_rugs_and_ends(seed):
 
 def test_no_row_breaks_a_law(tmp_path):
     table = table_of(CoinMarket(25, 24.0, seed=5))
-    summary = ingest_coins([TableCandles(table)], MemorySink(), tmp_path)
+    summary = ingest_files([TableCandles(table)], COINS, MemorySink(), tmp_path)
     assert (summary.accepted, summary.quarantined, summary.duplicates) == (table.num_rows, 0, 0)
     assert not any(column.null_count for column in table.columns)
 
@@ -176,7 +176,7 @@ def rises(rows, seconds, percent):
     return out
 
 
-def test_some_rise_and_precursors_tell(rows):
+def test_some_coins_rise_and_their_precursors_show_it(rows):
     rise = rises(rows, 300, 20)
     known = ~np.isnan(rise)
     base = rise[known].mean()
@@ -208,7 +208,7 @@ def test_survival_falls_and_few_graduate():
     assert (np.array(streams["is_active"].to_pylist()) == (phases < 99)).all()
 
 
-def test_streams_say_what_the_rows_say(rows):
+def test_streams_agree_with_the_rows(rows):
     streams = MARKET.streams().to_pylist()
     mints = table_of(CoinMarket(MARKET.n_coins, 24.0, seed=42))["mint"].to_pylist()
     first = dict.fromkeys(mints)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kurswerk.core.errors import DataFileError
-from kurswerk.ingest import ingest_coins
+from kurswerk.ingest import ingest_files
+from kurswerk.market import COINS
 from kurswerk.sources import TableCandles, _csv_file, _parquet_file, open_candles
 from memory_sink import MemorySink
 
@@ -36,7 +37,7 @@ def written(path: Path, content: str | bytes) -> Path:
 
 def ingested(path, **options):
     sink = MemorySink()
-    summary = ingest_coins([open_candles(path)], sink, path.parent / "quarantine", **options)
+    summary = ingest_files([open_candles(path, COINS)], COINS, sink, path.parent / "quarantine", **options)
     return sink.rows, summary.files[0]
 
 
@@ -57,7 +58,7 @@ def ingested(path, **options):
     ],
 )
 def test_one_table_in_many_dialects(tmp_path, content):
-    source = open_candles(written(tmp_path / "a.csv", content))
+    source = open_candles(written(tmp_path / "a.csv", content), COINS)
     assert all_cells(source) == (TABLE.to_pydict(), [1, 2], [])
 
 
@@ -72,7 +73,7 @@ def test_csv_cells_come_back_whatever_the_block(tmp_path_factory, rows, block):
     path = written(tmp_path_factory.mktemp("csv") / "a.csv", "\n".join(lines) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_csv_file, "_BLOCK_BYTES", block)
-        cells, numbers, malformed = all_cells(open_candles(path))
+        cells, numbers, malformed = all_cells(open_candles(path, COINS))
     assert [list(row) for row in zip(*cells.values(), strict=True)] == rows
     assert (numbers, malformed) == (list(range(1, len(rows) + 1)), [])
 
@@ -83,7 +84,7 @@ def test_rows_that_cannot_be_cut_keep_their_numbers(tmp_path_factory, lines, blo
     path = written(tmp_path_factory.mktemp("csv") / "a.csv", "\n".join(["mint,timestamp,close", *lines]) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_csv_file, "_BLOCK_BYTES", block)
-        _, numbers, malformed = all_cells(open_candles(path))
+        _, numbers, malformed = all_cells(open_candles(path, COINS))
     good = [number for number, line in enumerate(lines, start=1) if line.count(",") == 2]
     assert numbers == good
     assert malformed == [(n, line) for n, line in enumerate(lines, start=1) if n not in good]
@@ -142,7 +143,7 @@ def test_a_million_columns_are_refused_soon(tmp_path):
     path = written(tmp_path / "a.csv", f"mint,ts,close,{names}\n")
     begin = time.perf_counter()
     with pytest.raises(DataFileError, match="1000003 columns, at most 10000"):
-        open_candles(path)
+        open_candles(path, COINS)
     assert time.perf_counter() - begin < 20
 
 
@@ -168,21 +169,21 @@ def test_a_million_columns_are_refused_soon(tmp_path):
 def test_what_is_not_what_it_says_is_one_clear_line(tmp_path, name, content, message):
     path = written(tmp_path / name, content)
     with pytest.raises(DataFileError, match=message) as caught:
-        open_candles(path)
+        open_candles(path, COINS)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
 
 
 def test_no_such_file_and_directories(tmp_path):
     with pytest.raises(DataFileError, match="does not exist"):
-        open_candles(tmp_path / "none.csv")
+        open_candles(tmp_path / "none.csv", COINS)
     with pytest.raises(DataFileError, match="is a directory"):
-        open_candles(tmp_path)
+        open_candles(tmp_path, COINS)
 
 
 def test_a_name_the_system_refuses(tmp_path):
     with pytest.raises(DataFileError, match=r"cannot be read|does not exist"):
-        open_candles(tmp_path / ("x" * 5_000))
+        open_candles(tmp_path / ("x" * 5_000), COINS)
 
 
 def test_an_open_quote_that_never_ends(tmp_path):
@@ -194,7 +195,7 @@ def test_an_open_quote_that_never_ends(tmp_path):
 
 def _readable(path):
     try:
-        all_cells(open_candles(path))
+        all_cells(open_candles(path, COINS))
     except DataFileError:
         return False
     return True
@@ -205,7 +206,7 @@ def test_a_quote_longer_than_a_block_is_one_clear_line(tmp_path, monkeypatch):
     path = written(tmp_path / "a.csv", TEXT + '"' + "x,1,2\n" * 100)
     sink = MemorySink()
     with pytest.raises(DataFileError, match="not readable as CSV after") as caught:
-        ingest_coins([open_candles(path)], sink, tmp_path)
+        ingest_files([open_candles(path, COINS)], COINS, sink, tmp_path)
     assert "\n" not in str(caught.value)
     assert sink.rows == {}
 
@@ -215,14 +216,14 @@ def test_a_truncated_gzip_changes_nothing(tmp_path):
     path = written(tmp_path / "a.csv.gz", gzip.compress(text.encode(), 1)[:-2000])
     sink = MemorySink()
     with pytest.raises(DataFileError):
-        ingest_coins([open_candles(path)], sink, tmp_path)
+        ingest_files([open_candles(path, COINS)], COINS, sink, tmp_path)
     assert sink.rows == {}
 
 
 def test_text_without_suffix_and_parquet_without_suffix(tmp_path):
-    assert all_cells(open_candles(written(tmp_path / "text", TEXT)))[1] == [1, 2]
+    assert all_cells(open_candles(written(tmp_path / "text", TEXT), COINS))[1] == [1, 2]
     pq.write_table(TABLE, tmp_path / "table")
-    assert all_cells(open_candles(tmp_path / "table"))[0] == TABLE.to_pydict()
+    assert all_cells(open_candles(tmp_path / "table", COINS))[0] == TABLE.to_pydict()
 
 
 @settings(max_examples=20)
@@ -233,7 +234,7 @@ def test_parquet_comes_back_whatever_its_groups(tmp_path_factory, rows, group, b
     pq.write_table(table, path, row_group_size=group)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_parquet_file, "_BATCH_ROWS", batch)
-        cells, numbers, _ = all_cells(open_candles(path))
+        cells, numbers, _ = all_cells(open_candles(path, COINS))
     assert numbers == list(range(1, rows + 1))
     assert rows == 0 or cells == table.to_pydict()
 
@@ -248,7 +249,7 @@ def test_a_damaged_page_is_one_clear_line_and_changes_nothing(tmp_path):
     path.write_bytes(data)
     sink = MemorySink()
     with pytest.raises(DataFileError, match="damaged after") as caught:
-        ingest_coins([open_candles(path)], sink, tmp_path / "quarantine")
+        ingest_files([open_candles(path, COINS)], COINS, sink, tmp_path / "quarantine")
     assert "\n" not in str(caught.value)
     assert sink.rows == {}
 
@@ -257,14 +258,14 @@ def test_too_many_parquet_columns_are_refused_soon(tmp_path, monkeypatch):
     monkeypatch.setattr(_parquet_file, "_MOST_PARTS", 50)
     pq.write_table(pa.table({f"c{i}": [1] for i in range(60)}), tmp_path / "a.parquet")
     with pytest.raises(DataFileError, match=r"more than 50 columns\?"):
-        open_candles(tmp_path / "a.parquet")
+        open_candles(tmp_path / "a.parquet", COINS)
 
 
 def test_fingerprints_are_of_the_content(tmp_path):
     a, b = written(tmp_path / "a.csv", TEXT), written(tmp_path / "b.csv", TEXT)
-    assert open_candles(a).fingerprint() == open_candles(b).fingerprint()
+    assert open_candles(a, COINS).fingerprint() == open_candles(b, COINS).fingerprint()
     pq.write_table(TABLE, tmp_path / "c.parquet")
-    assert open_candles(tmp_path / "c.parquet").fingerprint() != open_candles(a).fingerprint()
+    assert open_candles(tmp_path / "c.parquet", COINS).fingerprint() != open_candles(a, COINS).fingerprint()
     assert TableCandles(TABLE).fingerprint() == TableCandles(TABLE).fingerprint()
     assert TableCandles(TABLE).fingerprint() != TableCandles(TABLE.slice(1)).fingerprint()
-    assert not open_candles(tmp_path / "c.parquet").decimal_comma
+    assert not open_candles(tmp_path / "c.parquet", COINS).decimal_comma

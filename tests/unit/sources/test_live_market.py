@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kurswerk.core.errors import SpecError
-from kurswerk.market import COIN_COLUMNS
+from kurswerk.market import COINS
 from kurswerk.sources import CoinMarket, LiveMarket, live_market
 from kurswerk.sources.coin_market import MOST_HOURS
 
@@ -48,7 +48,7 @@ def test_its_rows_are_those_of_the_market_however_it_is_asked(seed, speed, cuts)
     got = sorted_rows(batches)
     want, seconds = expected(seed, 3600 + max(cuts))
     assert got.num_rows == want.num_rows
-    for name in ("mint", *COIN_COLUMNS):
+    for name in ("mint", *COINS.columns):
         assert got[name].combine_chunks().equals(want.column(name)), name
     assert np.abs(stamps(got) - (NOW + (seconds - 3600) / speed * 1e6)).max(initial=0) <= len(cuts) + 1
     for mint in set(got["mint"].to_pylist()):

@@ -8,10 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kurswerk.core.errors import DataError, DataFileError
-from kurswerk.market import COIN_COLUMNS
+from kurswerk.market import COINS
 from kurswerk.sources.panel_file import read_panel, write_features
-
-WANTED = set(COIN_COLUMNS)
 
 
 def write(path, **columns):
@@ -33,7 +31,7 @@ def test_features_come_back_in_the_order_of_the_file(tmp_path_factory, keys, dat
         ts=moments(*(moment for _, moment in keys)),
         close=values,
     )
-    file = read_panel(path, WANTED)
+    file = read_panel(path, COINS)
     assert list(file.panel.timestamps[: file.panel.offsets[1]]) == sorted(
         moment for key, moment in keys if key == file.panel.instruments[0]
     )
@@ -53,7 +51,7 @@ def test_missing_numbers_are_nan_and_integers_and_booleans_are_numbers(tmp_path)
         num_buys=[1, None],
         is_koth=[True, False],
     )
-    panel = read_panel(path, WANTED).panel
+    panel = read_panel(path, COINS).panel
     np.testing.assert_array_equal(panel.column("price_close"), [1.5, np.nan])
     np.testing.assert_array_equal(panel.column("num_buys"), [1, np.nan])
     np.testing.assert_array_equal(panel.column("is_koth"), [1, 0])
@@ -74,21 +72,21 @@ def test_missing_numbers_are_nan_and_integers_and_booleans_are_numbers(tmp_path)
 def test_what_makes_no_panel_is_refused(tmp_path, columns, error, says):
     path = write(tmp_path / "in.parquet", **columns)
     with pytest.raises(error, match=says):
-        read_panel(path, WANTED)
+        read_panel(path, COINS)
 
 
 def test_what_is_no_parquet_is_refused(tmp_path):
     junk = tmp_path / "junk.parquet"
     junk.write_bytes(b"PAR1" + bytes(100))
     with pytest.raises(DataFileError, match="no readable Parquet"):
-        read_panel(junk, WANTED)
+        read_panel(junk, COINS)
     with pytest.raises(DataFileError, match="does not exist"):
-        read_panel(tmp_path / "absent.parquet", WANTED)
+        read_panel(tmp_path / "absent.parquet", COINS)
     wide = write(tmp_path / "wide.parquet", **{f"c{i}": [1.0] for i in range(10_001)})
     with pytest.raises(DataFileError, match="10,001 columns"):
-        read_panel(wide, WANTED)
+        read_panel(wide, COINS)
 
 
 def test_an_empty_file_is_an_empty_panel(tmp_path):
     path = write(tmp_path / "in.parquet", mint=pa.array([], pa.string()), timestamp=moments(), close=pa.array([], "f8"))
-    assert len(read_panel(path, WANTED).panel) == 0
+    assert len(read_panel(path, COINS).panel) == 0

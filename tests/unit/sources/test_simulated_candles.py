@@ -2,7 +2,8 @@
 
 import pyarrow.parquet as pq
 
-from kurswerk.ingest import UpsertCount, ingest_coins
+from kurswerk.ingest import UpsertCount, ingest_files
+from kurswerk.market import COINS
 from kurswerk.sources import CoinMarket, open_candles
 from kurswerk.sources.simulated_candles import SimulatedCandles, write_market
 from memory_sink import MemorySink
@@ -18,15 +19,15 @@ def test_source_and_file_hold_the_same_rows(tmp_path):
     assert 0.0 < steps[-1][0] <= 1.0
     sink = MemorySink()
     source = SimulatedCandles(MARKET)
-    summary = ingest_coins([source], sink, tmp_path)
+    summary = ingest_files([source], COINS, sink, tmp_path)
     assert (summary.accepted, summary.quarantined, summary.duplicates) == (written, 0, 0)
-    again = ingest_coins([open_candles(tmp_path / "market.parquet")], sink, tmp_path)
+    again = ingest_files([open_candles(tmp_path / "market.parquet", COINS)], COINS, sink, tmp_path)
     assert again.stored == UpsertCount(0, 0, written)
     numbers = [int(number) for raw in source.rows(["mint"]) for number in raw.numbers]
     assert numbers == list(range(1, written + 1))
 
 
-def test_name_and_fingerprint_tell_markets_apart():
+def test_name_and_fingerprint_differ_between_markets():
     source = SimulatedCandles(MARKET)
     assert source.name == "simulated-70-coins-0.2-hours-seed-4"
     assert source.fingerprint() == SimulatedCandles(CoinMarket(70, 0.2, seed=4)).fingerprint()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from job_orders import JobDesk, order_certificate, order_comparison, order_test, order_training
 from kurswerk.core.errors import (
     ArtifactForeignError,
     ConflictError,
@@ -17,19 +18,10 @@ from kurswerk.core.errors import (
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.market import Panel
 from kurswerk.registry import NewModel
-from kurswerk.training import (
-    OrderDesk,
-    Period,
-    order_certificate,
-    order_comparison,
-    order_test,
-    order_training,
-    run_job,
-    train,
-)
-from kurswerk.training._memory import scoring_bytes, training_bytes
+from kurswerk.training import Period, train
+from kurswerk.training._memory_estimate import scoring_bytes, training_bytes
 from memory_jobs import MemoryJobs
-from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market
+from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market, stores_of
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
 NEVER = Period(START_US - 10 * MINUTE_US, START_US - MINUTE_US)
@@ -44,18 +36,18 @@ def panel() -> Panel:
 def trained(panel: Panel) -> MemoryRegistry:
     registry = MemoryRegistry()
     for name in ("a", "b"):
-        train(a_spec(name=name), MemoryMarket(panel), registry)
+        train(a_spec(name=name), stores_of(panel, registry))
     return registry
 
 
-def desk_over(panel: Panel, registry: MemoryRegistry | None = None, **changes: object) -> OrderDesk:
+def desk_over(panel: Panel, registry: MemoryRegistry | None = None, **changes: object) -> JobDesk:
     registry = registry or MemoryRegistry()
     fields = {"market": MemoryMarket(panel), "models": registry, "results": registry, "jobs": MemoryJobs(), **changes}
-    return OrderDesk(**fields)  # type: ignore[arg-type]
+    return JobDesk(**fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def desk(panel: Panel, trained: MemoryRegistry) -> OrderDesk:
+def desk(panel: Panel, trained: MemoryRegistry) -> JobDesk:
     """A desk with the READY models a and b; what a test adds is gone after it."""
     registry = MemoryRegistry()
     registry.records.update(trained.records)
@@ -63,7 +55,7 @@ def desk(panel: Panel, trained: MemoryRegistry) -> OrderDesk:
     return desk_over(panel, registry)
 
 
-def nothing_written(desk: OrderDesk, models: int) -> bool:
+def nothing_written(desk: JobDesk, models: int) -> bool:
     return not desk.jobs.find() and len(desk.models.find()) == models
 
 
@@ -88,7 +80,7 @@ def nothing_written(desk: OrderDesk, models: int) -> bool:
     ],
 )
 def test_a_training_that_cannot_succeed_is_refused(
-    desk: OrderDesk, changes: dict[str, object], error: type[Exception], message: str
+    desk: JobDesk, changes: dict[str, object], error: type[Exception], message: str
 ):
     with pytest.raises(error) as refused:
         order_training(a_spec(**changes), desk)
@@ -129,7 +121,7 @@ def test_phases_are_asked_for_with_the_period(panel: Panel):
     assert order_training(a_spec(phases=[3]), desk).status == "PENDING"
 
 
-def test_more_memory_than_allowed_is_refused_by_name(desk: OrderDesk):
+def test_more_memory_than_allowed_is_refused_by_name(desk: JobDesk):
     small = replace(desk, memory_budget_bytes=100 << 20)
     with pytest.raises(DataError, match=r"1,604 rows need about 0\.5 GiB of memory, allowed are 0\.1 GiB"):
         order_training(a_spec(), small)
@@ -161,7 +153,7 @@ def test_memory_grows_with_rows_features_and_resampling():
         (lambda desk: order_certificate(3, desk), ConflictError, "not READY"),
     ],
 )
-def test_orders_about_models_are_checked(desk: OrderDesk, order, error: type[Exception], message: str):
+def test_orders_about_models_are_checked(desk: JobDesk, order, error: type[Exception], message: str):
     desk.models.create(NewModel(a_spec(name="waiting").as_json()))
     with pytest.raises(error) as refused:
         order(desk)
@@ -169,7 +161,7 @@ def test_orders_about_models_are_checked(desk: OrderDesk, order, error: type[Exc
     assert nothing_written(desk, models=3)
 
 
-def test_a_failed_model_and_one_of_other_definitions_are_refused(desk: OrderDesk, trained: MemoryRegistry):
+def test_a_failed_model_and_one_of_other_definitions_are_refused(desk: JobDesk, trained: MemoryRegistry):
     failed = desk.models.create(NewModel(a_spec(name="failed").as_json()))
     desk.models.fail(failed, "no")
     with pytest.raises(ConflictError, match="is FAILED, not READY; train it again"):
@@ -181,12 +173,12 @@ def test_a_failed_model_and_one_of_other_definitions_are_refused(desk: OrderDesk
             order()
 
 
-def test_a_training_is_carried_out_with_its_certificate(desk: OrderDesk):
+def test_a_training_is_carried_out_with_its_certificate(desk: JobDesk):
     job = order_training(a_spec(name="c"), desk, priority=9, request_id="r")
     assert (job.job_type, job.priority, job.request_id) == ("TRAIN", 9, "r")
     assert desk.models.get("c").status == "TRAINING"
     heard: list[float] = []
-    run_job(desk.jobs.start(job.id), desk, lambda share, _: heard.append(share))  # type: ignore[attr-defined]
+    desk.service.run(desk.jobs.start(job.id), lambda share, _: heard.append(share))  # type: ignore[attr-defined]
     record = desk.models.get("c")
     assert (record.id, record.status, desk.jobs.get(job.id).status) == (job.result_model_id, "READY", "COMPLETED")
     assert record.certificate is not None
@@ -197,7 +189,7 @@ def test_a_training_is_carried_out_with_its_certificate(desk: OrderDesk):
     assert heard[-1] <= 1
 
 
-def test_results_are_stored_with_the_end_of_their_job(desk: OrderDesk):
+def test_results_are_stored_with_the_end_of_their_job(desk: JobDesk):
     orders = [
         order_test("a", LATER, ["COIN1"], desk),
         order_comparison("a", "b", LATER, None, desk),
@@ -205,7 +197,7 @@ def test_results_are_stored_with_the_end_of_their_job(desk: OrderDesk):
     ]
     assert orders[0].request["mints"] == ["COIN1"]
     for job in orders:
-        run_job(desk.jobs.start(job.id), desk, lambda *_: None)  # type: ignore[attr-defined]
+        desk.service.run(desk.jobs.start(job.id), lambda *_: None)  # type: ignore[attr-defined]
     done = [desk.jobs.get(job.id) for job in orders]
     assert [job.status for job in done] == ["COMPLETED"] * 3
     assert (done[0].result_test_id, done[1].result_comparison_id) == (1, 1)
@@ -216,17 +208,17 @@ def test_results_are_stored_with_the_end_of_their_job(desk: OrderDesk):
     assert desk.models.get("b").certificate is not None
 
 
-def test_a_run_that_counts_no_more_stores_no_end(desk: OrderDesk):
+def test_a_run_that_counts_no_more_stores_no_end(desk: JobDesk):
     job = order_test("a", LATER, None, desk)
     run = desk.jobs.start(job.id)  # type: ignore[attr-defined]
     desk.jobs.cancel(job.id)
     with pytest.raises(ConflictError, match="not the present one"):
-        run_job(run, desk, lambda *_: None)
+        desk.service.run(run, lambda *_: None)
     assert desk.jobs.get(job.id).status == "CANCELLED"
 
 
-def test_data_that_went_away_meanwhile_end_the_run(desk: OrderDesk, panel: Panel):
+def test_data_that_went_away_meanwhile_end_the_run(desk: JobDesk, panel: Panel):
     job = order_training(a_spec(name="c"), desk)
     emptied = replace(desk, market=MemoryMarket(panel.where(panel.timestamps > LATER.end_us - MINUTE_US)))
     with pytest.raises(NoDataError):
-        run_job(desk.jobs.start(job.id), emptied, lambda *_: None)  # type: ignore[attr-defined]
+        emptied.service.run(desk.jobs.start(job.id), lambda *_: None)  # type: ignore[attr-defined]

@@ -8,13 +8,13 @@ import pytest
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.market import Panel
 from kurswerk.training import Outcomes, outcomes_of, train
-from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market
+from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market, stores_of
 
 
 @pytest.fixture(scope="module")
 def record():
     models = MemoryRegistry()
-    number = train(a_spec(), MemoryMarket(random_market()), models).id
+    number = train(a_spec(), stores_of(random_market(), models)).id
     return models.get(number)
 
 
@@ -26,7 +26,9 @@ def test_predictions_are_counted_once_their_outcome_is_known(record):
     said = [("a", START_US + k * MINUTE_US, yes) for k, yes in enumerate([1, 1, 0, 1])]
     said += [("gone", START_US, 1), ("a", START_US + 1, 1)]  # rows that are not there any more
     found = outcomes_of(one, said, MemoryMarket(panel))
-    assert found == Outcomes(known=3, positive=1, said=2, hits=1)  # the last row's outcome is not known yet
+    assert found == Outcomes(
+        known=3, positive=1, predicted_positives=2, true_positives=1
+    )  # the last row's outcome is not known yet
     assert (found.precision, found.base_rate) == (0.5, 1 / 3)
 
 

@@ -21,10 +21,11 @@ from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.labels import compute_labels
 from kurswerk.models import OnnxModel, as_model_input
 from kurswerk.registry import load_model, plan_of
-from kurswerk.serving import predict_coin
+from kurswerk.serving import predict_instrument
 from kurswerk.training import (
     Costs,
     Period,
+    TrainingStores,
     build_dataset,
     certify,
     compare_models,
@@ -35,6 +36,11 @@ from kurswerk.training import (
     training_plan,
 )
 from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market
+
+
+def stores(market: MemoryMarket, registry: MemoryRegistry) -> TrainingStores:
+    return TrainingStores(market, registry, registry)
+
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
 EFFORT = Effort(trials=2, panel_rows=400, fit_rows=600)
@@ -49,8 +55,8 @@ def market():
 def trained(market):
     registry = MemoryRegistry()
     heard: list[float] = []
-    train(a_spec(), market, registry, progress=lambda share, _: heard.append(share))
-    train(a_spec(name="forest", model_type="random_forest", use_smote=True), market, registry)
+    train(a_spec(), stores(market, registry), progress=lambda share, _: heard.append(share))
+    train(a_spec(name="forest", model_type="random_forest", use_smote=True), stores(market, registry))
     assert heard == sorted(heard)
     assert heard[-1] <= 1.0
     return registry
@@ -84,7 +90,7 @@ def test_changing_everything_after_the_training_period_changes_no_byte(market, t
     changed = market.panel.values.copy()
     changed[:, market.panel.timestamps > spec.train_end_us] *= 7.0
     registry = MemoryRegistry()
-    record = train(spec, MemoryMarket(replace(market.panel, values=changed)), registry)
+    record = train(spec, stores(MemoryMarket(replace(market.panel, values=changed)), registry))
     assert record.artifact_sha256 == trained.get("small").artifact_sha256
 
 
@@ -107,46 +113,52 @@ def test_phases_choose_rows_but_not_history(market):
 
 
 def test_a_test_reports_overlap_baselines_and_trades_net_of_costs(market, trained):
-    number, cheap = run_test("small", LATER, market, trained, trained, costs=Costs(0, 0))
+    number, cheap = run_test("small", LATER, stores(market, trained), costs=Costs(fee_bps=0, slippage_bps=0))
     assert trained.tests_of(1)[0] is cheap
     assert number == len(trained.tests)
     assert not cheap.has_overlap
     assert cheap.num_samples == cheap.num_positive + cheap.num_negative
-    _, dear = run_test("small", LATER, market, trained, trained, costs=Costs(50, 50), mints=["COIN1", "COIN2"])
+    _, dear = run_test(
+        "small",
+        LATER,
+        stores(market, trained),
+        costs=Costs(fee_bps=50, slippage_bps=50),
+        mints=["COIN1", "COIN2"],
+    )
     assert dear.num_samples < cheap.num_samples
-    _, seen = run_test("small", Period(START_US, START_US + 200 * MINUTE_US), market, trained, trained)
+    _, seen = run_test("small", Period(START_US, START_US + 200 * MINUTE_US), stores(market, trained))
     assert seen.has_overlap
     assert "100.0% of the test period" in seen.overlap_note
 
 
 def test_a_period_without_data_tells_the_range(market, trained):
     with pytest.raises(NoDataError, match="the data reach from 2024-01-01T00:00:00Z to 2024-01-01T09:59:00Z"):
-        run_test("small", Period(START_US + 10**12, START_US + 2 * 10**12), market, trained, trained)
-    with pytest.raises(NoDataError, match="no market rows for NOBODY"):
-        run_test("small", LATER, market, trained, trained, mints=["NOBODY"])
+        run_test("small", Period(START_US + 10**12, START_US + 2 * 10**12), stores(market, trained))
+    with pytest.raises(NoDataError, match="no rows of NOBODY from"):
+        run_test("small", LATER, stores(market, trained), mints=["NOBODY"])
     with pytest.raises(SpecError, match="not before its end"):
         Period(5, 5)
 
 
 def test_compare_judges_identical_rows_and_f1_decides(market, trained):
-    _, comparison = compare_models("small", "forest", LATER, market, trained, trained)
+    _, comparison = compare_models("small", "forest", LATER, stores(market, trained))
     f1 = {1: comparison.a_metrics.f1, 2: comparison.b_metrics.f1}
     assert comparison.winner_id == (None if f1[1] == f1[2] else max(f1, key=f1.__getitem__))
     assert comparison.num_samples == trained.tests[-1].num_samples == trained.tests[-2].num_samples
     assert comparison.significance["mcnemar"]["p_value"] <= 1.0
     with pytest.raises(SpecError, match="two different models"):
-        compare_models("small", 1, LATER, market, trained, trained)
+        compare_models("small", 1, LATER, stores(market, trained))
 
 
 def test_models_with_other_targets_are_compared_without_a_paired_test(market, trained):
     registry = MemoryRegistry()
     registry.records, registry.artifacts = dict(trained.records), dict(trained.artifacts)
-    train(a_spec(name="longer", future_minutes=30), market, registry)
-    _, comparison = compare_models("small", "longer", LATER, market, registry, registry)
+    train(a_spec(name="longer", future_minutes=30), stores(market, registry))
+    _, comparison = compare_models("small", "longer", LATER, stores(market, registry))
     assert comparison.significance["more_than_luck"] is None
     assert "different questions" in comparison.significance["sentence"]
     kept = registry.tests[-1].num_samples
-    _, alone = run_test("small", LATER, market, registry, registry)
+    _, alone = run_test("small", LATER, stores(market, registry))
     assert kept < alone.num_samples, "rows that only one of them can judge are left out"
 
 
@@ -161,7 +173,7 @@ def test_a_clean_model_is_certified_with_no_bit_different(market, trained):
 
 def test_a_model_of_one_coin_alone_is_certified_too(market):
     registry = MemoryRegistry()
-    train(a_spec(mints=["COIN1"]), market, registry)
+    train(a_spec(mints=["COIN1"]), stores(market, registry))
     document = certify("small", market, registry, effort=EFFORT)
     assert document["certified"], [probe for probe in document["probes"] if not probe["passed"]]
 
@@ -199,11 +211,11 @@ def test_an_artifact_that_is_not_what_was_registered_is_refused(trained):
 def test_a_taken_name_is_a_conflict_and_a_failed_training_says_why(market):
     registry = MemoryRegistry()
     with pytest.raises(DataError, match="have the label 0"):
-        train(a_spec(min_percent_change=1e6), market, registry)
+        train(a_spec(min_percent_change=1e6), stores(market, registry))
     assert registry.get("small").status == "FAILED"
     assert "have the label 0" in registry.get("small").error_msg
     with pytest.raises(ConflictError, match="taken"):
-        train(a_spec(), market, registry)
+        train(a_spec(), stores(market, registry))
 
 
 def test_an_interrupted_training_is_not_left_training(market):
@@ -213,12 +225,12 @@ def test_an_interrupted_training_is_not_left_training(market):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(a_spec(), market, registry, progress=interrupt)
+        train(a_spec(), stores(market, registry), progress=interrupt)
     assert registry.get("small").status == "FAILED"
 
 
 def test_a_hold_out_tests_on_the_last_fifth(market):
-    record = train(a_spec(use_timeseries_split=False), market, MemoryRegistry())
+    record = train(a_spec(use_timeseries_split=False), stores(market, MemoryRegistry()))
     share = record.evaluation["num_samples"] / record.evaluation["training_rows"]
     assert record.cv_scores["n_splits"] == 1
     assert 0.15 < share < 0.25
@@ -235,7 +247,7 @@ def test_a_feature_without_data_is_named(market):
 def test_prediction_uses_only_what_was_known(market, trained):
     records = trained.find()
     moment = START_US + 300 * MINUTE_US + 5
-    found = predict_coin("COIN2", records, market, trained, at_us=moment)
+    found = predict_instrument("COIN2", records, market, trained, at_us=moment)
     assert found.timestamp_us == START_US + 300 * MINUTE_US
     assert {prediction.model_name for prediction in found.predictions} == {"small", "forest"}
     record = trained.get("small")
@@ -250,14 +262,14 @@ def test_prediction_uses_only_what_was_known(market, trained):
     assert by_name["small"].probability == float(expected[0])
     assert by_name["small"].prediction == int(expected[0] >= 0.5)
     assert by_name["small"].missing_features == ()
-    early = predict_coin("COIN2", records, market, trained, at_us=START_US)
+    early = predict_instrument("COIN2", records, market, trained, at_us=START_US)
     assert "price_change_5" in early.predictions[0].missing_features
 
 
 def test_prediction_names_what_is_missing(market, trained):
     with pytest.raises(NotFoundError, match="'NOBODY' has no stored row"):
-        predict_coin("NOBODY", trained.find(), market, trained)
+        predict_instrument("NOBODY", trained.find(), market, trained)
     with pytest.raises(NotFoundError, match="up to 1970"):
-        predict_coin("COIN1", trained.find(), market, trained, at_us=0)
+        predict_instrument("COIN1", trained.find(), market, trained, at_us=0)
     with pytest.raises(NotFoundError, match="no model is READY"):
-        predict_coin("COIN1", [], market, trained)
+        predict_instrument("COIN1", [], market, trained)

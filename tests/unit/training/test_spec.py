@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kurswerk.core.errors import DataFileError, KurswerkError, SpecError, UnknownNameError
-from kurswerk.market import COIN_COLUMNS
+from kurswerk.market import COINS
 from kurswerk.training import ModelSpec
 from memory_market import a_spec
 
@@ -45,13 +45,46 @@ def test_older_clients_may_send_five_fields_inside_params():
     assert (spec.cv_splits, spec.use_smote, spec.params) == (7, True, {"max_depth": 3})
 
 
+TIMED = {"future_minutes": 5, "min_percent_change": 1.0, "direction": "up"}
+THRESHOLD = {
+    "use_time_based_prediction": False,
+    "min_percent_change": None,
+    "direction": None,
+    "operator": ">",
+    "target_value": 5.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("target", "beside", "refused"),
+    [
+        ({}, {"operator": ">"}, "a time-based target does not use operator;"),
+        ({}, {"target_value": 5}, "a time-based target does not use target_value;"),
+        ({}, {"operator": ">", "target_value": 5}, "a time-based target does not use operator, target_value;"),
+        (THRESHOLD, {"direction": "up"}, "only a time-based target uses direction;"),
+        (THRESHOLD, {"min_percent_change": 2}, "only a time-based target uses min_percent_change;"),
+        (THRESHOLD, TIMED, "only a time-based target uses min_percent_change, direction;"),
+    ],
+)
+def test_fields_of_the_other_kind_of_target_are_refused_by_name(target, beside, refused: str):
+    with pytest.raises(SpecError, match=refused):
+        a_spec(**(target | beside))
+    # A model that was stored when they were ignored means what it meant then.
+    document = a_spec(**target).as_json() | beside
+    assert ModelSpec.stored(document) == ModelSpec.parse(a_spec(**target).as_json() | {"future_minutes": 5})
+
+
+def test_a_threshold_may_be_reached_within_a_horizon():
+    assert a_spec(**THRESHOLD, future_minutes=5, horizon_mode="within").label_spec().minutes == 5
+
+
 @given(
     minutes=st.integers(1, 1000),
     percent=st.floats(0.01, 1000, allow_nan=False),
     direction=st.sampled_from(["up", "down"]),
     mode=st.sampled_from(["at", "within"]),
     windows=st.lists(st.integers(2, 500), min_size=1, max_size=4),
-    features=st.lists(st.sampled_from(sorted(set(COIN_COLUMNS) - {"price_close"})), min_size=1, max_size=5),
+    features=st.lists(st.sampled_from(sorted(set(COINS.columns) - {"price_close"})), min_size=1, max_size=5),
 )
 def test_what_it_writes_it_reads_back_equal(minutes, percent, direction, mode, windows, features):
     spec = a_spec(
@@ -126,3 +159,27 @@ def test_a_file_is_read(tmp_path):
     path = tmp_path / "spec.json"
     path.write_text(json.dumps(a_spec().as_json()))
     assert ModelSpec.read(path) == a_spec()
+
+
+def test_coins_are_the_market_of_a_specification_without_one():
+    spec = a_spec()
+    assert spec.market_schema is COINS
+    assert a_spec(market="coins") == spec
+    assert {"market", "instruments"}.isdisjoint(spec.as_json())
+    with pytest.raises(UnknownNameError, match="did you mean 'coins'"):
+        a_spec(market="coin")
+
+
+def test_mints_and_instruments_are_two_names_of_one_field():
+    by_old_name = a_spec(mints=["A", "B"])
+    by_new_name = a_spec(instruments=["A", "B"])
+    assert by_old_name == by_new_name == a_spec(mints=["A", "B"], instruments=["A", "B"])
+    assert by_new_name.mints == by_new_name.instruments == ("A", "B")
+    assert by_new_name.as_json() == by_old_name.as_json() == {**by_old_name.as_json(), "mints": ["A", "B"]}
+    assert ModelSpec.parse(by_new_name.as_json()) == by_new_name
+
+
+@pytest.mark.parametrize("instruments", [["A"], ["B", "A"], []])
+def test_mints_beside_other_instruments_are_refused_by_name(instruments):
+    with pytest.raises(SpecError, match="mints and instruments"):
+        a_spec(mints=["A", "B"], instruments=instruments)

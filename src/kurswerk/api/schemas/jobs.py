@@ -1,6 +1,6 @@
 """Jobs."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -8,7 +8,8 @@ from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, PageAnswer, Pag
 from kurswerk.api.schemas.models import ModelRead
 from kurswerk.api.schemas.results import ComparisonRead, IdQuery, TestRead
 
-JobType = Literal["TRAIN", "TEST", "COMPARE", "CERTIFY"]
+# Which kinds there are, the register says; the OpenAPI document lists them.
+JobType = Annotated[str, Field(examples=["TRAIN"])]
 JobStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
@@ -40,6 +41,7 @@ class JobSummary(Answer):
     progress_msg: str | None = Field(description="What is happening.", examples=["fold 3 of 5"])
     error_msg: str | None = Field(description="Why it failed, was cancelled, or runs again.")
     request: Json | None = Field(description="What was ordered.")
+    result: Json | None = Field(description="What came of it, as its kind describes it; null until it is COMPLETED.")
     result_model_id: int | None
     result_test_id: int | None
     result_comparison_id: int | None

@@ -1,7 +1,7 @@
 """Models."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
@@ -10,7 +10,11 @@ from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
 from kurswerk.training.spec import Number, lift_from_params
 
-ModelType = Literal["random_forest", "xgboost"]
+if TYPE_CHECKING:
+    ModelType = str
+else:
+    # The register decides; a literal of names that are known when the program runs.
+    ModelType = Literal[MODEL_TYPES]
 ModelStatus = Literal["TRAINING", "READY", "FAILED"]
 ModelSort = Literal["id", "name", "created_at", "updated_at", "training_f1", "training_accuracy", "roc_auc", "mcc"]
 # No NUL, which PostgreSQL's text cannot hold, and something to see.
@@ -49,6 +53,9 @@ _NOTES = {
     "horizon_mode": "Measured at the horizon, or reached at any time within it.",
     "phases": "Only rows of these phases; null is all.",
     "mints": "Only these coins; null is all.",
+    "market": "Which market's rows to learn from and predict.",
+    "instruments": "Only these, such as coins; null is all. Of coins the same as mints.",
+    "costs": "Of simulated trades: a preset such as spot-taker, or fee_bps and slippage_bps; null is spot-taker.",
     "use_engineered_features": "Add all engineered features that the columns allow.",
     "feature_engineering_windows": "For these windows, in rows.",
     "use_smote": "Balance the classes inside each training fold.",

@@ -1,7 +1,8 @@
 """Predictions, alerts and the models that make them."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import (
     AfterValidator,
@@ -11,13 +12,14 @@ from pydantic import (
     Field,
     StrictBool,
     StringConstraints,
+    create_model,
     model_validator,
 )
 
+from kurswerk.alerts import ChannelKind, check_agreement
 from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, Order, UtcTime
 from kurswerk.core.errors import SpecError
-from kurswerk.serving import check_rule
-from kurswerk.storage import PredictionFilter
+from kurswerk.storage.predictions import PredictionFilter
 from kurswerk.training.spec import UtcTime as GivenTime
 
 CoinName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
@@ -66,10 +68,13 @@ class PredictionQuery(BaseModel):
     model_id: Id | None = Field(None, description="Only of this model.")
     min_probability: float | None = Field(None, ge=0, le=1, description="Only with at least this probability.")
     since: Moment | None = Field(None, description="Only those stored from this moment on.")
+    in_scope: bool | None = Field(
+        None, description="Only of rows that the model was made for (its phases and mints), or only of others."
+    )
 
     def chosen(self) -> PredictionFilter:
         """Return the filter."""
-        return PredictionFilter(self.coin_id, self.model_id, self.min_probability, self.since)
+        return PredictionFilter(self.coin_id, self.model_id, self.min_probability, self.since, in_scope=self.in_scope)
 
 
 class PredictionRead(Answer):
@@ -83,6 +88,9 @@ class PredictionRead(Answer):
     prediction: int = Field(description="1 from a probability of 0.5 on, else 0.", examples=[1])
     probability: float = Field(description="Of the model's target coming true, four decimals.", examples=[0.8342])
     features: Json | None = Field(description="What the model saw, where features are kept.")
+    in_scope: bool = Field(
+        description="Whether the row is of the phases and mints that the model was made for.", examples=[True]
+    )
     created_at: UtcTime
 
 
@@ -228,22 +236,6 @@ class StatsRead(Answer):
 class AlertRuleCreate(Order):
     """When to send a message, and how."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "name": "two agree",
-                    "model_ids": [7, 8, 9],
-                    "least_agreeing": 2,
-                    "cooldown_seconds": 300,
-                    "channel": "webhook",
-                    "target": "https://n8n.example/webhook/kurswerk",
-                    "secret": "shared with the receiver",  # an example  # nosec B105
-                }
-            ]
-        }
-    )
-
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]+$")] = Field(
         description="Free among the rules there are."
     )
@@ -259,22 +251,44 @@ class AlertRuleCreate(Order):
     )
     quiet_start: ClockTime | None = Field(None, description="UTC; messages wait from then …")
     quiet_end: ClockTime | None = Field(None, description="… until then.")
-    channel: Literal["webhook", "log", "database", "smtp"] = Field(description="The way it takes.")
+    channel: str = Field(description="The way it takes.")
     target: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00\s]+$")] | None = Field(
         None,
-        description="The URL to post to, of which only the host is shown; or smtp://host:port/recipient@example.org.",
+        description="Where to send, if the channel needs to know.",
     )
     secret: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")] | None = Field(
-        None, description="Signs a webhook's messages; for smtp user:password. Never shown again."
+        None, description="What the channel needs a secret for, if anything. Never shown again."
     )
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         try:
-            check_rule(self.model_dump())
+            check_agreement(self.model_dump())
         except SpecError as error:
             raise ValueError(str(error)) from error  # as everything else that pydantic finds wrong
         return self
+
+
+def alert_rule_body(kinds: Iterable[ChannelKind]) -> Any:
+    """Return what a request for a new rule looks like: one model per registered channel, told apart by ``channel``."""
+    models = tuple(_rule_of(kind) for kind in kinds)
+    return Annotated[Union[models], Field(discriminator="channel")]  # noqa: UP007  # of as many as are registered
+
+
+def _rule_of(kind: ChannelKind) -> type[AlertRuleCreate]:
+    example = {"name": "two agree", "model_ids": [7, 8, 9], "least_agreeing": 2, "cooldown_seconds": 300}
+    example |= {"channel": kind.name} | ({"target": kind.target_example} if kind.target_example else {})
+    base = type("AlertRuleCreate", (AlertRuleCreate,), {"model_config": {"json_schema_extra": {"examples": [example]}}})
+    fields: dict[str, Any] = {"channel": (Literal[kind.name], Field(description=f"{kind.label}."))}
+    if kind.target_pattern is not None:
+        shape = StringConstraints(max_length=2000, pattern=rf"{kind.target_pattern}[^\x00\s]+$")
+        fields["target"] = (Annotated[str, shape], Field(description=f"Where to send, such as {kind.target_example}."))
+    return create_model(
+        f"AlertRuleCreate{kind.name.capitalize()}",
+        __base__=base,
+        __doc__=f"When to send a message, by channel {kind.name}.",
+        **fields,
+    )
 
 
 class AlertRuleChange(Order):

@@ -15,6 +15,7 @@ from kurswerk.api.schemas._base import (
     Ratio,
     UtcTime,
 )
+from kurswerk.training import CostsField
 from kurswerk.training.spec import UtcTime as GivenTime
 
 Id = Annotated[StrictInt, Field(ge=1, le=LARGEST_ID)]
@@ -35,6 +36,9 @@ class TestCreate(Order):
     test_start: GivenTime
     test_end: GivenTime
     mints: Mints = Field(None, description="Only these coins; null is all.")
+    costs: CostsField = Field(
+        None, description="Of simulated trades: a preset's name, or fee and slippage; null is the model's."
+    )
 
 
 class ComparisonCreate(TestCreate):

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kurswerk.dashboard._kit import Page
+from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.pages import (
     coin,
     compare,
@@ -18,7 +18,7 @@ from kurswerk.dashboard.pages import (
     test,
 )
 
-PAGES: Final[tuple[Page, ...]] = (
+PAGES: Final[tuple[PageDefinition, ...]] = (
     overview.PAGE,
     data.PAGE,
     coin.PAGE,

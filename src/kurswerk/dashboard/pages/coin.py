@@ -9,16 +9,18 @@ from dash import Input, Output, Patch, State, ctx, dcc, html
 
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.core.timestamps import to_us
-from kurswerk.dashboard import _coins as drawn
-from kurswerk.dashboard._components import alert, card, fact, facts, figure, heading, link_button
-from kurswerk.dashboard._evaluations import pair_table
-from kurswerk.dashboard._kit import Kit, Page
-from kurswerk.dashboard._listings import model_names, ready_models
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._view import View
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.model_lookup import model_names, ready_models
+from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.ports import Prediction
+from kurswerk.dashboard.widgets import coin_chart as drawn
+from kurswerk.dashboard.widgets.charts import chart
+from kurswerk.dashboard.widgets.components import callout, card, link_button, page_header, stat, stat_row
+from kurswerk.dashboard.widgets.evaluation import key_value_table
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import plan_of
-from kurswerk.serving import Replay, predict_coin
+from kurswerk.serving import Replay, predict_instrument
 
 _MOST_PREDICTIONS: Final = 2000
 # While somebody moves about in a chart its rows are not loaded anew.
@@ -27,11 +29,11 @@ _PREDICTIONS_S: Final = 5.0
 _FEATURES_S: Final = 60.0
 
 
-def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
+def layout(app: DashboardApp, user: UserContext, query: dict[str, str], mint: str) -> Any:
     """Return one coin's page; ``models`` of the address are the models whose predictions are marked."""
-    panel = drawn.coin_panel(kit, mint)
-    predictions = _predictions(kit, mint)
-    names = model_names(kit)
+    panel = drawn.coin_panel(app, mint)
+    predictions = _predictions(app, mint)
+    names = model_names(app)
     models = sorted({one.model_id for one in predictions})
     wanted = [one for one in query.get("models", "").split(",") if one in {str(model) for model in models}]
     shown = wanted or [str(model) for model in models[:2]]
@@ -39,36 +41,36 @@ def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
     return html.Div(
         [
             dcc.Store(id="coin-name", data=mint),
-            heading(mint, link_button(view.t("All coins"), "/dashboard/data", variant="default")),
+            page_header(mint, link_button(user.t("All coins"), "/dashboard/data", variant="default")),
             html.Div(
-                facts(
-                    fact(view.t("Rows"), view.number(len(panel))),
-                    fact(view.t("Oldest row"), view.moment_us(first)),
-                    fact(view.t("Newest row"), view.moment_us(last)),
-                    fact(view.t("Last price"), view.price(drawn.last_value(panel, "price_close"))),
+                stat_row(
+                    stat(user.t("Rows"), user.number(len(panel))),
+                    stat(user.t("Oldest row"), user.date_time_us(first)),
+                    stat(user.t("Newest row"), user.date_time_us(last)),
+                    stat(user.t("Last price"), user.price(drawn.last_value(panel, "price_close"))),
                 ),
                 style={"marginBottom": 16},
             ),
             dmc.Grid(
                 [
                     card(
-                        view.t("Price, volume and phases"),
-                        _marks(view, models, shown, names),
-                        figure(
-                            view,
+                        user.t("Price, volume and phases"),
+                        _marks(user, models, shown, names),
+                        chart(
+                            user,
                             "coin-chart",
-                            drawn.coin_figure(view, panel, drawn.marks_of(predictions, shown, names)),
-                            label=view.t("Candles with volume; dots mark predictions"),
+                            drawn.coin_chart(user, panel, drawn.prediction_markers(predictions, shown, names)),
+                            label=user.t("Candles with volume; dots mark predictions"),
                             config={"scrollZoom": True},
                         ),
-                        text=view.t("Drag to look closer, double-click to see all. Click a point to see its features."),
+                        text=user.t("Drag to look closer, double-click to see all. Click a point to see its features."),
                         span={"base": 12, "lg": 8},
                     ),
                     card(
-                        view.t("Features behind a point"),
-                        _choose_model(kit, view, shown),
-                        dmc.Group([dmc.Button(view.t("Newest row"), id="coin-newest", variant="default", size="xs")]),
-                        html.Div(alert(view.t("Click a point of the chart.")), id="coin-features", role="status"),
+                        user.t("Features behind a point"),
+                        _choose_model(app, user, shown),
+                        dmc.Group([dmc.Button(user.t("Newest row"), id="coin-newest", variant="default", size="xs")]),
+                        html.Div(callout(user.t("Click a point of the chart.")), id="coin-features", role="status"),
                         span={"base": 12, "lg": 4},
                     ),
                 ]
@@ -77,145 +79,149 @@ def build(kit: Kit, view: View, query: dict[str, str], mint: str) -> Any:
     )
 
 
-def _predictions(kit: Kit, mint: str) -> Sequence[Prediction]:
-    live = kit.services.live
+def _predictions(app: DashboardApp, mint: str) -> Sequence[Prediction]:
+    live = app.services.live
     if live is None:
         return []
     read = partial(live.predictions, coin_id=mint, limit=_MOST_PREDICTIONS)
-    return kit.memory.get(("coin predictions", mint), read, seconds=_PREDICTIONS_S)
+    return app.cache.get(("coin predictions", mint), read, max_age_s=_PREDICTIONS_S)
 
 
-def _marks(view: View, models: list[int], shown: list[str], names: Any) -> Any:
+def _marks(user: UserContext, models: list[int], shown: list[str], names: Any) -> Any:
     if not models:
         return html.Div(dmc.CheckboxGroup([], id="coin-models", value=[]), style={"display": "none"})
     boxes = dmc.Group([dmc.Checkbox(label=names.get(model, f"#{model}"), value=str(model)) for model in models])
-    return dmc.CheckboxGroup(boxes, id="coin-models", value=shown, label=view.t("Predictions shown"))
+    return dmc.CheckboxGroup(boxes, id="coin-models", value=shown, label=user.t("Predictions shown"))
 
 
-def _choose_model(kit: Kit, view: View, shown: Sequence[str]) -> Any:
-    choices = [{"value": str(one.id), "label": one.name} for one in ready_models(kit)]
+def _choose_model(app: DashboardApp, user: UserContext, shown: Sequence[str]) -> Any:
+    choices = [{"value": str(one.id), "label": one.name} for one in ready_models(app)]
     # One whose predictions are looked at, if there is any.
     order = sorted((one["value"] for one in choices), key=lambda value: value not in shown)
     return dmc.Select(
         id="coin-model",
-        label=view.t("As this model sees it"),
+        label=user.t("As this model sees it"),
         data=choices,
         value=order[0] if order else None,
         allowDeselect=False,
-        placeholder=view.t("no model is ready"),
+        placeholder=user.t("no model is ready"),
     )
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    kit.in_browser("(models) => kurswerk.query({models})", Input("coin-models", "value"))
+    app.clientside_callback("(models) => kurswerk.query({models})", Input("coin-models", "value"))
 
-    @kit.on(
+    @app.callback(
         Output("coin-chart", "figure"),
         Input("coin-chart", "relayoutData"),
         Input("coin-models", "value"),
         State("coin-name", "data"),
     )
-    def redraw(view: View, moved: dict[str, Any] | None, models: list[str] | None, mint: str) -> Any:
-        panel = drawn.coin_panel(kit, mint, seconds=_LOOKED_AT_S)
-        window = drawn.window_of(view, moved or {})
-        marks = drawn.marks_of(_predictions(kit, mint), models or [], model_names(kit))
+    def redraw(user: UserContext, moved: dict[str, Any] | None, models: list[str] | None, mint: str) -> Any:
+        panel = drawn.coin_panel(app, mint, max_age_s=_LOOKED_AT_S)
+        window = drawn.visible_range(user, moved or {})
+        marks = drawn.prediction_markers(_predictions(app, mint), models or [], model_names(app))
         drawing = Patch()
-        drawing["data"] = drawn.coin_traces(view, panel, marks, window)
-        for name, parts in drawn.phase_lines(view, panel, window).items():
+        drawing["data"] = drawn.coin_traces(user, panel, marks, window)
+        for name, parts in drawn.phase_lines(user, panel, window).items():
             drawing["layout"][name] = parts
         return drawing
 
-    @kit.on(
+    @app.callback(
         Output("coin-features", "children"),
         Input("coin-chart", "clickData"),
         Input("coin-model", "value"),
         Input("coin-newest", "n_clicks"),
         State("coin-name", "data"),
     )
-    def explain(view: View, clicked: dict[str, Any] | None, model: str | None, newest: int | None, mint: str) -> Any:
+    def explain(
+        user: UserContext, clicked: dict[str, Any] | None, model: str | None, newest: int | None, mint: str
+    ) -> Any:
         points = (clicked or {}).get("points") or []
         latest = ctx.triggered_id == "coin-newest" or (newest and not points)
         if not points and not latest:
-            return alert(view.t("Click a point of the chart."))
+            return callout(user.t("Click a point of the chart."))
         if not model:
-            raise InvalidInputError(view.t("Train a model first; then its features can be shown."))
-        moment_us = None if latest else drawn.us_of(view, str(points[0]["x"]))
-        return _features(kit, view, int(model), mint, moment_us)
+            raise InvalidInputError(user.t("Train a model first; then its features can be shown."))
+        moment_us = None if latest else drawn.timestamp_us_of(user, str(points[0]["x"]))
+        return _features(app, user, int(model), mint, moment_us)
 
-    @kit.on(Output("coin-replayed", "children"), Input("coin-replay", "n_clicks"), State("coin-stored", "data"))
-    def check(view: View, clicks: int | None, stored: str) -> Any:
-        live = kit.services.live
-        return _replayed(view, live.replay(int(stored))) if clicks and live is not None else None
+    @app.callback(Output("coin-replayed", "children"), Input("coin-replay", "n_clicks"), State("coin-stored", "data"))
+    def check(user: UserContext, clicks: int | None, stored: str) -> Any:
+        live = app.services.live
+        return _replayed(user, live.replay(int(stored))) if clicks and live is not None else None
 
 
-def _features(kit: Kit, view: View, model_id: int, mint: str, moment_us: int | None) -> Any:
+def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, moment_us: int | None) -> Any:
     """Return what a model made of the last row not after a moment, or of the newest for None."""
-    record = kit.services.models.get(model_id)
-    times, values, names = kit.memory.get(
+    record = app.services.models.get(model_id)
+    times, values, names = app.cache.get(
         ("features", model_id, mint),
-        lambda: _all_features(kit, model_id, mint),
-        seconds=0.0 if moment_us is None else _FEATURES_S,
+        lambda: _all_features(app, model_id, mint),
+        max_age_s=0.0 if moment_us is None else _FEATURES_S,
     )
-    k = len(times) - 1 if moment_us is None else drawn.last_at(times, moment_us)
+    k = len(times) - 1 if moment_us is None else drawn.last_index_at(times, moment_us)
     importance = record.feature_importance
     order = sorted(range(len(names)), key=lambda i: -importance.get(names[i], 0.0))[:25]
-    rows = [(names[i], view.number(float(values[k, i]), 4)) for i in order]
-    (said,) = predict_coin(mint, [record], kit.services.market, kit.services.models, at_us=int(times[k])).predictions
+    rows = [(names[i], user.number(float(values[k, i]), 4)) for i in order]
+    (said,) = predict_instrument(
+        mint, [record], app.services.market, app.services.models, at_us=int(times[k])
+    ).predictions
     return dmc.Stack(
         [
-            dmc.Text(view.t("Row of {time}", time=view.moment_us(int(times[k]))), fw=600, size="sm"),
+            dmc.Text(user.t("Row of {time}", time=user.date_time_us(int(times[k]))), fw=600, size="sm"),
             dmc.Text(
-                view.t(
+                user.t(
                     "{name} gives {share} here and says {answer}.",
                     name=record.name,
-                    share=view.percent(said.probability),
-                    answer=view.t("yes") if said.prediction else view.t("no"),
+                    share=user.percent(said.probability),
+                    answer=user.t("yes") if said.prediction else user.t("no"),
                 )
             ),
-            *_stored(kit, view, model_id, mint, int(times[k])),
-            dmc.Text(view.t("The most important of {n} features first.", n=len(names)), size="xs", c="dimmed"),
-            pair_table(rows),
+            *_stored(app, user, model_id, mint, int(times[k])),
+            dmc.Text(user.t("The most important of {n} features first.", n=len(names)), size="xs", c="dimmed"),
+            key_value_table(rows),
         ],
         gap=6,
     )
 
 
-def _stored(kit: Kit, view: View, model_id: int, mint: str, moment_us: int) -> list[Any]:
+def _stored(app: DashboardApp, user: UserContext, model_id: int, mint: str, moment_us: int) -> list[Any]:
     """Return what was stored of this row by this model, if anything, with a button to compute it again."""
     stored = next(
-        (one for one in _predictions(kit, mint) if one.model_id == model_id and to_us(one.timestamp) == moment_us), None
+        (one for one in _predictions(app, mint) if one.model_id == model_id and to_us(one.timestamp) == moment_us), None
     )
     if stored is None:
         return []
-    again = dmc.Button(view.t("Compute it again"), id="coin-replay", variant="default", size="xs")
+    again = dmc.Button(user.t("Compute it again"), id="coin-replay", variant="default", size="xs")
     return [
         dcc.Store(id="coin-stored", data=str(stored.id)),
-        dmc.Group([dmc.Text(view.t("Stored live: {share}.", share=view.percent(stored.probability))), again]),
+        dmc.Group([dmc.Text(user.t("Stored live: {share}.", share=user.percent(stored.probability))), again]),
         html.Div(id="coin-replayed", role="status"),
     ]
 
 
-def _replayed(view: View, found: Replay) -> Any:
+def _replayed(user: UserContext, found: Replay) -> Any:
     """Say whether a prediction comes out as it was stored, and if not, why."""
-    share = view.percent(found.score)
+    share = user.percent(found.score)
     if found.equal:
-        words = [view.t("It comes out the same in every bit: {share}.", share=share)]
+        words = [user.t("It comes out the same in every bit: {share}.", share=share)]
     else:
-        before = view.percent(found.stored_score)
-        words = [view.t("It comes out as {share} instead of {stored}.", share=share, stored=before)]
+        before = user.percent(found.stored_score)
+        words = [user.t("It comes out as {share} instead of {stored}.", share=share, stored=before)]
     if found.late_rows:
-        words.append(view.t("Rows that came after it and were left out: {n}.", n=view.number(found.late_rows)))
+        words.append(user.t("Rows that came after it and were left out: {n}.", n=user.number(found.late_rows)))
     if found.corrected_rows:
-        words.append(view.t("Rows that were corrected after it: {n}.", n=view.number(len(found.corrected_rows))))
-    return alert(" ".join(words), color="teal" if found.equal else "red")
+        words.append(user.t("Rows that were corrected after it: {n}.", n=user.number(len(found.corrected_rows))))
+    return callout(" ".join(words), color="teal" if found.equal else "red")
 
 
-def _all_features(kit: Kit, model_id: int, mint: str) -> Any:
-    record = kit.services.models.get(model_id)
+def _all_features(app: DashboardApp, model_id: int, mint: str) -> Any:
+    record = app.services.models.get(model_id)
     plan = plan_of(record)
-    panel = kit.services.market.load_panel(list(plan.inputs), mints=[mint])
+    panel = app.services.market.load_panel(list(plan.inputs), mints=[mint])
     return panel.timestamps, plan.compute(panel), plan.names
 
 
-PAGE: Final = Page("/data/{mint}", N_("Coin"), build, register, menu=False, charts=True)
+PAGE: Final = PageDefinition("/data/{mint}", N_("Coin"), layout, register_callbacks, menu=False, charts=True)

@@ -6,48 +6,61 @@ from typing import Any, Final
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
-from kurswerk.dashboard import _evaluations as shown
-from kurswerk.dashboard._components import alert, card, figure, heading, wide
-from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
-from kurswerk.dashboard._listings import model_names, ready_models
-from kurswerk.dashboard._periods import period_of, register_period
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, register_marks, remarks
-from kurswerk.dashboard._view import NOTHING, View
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.feedback import notify, redirect_to, require_scope
+from kurswerk.dashboard.callbacks.model_lookup import model_names, ready_models
+from kurswerk.dashboard.callbacks.pages import PageDefinition
+from kurswerk.dashboard.widgets import evaluation as shown
+from kurswerk.dashboard.widgets.charts import chart
+from kurswerk.dashboard.widgets.components import callout, card, page_header, scrollable
+from kurswerk.dashboard.widgets.evaluation_form import (
+    evaluation_form,
+    model_options,
+    no_ready_model,
+    period_notes,
+    register_training_marks,
+)
+from kurswerk.dashboard.widgets.period_picker import period_from_fields, register_period_picker
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.formats import NOTHING
+from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import Comparison, ModelRecord
 from kurswerk.reports import figure_metrics
-from kurswerk.training import order_comparison
 
 _SURE_P: Final = 0.05
 _FIGURES: Final = ("pr_auc", "roc_auc", "f1", "precision", "recall", "accuracy", "mcc", "brier", "log_loss")
 
 
-def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
+def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the form, with ``a`` and ``b`` of the address chosen, or the comparison that ``comparison`` names."""
-    ready = ready_models(kit)
-    head = heading(
-        view.t("Compare"), text=view.t("Two models on the identical rows: which is better, and is it more than luck?")
+    ready = ready_models(app)
+    head = page_header(
+        user.t("Compare"), text=user.t("Two models on the identical rows: which is better, and is it more than luck?")
     )
     if not ready:
-        return html.Div([head, no_ready_model(view)])
+        return html.Div([head, no_ready_model(user)])
     if query.get("comparison", "").isdigit():
-        return html.Div([head, _shown(kit, view, kit.services.results.comparison(int(query["comparison"])))])
+        return html.Div([head, _shown(app, user, app.services.results.comparison(int(query["comparison"])))])
     ids = [str(record.id) for record in ready]
     a = query.get("a", "") if query.get("a") in ids else ids[0]
     b = query.get("b", "") if query.get("b") in ids else next((one for one in ids if one != a), None)
     chosen = [record for one in dict.fromkeys([a, b]) for record in ready if str(record.id) == one]
-    return html.Div([head, _form(kit, view, ready, (a, b), chosen), _earlier(kit, view, ready)])
+    return html.Div([head, _form(app, user, ready, (a, b), chosen), _earlier(app, user, ready)])
 
 
 def _form(
-    kit: Kit, view: View, ready: Sequence[ModelRecord], sides: tuple[str, str | None], chosen: Sequence[ModelRecord]
+    app: DashboardApp,
+    user: UserContext,
+    ready: Sequence[ModelRecord],
+    sides: tuple[str, str | None],
+    chosen: Sequence[ModelRecord],
 ) -> Any:
-    choices = model_choices(ready)
+    choices = model_options(ready)
     pair = dmc.SimpleGrid(
         [
             dmc.Select(
                 id="compare-a",
-                label=view.t("Model A"),
+                label=user.t("Model A"),
                 data=choices,
                 value=sides[0],
                 searchable=True,
@@ -55,7 +68,7 @@ def _form(
             ),
             dmc.Select(
                 id="compare-b",
-                label=view.t("Model B"),
+                label=user.t("Model B"),
                 data=choices,
                 value=sides[1],
                 searchable=True,
@@ -64,17 +77,17 @@ def _form(
         ],
         cols={"base": 1, "xs": 2},
     )
-    return order_form(kit, view, "compare", view.t("Which two, on what?"), pair, chosen, view.t("Compare them"))
+    return evaluation_form(app, user, "compare", user.t("Which two, on what?"), pair, chosen, user.t("Compare them"))
 
 
-def _earlier(kit: Kit, view: View, ready: Sequence[ModelRecord]) -> Any:
+def _earlier(app: DashboardApp, user: UserContext, ready: Sequence[ModelRecord]) -> Any:
     found: dict[int | None, Comparison] = {}
     for record in ready[:20]:
-        found |= {one.id: one for one in kit.services.results.comparisons_of(record.id, limit=10)}
+        found |= {one.id: one for one in app.services.results.comparisons_of(record.id, limit=10)}
     if not found:
         return html.Div()
-    names = model_names(kit)
-    head = [view.t("Comparison"), view.t("Period"), view.t("Rows"), view.t("Winner by F1"), view.t("More than luck?")]
+    names = model_names(app)
+    head = [user.t("Comparison"), user.t("Period"), user.t("Rows"), user.t("Winner by F1"), user.t("More than luck?")]
     rows = [
         html.Tr(
             [
@@ -86,149 +99,153 @@ def _earlier(kit: Kit, view: View, ready: Sequence[ModelRecord]) -> Any:
                         refresh=True,
                     )
                 ),
-                html.Td(f"{view.moment(one.test_start)} – {view.moment(one.test_end)}"),
-                html.Td(view.number(one.num_samples), className="kw-r"),
-                html.Td(view.t("draw") if one.winner_id is None else _name(names, one.winner_id)),
-                html.Td(view.t("yes") if one.significance.get("more_than_luck") else view.t("no")),
+                html.Td(f"{user.date_time(one.test_start)} – {user.date_time(one.test_end)}"),
+                html.Td(user.number(one.num_samples), className="kw-r"),
+                html.Td(user.t("draw") if one.winner_id is None else _name(names, one.winner_id)),
+                html.Td(user.t("yes") if one.significance.get("more_than_luck") else user.t("no")),
             ]
         )
         for one in sorted(found.values(), key=lambda one: -(one.id or 0))[:20]
     ]
     titles = [html.Th(text, className="kw-r" if k == 2 else "") for k, text in enumerate(head)]
     table = html.Table([html.Thead(html.Tr(titles)), html.Tbody(rows)], className="kw-table")
-    return html.Div(card(view.t("Earlier comparisons"), wide(table)), style={"marginTop": 16})
+    return html.Div(card(user.t("Earlier comparisons"), scrollable(table)), style={"marginTop": 16})
 
 
 def _name(names: Mapping[int, str], model_id: int) -> str:
     return names.get(model_id, f"#{model_id}")
 
 
-def _shown(kit: Kit, view: View, one: Comparison) -> Any:
-    names = model_names(kit)
+def _shown(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
+    names = model_names(app)
     a, b = _name(names, one.model_a_id), _name(names, one.model_b_id)
     estimates = {a: one.significance.get("a") or {}, b: one.significance.get("b") or {}}
-    tests = {a: kit.services.results.test(one.test_a_id), b: kit.services.results.test(one.test_b_id)}
+    tests = {a: app.services.results.test(one.test_a_id), b: app.services.results.test(one.test_b_id)}
     evaluations = {name: test.evaluation for name, test in tests.items()}
-    drawing = figure_metrics(estimates, theme=view.theme)
-    period = f"{view.moment(one.test_start)} – {view.moment(one.test_end)}"
+    drawing = figure_metrics(estimates, theme=user.theme)
+    period = f"{user.date_time(one.test_start)} – {user.date_time(one.test_end)}"
     return dmc.Stack(
         [
             card(
-                view.t("{a} and {b}", a=a, b=b),
-                dmc.Text(sentence(view, one, a, b)),
+                user.t("{a} and {b}", a=a, b=b),
+                dmc.Text(sentence(user, one, a, b)),
                 dmc.Text(
-                    view.t("{rows} identical rows, {period}", rows=view.number(one.num_samples), period=period),
+                    user.t("{rows} identical rows, {period}", rows=user.number(one.num_samples), period=period),
                     size="sm",
                     c="dimmed",
                 ),
             ),
             dmc.Grid(
                 [
-                    card(view.t("Side by side"), _table(view, one, a, b), span={"base": 12, "lg": 6}),
+                    card(user.t("Side by side"), _table(user, one, a, b), span={"base": 12, "lg": 6}),
                     card(
-                        view.t("With their intervals"),
-                        figure(
-                            view,
+                        user.t("With their intervals"),
+                        chart(
+                            user,
                             "compare-metrics",
                             drawing,
-                            label=view.t("Dots with intervals: figures of both models"),
+                            label=user.t("Dots with intervals: figures of both models"),
                         ),
                         span={"base": 12, "lg": 6},
                     ),
-                    *shown.curve_cards(view, evaluations),
+                    *shown.chart_cards(user, evaluations),
                 ]
             ),
         ]
     )
 
 
-def sentence(view: View, one: Comparison, a: str, b: str) -> str:
+def sentence(user: UserContext, one: Comparison, a: str, b: str) -> str:
     """Say which model is better, and whether the difference may be luck."""
     significance = one.significance
     difference = (significance.get("differences") or {}).get("pr_auc") or {}
     value, low, high = (difference.get(key) for key in ("value", "low", "high"))
     if value is None:
-        return view.t("No row is positive, so neither ranking can be judged.")
+        return user.t("No row is positive, so neither ranking can be judged.")
     if value == 0:
-        return f"{view.t('Both rank equally well.')} {_errors(view, significance.get('mcnemar') or {}, a, b)}"
+        return f"{user.t('Both rank equally well.')} {_errors(user, significance.get('mcnemar') or {}, a, b)}"
     better = a if value > 0 else b
-    values = {"better": better, "difference": view.number(abs(value), 4)}
+    values = {"better": better, "difference": user.number(abs(value), 4)}
     if low is None or high is None:
-        lead = view.t(
+        lead = user.t(
             "{better} ranks better by {difference} PR-AUC, but there are too few coins to tell it from luck.", **values
         )
     else:
         low, high = (low, high) if value > 0 else (0.0 - high, 0.0 - low)  # of the lead of the better one
-        values |= {"low": view.signed(low, 4), "high": view.signed(high, 4)}
+        values |= {"low": user.signed(low, 4), "high": user.signed(high, 4)}
         if significance.get("more_than_luck"):
-            lead = view.t(
+            lead = user.t(
                 "{better} ranks better by {difference} PR-AUC; within {low} … {high}, so it is more than luck.",
                 **values,
             )
         else:
-            lead = view.t(
+            lead = user.t(
                 "{better} ranks better by {difference} PR-AUC; within {low} … {high}, so it may be luck.", **values
             )
-    return f"{lead} {_errors(view, significance.get('mcnemar') or {}, a, b)}"
+    return f"{lead} {_errors(user, significance.get('mcnemar') or {}, a, b)}"
 
 
-def _errors(view: View, test: Mapping[str, Any], a: str, b: str) -> str:
+def _errors(user: UserContext, test: Mapping[str, Any], a: str, b: str) -> str:
     if not test:
         return ""
     only_a, only_b = test["only_a_right"], test["only_b_right"]
     values = {
         "a": a,
         "b": b,
-        "na": view.number(only_a),
-        "nb": view.number(only_b),
-        "p": view.number(test["p_value"], 3),
+        "na": user.number(only_a),
+        "nb": user.number(only_b),
+        "p": user.number(test["p_value"], 3),
     }
     if test["p_value"] >= _SURE_P:
-        return view.t("They err about equally often ({na} rows only {a} has right, {nb} only {b}; p = {p}).", **values)
+        return user.t("They err about equally often ({na} rows only {a} has right, {nb} only {b}; p = {p}).", **values)
     values["fewer"] = a if only_a > only_b else b
-    return view.t("{fewer} errs less often ({na} rows only {a} has right, {nb} only {b}; p = {p}).", **values)
+    return user.t("{fewer} errs less often ({na} rows only {a} has right, {nb} only {b}; p = {p}).", **values)
 
 
-def _table(view: View, one: Comparison, a: str, b: str) -> Any:
+def _table(user: UserContext, one: Comparison, a: str, b: str) -> Any:
     significance = one.significance
-    head = [html.Th(view.t("Figure")), *(html.Th(text, className="kw-r") for text in (a, b, view.t("Difference")))]
+    head = [html.Th(user.t("Figure")), *(html.Th(text, className="kw-r") for text in (a, b, user.t("Difference")))]
     rows = []
     for metric in _FIGURES:
         name, _, digits, _ = shown.METRICS[metric]
         sides = [((significance.get(side) or {}).get(metric) or {}).get("value") for side in ("a", "b")]
         difference = (significance.get("differences") or {}).get(metric) or {}
-        text: list[Any] = [view.signed(difference.get("value"), digits)]
+        text: list[Any] = [user.signed(difference.get("value"), digits)]
         if difference.get("low") is not None:
-            interval = f"[{view.signed(difference['low'], digits)} … {view.signed(difference['high'], digits)}]"
+            interval = f"[{user.signed(difference['low'], digits)} … {user.signed(difference['high'], digits)}]"
             text += [" ", html.Span(interval, className="kw-muted kw-nowrap")]
         cells = [
-            html.Td(view.number(side, digits) if side is not None else NOTHING, className="kw-r") for side in sides
+            html.Td(user.number(side, digits) if side is not None else NOTHING, className="kw-r") for side in sides
         ]
-        rows.append(html.Tr([html.Td(view.t(name)), *cells, html.Td(text, className="kw-r")]))
-    return wide(html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="kw-table"))
+        rows.append(html.Tr([html.Td(user.t(name)), *cells, html.Td(text, className="kw-r")]))
+    return scrollable(html.Table([html.Thead(html.Tr(head)), html.Tbody(rows)], className="kw-table"))
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    register_period(kit, "compare")
-    register_marks(kit, "compare", Input("compare-a", "value"), Input("compare-b", "value"))
-    kit.in_browser("(a, b) => kurswerk.query({a, b})", Input("compare-a", "value"), Input("compare-b", "value"))
+    register_period_picker(app, "compare")
+    register_training_marks(app, "compare", Input("compare-a", "value"), Input("compare-b", "value"))
+    app.clientside_callback(
+        "(a, b) => kurswerk.query({a, b})", Input("compare-a", "value"), Input("compare-b", "value")
+    )
 
-    @kit.on(
+    @app.callback(
         Output("compare-remarks", "children"),
         Output("compare-order", "disabled"),
         Input("compare-a", "value"),
         Input("compare-b", "value"),
         Input("compare-start", "value"),
         Input("compare-end", "value"),
-        at_start=True,
+        initial_call=True,
     )
-    def check(view: View, a: str | None, b: str | None, start: str | None, end: str | None) -> Any:
+    def check(user: UserContext, a: str | None, b: str | None, start: str | None, end: str | None) -> Any:
         if not a or not b or a == b:
-            return alert(view.t("Choose two different models. One more is trained in a minute."), color="orange"), True
-        return remarks(kit, view, (a, b), (start, end), view.t("The period lies outside of both trainings."))
+            return callout(
+                user.t("Choose two different models. One more is trained in a minute."), color="orange"
+            ), True
+        return period_notes(app, user, (a, b), (start, end), user.t("The period lies outside of both trainings."))
 
-    @kit.on(
+    @app.callback(
         Output("go", "data", allow_duplicate=True),
         Input("compare-order", "n_clicks"),
         State("compare-a", "value"),
@@ -238,12 +255,13 @@ def register(kit: Kit) -> None:
         State("compare-mints", "value"),
         running=[(Output("compare-order", "loading"), True, False)],
     )
-    def order(view: View, _: int | None, a: str, b: str, start: str, end: str, mints: list[str] | None) -> Any:
-        demand(view, "train")
-        period = period_of(view, start, end)
-        job = order_comparison(int(a), int(b), period, mints or None, kit.services.desk)
-        notify(view.t("Ordered"), view.t("Job {id} is in the queue.", id=job.id))
-        return to("/dashboard/jobs")
+    def order(user: UserContext, _: int | None, a: str, b: str, start: str, end: str, mints: list[str] | None) -> Any:
+        require_scope(user, "train")
+        period = period_from_fields(user, start, end)
+        request = {"model_a_id": int(a), "model_b_id": int(b), **period.as_request(), "mints": mints or None}
+        job = app.services.job_service.order("COMPARE", request)
+        notify(user.t("Ordered"), user.t("Job {id} is in the queue.", id=job.id))
+        return redirect_to("/dashboard/jobs")
 
 
-PAGE: Final = Page("/compare", N_("Compare"), build, register, icon="compare", charts=True)
+PAGE: Final = PageDefinition("/compare", N_("Compare"), layout, register_callbacks, icon="compare", charts=True)

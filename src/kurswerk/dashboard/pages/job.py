@@ -10,13 +10,15 @@ from dash import Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
 from kurswerk.core.errors import NotFoundError
-from kurswerk.dashboard._components import badge, card, heading, link_button
-from kurswerk.dashboard._job_parts import actions, progress, reason, register_actions, summary
-from kurswerk.dashboard._kit import Kit, Page
-from kurswerk.dashboard._listings import job_title, model_names
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._view import View
-from kurswerk.training import Job, JobLine
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.callbacks.pages import PageDefinition
+from kurswerk.dashboard.widgets.components import card, link_button, page_header, status_badge
+from kurswerk.dashboard.widgets.job_status import actions, progress, reason, register_actions, summary
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.labels import job_title
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.jobs import Job, JobLine
 
 _EVERY_MS: Final = 1000
 _SHOWN: Final = 200
@@ -24,34 +26,34 @@ _PLACE: Final = "one-job"
 _LEVEL_WORDS: Final = {"warning": N_("warning"), "error": N_("error")}
 
 
-def build(kit: Kit, view: View, _: dict[str, str], job_id: str) -> Any:
+def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str) -> Any:
     """Return one job's page."""
-    job = kit.services.jobs.get(_number(view, job_id))
-    lines = kit.services.jobs.log(job.id, limit=_SHOWN, newest_first=True)
+    job = app.services.jobs.get(_number(user, job_id))
+    lines = app.services.jobs.log(job.id, limit=_SHOWN, newest_first=True)
     request = html.Pre(json.dumps(dict(job.request), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
     return html.Div(
         [
-            heading(
-                job_title(view, job, model_names(kit)),
-                link_button(view.t("All jobs"), "/dashboard/jobs", variant="default"),
-                text=view.t("Job {id}", id=job.id),
+            page_header(
+                job_title(user, job, model_names(app), app.services.job_service.kinds),
+                link_button(user.t("All jobs"), "/dashboard/jobs", variant="default"),
+                text=user.t("Job {id}", id=job.id),
             ),
             dmc.Stack(
                 [
-                    html.Div(_now(view, job), id="job-now"),
+                    html.Div(_now(app, user, job), id="job-now"),
                     card(
-                        view.t("Log"),
+                        user.t("Log"),
                         html.Div(
-                            _log(kit, view, job, lines),
+                            _log(app, user, job, lines),
                             id="job-log",
                             className="kw-log",
                             role="region",
                             tabIndex=0,
-                            **{"aria-label": view.t("Log, the newest line first")},
+                            **{"aria-label": user.t("Log, the newest line first")},
                         ),
-                        text=view.t("What happened, line by line; the newest line is on top."),
+                        text=user.t("What happened, line by line; the newest line is on top."),
                     ),
-                    card(view.t("What was ordered"), request),
+                    card(user.t("What was ordered"), request),
                 ]
             ),
             dcc.Store(id="job-id", data=job.id),
@@ -61,39 +63,39 @@ def build(kit: Kit, view: View, _: dict[str, str], job_id: str) -> Any:
     )
 
 
-def _number(view: View, text: str) -> int:
+def _number(user: UserContext, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise NotFoundError(view.t("There is no job {name}.", name=text))
+        raise NotFoundError(user.t("There is no job {name}.", name=text))
     return int(text)
 
 
-def _now(view: View, job: Job) -> Any:
+def _now(app: DashboardApp, user: UserContext, job: Job) -> Any:
     head = dmc.Group(
-        [badge(view, job.status), dmc.Group(actions(view, job, _PLACE), gap="xs")], justify="space-between"
+        [status_badge(user, job.status), dmc.Group(actions(app, user, job, _PLACE), gap="xs")], justify="space-between"
     )
-    text = dmc.Text(summary(view, job), size="sm", c="dimmed")
-    return dmc.Stack([*reason(view, job), head, *progress(view, job), text], gap="xs")
+    text = dmc.Text(summary(user, job), size="sm", c="dimmed")
+    return dmc.Stack([*reason(user, job), head, *progress(user, job), text], gap="xs")
 
 
-def _log(kit: Kit, view: View, job: Job, lines: Sequence[JobLine]) -> Any:
+def _log(app: DashboardApp, user: UserContext, job: Job, lines: Sequence[JobLine]) -> Any:
     if not lines:
-        why = view.t("This job is older than the log.")
+        why = user.t("This job is older than the log.")
         if not job.finished:
-            why = view.t("No line yet: the first one comes when a worker begins.")
+            why = user.t("No line yet: the first one comes when a worker begins.")
         return dmc.Text(why, size="sm", c="dimmed")
-    table = html.Table(html.Tbody([_row(view, line) for line in lines]), className="kw-table kw-pairs")
+    table = html.Table(html.Tbody([_row(user, line) for line in lines]), className="kw-table kw-pairs")
     if len(lines) < _SHOWN:
         return table
-    path = f"{kit.options.api_path}/jobs/{job.id}/log"
-    more = view.t("These are the newest {n} lines. All of them: GET {path}", n=_SHOWN, path=path)
+    path = f"{app.options.api_path}/jobs/{job.id}/log"
+    more = user.t("These are the newest {n} lines. All of them: GET {path}", n=_SHOWN, path=path)
     return [table, dmc.Text(more, size="xs", c="dimmed", mt="xs")]
 
 
-def _row(view: View, line: JobLine) -> Any:
-    words: list[Any] = [view.say(line.message)]
+def _row(user: UserContext, line: JobLine) -> Any:
+    words: list[Any] = [user.message(line.message)]
     if line.level in _LEVEL_WORDS:
-        words.insert(0, html.Span(f"{view.t(_LEVEL_WORDS[line.level])}: ", className="kw-bad"))
-    return html.Tr([html.Th(view.second(line.created_at), scope="row"), html.Td(words)])
+        words.insert(0, html.Span(f"{user.t(_LEVEL_WORDS[line.level])}: ", className="kw-bad"))
+    return html.Tr([html.Th(user.date_time_seconds(line.created_at), scope="row"), html.Td(words)])
 
 
 def _state_of(job: Job, lines: Sequence[JobLine]) -> list[str]:
@@ -102,11 +104,11 @@ def _state_of(job: Job, lines: Sequence[JobLine]) -> list[str]:
     return [repr(now), repr([line.id for line in lines[:1]])]
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    register_actions(kit, _PLACE, "job-tick")
+    register_actions(app, _PLACE, "job-tick")
 
-    @kit.on(
+    @app.callback(
         Output("job-now", "children"),
         Output("job-log", "children"),
         Output("job-seen", "data"),
@@ -114,14 +116,14 @@ def register(kit: Kit) -> None:
         State("job-id", "data"),
         State("job-seen", "data"),
     )
-    def renew(view: View, _: int | None, job_id: int, seen: list[str]) -> Any:
-        job = kit.services.jobs.get(job_id)
-        lines = kit.services.jobs.log(job_id, limit=_SHOWN, newest_first=True)
+    def renew(user: UserContext, _: int | None, job_id: int, seen: list[str]) -> Any:
+        job = app.services.jobs.get(job_id)
+        lines = app.services.jobs.log(job_id, limit=_SHOWN, newest_first=True)
         state = _state_of(job, lines)
         if state == seen:
             raise PreventUpdate
         same_log = seen is not None and state[1] == seen[1]
-        return _now(view, job), dash.no_update if same_log else _log(kit, view, job, lines), state
+        return _now(app, user, job), dash.no_update if same_log else _log(app, user, job, lines), state
 
 
-PAGE: Final = Page("/jobs/{job_id}", N_("Job"), build, register, menu=False)
+PAGE: Final = PageDefinition("/jobs/{job_id}", N_("Job"), layout, register_callbacks, menu=False)

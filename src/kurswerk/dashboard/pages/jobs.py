@@ -9,14 +9,23 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
-from kurswerk.dashboard._components import STATUS_WORDS, alert, badge, empty, heading, link_button
-from kurswerk.dashboard._evaluations import pair_table
-from kurswerk.dashboard._job_parts import actions, progress, reason, register_actions, summary
-from kurswerk.dashboard._kit import Kit, Page
-from kurswerk.dashboard._listings import job_title, model_names
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._view import View
-from kurswerk.training import Job
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.callbacks.pages import PageDefinition
+from kurswerk.dashboard.widgets.components import (
+    STATUS_WORDS,
+    callout,
+    empty_state,
+    link_button,
+    page_header,
+    status_badge,
+)
+from kurswerk.dashboard.widgets.evaluation import key_value_table
+from kurswerk.dashboard.widgets.job_status import actions, progress, reason, register_actions, summary
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.labels import job_title
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.jobs import Job
 
 _EVERY_MS: Final = 1000
 _SHOWN: Final = 50
@@ -24,24 +33,24 @@ _PLACE: Final = "job"
 _STATUSES: Final = ("RUNNING", "PENDING", "COMPLETED", "FAILED", "CANCELLED")
 
 
-def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
+def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the list; ``status`` of the address is its filter."""
     status = query.get("status", "") if query.get("status") in _STATUSES else ""
-    choices = [{"value": "", "label": view.t("all")}] + [
-        {"value": one, "label": view.t(STATUS_WORDS[one])} for one in _STATUSES
+    choices = [{"value": "", "label": user.t("all")}] + [
+        {"value": one, "label": user.t(STATUS_WORDS[one])} for one in _STATUSES
     ]
     return html.Div(
         [
-            heading(
-                view.t("Jobs"),
-                link_button(view.t("New model"), "/dashboard/new"),
-                text=view.t("Trainings, tests, comparisons and certificates, the newest first."),
+            page_header(
+                user.t("Jobs"),
+                link_button(user.t("New model"), "/dashboard/new"),
+                text=user.t("Trainings, tests, comparisons and certificates, the newest first."),
             ),
             html.Div(
-                dmc.SegmentedControl(id="jobs-status", value=status, data=choices, **{"aria-label": view.t("Status")}),
+                dmc.SegmentedControl(id="jobs-status", value=status, data=choices, **{"aria-label": user.t("Status")}),
                 className="kw-scroll kw-gap",
             ),
-            html.Div(_list(kit, view, status), id="jobs-list"),
+            html.Div(_list(app, user, status), id="jobs-list"),
             dcc.Store(id="jobs-seen"),
             dcc.Interval(id="jobs-tick", interval=_EVERY_MS),
             dcc.Interval(id="jobs-tick-watch", interval=_EVERY_MS),
@@ -49,20 +58,20 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     )
 
 
-def _list(kit: Kit, view: View, status: str) -> Any:
-    jobs = kit.services.jobs.find(status=status or None, limit=_SHOWN)
+def _list(app: DashboardApp, user: UserContext, status: str) -> Any:
+    jobs = app.services.jobs.find(status=status or None, limit=_SHOWN)
     if not jobs:
-        return empty(
-            view.t("No jobs here"),
-            view.t("Whoever orders a training, a test, a comparison or a certificate finds it here."),
-            link_button(view.t("New model"), "/dashboard/new", variant="filled"),
+        return empty_state(
+            user.t("No jobs here"),
+            user.t("Whoever orders a training, a test, a comparison or a certificate finds it here."),
+            link_button(user.t("New model"), "/dashboard/new", variant="filled"),
         )
     waiting = any(job.status == "PENDING" for job in jobs) and not any(job.status == "RUNNING" for job in jobs)
-    names = model_names(kit)
-    cards: list[Any] = [_card(view, job, names) for job in jobs]
+    names = model_names(app)
+    cards: list[Any] = [_card(app, user, job, names) for job in jobs]
     if waiting and _oldest_wait_s(jobs) > 15:
-        text = view.t("Nobody works on the jobs that wait. Start a worker with: kurswerk worker")
-        cards.insert(0, alert(text, color="orange"))
+        text = user.t("Nobody works on the jobs that wait. Start a worker with: kurswerk worker")
+        cards.insert(0, callout(text, color="orange"))
     return dmc.Stack(cards, gap="xs")
 
 
@@ -77,84 +86,84 @@ def _oldest_wait_s(jobs: Sequence[Job]) -> float:
     return max((datetime.now(UTC) - job.created_at).total_seconds() for job in jobs if job.status == "PENDING")
 
 
-def _card(view: View, job: Job, names: Mapping[int, str]) -> Any:
+def _card(app: DashboardApp, user: UserContext, job: Job, names: Mapping[int, str]) -> Any:
     title = dmc.Group(
         [
             dmc.Text(f"#{job.id}", size="sm", c="dimmed"),
-            dmc.Text(job_title(view, job, names), fw=600, size="sm"),
-            badge(view, job.status),
+            dmc.Text(job_title(user, job, names, app.services.job_service.kinds), fw=600, size="sm"),
+            status_badge(user, job.status),
         ],
         gap="xs",
     )
-    log = link_button(view.t("Log"), f"/dashboard/jobs/{job.id}", size="xs", variant="default")
-    head = dmc.Group([title, dmc.Group([log, *actions(view, job, _PLACE)], gap="xs")], justify="space-between")
+    log = link_button(user.t("Log"), f"/dashboard/jobs/{job.id}", size="xs", variant="default")
+    head = dmc.Group([title, dmc.Group([log, *actions(app, user, job, _PLACE)], gap="xs")], justify="space-between")
     return dmc.Paper(
-        dmc.Stack([head, *progress(view, job), *reason(view, job), _details(view, job)], gap=6),
+        dmc.Stack([head, *progress(user, job), *reason(user, job), _details(user, job)], gap=6),
         withBorder=True,
         p="sm",
         radius="md",
     )
 
 
-def _details(view: View, job: Job) -> Any:
+def _details(user: UserContext, job: Job) -> Any:
     body = html.Pre(json.dumps(dict(job.request), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
     found = [
-        dmc.Text(view.t("What happened"), size="sm", fw=600, mt="xs"),
-        pair_table(history(view, job)),
+        dmc.Text(user.t("What happened"), size="sm", fw=600, mt="xs"),
+        key_value_table(history(user, job)),
         dmc.Text(
-            view.t("Every line of the service's log that tells of this job carries job_id {id}.", id=job.id),
+            user.t("Every line of the service's log that tells of this job carries job_id {id}.", id=job.id),
             size="xs",
             c="dimmed",
             my="xs",
         ),
-        dmc.Text(view.t("What was ordered"), size="sm", fw=600),
+        dmc.Text(user.t("What was ordered"), size="sm", fw=600),
         body,
     ]
     return html.Details(
-        [html.Summary(summary(view, job), className="kw-muted"), *found], id={"kind": "job-details", "job": job.id}
+        [html.Summary(summary(user, job), className="kw-muted"), *found], id={"kind": "job-details", "job": job.id}
     )
 
 
-def history(view: View, job: Job) -> list[tuple[str, str]]:
+def history(user: UserContext, job: Job) -> list[tuple[str, str]]:
     """Return moments of a job's life, to the second, with what happened at each; of its runs only the newest."""
-    moments: list[tuple[datetime | None, str]] = [(job.created_at, view.t("ordered"))]
+    moments: list[tuple[datetime | None, str]] = [(job.created_at, user.t("ordered"))]
     if job.started_at is not None:
-        words = view.t("run {n} begins on worker {name}", n=job.attempt, name=job.worker_id or "?")
+        words = user.t("run {n} begins on worker {name}", n=job.attempt, name=job.worker_id or "?")
         moments.append((job.started_at, words))
     if job.completed_at is not None:
-        words = view.t(STATUS_WORDS[job.status])
-        moments.append((job.completed_at, f"{words}: {view.say(job.error_msg)}" if job.error_msg else words))
+        words = user.t(STATUS_WORDS[job.status])
+        moments.append((job.completed_at, f"{words}: {user.message(job.error_msg)}" if job.error_msg else words))
     elif job.status in {"RUNNING", "PENDING"}:
-        said = view.say(job.progress_msg or "") or view.t("waits for a worker")
-        moments.append((datetime.now(UTC), f"{view.percent(job.progress, 0)} · {said}"))
+        said = user.message(job.progress_msg or "") or user.t("waits for a worker")
+        moments.append((datetime.now(UTC), f"{user.percent(job.progress, 0)} · {said}"))
         if job.error_msg:
-            moments.insert(-1, (job.started_at or job.created_at, view.say(job.error_msg)))
-    return [(view.second(moment), text) for moment, text in moments if moment is not None]
+            moments.insert(-1, (job.started_at or job.created_at, user.message(job.error_msg)))
+    return [(user.date_time_seconds(moment), text) for moment, text in moments if moment is not None]
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    register_actions(kit, _PLACE, "jobs-tick")
-    kit.in_browser("(status) => kurswerk.query({status})", Input("jobs-status", "value"))
+    register_actions(app, _PLACE, "jobs-tick")
+    app.clientside_callback("(status) => kurswerk.query({status})", Input("jobs-status", "value"))
     # A list that is renewed while its details are read would close them.
-    kit.in_browser(
+    app.clientside_callback(
         "() => !!document.querySelector('#jobs-list details[open]') || document.hidden",
         Output("jobs-tick", "disabled"),
         Input("jobs-tick-watch", "n_intervals"),
     )
 
-    @kit.on(
+    @app.callback(
         Output("jobs-list", "children"),
         Output("jobs-seen", "data"),
         Input("jobs-status", "value"),
         Input("jobs-tick", "n_intervals"),
         State("jobs-seen", "data"),
     )
-    def renew(view: View, status: str | None, _: int | None, seen: str | None) -> Any:
-        now = _state_of(kit.services.jobs.find(status=status or None, limit=_SHOWN), status)
+    def renew(user: UserContext, status: str | None, _: int | None, seen: str | None) -> Any:
+        now = _state_of(app.services.jobs.find(status=status or None, limit=_SHOWN), status)
         if now == seen:
             raise PreventUpdate
-        return _list(kit, view, status or ""), now
+        return _list(app, user, status or ""), now
 
 
-PAGE: Final = Page("/jobs", N_("Jobs"), build, register, icon="jobs")
+PAGE: Final = PageDefinition("/jobs", N_("Jobs"), layout, register_callbacks, icon="jobs")

@@ -8,122 +8,137 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
 from kurswerk.core.errors import NotFoundError
-from kurswerk.dashboard import _evaluations as shown
-from kurswerk.dashboard._components import (
-    alert,
-    badge,
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.pages import PageDefinition
+from kurswerk.dashboard.widgets import evaluation as shown
+from kurswerk.dashboard.widgets.charts import chart
+from kurswerk.dashboard.widgets.components import (
+    callout,
     card,
-    fact,
-    facts,
-    figure,
-    heading,
-    later,
+    lazy_area,
     link_button,
+    page_header,
+    stat,
+    stat_row,
+    status_badge,
 )
-from kurswerk.dashboard._kit import Kit, Page
-from kurswerk.dashboard._listings import MODEL_TYPE_WORDS, target_words
-from kurswerk.dashboard._model_actions import actions, live_panel, naming, register_actions
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._verdicts import verdicts
-from kurswerk.dashboard._view import View
+from kurswerk.dashboard.widgets.model_actions import actions, live_panel, naming, register_actions
+from kurswerk.dashboard.widgets.model_findings import model_findings
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS, target_description
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.models import FAMILIES
 from kurswerk.registry import ModelRecord, TestResult
 from kurswerk.reports import figure_folds, figure_importance
 
 
-def build(kit: Kit, view: View, query: dict[str, str], model_id: str) -> Any:
+def layout(app: DashboardApp, user: UserContext, query: dict[str, str], model_id: str) -> Any:
     """Return one model's page; ``test`` of the address chooses which test is shown, ``threshold`` where it decides."""
-    record = kit.services.models.get(_number(view, model_id))
-    tests = list(kit.services.results.tests_of(record.id, limit=50))
+    record = app.services.models.get(_number(user, model_id))
+    tests = list(app.services.results.tests_of(record.id, limit=50))
     chosen = next((test for test in tests if str(test.id) == query.get("test")), tests[0] if tests else None)
     return html.Div(
         [
             dcc.Store(id="model-id", data=record.id),
-            heading(
+            page_header(
                 record.name,
-                *actions(view, record),
-                text=f"{_kind(view, record)} · {target_words(view, record)}",
+                *actions(user, record),
+                text=f"{_kind(user, record)} · {target_description(user, record)}",
             ),
-            _summary(view, record),
-            *_trouble(view, record),
-            _tabs(kit, view, record, tests, chosen, query)
+            _summary(user, record),
+            *_trouble(user, record),
+            _tabs(app, user, record, tests, chosen, query)
             if record.status == "READY"
-            else _specification(view, record),
+            else _specification(user, record),
         ]
     )
 
 
-def _kind(view: View, record: ModelRecord) -> str:
-    return view.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type))
+def _kind(user: UserContext, record: ModelRecord) -> str:
+    return user.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type))
 
 
-def _number(view: View, text: str) -> int:
+def _number(user: UserContext, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise NotFoundError(view.t("There is no model {name}.", name=text))
+        raise NotFoundError(user.t("There is no model {name}.", name=text))
     return int(text)
 
 
-def _summary(view: View, record: ModelRecord) -> Any:
+def _family_facts(user: UserContext, record: ModelRecord) -> list[Any]:
+    """Return what the model's family tells of a fitted model, such as how many trees it has."""
+    family = FAMILIES.get(record.model_type)
+    titles = family.facts if family else {}
+    evaluation = record.evaluation or {}
+    return [stat(user.t(title), user.number(evaluation.get(name))) for name, title in titles.items()]
+
+
+def _summary(user: UserContext, record: ModelRecord) -> Any:
     certificate = record.certificate
     return html.Div(
-        facts(
-            fact(view.t("Status"), badge(view, record.status)),
-            fact(
-                view.t("Trained on"),
-                view.number((record.evaluation or {}).get("training_rows")),
-                detail=f"{view.moment(record.train_start)} – {view.moment(record.train_end)}",
+        stat_row(
+            stat(user.t("Status"), status_badge(user, record.status)),
+            stat(
+                user.t("Trained on"),
+                user.number((record.evaluation or {}).get("training_rows")),
+                detail=f"{user.date_time(record.train_start)} – {user.date_time(record.train_end)}",
             ),
-            fact(view.t("Trees"), view.number((record.evaluation or {}).get("trees"))),
-            fact(view.t("Features"), view.number(len(record.features) or len(record.spec["features"]))),
-            fact(
-                view.t("Certificate"),
-                view.t("none yet")
+            *_family_facts(user, record),
+            stat(user.t("Features"), user.number(len(record.features) or len(record.spec["features"]))),
+            stat(
+                user.t("Certificate"),
+                user.t("none yet")
                 if certificate is None
-                else view.t("passed")
+                else user.t("passed")
                 if certificate.get("certified")
-                else view.t("refused"),
+                else user.t("refused"),
             ),
-            fact(
-                view.t("Live"),
-                view.t("active") if record.is_active else view.t("off"),
-                detail=view.t("alerts from {share}", share=view.threshold(record.alert_threshold)),
+            stat(
+                user.t("Live"),
+                user.t("active") if record.is_active else user.t("off"),
+                detail=user.t("alerts from {share}", share=user.threshold(record.alert_threshold)),
             ),
         ),
         style={"marginBottom": 16},
     )
 
 
-def _trouble(view: View, record: ModelRecord) -> list[Any]:
+def _trouble(user: UserContext, record: ModelRecord) -> list[Any]:
     if record.status == "FAILED":
-        again = link_button(view.t("Change and train again"), f"/dashboard/new?clone={record.id}")
+        again = link_button(user.t("Change and train again"), f"/dashboard/new?clone={record.id}")
         return [
-            alert(
+            callout(
                 dmc.Stack(
-                    [dmc.Text(view.say(record.error_msg or "") or view.t("no details"), size="sm"), html.Div(again)]
+                    [dmc.Text(user.message(record.error_msg or "") or user.t("no details"), size="sm"), html.Div(again)]
                 ),
-                title=view.t("The training failed"),
+                title=user.t("The training failed"),
                 color="red",
             )
         ]
     if record.status == "TRAINING":
         text = dmc.Group(
             [
-                dmc.Text(view.t("Its figures appear here when it is ready."), size="sm"),
-                link_button(view.t("See the job"), "/dashboard/jobs"),
+                dmc.Text(user.t("Its figures appear here when it is ready."), size="sm"),
+                link_button(user.t("See the job"), "/dashboard/jobs"),
             ]
         )
-        return [alert(text, title=view.t("This model is being trained"))]
+        return [callout(text, title=user.t("This model is being trained"))]
     return []
 
 
 def _tabs(
-    kit: Kit, view: View, record: ModelRecord, tests: list[TestResult], chosen: TestResult | None, query: dict[str, str]
+    app: DashboardApp,
+    user: UserContext,
+    record: ModelRecord,
+    tests: list[TestResult],
+    chosen: TestResult | None,
+    query: dict[str, str],
 ) -> Any:
     tabs: dict[str, tuple[str, Callable[[], Any]]] = {
-        "quality": (view.t("How good is it?"), lambda: _quality(view, record, tests, chosen, query)),
-        "inside": (view.t("What does it look at?"), lambda: _inside(view, record)),
-        "tests": (view.t("Tests ({n})", n=len(tests)), lambda: _tests(view, record, tests)),
-        "live": (view.t("Live"), lambda: live_panel(kit, view, record)),
-        "specification": (view.t("Specification"), lambda: _specification(view, record)),
+        "quality": (user.t("How good is it?"), lambda: _quality(user, record, tests, chosen, query)),
+        "inside": (user.t("What does it look at?"), lambda: _inside(user, record)),
+        "tests": (user.t("Tests ({n})", n=len(tests)), lambda: _tests(user, record, tests)),
+        "live": (user.t("Live"), lambda: live_panel(app, user, record)),
+        "specification": (user.t("Specification"), lambda: _specification(user, record)),
     }
     value = query.get("tab", "quality") if query.get("tab") in tabs else "quality"
     return dmc.Tabs(
@@ -138,16 +153,16 @@ def _tabs(
 
 
 def _quality(
-    view: View, record: ModelRecord, tests: list[TestResult], chosen: TestResult | None, query: dict[str, str]
+    user: UserContext, record: ModelRecord, tests: list[TestResult], chosen: TestResult | None, query: dict[str, str]
 ) -> Any:
-    choices = [{"value": "", "label": view.t("Out of fold, within the training period")}] + [
+    choices = [{"value": "", "label": user.t("Out of fold, within the training period")}] + [
         {
             "value": str(test.id),
-            "label": view.t(
+            "label": user.t(
                 "Test {id}: {start} – {end}",
                 id=test.id,
-                start=view.moment(test.test_start),
-                end=view.moment(test.test_end),
+                start=user.date_time(test.test_start),
+                end=user.date_time(test.test_end),
             ),
         }
         for test in tests
@@ -156,13 +171,13 @@ def _quality(
         [
             dmc.Select(
                 id="model-source",
-                label=view.t("Judged on"),
+                label=user.t("Judged on"),
                 data=choices,
                 value="" if chosen is None else str(chosen.id),
                 allowDeselect=False,
                 maw=520,
             ),
-            html.Div(_judged(view, record, chosen, query.get("threshold")), id="model-quality"),
+            html.Div(_judged(user, record, chosen, query.get("threshold")), id="model-quality"),
         ]
     )
 
@@ -171,121 +186,121 @@ def _evaluation(record: ModelRecord, test: TestResult | None) -> Any:
     return test.evaluation if test is not None else record.evaluation or {}
 
 
-def _judged(view: View, record: ModelRecord, test: TestResult | None, threshold: str | None = None) -> Any:
+def _judged(user: UserContext, record: ModelRecord, test: TestResult | None, threshold: str | None = None) -> Any:
     evaluation = _evaluation(record, test)
     return dmc.Stack(
         [
-            verdicts(view, record, test),
+            model_findings(user, record, test),
             dmc.Grid(
                 [
                     card(
-                        view.t("Figures beside the naive"),
-                        shown.metric_table(view, evaluation),
-                        text=view.t(
+                        user.t("Figures beside the naive"),
+                        shown.metric_table(user, evaluation),
+                        text=user.t(
                             "In brackets: where the true value lies with {share}, by coin and time.", share="95 %"
                         ),
                         span={"base": 12, "lg": 7},
                     ),
                     card(
-                        view.t("If the threshold moves"),
-                        shown.threshold_panel(view, evaluation, threshold),
-                        text=view.t("From which probability does the model say yes?"),
+                        user.t("If the threshold moves"),
+                        shown.threshold_panel(user, evaluation, threshold),
+                        text=user.t("From which probability does the model say yes?"),
                         span={"base": 12, "lg": 5},
                     ),
                 ]
             ),
-            later("model-curves", 1200),
+            lazy_area("model-curves", 1200),
         ]
     )
 
 
-def _inside(view: View, record: ModelRecord) -> Any:
-    importance = figure_importance(record.feature_importance, theme=view.theme)
+def _inside(user: UserContext, record: ModelRecord) -> Any:
+    importance = figure_importance(record.feature_importance, theme=user.theme)
     cards = [
         card(
-            view.t("Features it leans on most"),
-            figure(view, "model-importance", importance, label=view.t("Bars: share of importance of each feature")),
+            user.t("Features it leans on most"),
+            chart(user, "model-importance", importance, label=user.t("Bars: share of importance of each feature")),
             span={"base": 12, "lg": 6},
         )
     ]
     if record.cv_scores:
-        drawing = figure_folds({record.name: record.cv_scores}, theme=view.theme)
+        drawing = figure_folds({record.name: record.cv_scores}, theme=user.theme)
         cards.append(
             card(
-                view.t("Fold by fold, over time"),
-                figure(
-                    view,
+                user.t("Fold by fold, over time"),
+                chart(
+                    user,
                     "model-folds",
                     drawing,
-                    label=view.t("Lines: PR-AUC of each fold, on later and on its own rows"),
+                    label=user.t("Lines: PR-AUC of each fold, on later and on its own rows"),
                 ),
-                text=view.t(
+                text=user.t(
                     "Each fold is trained on earlier rows and judged on later ones. Lines far apart mean overfitting."
                 ),
                 span={"base": 12, "lg": 6},
             )
         )
-    cards.append(card(view.t("Certificate"), shown.certificate_table(view, record.certificate), span=12))
+    cards.append(card(user.t("Certificate"), shown.certificate_table(user, record.certificate), span=12))
     return dmc.Grid(cards)
 
 
-def _tests(view: View, record: ModelRecord, tests: list[TestResult]) -> Any:
+def _tests(user: UserContext, record: ModelRecord, tests: list[TestResult]) -> Any:
     if not tests:
-        return alert(
+        return callout(
             dmc.Group(
                 [
                     dmc.Text(
-                        view.t("It has not been tested on later data. Only such a test shows what it is worth."),
+                        user.t("It has not been tested on later data. Only such a test shows what it is worth."),
                         size="sm",
                     ),
-                    link_button(view.t("Test it"), f"/dashboard/test?models={record.id}"),
+                    link_button(user.t("Test it"), f"/dashboard/test?models={record.id}"),
                 ]
             ),
-            title=view.t("No test yet"),
+            title=user.t("No test yet"),
         )
-    return shown.test_table(view, tests)
+    return shown.test_table(user, tests)
 
 
-def _specification(view: View, record: ModelRecord) -> Any:
+def _specification(user: UserContext, record: ModelRecord) -> Any:
     text = json.dumps(dict(record.spec), indent=2, ensure_ascii=False)
     rows = [
-        (view.t("Artifact, SHA-256"), record.artifact_sha256),
-        (view.t("Data, SHA-256"), record.dataset_fingerprint),
-        (view.t("Made"), view.moment(record.created_at)),
-        (view.t("Description"), record.description),
-        (view.t("Libraries"), ", ".join(f"{name} {version}" for name, version in record.library_versions.items())),
+        (user.t("Artifact, SHA-256"), record.artifact_sha256),
+        (user.t("Data, SHA-256"), record.dataset_fingerprint),
+        (user.t("Made"), user.date_time(record.created_at)),
+        (user.t("Description"), record.description),
+        (user.t("Libraries"), ", ".join(f"{name} {version}" for name, version in record.library_versions.items())),
     ]
     return dmc.Stack(
         [
-            shown.pair_table([(name, value) for name, value in rows if value]),
-            html.Pre(text, className="kw-code", tabIndex=0, **{"aria-label": view.t("Specification")}),
-            naming(view, record),
+            shown.key_value_table([(name, value) for name, value in rows if value]),
+            html.Pre(text, className="kw-code", tabIndex=0, **{"aria-label": user.t("Specification")}),
+            naming(user, record),
         ]
     )
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    kit.in_browser(
+    app.clientside_callback(
         "(tab, test) => kurswerk.query({tab: tab === 'quality' ? null : tab, test})",
         Input("model-tabs", "value"),
         Input("model-source", "value"),
     )
-    kit.in_browser(shown.MOVE_THRESHOLD, *shown.THRESHOLD_DEPENDENCIES, at_start=True)
+    app.clientside_callback(shown.UPDATE_THRESHOLD, *shown.THRESHOLD_DEPENDENCIES, initial_call=True)
 
     def found(source: str, model_id: int) -> tuple[ModelRecord, TestResult | None]:
-        return kit.services.models.get(model_id), kit.services.results.test(int(source)) if source else None
+        return app.services.models.get(model_id), app.services.results.test(int(source)) if source else None
 
-    @kit.on(Output("model-quality", "children"), Input("model-source", "value"), State("model-id", "data"))
-    def judge(view: View, source: str, model_id: int) -> Any:
-        return _judged(view, *found(source, model_id))
+    @app.callback(Output("model-quality", "children"), Input("model-source", "value"), State("model-id", "data"))
+    def judge(user: UserContext, source: str, model_id: int) -> Any:
+        return _judged(user, *found(source, model_id))
 
-    @kit.when_seen("model-curves", State("model-source", "value"), State("model-id", "data"))
-    def draw(view: View, source: str, model_id: int) -> Any:
+    @app.callback_when_visible("model-curves", State("model-source", "value"), State("model-id", "data"))
+    def draw(user: UserContext, source: str, model_id: int) -> Any:
         record, test = found(source, model_id)
-        return dmc.Grid(shown.curve_cards(view, {record.name: _evaluation(record, test)}))
+        return dmc.Grid(shown.chart_cards(user, {record.name: _evaluation(record, test)}))
 
-    register_actions(kit)
+    register_actions(app)
 
 
-PAGE: Final = Page("/models/{model_id}", N_("Model"), build, register, menu=False, charts=True)
+PAGE: Final = PageDefinition("/models/{model_id}", N_("Model"), layout, register_callbacks, menu=False, charts=True)

@@ -7,20 +7,15 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
 from kurswerk.core.errors import InvalidInputError
-from kurswerk.dashboard._components import (
-    STATUS_WORDS,
-    column,
-    danger,
-    danger_id,
-    empty,
-    grid,
-    heading,
-    link_button,
-)
-from kurswerk.dashboard._kit import Kit, Page, demand, notify
-from kurswerk.dashboard._listings import MODEL_TYPE_WORDS, target_words
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._view import View
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.feedback import notify, require_scope
+from kurswerk.dashboard.callbacks.pages import PageDefinition
+from kurswerk.dashboard.widgets.components import STATUS_WORDS, empty_state, link_button, page_header
+from kurswerk.dashboard.widgets.confirm_button import confirm_button, confirm_id
+from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS, target_description
+from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import ModelRecord
 
 _MOST: Final = 1000
@@ -28,17 +23,17 @@ _STATUSES: Final = ("READY", "TRAINING", "FAILED")
 _EVERY_MS: Final = 5000
 
 
-def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
+def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the table; ``status`` and ``search`` of the address are its filters."""
-    found = kit.services.models.find(limit=_MOST)
-    new = link_button(view.t("New model"), "/dashboard/new", variant="filled")
+    found = app.services.models.find(limit=_MOST)
+    new = link_button(user.t("New model"), "/dashboard/new", variant="filled")
     if not found:
         return html.Div(
             [
-                heading(view.t("Models")),
-                empty(
-                    view.t("No model yet"),
-                    view.t(
+                page_header(user.t("Models")),
+                empty_state(
+                    user.t("No model yet"),
+                    user.t(
                         "A model learns from market rows to foresee one thing, say a price 20 % higher in ten minutes. "
                         "The form for a new one has sensible defaults for every field."
                     ),
@@ -48,15 +43,15 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
         )
     return html.Div(
         [
-            heading(view.t("Models"), new, text=view.t("Choose rows to test, compare or delete them together.")),
-            _filters(view, query),
-            _bulk(view),
-            grid(
-                view,
+            page_header(user.t("Models"), new, text=user.t("Choose rows to test, compare or delete them together.")),
+            _filters(user, query),
+            _bulk(user),
+            data_grid(
+                user,
                 "models-table",
-                _columns(view),
-                _rows(view, found),
-                label=view.t("Models"),
+                _columns(user),
+                _rows(user, found),
+                label=user.t("Models"),
                 getRowId="params.data.id",
                 options={"rowSelection": {"mode": "multiRow", "enableClickSelection": False}},
             ),
@@ -65,40 +60,40 @@ def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
     )
 
 
-def _filters(view: View, query: dict[str, str]) -> Any:
-    every = [{"value": "", "label": view.t("all")}]
+def _filters(user: UserContext, query: dict[str, str]) -> Any:
+    every = [{"value": "", "label": user.t("all")}]
     return dmc.Group(
         [
             dmc.TextInput(
                 id="models-search",
                 value=query.get("search", ""),
-                placeholder=view.t("Search name, target, type …"),
+                placeholder=user.t("Search name, target, type …"),
                 w=280,
-                **{"aria-label": view.t("Search")},
+                **{"aria-label": user.t("Search")},
             ),
             dmc.SegmentedControl(
                 id="models-status",
                 value=query.get("status", "") if query.get("status", "") in _STATUSES else "",
-                data=every + [{"value": status, "label": view.t(STATUS_WORDS[status])} for status in _STATUSES],
-                **{"aria-label": view.t("Status")},
+                data=every + [{"value": status, "label": user.t(STATUS_WORDS[status])} for status in _STATUSES],
+                **{"aria-label": user.t("Status")},
             ),
         ],
         mb="sm",
     )
 
 
-def _bulk(view: View) -> Any:
+def _bulk(user: UserContext) -> Any:
     return dmc.Group(
         [
-            dmc.Text(view.t("Chosen: {n}", n=0), id="models-chosen", size="sm", c="dimmed", miw=90),
-            dmc.Button(view.t("Test"), id="models-test", size="xs", variant="light", disabled=True),
-            dmc.Button(view.t("Compare"), id="models-compare", size="xs", variant="light", disabled=True),
+            dmc.Text(user.t("Chosen: {n}", n=0), id="models-chosen", size="sm", c="dimmed", miw=90),
+            dmc.Button(user.t("Test"), id="models-test", size="xs", variant="light", disabled=True),
+            dmc.Button(user.t("Compare"), id="models-compare", size="xs", variant="light", disabled=True),
             html.Div(
-                danger(
-                    view,
+                confirm_button(
+                    user,
                     "models-delete",
-                    view.t("Delete"),
-                    view.t("The chosen models, their tests and their live predictions disappear from all lists."),
+                    user.t("Delete"),
+                    user.t("The chosen models, their tests and their live predictions disappear from all lists."),
                     small=True,
                 ),
                 id="models-delete-box",
@@ -109,29 +104,31 @@ def _bulk(view: View) -> Any:
     )
 
 
-def _columns(view: View) -> list[dict[str, Any]]:
-    words = {"words": {status: view.t(text) for status, text in STATUS_WORDS.items()}}
+def _columns(user: UserContext) -> list[dict[str, Any]]:
+    words = {"words": {status: user.t(text) for status, text in STATUS_WORDS.items()}}
     return [
-        column("name", view.t("Name"), "link", pinned=None, minWidth=190),
-        column("status", view.t("Status"), "status", cellRendererParams=words),
-        column("active", view.t("Active"), minWidth=90),
-        column("type", view.t("Type"), minWidth=150),
-        column("target", view.t("Target"), minWidth=220, flex=2, tooltipField="target"),
-        column("pr_auc", view.t("PR-AUC"), "number:3", minWidth=105, headerTooltip=view.t("Beside it: the base rate")),
-        column("base_rate", view.t("Base rate"), "share:1", minWidth=115),
-        column("f1", "F1", "number:3"),
-        column("roc_auc", "ROC-AUC", "number:3", minWidth=110),
-        column("profit", view.t("Return per trade, %"), "number:2", minWidth=130, wrapHeaderText=True),
-        column("certified", view.t("Certified"), minWidth=110),
-        column("created", view.t("Made"), "moment", minWidth=170),
+        grid_column("name", user.t("Name"), "link", pinned=None, minWidth=190),
+        grid_column("status", user.t("Status"), "status", cellRendererParams=words),
+        grid_column("active", user.t("Active"), minWidth=90),
+        grid_column("type", user.t("Type"), minWidth=150),
+        grid_column("target", user.t("Target"), minWidth=220, flex=2, tooltipField="target"),
+        grid_column(
+            "pr_auc", user.t("PR-AUC"), "number:3", minWidth=105, headerTooltip=user.t("Beside it: the base rate")
+        ),
+        grid_column("base_rate", user.t("Base rate"), "share:1", minWidth=115),
+        grid_column("f1", "F1", "number:3"),
+        grid_column("roc_auc", "ROC-AUC", "number:3", minWidth=110),
+        grid_column("profit", user.t("Return per trade, %"), "number:2", minWidth=130, wrapHeaderText=True),
+        grid_column("certified", user.t("Certified"), minWidth=110),
+        grid_column("created", user.t("Made"), "moment", minWidth=170),
     ]
 
 
-def _rows(view: View, found: Sequence[ModelRecord]) -> list[dict[str, Any]]:
-    return [_row(view, record) for record in found]
+def _rows(user: UserContext, found: Sequence[ModelRecord]) -> list[dict[str, Any]]:
+    return [_row(user, record) for record in found]
 
 
-def _row(view: View, record: ModelRecord) -> dict[str, Any]:
+def _row(user: UserContext, record: ModelRecord) -> dict[str, Any]:
     estimates = (record.evaluation or {}).get("metrics") or {}
     certificate = record.certificate
     return {
@@ -139,22 +136,22 @@ def _row(view: View, record: ModelRecord) -> dict[str, Any]:
         "name": record.name,
         "href": f"/dashboard/models/{record.id}",
         "status": record.status,
-        "active": view.t("yes") if record.is_active else view.t("no"),
-        "type": view.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type)),
-        "target": target_words(view, record),
+        "active": user.t("yes") if record.is_active else user.t("no"),
+        "type": user.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type)),
+        "target": target_description(user, record),
         "pr_auc": (estimates.get("pr_auc") or {}).get("value"),
         "base_rate": (estimates.get("base_rate") or {}).get("value"),
         "f1": record.metrics.f1 if record.metrics else None,
         "roc_auc": record.metrics.roc_auc if record.metrics else None,
         "profit": record.metrics.simulated_profit_pct if record.metrics else None,
-        "certified": "–" if certificate is None else view.t("yes") if certificate.get("certified") else view.t("no"),
+        "certified": "–" if certificate is None else user.t("yes") if certificate.get("certified") else user.t("no"),
         "created": record.created_at.isoformat(),
     }
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    kit.in_browser(
+    app.clientside_callback(
         """(search, status) => {
             kurswerk.query({search, status});
             const text = (search || '').trim();
@@ -162,26 +159,26 @@ def register(kit: Kit) -> None:
         }""",
         Input("models-search", "value"),
         Input("models-status", "value"),
-        at_start=True,
+        initial_call=True,
     )
 
-    @kit.on(Output("models-table", "rowData"), Input("models-tick", "n_intervals"))
-    def renew(view: View, _: int | None) -> Any:
-        return _rows(view, kit.services.models.find(limit=_MOST))
+    @app.callback(Output("models-table", "rowData"), Input("models-tick", "n_intervals"))
+    def renew(user: UserContext, _: int | None) -> Any:
+        return _rows(user, app.services.models.find(limit=_MOST))
 
-    @kit.on(
+    @app.callback(
         Output("models-chosen", "children"),
         Output("models-test", "disabled"),
         Output("models-compare", "disabled"),
         Output({"kind": "danger-open", "what": "models-delete"}, "disabled"),
         Input("models-table", "selectedRows"),
-        at_start=True,
+        initial_call=True,
     )
-    def choose(view: View, rows: list[dict[str, Any]] | None) -> Any:
+    def choose(user: UserContext, rows: list[dict[str, Any]] | None) -> Any:
         n = len(rows or [])
-        return view.t("Chosen: {n}", n=n), n == 0, n != 2, n == 0
+        return user.t("Chosen: {n}", n=n), n == 0, n != 2, n == 0
 
-    kit.in_browser(
+    app.clientside_callback(
         """(test, compare, rows) => {
             const from = dash_clientside.callback_context.triggered_id;
             const chosen = (rows || []).map((row) => row.id);
@@ -194,23 +191,23 @@ def register(kit: Kit) -> None:
         State("models-table", "selectedRows"),
     )
 
-    @kit.on(
+    @app.callback(
         Output("models-tick", "n_intervals"),
         Output("models-table", "selectedRows"),
-        Input(danger_id("models-delete"), "n_clicks"),
+        Input(confirm_id("models-delete"), "n_clicks"),
         State("models-table", "selectedRows"),
         State("models-tick", "n_intervals"),
     )
-    def delete(view: View, clicks: int | None, rows: list[dict[str, Any]] | None, ticks: int | None) -> Any:
+    def delete(user: UserContext, clicks: int | None, rows: list[dict[str, Any]] | None, ticks: int | None) -> Any:
         if clicks:
-            demand(view, "admin")
+            require_scope(user, "admin")
             if not rows:
-                raise InvalidInputError(view.t("No model is chosen; tick the boxes at the left of the table."))
+                raise InvalidInputError(user.t("No model is chosen; tick the boxes at the left of the table."))
             for row in rows:
-                kit.services.models.delete(int(row["id"]))
-            kit.memory.forget()
-            notify(view.t("Deleted"), ", ".join(row["name"] for row in rows))
+                app.services.models.delete(int(row["id"]))
+            app.cache.clear()
+            notify(user.t("Deleted"), ", ".join(row["name"] for row in rows))
         return (ticks or 0) + 1, []
 
 
-PAGE: Final = Page("/models", N_("Models"), build, register, icon="models", tables=True)
+PAGE: Final = PageDefinition("/models", N_("Models"), layout, register_callbacks, icon="models", tables=True)

@@ -8,25 +8,29 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
 from kurswerk.core.timestamps import to_datetime
-from kurswerk.dashboard._components import (
-    STATUS_COLORS,
-    alert,
-    badge,
-    card,
-    empty,
-    fact,
-    facts,
-    heading,
-    link_button,
-    wide,
-)
-from kurswerk.dashboard._kit import Kit, Page, demand, notify
-from kurswerk.dashboard._listings import job_title, model_names
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._view import View
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.feedback import notify, require_scope
+from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.ports import Prediction
+from kurswerk.dashboard.widgets.components import (
+    STATUS_COLORS,
+    callout,
+    card,
+    empty_state,
+    link_button,
+    page_header,
+    scrollable,
+    stat,
+    stat_row,
+    status_badge,
+)
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.labels import job_title
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.jobs import Job
 from kurswerk.registry import ModelRecord
-from kurswerk.training import Availability, Job
+from kurswerk.training import Availability
 
 _EVERY_MS: Final = 4000
 _SHOWN: Final = 8
@@ -40,25 +44,25 @@ _PARTS: Final = {
 }
 
 
-def build(kit: Kit, view: View, _: dict[str, str]) -> Any:
+def layout(app: DashboardApp, user: UserContext, _: dict[str, str]) -> Any:
     """Return the frame; what changes is renewed by itself."""
     return html.Div(
         [
-            heading(view.t("Overview"), text=view.t("Is everything well, and what comes next?")),
-            html.Div(_content(kit, view), id="overview-content"),
+            page_header(user.t("Overview"), text=user.t("Is everything well, and what comes next?")),
+            html.Div(_content(app, user), id="overview-content"),
             dcc.Interval(id="overview-tick", interval=_EVERY_MS),
         ]
     )
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
 
-    @kit.on(Output("overview-content", "children"), Input("overview-tick", "n_intervals"))
-    def renew(view: View, _: int) -> Any:
-        return _content(kit, view)
+    @app.callback(Output("overview-content", "children"), Input("overview-tick", "n_intervals"))
+    def renew(user: UserContext, _: int) -> Any:
+        return _content(app, user)
 
-    @kit.on(
+    @app.callback(
         Output("overview-tick", "n_intervals"),
         Output("first-simulate", "loading"),
         Input("first-simulate", "n_clicks"),
@@ -68,73 +72,73 @@ def register(kit: Kit) -> None:
             (Output("overview-tick", "disabled"), True, False),
         ],
     )
-    def simulate(view: View, clicks: int | None, ticks: int | None) -> Any:
+    def simulate(user: UserContext, clicks: int | None, ticks: int | None) -> Any:
         if clicks:
-            demand(view, "train")
-            rows = kit.services.provision.simulate(60, 24.0, 42, lambda *_: None)
-            kit.memory.forget()
+            require_scope(user, "train")
+            rows = app.services.ingestion.simulate(60, 24.0, 42, lambda *_: None)
+            app.cache.clear()
             notify(
-                view.t("The market is filled"),
-                view.t("{rows} rows of 60 simulated coins are stored.", rows=view.number(rows)),
+                user.t("The market is filled"),
+                user.t("{rows} rows of 60 simulated coins are stored.", rows=user.number(rows)),
             )
         return (ticks or 0) + 1, False
 
 
-def _content(kit: Kit, view: View) -> Any:
-    services = kit.services
-    there = kit.memory.get("availability", services.market.availability, seconds=5)
+def _content(app: DashboardApp, user: UserContext) -> Any:
+    services = app.services
+    there = app.cache.get("availability", services.market.availability, max_age_s=5)
     if not there.rows:
-        return _first_steps(view)
-    models = kit.memory.get("models", lambda: services.models.find(limit=1000), seconds=2)
+        return _first_steps(user)
+    models = app.cache.get("models", lambda: services.models.find(limit=1000), max_age_s=2)
     jobs = services.jobs.find(limit=50)
     return dmc.Stack(
         [
-            _health(kit, view),
-            _figures(kit, view, there, models, jobs),
-            *_next_step(view, models),
+            _health(app, user),
+            _figures(app, user, there, models, jobs),
+            *_next_step(user, models),
             dmc.Grid(
                 [
-                    card(view.t("Jobs under way"), _jobs(kit, view, jobs), span={"base": 12, "lg": 6}),
-                    card(view.t("Strongest predictions now"), _strongest(kit, view), span={"base": 12, "lg": 6}),
-                    card(view.t("Newest models"), _models(view, models), span={"base": 12, "lg": 6}),
-                    card(view.t("Recent alerts"), _alerts(kit, view), span={"base": 12, "lg": 6}),
+                    card(user.t("Jobs under way"), _jobs(app, user, jobs), span={"base": 12, "lg": 6}),
+                    card(user.t("Strongest predictions now"), _strongest(app, user), span={"base": 12, "lg": 6}),
+                    card(user.t("Newest models"), _models(user, models), span={"base": 12, "lg": 6}),
+                    card(user.t("Recent alerts"), _alerts(app, user), span={"base": 12, "lg": 6}),
                 ]
             ),
         ]
     )
 
 
-def _first_steps(view: View) -> Any:
-    return empty(
-        view.t("Welcome. There are no market data yet."),
-        view.t(
+def _first_steps(user: UserContext) -> Any:
+    return empty_state(
+        user.t("Welcome. There are no market data yet."),
+        user.t(
             "Start with a simulated market: 60 coins over 24 hours, made in a few seconds. "
             "Or bring in candles of your own. Then train a first model on them."
         ),
-        dmc.Button(view.t("Simulate a market"), id="first-simulate"),
-        link_button(view.t("Bring in a file"), "/dashboard/data?open=ingest", variant="default"),
+        dmc.Button(user.t("Simulate a market"), id="first-simulate"),
+        link_button(user.t("Bring in a file"), "/dashboard/data?open=ingest", variant="default"),
     )
 
 
-def _health(kit: Kit, view: View) -> Any:
-    report = kit.memory.get("health", lambda: kit.services.health().as_json(), seconds=2)
+def _health(app: DashboardApp, user: UserContext) -> Any:
+    report = app.cache.get("health", lambda: app.services.health().as_json(), max_age_s=2)
     well = report.get("status") == "healthy"
     parts = [
         dmc.Tooltip(
             dmc.Badge(
-                view.t(_PARTS.get(name, name)),
+                user.t(_PARTS.get(name, name)),
                 color=STATUS_COLORS.get(str(check.get("status")), "gray"),
                 variant="dot",
                 className="kw-badge",
                 size="lg",
             ),
-            label=view.say(check.get("message", "")) or view.t("no details"),
+            label=user.message(check.get("message", "")) or user.t("no details"),
         )
         for name, check in (report.get("checks") or {}).items()
     ]
-    text = view.t("Everything is well.") if well else view.t("Something needs attention.")
+    text = user.t("Everything is well.") if well else user.t("Something needs attention.")
     troubles = [
-        f"{view.t(_PARTS.get(name, name))}: {view.say(check.get('message', ''))}"
+        f"{user.t(_PARTS.get(name, name))}: {user.message(check.get('message', ''))}"
         for name, check in (report.get("checks") or {}).items()
         if check.get("status") != "ok"
     ]
@@ -148,82 +152,89 @@ def _health(kit: Kit, view: View) -> Any:
     return html.Div(dmc.Paper(lines, withBorder=True, p="md", radius="md"), role="status")
 
 
-def _figures(kit: Kit, view: View, there: Availability, models: Any, jobs: Any) -> Any:
+def _figures(app: DashboardApp, user: UserContext, there: Availability, models: Any, jobs: Any) -> Any:
     ready = [record for record in models if record.status == "READY"]
     active = [record for record in ready if record.is_active]
     under_way = [job for job in jobs if job.status in {"RUNNING", "PENDING"}]
     newest = None if there.last_us is None else to_datetime(there.last_us)
-    live = kit.services.live
-    per_minute = None if live is None else kit.memory.get("per-minute", live.per_minute, seconds=3)
+    live = app.services.live
+    per_minute = None if live is None else app.cache.get("per-minute", live.per_minute, max_age_s=3)
     lag = None if newest is None else (datetime.now(UTC) - newest).total_seconds()
-    return facts(
-        fact(view.t("Market rows"), view.number(there.rows), detail=view.t("{n} coins", n=view.number(there.coins))),
-        fact(
-            view.t("Newest row"),
-            view.t("in the future") if lag is not None and lag < 0 else view.ago(newest),
-            detail=view.moment(newest),
+    return stat_row(
+        stat(user.t("Market rows"), user.number(there.rows), detail=user.t("{n} coins", n=user.number(there.coins))),
+        stat(
+            user.t("Newest row"),
+            user.t("in the future") if lag is not None and lag < 0 else user.ago(newest),
+            detail=user.date_time(newest),
         ),
-        fact(
-            view.t("Models"),
-            view.number(len(models)),
-            detail=view.t("{ready} ready, {active} active", ready=len(ready), active=len(active)),
+        stat(
+            user.t("Models"),
+            user.number(len(models)),
+            detail=user.t("{ready} ready, {active} active", ready=len(ready), active=len(active)),
         ),
-        fact(view.t("Jobs under way"), view.number(len(under_way))),
-        fact(view.t("Predictions per minute"), view.number(per_minute, 1)),
+        stat(user.t("Jobs under way"), user.number(len(under_way))),
+        stat(user.t("Predictions per minute"), user.number(per_minute, 1)),
     )
 
 
-def _next_step(view: View, models: Sequence[ModelRecord]) -> list[Any]:
+def _next_step(user: UserContext, models: Sequence[ModelRecord]) -> list[Any]:
     if not models:
         return [
-            empty(
-                view.t("Next: train a first model"),
-                view.t(
+            empty_state(
+                user.t("Next: train a first model"),
+                user.t(
                     "The data are here. A form with sensible defaults leads you to a model that foresees rising prices."
                 ),
-                link_button(view.t("Train a model"), "/dashboard/new", variant="filled"),
+                link_button(user.t("Train a model"), "/dashboard/new", variant="filled"),
             )
         ]
     if not any(record.status == "READY" for record in models):
         return []
     if not any(record.is_active for record in models):
         ready = next(record for record in models if record.status == "READY")
-        text = view.t("No model predicts live yet. Test one on later data, then activate it on its page.")
+        text = user.t("No model predicts live yet. Test one on later data, then activate it on its page.")
         return [
-            alert(
+            callout(
                 dmc.Group(
                     [
                         dmc.Text(text, size="sm"),
-                        link_button(view.t("Open {name}", name=ready.name), f"/dashboard/models/{ready.id}"),
+                        link_button(user.t("Open {name}", name=ready.name), f"/dashboard/models/{ready.id}"),
                     ]
                 ),
-                title=view.t("Next: put a model to work"),
+                title=user.t("Next: put a model to work"),
             )
         ]
     return []
 
 
-def _jobs(kit: Kit, view: View, jobs: Any) -> Any:
+def _jobs(app: DashboardApp, user: UserContext, jobs: Any) -> Any:
     under_way: list[Job] = [job for job in jobs if job.status in {"RUNNING", "PENDING"}][:_SHOWN]
     if not under_way:
         return _quiet(
-            view.t("Nothing is being worked on."), link_button(view.t("All jobs"), "/dashboard/jobs", size="xs")
+            user.t("Nothing is being worked on."), link_button(user.t("All jobs"), "/dashboard/jobs", size="xs")
         )
-    names = model_names(kit)
+    names = model_names(app)
+
+    def title(job: Job) -> str:
+        return job_title(user, job, names, app.services.job_service.kinds)
+
     return dmc.Stack(
         [
             dmc.Stack(
                 [
                     dmc.Group(
-                        [dmc.Text(job_title(view, job, names), size="sm", fw=500), badge(view, job.status)],
+                        [
+                            dmc.Text(title(job), size="sm", fw=500),
+                            status_badge(user, job.status),
+                        ],
                         justify="space-between",
                     ),
                     dmc.Progress(
                         value=100 * job.progress,
                         animated=job.status == "RUNNING",
-                        **{"aria-label": view.t("Progress")},
+                        **{"aria-label": user.t("Progress")},
                     ),
-                    dmc.Text(view.say(job.progress_msg or ""), size="xs", c="dimmed"),
+                    dmc.Text(user.message(job.progress_msg or ""), size="xs", c="dimmed"),
                 ],
                 gap=4,
             )
@@ -232,65 +243,65 @@ def _jobs(kit: Kit, view: View, jobs: Any) -> Any:
     )
 
 
-def _strongest(kit: Kit, view: View) -> Any:
-    live = kit.services.live
+def _strongest(app: DashboardApp, user: UserContext) -> Any:
+    live = app.services.live
     if live is None:
-        return _quiet(view.t("No predictor is part of this installation."))
+        return _quiet(user.t("No predictor is part of this installation."))
     strongest: dict[str, Prediction] = {}  # of each coin
     for one in sorted(live.predictions(limit=200), key=lambda one: -one.probability):
         strongest.setdefault(one.coin_id, one)
     if not strongest:
-        return _quiet(view.t("No predictions yet. Activate a model to see them here."))
+        return _quiet(user.t("No predictions yet. Activate a model to see them here."))
     found = list(strongest.values())[:_SHOWN]
-    return _coins(kit, view, [(one, one.timestamp) for one in found], view.t("Row"))
+    return _coins(app, user, [(one, one.timestamp) for one in found], user.t("Row"))
 
 
-def _alerts(kit: Kit, view: View) -> Any:
-    live = kit.services.live
+def _alerts(app: DashboardApp, user: UserContext) -> Any:
+    live = app.services.live
     found = [] if live is None else live.alerts(limit=_SHOWN)
     if not found:
-        return _quiet(view.t("No alerts. A model raises one when its probability reaches its threshold."))
-    return _coins(kit, view, [(one, one.created_at) for one in found], view.t("Raised"))
+        return _quiet(user.t("No alerts. A model raises one when its probability reaches its threshold."))
+    return _coins(app, user, [(one, one.created_at) for one in found], user.t("Raised"))
 
 
-def _coins(kit: Kit, view: View, found: Sequence[tuple[Any, datetime]], when: str) -> Any:
+def _coins(app: DashboardApp, user: UserContext, found: Sequence[tuple[Any, datetime]], when: str) -> Any:
     """Show predictions or alerts, each with the moment that counts."""
-    names = model_names(kit)
+    names = model_names(app)
     rows = [
         html.Tr(
             [
                 html.Td(dcc.Link(_short(one.coin_id), href=f"/dashboard/data/{one.coin_id}", className="kw-link")),
                 html.Td(names.get(one.model_id, str(one.model_id))),
-                html.Td(view.percent(one.probability), className="kw-r"),
-                html.Td(view.ago(moment), className="kw-r kw-muted"),
+                html.Td(user.percent(one.probability), className="kw-r"),
+                html.Td(user.ago(moment), className="kw-r kw-muted"),
             ]
         )
         for one, moment in found
     ]
-    return _table((view.t("Coin"), view.t("Model"), view.t("Probability"), when), rows)
+    return _table((user.t("Coin"), user.t("Model"), user.t("Probability"), when), rows)
 
 
-def _models(view: View, models: Sequence[ModelRecord]) -> Any:
+def _models(user: UserContext, models: Sequence[ModelRecord]) -> Any:
     if not models:
-        return _quiet(view.t("No model yet."))
+        return _quiet(user.t("No model yet."))
     rows = [
         html.Tr(
             [
                 html.Td(dcc.Link(one.name, href=f"/dashboard/models/{one.id}", className="kw-link")),
-                html.Td(badge(view, one.status)),
-                html.Td(view.ago(one.created_at), className="kw-r kw-muted"),
+                html.Td(status_badge(user, one.status)),
+                html.Td(user.ago(one.created_at), className="kw-r kw-muted"),
             ]
         )
         for one in models[:_SHOWN]
     ]
-    return _table((view.t("Model"), view.t("Status"), view.t("Made")), rows)
+    return _table((user.t("Model"), user.t("Status"), user.t("Made")), rows)
 
 
 def _table(head: tuple[str, ...], rows: list[Any]) -> Any:
     titles = html.Thead(
         html.Tr([html.Th(text, className="" if k == 0 else "kw-r" if k > 1 else "") for k, text in enumerate(head)])
     )
-    return wide(html.Table([titles, html.Tbody(rows)], className="kw-table"))
+    return scrollable(html.Table([titles, html.Tbody(rows)], className="kw-table"))
 
 
 def _quiet(text: str, *more: Any) -> Any:
@@ -301,4 +312,4 @@ def _short(name: str) -> str:
     return name if len(name) <= 14 else f"{name[:6]}…{name[-6:]}"
 
 
-PAGE: Final = Page("/", N_("Overview"), build, register, icon="overview")
+PAGE: Final = PageDefinition("/", N_("Overview"), layout, register_callbacks, icon="overview")

@@ -6,62 +6,69 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, html
 
 from kurswerk.core.errors import InvalidInputError
-from kurswerk.dashboard._components import alert, heading
-from kurswerk.dashboard._kit import Kit, Page, demand, notify, to
-from kurswerk.dashboard._listings import ready_models
-from kurswerk.dashboard._periods import period_of, register_period
-from kurswerk.dashboard._translations import N_
-from kurswerk.dashboard._trials import model_choices, no_ready_model, order_form, register_marks, remarks
-from kurswerk.dashboard._view import View
-from kurswerk.training import order_test
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.feedback import notify, redirect_to, require_scope
+from kurswerk.dashboard.callbacks.model_lookup import ready_models
+from kurswerk.dashboard.callbacks.pages import PageDefinition
+from kurswerk.dashboard.widgets.components import callout, page_header
+from kurswerk.dashboard.widgets.evaluation_form import (
+    evaluation_form,
+    model_options,
+    no_ready_model,
+    period_notes,
+    register_training_marks,
+)
+from kurswerk.dashboard.widgets.period_picker import period_from_fields, register_period_picker
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.user_context import UserContext
 
 
-def build(kit: Kit, view: View, query: dict[str, str]) -> Any:
+def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the form; ``models`` of the address are chosen already."""
-    ready = ready_models(kit)
+    ready = ready_models(app)
     if not ready:
-        return html.Div([heading(view.t("Test")), no_ready_model(view)])
+        return html.Div([page_header(user.t("Test")), no_ready_model(user)])
     there = {str(record.id): record for record in ready}
     wanted = [one for one in dict.fromkeys(query.get("models", "").split(",")) if one in there]
     chosen = [there[one] for one in wanted]
     return html.Div(
         [
-            heading(view.t("Test"), text=view.t("Judge models on rows they have not learnt from.")),
-            order_form(
-                kit,
-                view,
+            page_header(user.t("Test"), text=user.t("Judge models on rows they have not learnt from.")),
+            evaluation_form(
+                app,
+                user,
                 "test",
-                view.t("What is tested on what?"),
+                user.t("What is tested on what?"),
                 dmc.MultiSelect(
-                    id="test-models", label=view.t("Models"), data=model_choices(ready), value=wanted, searchable=True
+                    id="test-models", label=user.t("Models"), data=model_options(ready), value=wanted, searchable=True
                 ),
                 chosen,
-                view.t("Start the test"),
+                user.t("Start the test"),
             ),
         ]
     )
 
 
-def register(kit: Kit) -> None:
+def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    register_period(kit, "test")
-    register_marks(kit, "test", Input("test-models", "value"))
-    kit.in_browser("(models) => kurswerk.query({models})", Input("test-models", "value"))
+    register_period_picker(app, "test")
+    register_training_marks(app, "test", Input("test-models", "value"))
+    app.clientside_callback("(models) => kurswerk.query({models})", Input("test-models", "value"))
 
-    @kit.on(
+    @app.callback(
         Output("test-remarks", "children"),
         Output("test-order", "disabled"),
         Input("test-models", "value"),
         Input("test-start", "value"),
         Input("test-end", "value"),
-        at_start=True,
+        initial_call=True,
     )
-    def check(view: View, models: list[str] | None, start: str | None, end: str | None) -> Any:
+    def check(user: UserContext, models: list[str] | None, start: str | None, end: str | None) -> Any:
         if not models:
-            return alert(view.t("Choose at least one model.")), True
-        return remarks(kit, view, models, (start, end), view.t("The period lies outside of the training."))
+            return callout(user.t("Choose at least one model.")), True
+        return period_notes(app, user, models, (start, end), user.t("The period lies outside of the training."))
 
-    @kit.on(
+    @app.callback(
         Output("go", "data", allow_duplicate=True),
         Input("test-order", "n_clicks"),
         State("test-models", "value"),
@@ -70,15 +77,18 @@ def register(kit: Kit) -> None:
         State("test-mints", "value"),
         running=[(Output("test-order", "loading"), True, False)],
     )
-    def order(view: View, _: int | None, models: list[str], start: str, end: str, mints: list[str] | None) -> Any:
-        demand(view, "train")
+    def order(
+        user: UserContext, _: int | None, models: list[str], start: str, end: str, mints: list[str] | None
+    ) -> Any:
+        require_scope(user, "train")
         if not models:
-            raise InvalidInputError(view.t("Choose at least one model."))
-        period = period_of(view, start, end)
-        jobs = [order_test(int(one), period, mints or None, kit.services.desk) for one in models]
-        one = view.t("Job {id} is in the queue.", id=jobs[0].id)
-        notify(view.t("Ordered"), one if len(jobs) == 1 else view.t("{n} jobs are in the queue.", n=len(jobs)))
-        return to("/dashboard/jobs")
+            raise InvalidInputError(user.t("Choose at least one model."))
+        period = period_from_fields(user, start, end)
+        request = {**period.as_request(), "mints": mints or None}
+        jobs = [app.services.job_service.order("TEST", {"model_id": int(one), **request}) for one in models]
+        one = user.t("Job {id} is in the queue.", id=jobs[0].id)
+        notify(user.t("Ordered"), one if len(jobs) == 1 else user.t("{n} jobs are in the queue.", n=len(jobs)))
+        return redirect_to("/dashboard/jobs")
 
 
-PAGE: Final = Page("/test", N_("Test"), build, register, icon="test", charts=True)
+PAGE: Final = PageDefinition("/test", N_("Test"), layout, register_callbacks, icon="test", charts=True)

@@ -1,0 +1,129 @@
+"""Deliveries: messages are claimed, sent side by side, and retried with back-off until they arrive."""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Protocol
+
+from kurswerk.alerts._channel import Channel
+from kurswerk.alerts._delivery import Delivery
+from kurswerk.observability import get_logger
+
+log = get_logger(__name__)
+MOST_ATTEMPTS = 20
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 3600.0
+_AT_ONCE = 32
+# A claim outlasts every attempt: a dispatcher that dies is relieved, one that lives is never doubled.
+CLAIM_S, ATTEMPT_TIMEOUT_S = 20.0, 15.0
+
+
+class DeliveryStore(Protocol):
+    """Keeps deliveries until they have arrived."""
+
+    def claim(self, limit: int) -> Sequence[Delivery]:
+        """Return messages that are due; nobody else gets them within `CLAIM_S`."""
+        ...
+
+    def sent(self, *delivery_ids: int) -> None:
+        """Mark deliveries as arrived."""
+        ...
+
+    def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
+        """Mark an attempt as failed; with None the delivery is given up."""
+        ...
+
+    def release_after_clock_change(self) -> int:
+        """Make deliveries due that wait only because the clock was set back; return how many."""
+        ...
+
+
+class Dispatcher:
+    """Sends deliveries side by side, so that a slow receiver does not hold up the others.
+
+    Used by one thread; each attempt has a thread of its own, which a stopping service does not wait for.
+    """
+
+    def __init__(
+        self, store: DeliveryStore, channels: Mapping[str, Channel], *, timeout_s: float = ATTEMPT_TIMEOUT_S
+    ) -> None:
+        self._store, self._channels, self._timeout_s = store, channels, timeout_s
+        self._done: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+        self._numbers = count()
+        self._open: dict[int, tuple[Delivery, float]] = {}  # number of an attempt → delivery and its deadline
+
+    @property
+    def under_way(self) -> int:
+        """How many messages are being sent."""
+        return len(self._open)
+
+    def start_due(self) -> int:
+        """Start to send deliveries that are due; return how many."""
+        free = _AT_ONCE - self.under_way
+        claimed = self._store.claim(free) if free else []
+        for delivery in claimed:
+            number = next(self._numbers)
+            self._open[number] = delivery, time.monotonic() + self._timeout_s
+            threading.Thread(target=self._try, args=[number, delivery], name="kurswerk-alert", daemon=True).start()
+        return len(claimed)
+
+    def collect(self, wait_s: float | None = None) -> None:
+        """Record what became of attempts; wait so long for the first one.
+
+        A failed one is retried after 2 s, 4 s, … up to an hour, twenty times in all. An attempt that exceeds its
+        timeout has failed, whatever the receiver answers later.
+        """
+        ended = self._ended(wait_s)
+        now, late = time.monotonic(), f"no answer within {self._timeout_s:g} s"
+        found = {number: late for number, (_, until) in self._open.items() if until <= now} | ended
+        # An attempt that timed out may end later; its result no longer counts.
+        outcome = [(self._open.pop(number)[0], error) for number, error in found.items() if number in self._open]
+        if arrived := [delivery.id for delivery, error in outcome if error is None]:
+            self._store.sent(*arrived)
+        for delivery, error in outcome:
+            if error is not None:
+                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**delivery.attempts)
+                over = delivery.attempts + 1 >= MOST_ATTEMPTS
+                log.warning("an alert was not delivered", key=delivery.key, reason=error, given_up=over)
+                self._store.failed(delivery.id, error[:1000], None if over else pause)
+
+    def _ended(self, wait_s: float | None) -> dict[int, str | None]:
+        """Wait for the first attempt that ends or times out; return those that have ended."""
+        least = min((until for _, until in self._open.values()), default=None)
+        remaining = None if least is None else max(0.0, least - time.monotonic())
+        waits = [seconds for seconds in (wait_s, remaining) if seconds is not None]
+        ended: dict[int, str | None] = {}
+        try:
+            number, error = self._done.get(timeout=min(waits, default=None))
+            while True:
+                ended[number] = error
+                number, error = self._done.get_nowait()
+        except queue.Empty:
+            return ended
+
+    def _try(self, number: int, delivery: Delivery) -> None:
+        try:
+            self._channels[delivery.channel].send(delivery)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
+            self._done.put((number, _error_text(error, delivery)))
+        else:
+            self._done.put((number, None))
+
+
+def _error_text(error: Exception, delivery: Delivery) -> str:
+    """Return an error's text without the rule's target and secret, which would let others send in its name."""
+    text = f"{type(error).__name__}: {error}"
+    for hidden in (delivery.target, delivery.secret):
+        if hidden:
+            text = text.replace(hidden, "…")
+    return text
+
+
+def deliver(store: DeliveryStore, channels: Mapping[str, Channel]) -> int:
+    """Send deliveries that are due, each at least once, and wait for their outcome; return how many."""
+    dispatcher = Dispatcher(store, channels)
+    sent = dispatcher.start_due()
+    while dispatcher.under_way:
+        dispatcher.collect()
+    return sent

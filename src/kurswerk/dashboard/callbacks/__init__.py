@@ -1,0 +1,1 @@
+"""What pages are registered with: callbacks, pages, notifications and the query cache."""

@@ -1,0 +1,1 @@
+"""Parts that pages are put together from: components, charts, tables and forms, with their callbacks."""

@@ -1,0 +1,49 @@
+"""Alerts as a table: of all models on Live, of one on its page."""
+
+from typing import Any, Final
+
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
+from kurswerk.dashboard.words.user_context import UserContext
+
+_MOST: Final = 100
+
+
+def alert_rows(app: DashboardApp, model_id: int | None = None) -> list[dict[str, Any]]:
+    """Return the newest alerts as rows of the table."""
+    live = app.services.live
+    names = model_names(app)
+    return [
+        {
+            "id": str(one.id),
+            "raised": one.created_at.isoformat(),
+            "coin": one.coin_id,
+            "href": f"/dashboard/data/{one.coin_id}",
+            "model": names.get(one.model_id, f"#{one.model_id}"),
+            "probability": one.probability,
+            "threshold": one.threshold,
+        }
+        for one in ([] if live is None else live.alerts(model_id=model_id, limit=_MOST))
+    ]
+
+
+def alert_table(app: DashboardApp, user: UserContext, name: str, model_id: int | None = None) -> Any:
+    """Return the table; ``name`` is its id."""
+    columns = [
+        grid_column("raised", user.t("Raised"), "moment", minWidth=190),
+        grid_column("coin", user.t("Coin"), "link", minWidth=220),
+        grid_column("model", user.t("Model"), minWidth=150),
+        grid_column("probability", user.t("Probability"), "share:1", minWidth=120),
+        grid_column("threshold", user.t("Threshold"), "threshold", minWidth=120),
+    ]
+    return data_grid(
+        user,
+        name,
+        columns,
+        alert_rows(app, model_id),
+        label=user.t("Alerts"),
+        nothing=user.t("No alerts yet."),
+        getRowId="params.data.id",  # what stands there already is not drawn again with each alert
+        options={"paginationPageSize": 10},
+    )

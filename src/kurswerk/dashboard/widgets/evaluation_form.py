@@ -1,0 +1,160 @@
+"""What testing and comparing share: models, a period and coins to choose, and what is to be said of the choice."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import dash_mantine_components as dmc
+from dash import Input, Output, State, dcc, html
+from dash.exceptions import PreventUpdate
+
+from kurswerk.core.errors import KurswerkError
+from kurswerk.core.timestamps import to_us
+from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.widgets.charts import localise_chart
+from kurswerk.dashboard.widgets.components import callout, card, empty_state, link_button
+from kurswerk.dashboard.widgets.period_picker import (
+    availability_chart,
+    available_period,
+    parse_period,
+    period_fields,
+    period_from_fields,
+)
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.evaluation import overlap
+from kurswerk.registry import ModelRecord
+
+_LATER_SHARE: Final = 2 / 3
+# More names would cover the picture.
+_MOST_MARKS: Final = 3
+
+
+def evaluation_form(
+    app: DashboardApp,
+    user: UserContext,
+    prefix: str,
+    title: str,
+    models: Any,
+    chosen: Sequence[ModelRecord],
+    button: str,
+) -> Any:
+    """Return a form with fields for models, the period ``<prefix>-start`` to ``-end`` and coins ``<prefix>-mints``.
+
+    Beside it stand ``<prefix>-remarks`` and the button ``<prefix>-order``. The picture marks when
+    ``chosen`` were trained.
+    """
+    return dmc.Grid(
+        [
+            card(
+                title,
+                models,
+                period_fields(app, user, prefix, _later_period(app, chosen), _training_marks(user, chosen)),
+                dcc.Store(id=f"{prefix}-marked", data=[one.id for one in chosen[:_MOST_MARKS]]),
+                _coin_field(app, user, f"{prefix}-mints"),
+                span={"base": 12, "lg": 8},
+            ),
+            card(
+                user.t("Order"),
+                html.Div(id=f"{prefix}-remarks", role="status"),
+                dmc.Button(button, id=f"{prefix}-order", disabled=True, fullWidth=True),
+                span={"base": 12, "lg": 4},
+            ),
+        ]
+    )
+
+
+def register_training_marks(app: DashboardApp, prefix: str, *models: Input) -> None:
+    """Mark on the picture when the chosen models learnt, each time others are chosen."""
+
+    @app.callback(
+        Output(f"{prefix}-picture", "figure"),
+        Output(f"{prefix}-marked", "data"),
+        State(f"{prefix}-marked", "data"),
+        *models,
+        initial_call=True,  # or that none is chosen any more would be taken for that none has been yet
+    )
+    def mark(user: UserContext, marked: list[int], *chosen: str | list[str] | None) -> Any:
+        given = [one for some in chosen for one in ([some] if isinstance(some, str) else some or [])]
+        ids = [int(one) for one in dict.fromkeys(given)][:_MOST_MARKS]
+        if ids == marked:
+            raise PreventUpdate
+        drawing = availability_chart(app, user, _training_marks(user, [app.services.models.get(one) for one in ids]))
+        localise_chart(user, drawing)
+        return drawing, ids
+
+
+def period_notes(
+    app: DashboardApp, user: UserContext, models: Sequence[str], ends: tuple[str | None, str | None], fine: str
+) -> tuple[Any, bool]:
+    """Return what is to be said of models on a period, and whether it keeps from ordering."""
+    try:
+        period_from_fields(user, *ends)
+        moments = parse_period(user, *ends)
+    except KurswerkError as error:
+        return callout(user.message(error), color="orange"), True
+    records = [app.services.models.get(int(one)) for one in models]
+    return dmc.Stack(_overlap_warnings(user, records, moments) or [callout(fine, color="teal")]), False
+
+
+def no_ready_model(user: UserContext) -> Any:
+    """Return what stands where a trained model is needed and there is none."""
+    return empty_state(
+        user.t("No model is ready"),
+        user.t("First train one; then it can be tested on later data and compared with others."),
+        link_button(user.t("New model"), "/dashboard/new", variant="filled"),
+    )
+
+
+def model_options(records: Sequence[ModelRecord]) -> list[dict[str, str]]:
+    """Return models to choose from."""
+    return [{"value": str(record.id), "label": f"{record.name} (#{record.id})"} for record in records]
+
+
+def _coin_field(app: DashboardApp, user: UserContext, name: str) -> Any:
+    """Return a field for coins; empty is all."""
+    coins = app.cache.get("coins", lambda: list(app.services.market.coins()), max_age_s=30)
+    return dmc.MultiSelect(
+        id=name,
+        label=user.t("Coins"),
+        placeholder=user.t("all"),
+        data=list(coins)[:2000],
+        limit=50,
+        searchable=True,
+        clearable=True,
+    )
+
+
+def _later_period(app: DashboardApp, records: Sequence[ModelRecord]) -> tuple[datetime, datetime] | None:
+    """Return the time after the models' training, or the last third where nothing is after it."""
+    whole = available_period(app)
+    if whole is None:
+        return None
+    trained = max((record.train_end for record in records), default=None)
+    if trained is not None and trained < whole[1]:
+        return trained, whole[1]
+    return available_period(app, _LATER_SHARE)
+
+
+def _training_marks(user: UserContext, records: Sequence[ModelRecord]) -> list[tuple[datetime, datetime, str]]:
+    """Return the models' training periods to mark on the picture."""
+    return [
+        (one.train_start, one.train_end, user.t("training of {name}", name=one.name)) for one in records[:_MOST_MARKS]
+    ]
+
+
+def _overlap_warnings(
+    user: UserContext, records: Sequence[ModelRecord], moments: tuple[datetime, datetime]
+) -> list[Any]:
+    """Warn of each model whose training shares time with the period."""
+    start_us, end_us = map(to_us, moments)
+    found = []
+    for record in records:
+        shared = overlap(to_us(record.train_start), to_us(record.train_end), start_us, end_us)
+        if shared.has_overlap:
+            text = user.t(
+                "{share} of the period lie in the training of {name}. It knows these rows; the figures flatter it.",
+                share=user.percent(shared.share, 0),
+                name=record.name,
+            )
+            found.append(callout(text, title=user.t("Overlap with the training"), color="orange"))
+    return found

@@ -1,0 +1,135 @@
+"""What the stored figures of a model say, in words."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import dash_mantine_components as dmc
+from dash import html
+
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.registry import ModelRecord, TestResult
+
+Json = Mapping[str, Any]
+_COLORS: Final = {"good": "teal", "bad": "red", "unsure": "orange"}
+_SIGNS: Final = {"good": "✓", "bad": "✗", "unsure": "?"}
+_BASELINES: Final = {
+    "volatility": N_("the ranking by recent volatility"),
+    "persistence": N_("persistence"),
+    "base_rate": N_("the base rate"),
+}
+
+
+def model_findings(user: UserContext, record: ModelRecord, test: TestResult | None) -> Any:
+    """Return the findings on a model, each with its tone."""
+    evaluation = test.evaluation if test is not None else record.evaluation or {}
+    found = [
+        *_on_test(user, test),
+        *_on_baselines(user, evaluation),
+        *_on_trades(user, evaluation),
+    ]
+    return dmc.Stack(
+        [
+            html.Div(
+                [
+                    dmc.ThemeIcon(_SIGNS[tone], color=_COLORS[tone], variant="light", radius="xl", size="sm"),
+                    dmc.Text(text, size="sm"),
+                ],
+                className="kw-verdict",
+            )
+            for tone, text in found
+        ],
+        gap=6,
+    )
+
+
+def _on_test(user: UserContext, test: TestResult | None) -> Iterator[tuple[str, str]]:
+    if test is None:
+        yield (
+            "unsure",
+            user.t(
+                "Judged on rows of the training period that each fold had not seen; a test on later data says more."
+            ),
+        )
+        return
+    if test.has_overlap:
+        yield "bad", user.t("The test overlaps the training period: the model was judged on data it had seen.")
+    if test.is_overfitted:
+        yield (
+            "bad",
+            user.t(
+                "It looks overfitted: accuracy falls by {n} from training to test.",
+                n=user.number(test.accuracy_degradation, 3),
+            ),
+        )
+
+
+def _on_baselines(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]:
+    for baseline, words in _BASELINES.items():
+        difference = ((evaluation.get("differences") or {}).get(baseline) or {}).get("pr_auc")
+        if not difference or difference.get("value") is None:
+            continue
+        own = evaluation["metrics"]["pr_auc"]["value"]
+        other = evaluation["baselines"][baseline]["pr_auc"]["value"]
+        values = {"other": user.t(words), "own": user.number(own, 3), "theirs": user.number(other, 3)}
+        low, high = difference.get("low"), difference.get("high")
+        if low is None or high is None:
+            yield (
+                "unsure",
+                user.t("It may or may not beat {other}: too few coins, too short a time.", other=values["other"]),
+            )
+            continue
+        values |= {"low": user.signed(low, 3), "high": user.signed(high, 3)}
+        if low > 0:
+            yield (
+                "good",
+                user.t(
+                    "It beats {other}: PR-AUC {own} against {theirs}, difference within {low} … {high}.",
+                    **values,
+                ),
+            )
+        elif high < 0:
+            yield (
+                "bad",
+                user.t(
+                    "It is worse than {other}: PR-AUC {own} against {theirs}, difference within {low} … {high}.",
+                    **values,
+                ),
+            )
+        else:
+            yield (
+                "unsure",
+                user.t(
+                    "Perhaps luck against {other}: PR-AUC {own} against {theirs}, difference within {low} … {high}.",
+                    **values,
+                ),
+            )
+
+
+def _on_trades(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]:
+    trades = evaluation.get("trades")
+    if not trades:
+        return
+    if not trades["count"]:
+        yield (
+            "unsure",
+            user.t("At a threshold of {n} it makes no trade.", n=user.threshold(evaluation.get("threshold"))),
+        )
+        return
+    estimate = (evaluation.get("metrics") or {}).get("simulated_profit_pct") or {}
+    values = {"n": user.number(trades["count"]), "mean": user.signed(trades["simulated_profit_pct"], 2)}
+    low, high = estimate.get("low"), estimate.get("high")
+    if low is None or high is None:
+        yield (
+            "unsure",
+            user.t(
+                "Its {n} simulated trades bring {mean} % each on average, after costs; too few for an interval.",
+                **values,
+            ),
+        )
+        return
+    values |= {"low": user.signed(low, 2), "high": user.signed(high, 2)}
+    text = user.t(
+        "Its {n} simulated trades bring {mean} % each on average, after costs; within {low} … {high} %.", **values
+    )
+    yield ("good" if low > 0 else "bad" if high < 0 else "unsure"), text

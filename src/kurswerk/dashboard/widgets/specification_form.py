@@ -1,0 +1,266 @@
+"""The fields of the form for a model's specification."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import dash_mantine_components as dmc
+from dash import html
+
+from kurswerk.dashboard.widgets.components import number_input
+from kurswerk.dashboard.widgets.specification_document import PARAM_FIELDS
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.models import FAMILIES, FormField
+
+_PHASES: Final = {
+    1: N_("1 – Baby Zone"),
+    2: N_("2 – Survival Zone"),
+    3: N_("3 – Mature Zone"),
+    99: N_("99 – Finished"),
+    100: N_("100 – Graduated"),
+}
+
+
+def _label(text: str, meaning: str) -> Any:
+    return dmc.Tooltip(
+        html.Span(text, className="kw-hint"),
+        label=meaning,
+        multiline=True,
+        w=300,
+        events={"hover": True, "focus": True, "touch": True},
+    )
+
+
+def naming(user: UserContext, given: Mapping[str, Any]) -> Any:
+    """Return name, model type and description."""
+    types = [{"value": name, "label": user.t(text)} for name, text in MODEL_TYPE_WORDS.items()]
+    return dmc.SimpleGrid(
+        [
+            dmc.TextInput(
+                id="spec-name",
+                value=given.get("name"),
+                debounce=250,
+                label=_label(user.t("Name"), user.t("1 to 255 characters, not yet taken.")),
+            ),
+            dmc.Select(
+                id="spec-model_type",
+                value=given.get("model_type"),
+                data=types,
+                allowDeselect=False,
+                label=_label(
+                    user.t("Kind of model"),
+                    " ".join(f"{user.t(one.title)}: {user.t(one.description)}" for one in FAMILIES.values()),
+                ),
+            ),
+        ],
+        cols={"base": 1, "xs": 2},
+    )
+
+
+def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
+    """Return what is to be foreseen."""
+    timed = bool(given.get("use_time_based_prediction"))
+    return dmc.Stack(
+        [
+            dmc.SegmentedControl(
+                id="spec-kind",
+                value="change" if timed else "level",
+                data=[
+                    {"value": "change", "label": user.t("A change within a time")},
+                    {"value": "level", "label": user.t("A level")},
+                ],
+                **{"aria-label": user.t("Kind of target")},
+            ),
+            dmc.Select(
+                id="spec-target_var",
+                value=given.get("target_var"),
+                data=[name for name in columns if name != "is_koth"],
+                searchable=True,
+                allowDeselect=False,
+                label=_label(
+                    user.t("Watched column"), user.t("With a change, the watched column itself is no feature.")
+                ),
+            ),
+            html.Div(_change(user, given), id="spec-if-change"),
+            html.Div(_level(user, given), id="spec-if-level"),
+        ]
+    )
+
+
+def _change(user: UserContext, given: Mapping[str, Any]) -> Any:
+    ways = [{"value": "up", "label": user.t("rises")}, {"value": "down", "label": user.t("falls")}]
+    modes = [
+        {"value": "at", "label": user.t("at the end of the time")},
+        {"value": "within", "label": user.t("at any moment in it")},
+    ]
+    return dmc.SimpleGrid(
+        [
+            dmc.Select(
+                id="spec-direction",
+                value=given.get("direction") or "up",
+                data=ways,
+                label=user.t("It"),
+                allowDeselect=False,
+            ),
+            _number(
+                user, "min_percent_change", given, user.t("by at least, %"), user.t("Change from the row's own value.")
+            ),
+            _number(user, "future_minutes", given, user.t("in minutes"), user.t("How far the model looks ahead.")),
+            dmc.Select(
+                id="spec-horizon_mode",
+                value=given.get("horizon_mode") or "at",
+                data=modes,
+                label=user.t("measured"),
+                allowDeselect=False,
+            ),
+        ],
+        cols={"base": 1, "xs": 2, "xl": 4},
+    )
+
+
+def _level(user: UserContext, given: Mapping[str, Any]) -> Any:
+    return dmc.SimpleGrid(
+        [
+            dmc.Select(
+                id="spec-operator",
+                value=given.get("operator") or ">",
+                data=[">", ">=", "<", "<=", "="],
+                label=user.t("It is"),
+                allowDeselect=False,
+            ),
+            _number(user, "target_value", given, user.t("this value"), user.t("In the unit of the watched column.")),
+        ],
+        cols=2,
+    )
+
+
+def _number(user: UserContext, name: str, given: Mapping[str, Any], text: str, meaning: str, **more: Any) -> Any:
+    value = given.get(name)
+    return number_input(
+        user,
+        id=f"spec-{name}",
+        value="" if value is None else value,
+        label=_label(text, meaning),
+        debounce=250,
+        **more,
+    )
+
+
+def features(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
+    """Return what the model sees."""
+    chosen = list(given.get("features") or [])
+    return dmc.Stack(
+        [
+            dmc.MultiSelect(
+                id="spec-features",
+                value=[name for name in chosen if name in columns],
+                data=list(columns),
+                searchable=True,
+                clearable=True,
+                hidePickedOptions=True,
+                label=_label(user.t("Columns"), user.t("Columns of the market data that the model sees as they are.")),
+            ),
+            dmc.TagsInput(
+                id="spec-indicators",
+                value=[name for name in chosen if name not in columns],
+                data=["sma_20", "ema_20", "rsi_14", "macd_12_26_9", "macd_signal_12_26_9"],
+                clearable=True,
+                label=_label(
+                    user.t("Indicators"),
+                    user.t("Names with their numbers, such as rsi_14 or sma_20. Type one and press Enter."),
+                ),
+            ),
+            dmc.Switch(
+                id="spec-use_engineered_features",
+                checked=bool(given.get("use_engineered_features")),
+                label=_label(
+                    user.t("Engineered features too"),
+                    user.t(
+                        "Changes, volatility, buyers and sellers, whales, distance from the high, over several windows."
+                    ),
+                ),
+            ),
+            dmc.TagsInput(
+                id="spec-feature_engineering_windows",
+                value=[str(one) for one in given.get("feature_engineering_windows") or []],
+                label=_label(
+                    user.t("Windows of the engineered features"), user.t("Lengths in rows, such as 5, 10, 15.")
+                ),
+            ),
+        ]
+    )
+
+
+def rows(user: UserContext, given: Mapping[str, Any], coins: Sequence[str]) -> Any:
+    """Return which rows take part."""
+    return dmc.SimpleGrid(
+        [
+            dmc.MultiSelect(
+                id="spec-phases",
+                value=[str(one) for one in given.get("phases") or []],
+                data=[{"value": str(number), "label": user.t(text)} for number, text in _PHASES.items()],
+                clearable=True,
+                placeholder=user.t("all"),
+                label=_label(user.t("Phases"), user.t("Only rows of these phases of a coin's life.")),
+            ),
+            dmc.MultiSelect(
+                id="spec-mints",
+                value=list(given.get("mints") or []),
+                data=list(coins)[:2000],
+                limit=50,
+                searchable=True,
+                clearable=True,
+                placeholder=user.t("all"),
+                label=_label(user.t("Coins"), user.t("Only these coins; type to search.")),
+            ),
+        ],
+        cols={"base": 1, "xs": 2},
+    )
+
+
+def advanced(user: UserContext, given: Mapping[str, Any]) -> Any:
+    """Return what seldom needs a change."""
+    balance = dmc.Switch(
+        id="spec-use_smote",
+        checked=bool(given.get("use_smote", True)),
+        label=_label(
+            user.t("Balance rare positives"),
+            user.t("In each training fold, positives under 30 % are multiplied (SMOTE) and the others thinned out."),
+        ),
+    )
+    described = dmc.Textarea(
+        id="spec-description",
+        value=given.get("description") or "",
+        label=user.t("Description"),
+        autosize=True,
+        debounce=250,
+    )
+    content = dmc.Stack([balance, _hyper_parameters(user, given), described])
+    return dmc.Accordion(
+        dmc.AccordionItem([dmc.AccordionControl(user.t("Fine settings")), dmc.AccordionPanel(content)], value="fine"),
+        variant="contained",
+    )
+
+
+def _hyper_parameters(user: UserContext, given: Mapping[str, Any]) -> Any:
+    folds = (user.t("Folds"), user.t("How many times it is trained on earlier and judged on later rows."))
+    params = dict(given.get("params") or {})
+    fields = [
+        html.Div(_hyper_parameter(user, field, params), id=f"spec-if-{field.name}") for field in PARAM_FIELDS.values()
+    ]
+    return dmc.SimpleGrid(
+        [_number(user, "cv_splits", given, *folds, min=2, max=50), *fields], cols={"base": 1, "xs": 2, "xl": 4}
+    )
+
+
+def _hyper_parameter(user: UserContext, field: FormField, params: Mapping[str, Any]) -> Any:
+    words = (user.t(field.title), user.t(field.description))
+    if field.kind == "flag":
+        value = bool(params.get(field.name, field.default))
+        return dmc.Switch(id=f"spec-{field.name}", checked=value, label=_label(*words))
+    if field.kind == "choice":
+        value = params.get(field.name, field.default)
+        return dmc.Select(id=f"spec-{field.name}", value=value, data=list(field.choices), label=_label(*words))
+    # Families that share a field may have other bounds and defaults: the form keeps to none of them, the check does.
+    return _number(user, field.name, params, *words)

@@ -1,0 +1,52 @@
+"""Words for models and jobs that several pages show."""
+
+from collections.abc import Mapping
+from string import Formatter
+from typing import Final
+
+from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.jobs import Job, JobKinds
+from kurswerk.models import FAMILIES
+from kurswerk.registry import ModelRecord
+
+MODEL_TYPE_WORDS: Final = {name: family.title for name, family in FAMILIES.items()}
+TARGET_WORDS: Final = {
+    ("up", "at"): N_("{column} {n} % higher after {minutes} min"),
+    ("down", "at"): N_("{column} {n} % lower after {minutes} min"),
+    ("up", "within"): N_("{column} {n} % higher within {minutes} min"),
+    ("down", "within"): N_("{column} {n} % lower within {minutes} min"),
+}
+
+
+def job_title(user: UserContext, job: Job, names: Mapping[int, str], kinds: JobKinds) -> str:
+    """Return what a job does, in the words of its kind.
+
+    Parameters
+    ----------
+    names
+        Id → name of models.
+    """
+    kind = kinds.find(job.job_type)
+    if kind is None:
+        return job.job_type
+    fields = [field for _, field, _, _ in Formatter().parse(kind.title) if field]
+    values = {field: job.request.get(field, "?") for field in fields}
+    for field, value in values.items():
+        if field.startswith("model_") and isinstance(value, int):
+            values[field] = names.get(value, f"#{value}")
+    return user.t(kind.title, **values)
+
+
+def target_description(user: UserContext, record: ModelRecord) -> str:
+    """Say what a model foresees."""
+    spec = record.spec
+    values = {
+        "column": spec["target_var"],
+        "n": user.number(spec.get("min_percent_change"), 2).removesuffix("00").rstrip(".,"),
+        "minutes": user.number(spec.get("future_minutes"), 0),
+    }
+    if not spec.get("use_time_based_prediction"):
+        return f"{spec['target_var']} {spec.get('operator')} {user.number(spec.get('target_value'), 2)}"
+    way = (str(spec.get("direction")), str(spec.get("horizon_mode") or "at"))
+    return user.t(TARGET_WORDS.get(way, TARGET_WORDS["up", "at"]), **values)

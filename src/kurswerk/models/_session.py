@@ -1,0 +1,76 @@
+"""ONNX Runtime over one artifact: a row's bits do not depend on the rows beside it, nor on the number of threads."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from kurswerk.models._artifact import INPUT, OUTPUT
+from kurswerk.models._matrix import as_model_input
+
+# Under this many rows per thread, handing work over costs more than it saves.
+_ROWS_PER_THREAD = 256
+# Rows per call of the runtime, so that its scratch memory stays small beside the matrix.
+_BLOCK_ROWS = 1 << 16
+_ERRORS_ONLY = 3
+_OUTPUTS = [OUTPUT]
+_STATE = onnxruntime.capi.onnxruntime_pybind11_state
+RUNTIME_ERRORS = (
+    _STATE.Fail,
+    _STATE.InvalidArgument,
+    _STATE.InvalidGraph,
+    _STATE.InvalidProtobuf,
+    _STATE.NotImplemented,
+    _STATE.RuntimeException,
+)
+
+
+class Session:
+    """Runs an artifact's graph; threads may share one instance.
+
+    Parameters
+    ----------
+    data
+        The artifact; whoever reads it from somewhere else checks it first (`OnnxModel.load`).
+    threads
+        Most threads one call may use; a small batch uses one.
+    """
+
+    def __init__(self, data: bytes, *, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        # One thread: a single row costs microseconds, which waking another thread would multiply, and more threads
+        # would sum the trees of small batches in another order. Large batches are cut by rows instead.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERRORS_ONLY
+        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        self._run = self._session.run
+        self._threads = max(1, threads)
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_lock = threading.Lock()
+
+    def run(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the output for every row of a matrix (n, f) of the right width; n may be 0."""
+        return self._run_block(X) if len(X) <= _ROWS_PER_THREAD else self._run_blocks(X)
+
+    def _run_blocks(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
+        workers = min(self._threads, -(-len(X) // _ROWS_PER_THREAD))
+        size = min(_BLOCK_ROWS, -(-len(X) // workers))
+        blocks = [X[start : start + size] for start in range(0, len(X), size)]
+        runs = self._workers().map(self._run_block, blocks) if workers > 1 else map(self._run_block, blocks)
+        return np.concatenate(list(runs))
+
+    def _run_block(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
+        if X.dtype != np.float32 or not X.flags.c_contiguous:
+            X = as_model_input(X)
+        result: NDArray[np.float32] = self._run(_OUTPUTS, {INPUT: X})[0]
+        return result
+
+    def _workers(self) -> Any:
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="kurswerk-predict")
+            return self._pool

@@ -1,0 +1,1 @@
+"""Linear models; their standardisation is part of the artifact."""

@@ -1,0 +1,5 @@
+"""Tree ensembles: random forest and gradient boosting, written as one ONNX operator."""
+
+from kurswerk.models.trees._import import from_scikit_learn
+
+__all__ = ["from_scikit_learn"]

@@ -1,0 +1,65 @@
+"""The declaration of gradient boosting."""
+
+from kurswerk.models._estimator import Estimator
+from kurswerk.models._family import ModelFamily
+from kurswerk.models._hyper_parameters import HyperParameters, Integer, Number, parameter, random_state
+from kurswerk.models.trees._graph import TREE_OPERATORS
+
+
+class BoostingParams(HyperParameters):
+    """Hyper-parameters of XGBoost.
+
+    It grows at most ``n_estimators`` trees and ends after ``early_stopping_rounds`` trees without an improvement on the
+    last tenth of the rows; 0 never ends early.
+    """
+
+    n_estimators: Integer = parameter(100, "Trees", "More trees are steadier and slower.", basic=True, ge=1, le=20000)
+    max_depth: Integer = parameter(
+        6, "Depth of a tree", "Deeper trees learn finer patterns and overfit sooner.", basic=True, ge=1, le=24
+    )
+    learning_rate: Number = parameter(
+        0.1, "Learning rate", "Smaller is more careful and needs more trees.", basic=True, gt=0, le=1
+    )
+    subsample: Number = parameter(1.0, "Share of rows", "Share of the rows that each tree is grown on.", gt=0, le=1)
+    colsample_bytree: Number = parameter(
+        1.0, "Share of features", "Share of the features that each tree may use.", gt=0, le=1
+    )
+    min_child_weight: Number = parameter(
+        1.0, "Least weight of a leaf", "Larger values make coarser trees.", ge=0, le=1e12
+    )
+    reg_lambda: Number = parameter(1.0, "L2 penalty", "Larger values pull leaves towards nothing.", ge=0, le=1e12)
+    reg_alpha: Number = parameter(0.0, "L1 penalty", "Larger values set more leaves to nothing.", ge=0, le=1e12)
+    gamma: Number = parameter(0.0, "Least gain of a split", "A split must lower the loss by so much.", ge=0, le=1e12)
+    max_delta_step: Number = parameter(
+        0.0, "Largest step of a leaf", "Limits what one tree may add; 0 for no limit.", ge=0, le=1e6
+    )
+    max_bin: Integer = parameter(256, "Bins", "Values of a feature are sorted into so many bins.", ge=2, le=65535)
+    scale_pos_weight: Number = parameter(
+        1.0, "Weight of positives", "How many negatives a positive counts for.", gt=0, le=1e9
+    )
+    early_stopping_rounds: Integer = parameter(
+        5,
+        "Patience",
+        "Ends when so many more trees do not predict the last tenth of the rows better; 0 never ends early.",
+        basic=True,
+        ge=0,
+        le=20000,
+    )
+    random_state: Integer = random_state()
+
+
+def _estimator() -> type[Estimator]:
+    from kurswerk.models.trees._boosting import GradientBoosting  # noqa: PLC0415 - its library is slow to import
+
+    return GradientBoosting
+
+
+XGBOOST = ModelFamily(
+    name="xgboost",
+    title="Gradient boosting (XGBoost)",
+    description="Quick and mostly stronger.",
+    hyper_parameters=BoostingParams,
+    operators=TREE_OPERATORS,
+    estimator=_estimator,
+    facts={"trees": "Trees"},
+)

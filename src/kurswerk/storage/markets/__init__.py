@@ -1,0 +1,12 @@
+"""Tables of market data: inspected, loaded as panels, upserted, surveyed.
+
+All of them take the market as a value; only the context of coins knows one by name.
+"""
+
+from kurswerk.storage.markets._context import MarketContextStore
+from kurswerk.storage.markets._coverage import coverage
+from kurswerk.storage.markets._load import array_text
+from kurswerk.storage.markets._store import PostgresMarketStore
+from kurswerk.storage.markets._table import MarketTable
+
+__all__ = ["MarketContextStore", "MarketTable", "PostgresMarketStore", "array_text", "coverage"]

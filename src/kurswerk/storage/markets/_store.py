@@ -1,0 +1,202 @@
+"""The rows of a market."""
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+from psycopg import sql
+
+from kurswerk.core.errors import DataError, NotFoundError
+from kurswerk.core.timestamps import to_datetime, to_us
+from kurswerk.ingest.ports import UpsertCount
+from kurswerk.market import MarketSchema, Panel
+from kurswerk.storage.binary_copy import encode_rows
+from kurswerk.storage.markets._load import Selection, condition, fetch_panel
+from kurswerk.storage.markets._table import MarketTable
+from kurswerk.storage.markets._upsert import MarketWriter, sized
+from kurswerk.storage.server import Database
+from kurswerk.training.ports import Availability
+
+# 160 MB, counted in about a tenth of a second.
+_MOST_PAGES_TO_COUNT = 20_000
+
+
+class PostgresMarketStore:
+    """Reads and writes a market's table, Kurswerk's own or another program's as it is found.
+
+    NUMERIC columns are read as float64, NULL as NaN; NaN is written as NULL. In a table without a unique key on
+    (key, timestamp), of several rows with one key the one with the highest id counts.
+    """
+
+    def __init__(self, database: Database, market: MarketSchema) -> None:
+        self._database, self._market = database, market
+
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that can be loaded, joined ones among them if their tables hold a value."""
+        return self._table().panel_columns
+
+    def load_panel(
+        self,
+        columns: Sequence[str],
+        *,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        mints: Iterable[str] | None = None,
+        phases: Iterable[int] | None = None,
+    ) -> Panel:
+        """Read rows as of one moment of the database.
+
+        Parameters
+        ----------
+        columns
+            Names of `columns`; a joined one has the latest value known at each row, NaN before the first.
+        start_us, end_us
+            Period in microseconds UTC, both ends inclusive; None is unbounded.
+        mints, phases
+            Only these instruments, only rows in these segments; None is all.
+
+        Returns
+        -------
+        Panel
+            Float64 in the order of ``columns``; empty if nothing is there.
+
+        Raises
+        ------
+        UnknownNameError
+            For a column nobody knows.
+        DataError
+            For one that this database does not have.
+        StorageError
+            If the database refuses or cannot be reached.
+        """
+        selection = Selection(
+            start_us,
+            end_us,
+            None if mints is None else tuple(dict.fromkeys(mints)),
+            None if phases is None else tuple(phases),
+        )
+        return self._load(columns, selection)
+
+    def latest_rows(self, mint: str, n: int, columns: Sequence[str] | None = None) -> Panel:
+        """Return the last ``n`` rows of an instrument (fewer if it has no more), all columns if none are named.
+
+        Raises
+        ------
+        NotFoundError
+            If there are no rows of this instrument.
+        """
+        names = self.columns() if columns is None else columns
+        panel = self._load(names, Selection(instruments=(mint,), newest=max(int(n), 0)))
+        if n > 0 and not len(panel):
+            raise NotFoundError("coin.no_rows_see_status", coin=mint)
+        return panel
+
+    def coins(self) -> list[str]:
+        """Return the names of all instruments, ascending."""
+        with self._database.connection() as connection:
+            query = MarketTable.find(connection, self._market).distinct_instruments()
+            return sorted(row[0] for row in connection.execute(query))
+
+    def availability(self) -> Availability:
+        """Return first and last timestamp, and count rows and instruments."""
+        with self._database.connection() as connection:
+            table = MarketTable.find(connection, self._market)
+            query = sql.SQL("SELECT min({0}), max({0}), count(*) FROM {1} WHERE {2}")
+            row = connection.execute(query.format(table.moment(), table.name, table.present())).fetchone()
+            coins = len(connection.execute(table.distinct_instruments()).fetchall())
+        first, last, rows = row or (None, None, 0)
+        return Availability(first and to_us(first), last and to_us(last), rows, coins)
+
+    def has_rows(
+        self, *, start_us: int, end_us: int, mints: Sequence[str] | None = None, phases: Sequence[int] | None = None
+    ) -> bool:
+        """Return whether there is a row in a period, both ends inclusive, of these instruments and segments.
+
+        Raises
+        ------
+        DataError
+            If phases are asked for and the table has none.
+        """
+        selection = Selection(start_us, end_us, None, None if phases is None else tuple(phases))
+        with self._database.connection() as connection:
+            table = MarketTable.find(connection, self._market)
+            table.require(self._segment_columns(phases))
+            query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(table.name, _of(table, selection, mints))
+            row = connection.execute(query, {"mints": _known_text(mints)}).fetchone()
+        return bool(row and row[0])
+
+    def estimated_rows(self, *, end_us: int, mints: Sequence[str] | None = None) -> int:
+        """Return how many rows there are up to a moment: counted in a small table, else as the planner thinks."""
+        with self._database.connection() as connection:
+            table = MarketTable.find(connection, self._market)
+            if 0 < table.pages <= _MOST_PAGES_TO_COUNT:
+                where = _of(table, Selection(end_us=end_us), mints)
+                query = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table.name, where)
+                row = connection.execute(query, {"mints": _known_text(mints)}).fetchone()
+                return int(row[0]) if row else 0
+            # Plain columns: of any expression the planner thinks that a third of the rows fulfil it.
+            end = to_datetime(end_us)
+            given = {"end": end.replace(tzinfo=None) if table.is_naive else end}
+            only = sql.SQL("") if mints is None else sql.SQL(" AND {} = ANY (%(mints)s)").format(table.key)
+            explain = sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM {} WHERE {} <= %(end)s{}").format(
+                table.name, table.timestamp, only
+            )
+            plan = connection.execute(explain, {**given, "mints": _known_text(mints)}).fetchone()
+        return int(plan[0][0]["Plan"]["Plan Rows"]) if plan else 0
+
+    def upsert(self, batches: Iterable[pa.RecordBatch]) -> UpsertCount:
+        """Insert rows and update those whose (key, timestamp) is there with other values, in one transaction.
+
+        Rows that are there as given are not written again. If anything raises, in ``batches`` too, the table is as
+        before. Columns that the batches do not have stay untouched.
+
+        Parameters
+        ----------
+        batches
+            Key (string), timestamp (microseconds UTC) and any of the market's columns (float64, int64, bool), one
+            schema for all; NULL and NaN are stored as NULL.
+
+        Raises
+        ------
+        DataError
+            If the table lacks a column, or a value cannot be stored in it.
+        ConstraintError, StorageError
+            If the database refuses.
+        """
+        with self._database.connection() as connection:
+            table = MarketTable.find(connection, self._market)
+            writer: MarketWriter | None = None
+            for batch in sized(batches):
+                ordered = batch.select(
+                    [*dict.fromkeys([self._market.key, self._market.timestamp, *batch.schema.names])]
+                )
+                writer = writer or MarketWriter(connection, table, ordered.schema.names[2:])
+                writer.write(ordered, encode_rows(ordered, writer.kinds))
+            return writer.count if writer else UpsertCount()
+
+    def _table(self) -> MarketTable:
+        with self._database.connection() as connection:
+            return MarketTable.find(connection, self._market)
+
+    def _load(self, columns: Sequence[str], selection: Selection) -> Panel:
+        table = self._table()
+        table.require(self._segment_columns(selection.segments))
+        return fetch_panel(self._database.arrow_connection, table, table.require(columns), selection)
+
+    def _segment_columns(self, segments: Sequence[int] | None) -> list[str]:
+        """Return the column that a selection of segments needs."""
+        if segments is None:
+            return []
+        if self._market.segment is None:
+            raise DataError("market.no_segments", market=self._market.name)
+        return [self._market.segment.column]
+
+
+def _of(table: MarketTable, selection: Selection, mints: Sequence[str] | None) -> sql.Composable:
+    """Return a condition for rows of a selection and, where some are named, of the instruments in ``mints``."""
+    where = condition(table, selection)
+    return where if mints is None else sql.SQL("{} AND {} = ANY (%(mints)s)").format(where, table.key)
+
+
+def _known_text(mints: Sequence[str] | None) -> list[str]:
+    """Return instruments without those that no table can hold."""
+    return [mint for mint in mints or () if "\0" not in mint]

@@ -1,0 +1,58 @@
+"""Predictions as they are stored."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.storage.predictions._writer import CHANNEL
+from kurswerk.storage.server import Database, translated
+
+_SILENCE_S = 5.0
+_READ = (
+    'SELECT p.id, p.coin_id, p."timestamp", p.model_id, m.name AS model_name, p.prediction,'
+    " p.probability::float8 AS probability, p.in_scope, p.created_at"
+    " FROM predictions p JOIN ml_models m ON m.id = p.model_id"
+    " WHERE p.id BETWEEN %s AND %s ORDER BY p.id"
+)
+
+
+class PostgresPredictionFeed:
+    """Hears which predictions were stored, and reads them once for everybody."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def stored(self, wanted: Callable[[], bool]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        """Yield the predictions of each batch once it is committed; an empty one when it begins to listen.
+
+        Parameters
+        ----------
+        wanted
+            Whether anybody listens; asked before a batch is read.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            When the connection cannot be made, or is lost; what is stored from then on goes unheard.
+        """
+        url = self._database.url
+        try:
+            connection = await psycopg.AsyncConnection.connect(
+                url, autocommit=True, application_name="kurswerk stream", connect_timeout=10, row_factory=dict_row
+            )
+            async with connection:
+                await connection.execute(f"LISTEN {CHANNEL}".encode())
+                yield []
+                while True:
+                    heard = [one.payload async for one in connection.notifies(timeout=_SILENCE_S, stop_after=1)]
+                    if not heard:
+                        await connection.execute("SELECT 1")
+                    for payload in heard:
+                        for first, last in json.loads(payload) if wanted() else ():
+                            yield await (await connection.execute(_READ, [first, last])).fetchall()
+        except psycopg.Error as error:
+            raise DatabaseUnavailableError("database.predictions_lost", reason=translated(error, url)) from error

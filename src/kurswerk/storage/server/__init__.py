@@ -1,0 +1,39 @@
+"""The server and what is in it: embedded PostgreSQL, connections, migrations, errors.
+
+Importing it must stay cheap, because every command waits for it: no Arrow, numba, Alembic or SQLAlchemy.
+"""
+
+from kurswerk.storage.server._database import Connection, Database
+from kurswerk.storage.server._embedded import EmbeddedPostgres, ServerStatus
+from kurswerk.storage.server._errors import translated, translating
+from kurswerk.storage.server._feed_trigger import FeedNames, trigger_creation, trigger_removal
+from kurswerk.storage.server._json import jsonb
+from kurswerk.storage.server._revisions import HEAD
+from kurswerk.storage.server._schema import (
+    SchemaStatus,
+    TableStatus,
+    current_revision,
+    downgrade,
+    schema_status,
+    upgrade,
+)
+
+__all__ = [
+    "HEAD",
+    "Connection",
+    "Database",
+    "EmbeddedPostgres",
+    "FeedNames",
+    "SchemaStatus",
+    "ServerStatus",
+    "TableStatus",
+    "current_revision",
+    "downgrade",
+    "jsonb",
+    "schema_status",
+    "translated",
+    "translating",
+    "trigger_creation",
+    "trigger_removal",
+    "upgrade",
+]

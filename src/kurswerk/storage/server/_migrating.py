@@ -1,0 +1,47 @@
+"""Alembic, run from code: no alembic.ini, no command line."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from kurswerk.market import MARKETS
+from kurswerk.storage.server._database import Database
+from kurswerk.storage.server._errors import translated
+from kurswerk.storage.server._market_tables import create_market_tables
+from kurswerk.storage.server._revisions import HEAD, MIGRATION_LOCK
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migrate(database: Database, step: Literal["upgrade", "downgrade"], revision: str) -> None:
+    """Take the tables to a revision in one transaction, behind a lock that all processes share.
+
+    Raises
+    ------
+    ConflictError
+        If a table that must be ours is there already.
+    StorageError
+        If the database refuses.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(database.url), poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            config.attributes["connection"] = connection
+            getattr(command, step)(config, revision)
+            if step == "upgrade" and revision == HEAD:
+                driver: Any = connection.connection.driver_connection
+                create_market_tables(driver, MARKETS.values())
+    except DBAPIError as error:
+        raise translated(error, database.url) from error
+    finally:
+        engine.dispose()

@@ -1,0 +1,45 @@
+"""The feed in PostgreSQL keeps the laws that lanes rely on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lanes
+from contracts.feed_session import FeedSessionContract
+from kurswerk.market import COINS
+from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.registry import PostgresModelStore
+from kurswerk.storage.server import Database
+from served_models import WINDOWED, register, write_rows
+
+
+class PostgresWorld:
+    """A database with the market's tables."""
+
+    def __init__(self, database: Database) -> None:
+        self.database, self.models = database, PostgresModelStore(database)
+
+    def write(self, rows: Mapping[tuple[str, int], Sequence[float]]) -> None:
+        write_rows(self.database, {key: list(values) for key, values in rows.items()})
+
+    def register(self, name: str, features: Sequence[str] = WINDOWED, **options: Any) -> int:
+        return register(self.database, name, features, **options)
+
+    def open_session(self) -> PostgresFeedSession:
+        return PostgresFeedSession(self.database, COINS)
+
+    def predictions(self) -> dict[tuple[str, int, int], np.float32]:
+        return lanes.stored(self.database)
+
+    def expected(self, model_ids: Sequence[int]) -> dict[tuple[str, int, int], np.float32]:
+        return lanes.expected(self.database, list(model_ids))
+
+
+class TestPostgresFeed(FeedSessionContract):
+    """The laws, in PostgreSQL."""
+
+    @pytest.fixture
+    def world(self, database: Database) -> PostgresWorld:
+        return PostgresWorld(database)

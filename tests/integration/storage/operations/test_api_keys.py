@@ -1,0 +1,102 @@
+"""API keys in the database."""
+
+import hashlib
+
+import pytest
+
+from integration.storage.coins import run
+from kurswerk.core.errors import InvalidInputError, NotFoundError, UnknownNameError
+from kurswerk.storage.operations import SCOPES, PostgresKeyStore
+
+
+@pytest.fixture
+def keys(database):
+    return PostgresKeyStore(database)
+
+
+def test_a_key_is_told_once_and_found_by_itself_alone(keys, database):
+    record, key = keys.create("n8n", ["train", "read", "read"])
+    assert key.startswith(record.prefix)
+    assert (record.name, record.scopes, record.revoked_at, record.last_used_at) == (
+        "n8n",
+        ("read", "train"),
+        None,
+        None,
+    )
+    assert keys.find(key).id == record.id
+    for wrong in (
+        "",
+        "kw_",
+        key[:-1],
+        key + "x",
+        key.upper(),
+        key.removeprefix("kw_"),
+        "kw_" + "a" * 10_000,
+        record.prefix,
+    ):
+        assert keys.find(wrong) is None
+
+
+def test_the_database_holds_no_key(keys, database):
+    _, key = keys.create("n8n", ["read"])
+    row = str(run(database, "SELECT * FROM api_keys"))
+    assert key not in row
+    assert hashlib.sha256(key.encode()).hexdigest() in row
+
+
+def test_keys_differ(keys):
+    assert len({keys.create("same", ["read"])[1] for _ in range(20)}) == 20
+
+
+def test_use_is_noted_to_the_minute(keys, database):
+    _, key = keys.create("n8n", ["read"])
+    keys.find(key)
+    first = keys.all()[0].last_used_at
+    assert first is not None
+    keys.find(key)
+    assert keys.all()[0].last_used_at == first
+    run(database, "UPDATE api_keys SET last_used_at = now() - interval '2 minutes'")
+    keys.find(key)
+    assert keys.all()[0].last_used_at > first
+
+
+def test_a_revoked_key_is_unknown(keys):
+    record, key = keys.create("n8n", ["admin"])
+    assert keys.any_usable()
+    assert keys.revoke("n8n").revoked_at is not None
+    assert keys.find(key) is None
+    assert not keys.any_usable()
+    assert [kept.id for kept in keys.all()] == [record.id]
+    with pytest.raises(NotFoundError, match="n8n"):
+        keys.revoke("n8n")
+
+
+def test_a_key_is_revoked_by_id_name_or_prefix(keys):
+    first, second = keys.create("one", ["read"])[0], keys.create("two", ["read"])[0]
+    assert keys.revoke(first.id).id == first.id
+    assert keys.revoke(second.prefix).id == second.id
+    for _ in range(2):
+        keys.create("twin", ["read"])
+    with pytest.raises(InvalidInputError, match="2 keys answer to 'twin'"):
+        keys.revoke("twin")
+    with pytest.raises(NotFoundError, match="did you mean 'twin'"):
+        keys.revoke("twim")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\0b"])
+def test_a_key_needs_a_name(keys, name):
+    with pytest.raises(InvalidInputError, match="name"):
+        keys.create(name, ["read"])
+
+
+def test_a_key_needs_scopes_that_exist(keys):
+    with pytest.raises(InvalidInputError, match="at least one scope"):
+        keys.create("n8n", [])
+    with pytest.raises(UnknownNameError, match="did you mean 'train'"):
+        keys.create("n8n", ["trian"])
+
+
+@pytest.mark.parametrize("given", SCOPES)
+def test_a_scope_includes_the_ones_before_it(keys, given):
+    record, _ = keys.create("n8n", [given])
+    assert [record.allows(scope) for scope in SCOPES] == [SCOPES.index(given) >= i for i in range(3)]
