@@ -23,12 +23,13 @@ $(READY): pyproject.toml requirements.lock
 demo: $(READY) ## simulate a market, train, test, compare, certify, write a report, and predict live
 	$(BIN)/kurswerk demo
 
-check: $(READY) ## formatting, lint, types, layers, sizes, security
+check: $(READY) ## formatting, lint, types, layers, sizes, vocabulary, security
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/size_gate.py
+	$(BIN)/python tools/vocabulary.py
 	$(BIN)/bandit --quiet --recursive src benchmarks
 
 test: $(READY) ## all tests, with branch coverage of at least 90 %
