@@ -1,17 +1,15 @@
-"""Readable reports with plots: one self-contained HTML file on what was done and how good the models are."""
+"""Reports: one self-contained HTML file with charts on what was done and how good the models are."""
 
 from kurswerk.reports._candles import figure_candles
-from kurswerk.reports._figures import (
-    figure_advantage,
+from kurswerk.reports._evaluation_charts import (
     figure_calibration,
     figure_confusion,
     figure_equity,
-    figure_folds,
-    figure_importance,
-    figure_metrics,
     figure_precision_recall,
     figure_roc,
 )
+from kurswerk.reports._metric_charts import figure_advantage, figure_metrics
+from kurswerk.reports._model_charts import figure_folds, figure_importance
 from kurswerk.reports._report import Command, MarketOverview, Place, Report, ReportedModel, Step
 from kurswerk.reports._themes import DARK, LIGHT, Theme
 from kurswerk.reports._words import without_secret

@@ -62,7 +62,7 @@ def _candles(
 
 
 def _colors(theme: Theme) -> dict[str, Any]:
-    """Blue rises and orange falls, so that no reader has to tell red from green; a rising body is hollow."""
+    """Blue rises and orange falls, so that no reader has to distinguish red from green; a rising body is hollow."""
     return {
         "increasing": {"line": {"color": theme.color(0), "width": 1.25}, "fillcolor": theme.ground},
         "decreasing": {"line": {"color": theme.color(1), "width": 1.25}, "fillcolor": theme.color(1)},

@@ -1,4 +1,4 @@
-"""The page's content, ready for the template: texts, tables, and each figure on light and on dark ground."""
+"""The page's content, ready for the template: texts, tables, and each chart for the light and the dark theme."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,17 +9,15 @@ from plotly import graph_objects as go
 
 from kurswerk.registry import Comparison
 from kurswerk.reports._candles import figure_candles
-from kurswerk.reports._figures import (
-    figure_advantage,
+from kurswerk.reports._evaluation_charts import (
     figure_calibration,
     figure_confusion,
     figure_equity,
-    figure_folds,
-    figure_importance,
-    figure_metrics,
     figure_precision_recall,
     figure_roc,
 )
+from kurswerk.reports._metric_charts import figure_advantage, figure_metrics
+from kurswerk.reports._model_charts import figure_folds, figure_importance
 from kurswerk.reports._report import MarketOverview, Report, ReportedModel
 from kurswerk.reports._tables import (
     comparison_table,
@@ -39,14 +37,14 @@ Json = Mapping[str, Any]
 Draw = Callable[[Theme], go.Figure]
 
 
-class Figures:
-    """Collects the figures of a page; a figure without traces is left out, and the page says so."""
+class Charts:
+    """Collects the charts of a page; a chart without traces is left out, and the page states that."""
 
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Any]] = {}
 
     def add(self, key: str, draw: Draw) -> dict[str, Any] | None:
-        """Draw a figure for both grounds; return what the template needs to place it, or None."""
+        """Draw a chart in both themes; return what the template needs to place it, or None."""
         drawn = {theme.name: draw(theme) for theme in THEMES}
         if not drawn[LIGHT.name].data:
             return None
@@ -58,7 +56,7 @@ def page_of(report: Report) -> dict[str, Any]:
     """Return the template's variables."""
     models = _named(report.models)
     evaluations = {name: model.evaluation for name, model in models.items()}
-    figures = Figures()
+    charts = Charts()
     judged = list(dict.fromkeys(judged_on(model) for model in models.values() if model.evaluation))
     page: dict[str, Any] = {
         "title": report.title,
@@ -73,25 +71,25 @@ def page_of(report: Report) -> dict[str, Any]:
         "total": duration(sum(step.seconds or 0 for step in report.steps)) if report.steps else "",
         "places": [(place.name, without_secret(place.where), place.note) for place in report.places],
         "commands": [(command.line, command.purpose) for command in report.commands],
-        "market": _market(report.market, figures),
-        "advantage": figures.add("advantage", lambda theme: figure_advantage(evaluations, theme=theme)),
-        "precision_recall": figures.add("pr", lambda theme: figure_precision_recall(evaluations, theme=theme)),
-        "roc": figures.add("roc", lambda theme: figure_roc(evaluations, theme=theme)),
-        "calibration": figures.add("calibration", lambda theme: figure_calibration(evaluations, theme=theme)),
-        "equity": figures.add("equity", lambda theme: figure_equity(evaluations, theme=theme)),
+        "market": _market(report.market, charts),
+        "advantage": charts.add("advantage", lambda theme: figure_advantage(evaluations, theme=theme)),
+        "precision_recall": charts.add("pr", lambda theme: figure_precision_recall(evaluations, theme=theme)),
+        "roc": charts.add("roc", lambda theme: figure_roc(evaluations, theme=theme)),
+        "calibration": charts.add("calibration", lambda theme: figure_calibration(evaluations, theme=theme)),
+        "equity": charts.add("equity", lambda theme: figure_equity(evaluations, theme=theme)),
         "trades": trade_table(evaluations),
         "costs": costs_of(evaluations),
-        "folds": _folds(models, figures),
-        "comparisons": [_comparison(k, one, models, figures) for k, one in enumerate(report.comparisons)],
-        "models": [_model(k, name, model, figures) for k, (name, model) in enumerate(models.items())],
+        "folds": _folds(models, charts),
+        "comparisons": [_comparison(k, one, models, charts) for k, one in enumerate(report.comparisons)],
+        "models": [_model(k, name, model, charts) for k, (name, model) in enumerate(models.items())],
         "glossary": [(name, meaning) for name, _, meaning in METRICS.values()],
         "bootstraps": list(dict.fromkeys(filter(None, (_bootstrap(one) for one in evaluations.values())))),
     }
-    return page | {"figures": figures.documents}
+    return page | {"charts": charts.documents}
 
 
 def _named(models: Sequence[ReportedModel]) -> dict[str, ReportedModel]:
-    """Name each model; equal names are told apart by the model's number, equal models by a running one."""
+    """Name each model; equal names are distinguished by the model's number, equal models by a running one."""
     plain = [model.record.name for model in models]
     found: dict[str, ReportedModel] = {}
     for model in models:
@@ -110,13 +108,13 @@ def _color(k: int) -> dict[str, str]:
     return {"light": LIGHT.color(k), "dark": DARK.color(k)}
 
 
-def _market(market: MarketOverview | None, figures: Figures) -> dict[str, Any] | None:
+def _market(market: MarketOverview | None, charts: Charts) -> dict[str, Any] | None:
     if market is None:
         return None
     example, coin, figure = market.example, "", None
     if example is not None and len(example):
         coin = example.instruments[0]
-        figure = figures.add("candles", lambda theme: figure_candles(example, theme=theme))
+        figure = charts.add("candles", lambda theme: figure_candles(example, theme=theme))
     length: timedelta = as_utc(market.end) - as_utc(market.start)
     return {
         "rows": number(market.rows),
@@ -130,14 +128,14 @@ def _market(market: MarketOverview | None, figures: Figures) -> dict[str, Any] |
     }
 
 
-def _folds(models: Mapping[str, ReportedModel], figures: Figures) -> dict[str, Any] | None:
+def _folds(models: Mapping[str, ReportedModel], charts: Charts) -> dict[str, Any] | None:
     scores: dict[str, Json] = {name: model.record.cv_scores or {} for name, model in models.items()}
-    figure = figures.add("folds", lambda theme: figure_folds(scores, theme=theme))
+    figure = charts.add("folds", lambda theme: figure_folds(scores, theme=theme))
     gaps = [(name, signed(model.record.cv_overfitting_gap)) for name, model in models.items() if model.record.cv_scores]
     return {"figure": figure, "gaps": gaps} if gaps else None
 
 
-def _model(k: int, name: str, model: ReportedModel, figures: Figures) -> dict[str, Any]:
+def _model(k: int, name: str, model: ReportedModel, charts: Charts) -> dict[str, Any]:
     record, evaluation = model.record, model.evaluation
     certificate = record.certificate
     return {
@@ -150,10 +148,10 @@ def _model(k: int, name: str, model: ReportedModel, figures: Figures) -> dict[st
         "threshold": number(evaluation.get("threshold"), 2),
         "confidence": confidence(evaluation),
         "table": metric_table(evaluation),
-        "confusion": figures.add(
+        "confusion": charts.add(
             f"confusion-{k + 1}", lambda theme: figure_confusion(evaluation, position=k, theme=theme)
         ),
-        "importance": figures.add(
+        "importance": charts.add(
             f"importance-{k + 1}",
             lambda theme: figure_importance(record.feature_importance, position=k, theme=theme),
         ),
@@ -185,7 +183,7 @@ def _certificate(certificate: Json) -> dict[str, Any]:
     }
 
 
-def _comparison(k: int, one: Comparison, models: Mapping[str, ReportedModel], figures: Figures) -> dict[str, Any]:
+def _comparison(k: int, one: Comparison, models: Mapping[str, ReportedModel], charts: Charts) -> dict[str, Any]:
     names = {model.record.id: name for name, model in models.items()}
     positions = list(names)
     a, b = (names.get(number_, f"model {number_}") for number_ in (one.model_a_id, one.model_b_id))
@@ -210,12 +208,12 @@ def _comparison(k: int, one: Comparison, models: Mapping[str, ReportedModel], fi
             str(one.significance.get("sentence", "")),
         ),
         "table": comparison_table(one),
-        "figure": figures.add(f"comparison-{k + 1}", lambda theme: figure_metrics(sides, theme=theme)),
+        "figure": charts.add(f"comparison-{k + 1}", lambda theme: figure_metrics(sides, theme=theme)),
     }
 
 
 def _bootstrap(evaluation: Json) -> str:
-    """Say how the intervals were drawn."""
+    """Describe how the intervals were drawn."""
     found = evaluation.get("bootstrap") or {}
     if "replicates" not in found:
         return ""

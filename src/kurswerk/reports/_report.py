@@ -1,4 +1,4 @@
-"""What a report tells. Everything in it comes from stored records; a report computes no figure of its own."""
+"""The content of a report. Everything in it comes from stored records; a report computes no metric of its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class MarketOverview:
 
 @dataclass(frozen=True)
 class ReportedModel:
-    """A model and its tests, the most telling test first: charts show that one, a table lists the others.
+    """A model and its tests, the most informative test first: charts show that one, a table lists the others.
 
     Without a test the charts show what the model scored out of fold.
     """
@@ -111,7 +111,7 @@ class ReportedModel:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that one page tells; equal reports give equal bytes.
+    """The content of one page; equal reports give equal bytes.
 
     Attributes
     ----------

@@ -29,7 +29,7 @@ _TRADES = {
 
 
 def target_of(record: ModelRecord) -> str:
-    """Say what a model predicts; a dash if its specification cannot be read any more."""
+    """Describe what a model predicts; a dash if its specification cannot be read any more."""
     try:
         return label_name(ModelSpec.stored(record.spec).label_spec())
     except InvalidInputError:
@@ -44,14 +44,14 @@ def interval(estimate: Json | None, digits: int = 3) -> str:
 
 
 def metric_table(evaluation: Json) -> dict[str, Any]:
-    """Return a model's metrics beside the baselines, with what the interval of each difference says."""
+    """Return a model's metrics against the baselines, each difference with its interval."""
     baselines = [name for name in BASELINES if name in (evaluation.get("baselines") or {})]
     rows: Rows = []
     for metric, (name, more_is_better, meaning) in METRICS.items():
         own = (evaluation.get("metrics") or {}).get(metric)
         if own is None:
             continue
-        others = [_beside(evaluation, baseline, metric, more_is_better) for baseline in baselines]
+        others = [_against_baseline(evaluation, baseline, metric, more_is_better) for baseline in baselines]
         rows.append(
             {
                 "name": name,
@@ -64,7 +64,7 @@ def metric_table(evaluation: Json) -> dict[str, Any]:
     return {"baselines": [BASELINES[name].removeprefix("the ") for name in baselines], "rows": rows}
 
 
-def _beside(evaluation: Json, baseline: str, metric: str, more_is_better: bool | None) -> dict[str, str]:
+def _against_baseline(evaluation: Json, baseline: str, metric: str, more_is_better: bool | None) -> dict[str, str]:
     value = (evaluation["baselines"][baseline].get(metric) or {}).get("value")
     difference = ((evaluation.get("differences") or {}).get(baseline) or {}).get(metric)
     low, high = (difference or {}).get("low"), (difference or {}).get("high")
@@ -109,7 +109,7 @@ def costs_of(evaluations: Mapping[str, Json]) -> list[str]:
 
 
 def summary_table(models: Mapping[str, ReportedModel]) -> Rows:
-    """Return one line per model: what it predicts, what it was judged on, and its main figures."""
+    """Return one line per model: what it predicts, what it was judged on, and its main metrics."""
     rows: Rows = []
     for name, model in models.items():
         record, evaluation = model.record, model.evaluation
@@ -133,7 +133,7 @@ def summary_table(models: Mapping[str, ReportedModel]) -> Rows:
 
 
 def judged_on(model: ReportedModel) -> str:
-    """Say which rows a model's charts come from."""
+    """Describe which rows a model's charts come from."""
     if model.test is not None:
         return f"test {moment(model.test.test_start)} to {moment(model.test.test_end)}"
     return "out of fold" if model.evaluation else "nothing yet"

@@ -1,4 +1,4 @@
-"""Colours of figures on light and on dark ground."""
+"""Colours of charts in a light and in a dark theme."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def _contrast(one: float, other: float) -> float:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours that a colour-blind reader can tell apart on one ground.
+    """Colours that a colour-blind reader can distinguish on one background.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Theme:
         return max((self.ink, self.ground), key=lambda color: _contrast(behind, _luminance(_channels(color))))
 
     def layout(self, **more: Any) -> dict[str, Any]:
-        """Return what all figures share, with ``more`` set on top of it."""
+        """Return what all charts share, with ``more`` set on top of it."""
         axis: Mapping[str, Any] = {
             "gridcolor": self.grid,
             "zerolinecolor": self.grid,

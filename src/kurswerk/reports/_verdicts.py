@@ -14,7 +14,7 @@ _LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Verdict:
-    """One finding: ``good``, ``bad``, or ``unsure`` where the data do not tell."""
+    """One finding: ``good``, ``bad``, or ``unsure`` where the data do not decide."""
 
     tone: Literal["good", "bad", "unsure"]
     text: str
@@ -22,7 +22,7 @@ class Verdict:
 
 
 def verdicts(name: str, model: ReportedModel) -> list[Verdict]:
-    """Return all that can be said about a model, the most telling first."""
+    """Return all findings about a model, the most important first."""
     name = shortened(name, _LONGEST_NAME)
     return [
         *_on_status(name, model),
@@ -46,7 +46,7 @@ def _on_status(name: str, model: ReportedModel) -> Iterator[Verdict]:
         yield Verdict(
             "unsure",
             f"{name} has not been tested on later data.",
-            "Figures shown are out of fold: rows of the training period that the fold's model was not trained on.",
+            "Metrics shown are out of fold: rows of the training period that the fold's model was not trained on.",
         )
 
 
@@ -57,31 +57,31 @@ def _on_baselines(name: str, evaluation: Json) -> Iterator[Verdict]:
 
 
 def against(name: str, evaluation: Json, baseline: str, metric: str = "pr_auc") -> Verdict:
-    """Say whether a model ranks better than a baseline, and by how much."""
+    """Judge whether a model ranks better than a baseline, and by how much."""
     other = BASELINES[baseline]
     difference = evaluation["differences"][baseline].get(metric) or {}
     own = (evaluation["metrics"].get(metric) or {}).get("value")
     theirs = (evaluation["baselines"][baseline].get(metric) or {}).get("value")
     if own is None or difference.get("value") is None:
         return Verdict("unsure", f"{name} cannot be set against {other}.", _why_undefined(evaluation))
-    figures = f"PR-AUC {number(own)} against {number(theirs)}"
+    values = f"PR-AUC {number(own)} against {number(theirs)}"
     low, high = difference.get("low"), difference.get("high")
     if low is None or high is None:
         return Verdict(
             "unsure",
-            f"{name} may or may not beat {other}: {figures}.",
-            "There are too few coins and too short a time to tell the difference from luck.",
+            f"{name} may or may not beat {other}: {values}.",
+            "There are too few coins and too short a time to rule out luck.",
         )
     interval = (
         f"difference {signed(difference['value'])}, {confidence(evaluation)} interval {signed(low)} … {signed(high)}"
     )
     if (evaluation.get("beats") or {}).get(baseline, low > 0):
-        return Verdict("good", f"{name} beats {other}: {figures} ({interval}).")
+        return Verdict("good", f"{name} beats {other}: {values} ({interval}).")
     if high < 0:
-        return Verdict("bad", f"{name} is worse than {other}: {figures} ({interval}).")
+        return Verdict("bad", f"{name} is worse than {other}: {values} ({interval}).")
     return Verdict(
         "unsure",
-        f"{name} does not clearly beat {other}: {figures} ({interval}).",
+        f"{name} does not clearly beat {other}: {values} ({interval}).",
         "The interval includes zero, so the difference may be luck.",
     )
 
@@ -89,7 +89,7 @@ def against(name: str, evaluation: Json, baseline: str, metric: str = "pr_auc") 
 def _why_undefined(evaluation: Json) -> str:
     if evaluation.get("num_positive") == 0:
         return "Nothing that was to be predicted came true in the rows judged, so no ranking can be judged."
-    return "The figure is undefined on these rows."
+    return "The metric is undefined on these rows."
 
 
 def _on_trades(name: str, evaluation: Json) -> Iterator[Verdict]:
@@ -148,7 +148,7 @@ def _on_certificate(name: str, model: ReportedModel) -> Iterator[Verdict]:
             "bad",
             f"{name} is NOT certified: {number(certificate.get('differing_bits'))} differing bits, "
             f"{number(certificate.get('leaks_found'))} of {number(certificate.get('leak_probes'))} probes failed.",
-            "Do not trust its figures before the cause is found.",
+            "Do not trust its metrics before the cause is found.",
         )
 
 

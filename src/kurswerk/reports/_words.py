@@ -8,7 +8,7 @@ from typing import Any, Final
 NOTHING: Final = "–"
 MINUS: Final = "−"
 
-# What a metric is called, whether more is better (None: neither), and what it says.
+# What a metric is called, whether more is better (None: neither), and what it measures.
 METRICS: Final[dict[str, tuple[str, bool | None, str]]] = {
     "pr_auc": ("PR-AUC", True, "how many of the rows ranked high come true; the base rate is what chance would give"),
     "roc_auc": ("ROC-AUC", True, "how often a row that comes true ranks above one that does not; 0.5 is chance"),

@@ -21,14 +21,14 @@ def render_report(report: Report) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = page_of(report)
-    figures = page.pop("figures")
+    charts = page.pop("charts")
     # The template puts these four in as they stand: files of ours, the library's own code, and JSON made safe below.
     return environment.get_template("report.html.j2").render(
         page,
         style=loader.get_source(environment, "report.css")[0],
         script=loader.get_source(environment, "report.js")[0],
-        figures=_json_inside_html(figures),
-        plotly=get_plotlyjs() if figures else "",
+        charts=_json_inside_html(charts),
+        plotly=get_plotlyjs() if charts else "",
     )
 
 
@@ -48,7 +48,7 @@ def write_report(path: Path, report: Report) -> Path:
     path
         Where to; missing directories are made.
     report
-        What it tells.
+    Its content.
 
     Returns
     -------

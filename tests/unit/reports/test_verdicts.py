@@ -1,4 +1,4 @@
-"""The words say what the stored intervals say, and no more."""
+"""Verdicts state what the stored intervals show, and no more."""
 
 from dataclasses import replace
 from typing import Any
@@ -44,7 +44,7 @@ def test_against_a_baseline(evaluation: dict[str, Any], tone: str, words: str) -
     assert words in found.text
 
 
-def test_why_nothing_can_be_said() -> None:
+def test_why_there_is_no_verdict() -> None:
     assert "came true" in against("m", stored(None, None, None, num_positive=0), "volatility").detail
     assert "undefined" in against("m", stored(None, None, None), "volatility").detail
 

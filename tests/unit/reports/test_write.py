@@ -36,7 +36,7 @@ class Page(HTMLParser):
         self.tags: Counter[str] = Counter()
         self.events: list[str] = []
         self.text: list[str] = []
-        self.figures = ""
+        self.charts = ""
         self._open: list[str] = []
         self._id = ""
         self.feed(text)
@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] == "script":
-            self.figures = data if self._id == "figures" else self.figures
+            self.charts = data if self._id == "charts" else self.charts
         elif self._open and self._open[-1] != "style":
             self.text.append(data)
 
@@ -106,10 +106,10 @@ def test_page_is_whole_and_loads_nothing(report: Report) -> None:
     assert not {"img", "iframe", "object", "embed", "form", "base"} & set(page.tags)
     assert "default-src 'none'" in text
     assert "url(" not in text[text.index("<style>") : text.index("</style>")]
-    assert set(json.loads(page.figures)) <= set(page.ids)
+    assert set(json.loads(page.charts)) <= set(page.ids)
 
 
-def test_page_says_the_verdicts_and_what_was_done(report: Report) -> None:
+def test_page_shows_the_verdicts_and_what_was_done(report: Report) -> None:
     words = Page(render_report(report)).words
     for expected in (
         "forest beats ranking by recent volatility: PR-AUC 0.",
@@ -131,8 +131,8 @@ def test_page_says_the_verdicts_and_what_was_done(report: Report) -> None:
 
 
 def test_every_figure_is_there_on_both_grounds(page: dict[str, Any]) -> None:
-    figures = page["figures"]
-    names = {name.removeprefix("plot-").split("-")[0] for name in figures}
+    charts = page["charts"]
+    names = {name.removeprefix("plot-").split("-")[0] for name in charts}
     assert names == {
         *(
             "advantage",
@@ -147,7 +147,7 @@ def test_every_figure_is_there_on_both_grounds(page: dict[str, Any]) -> None:
             "comparison",
         )
     }
-    for drawn in figures.values():
+    for drawn in charts.values():
         assert set(drawn) == {"light", "dark"}
         assert drawn["light"]["data"]
         assert drawn["light"] != drawn["dark"]
@@ -169,7 +169,7 @@ def test_hostile_text_is_text(report: Report) -> None:
     assert found.tags["img"] == 0
     assert found.events == []
     assert HOSTILE in found.words
-    assert "&lt;/script&gt;" in json.dumps(json.loads(found.figures)), "Plotly reads HTML, so names are escaped for it"
+    assert "&lt;/script&gt;" in json.dumps(json.loads(found.charts)), "Plotly reads HTML, so names are escaped for it"
 
 
 @given(st.text(), st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=3))
@@ -180,10 +180,10 @@ def test_json_inside_html_is_the_same_json_and_ends_no_script(text: str, numbers
     assert not set("<>&") & set(written)
 
 
-def test_an_empty_report_says_what_to_do() -> None:
+def test_an_empty_report_explains_what_to_do() -> None:
     page = Page(render_report(Report("Nothing yet", START)))
     assert "kurswerk train SPEC.json" in page.words
-    assert page.figures == "{}"
+    assert page.charts == "{}"
     assert {target.removeprefix("#") for target in page.targets} <= set(page.ids)
 
 
@@ -215,7 +215,7 @@ def test_a_model_without_anything_is_shown_with_what_is_missing() -> None:
     assert "None" not in words
 
 
-def test_one_class_and_no_trades_are_said_in_words() -> None:
+def test_one_class_and_no_trades_are_put_in_words() -> None:
     record = record_of(4, "quiet", "xgboost", 0.5)
     whole = evaluation_of(0.5, 4).as_json()
     undefined = {"value": None, "low": None, "high": None}
@@ -245,7 +245,7 @@ def test_one_class_and_no_trades_are_said_in_words() -> None:
         assert expected in words
 
 
-def test_models_judged_on_different_rows_are_told_apart(report: Report) -> None:
+def test_models_judged_on_different_rows_are_distinguished(report: Report) -> None:
     first, second = report.models
     later = replace(second.tests[0], test_start=START + timedelta(days=9), test_end=START + timedelta(days=12))
     page = page_of(replace(report, models=(first, replace(second, tests=(later, *second.tests)))))
@@ -255,7 +255,7 @@ def test_models_judged_on_different_rows_are_told_apart(report: Report) -> None:
     assert "judged on different rows" in words
 
 
-def test_equal_names_are_told_apart() -> None:
+def test_equal_names_are_distinguished() -> None:
     one = record_of(1, "same", "xgboost", 0.5)
     models = (ReportedModel(one), ReportedModel(replace(one, id=2)), ReportedModel(one))
     names = [model["name"] for model in page_of(Report("Same", START, models=models))["models"]]
@@ -302,7 +302,7 @@ def test_comparison_marks_only_differences_whose_interval_excludes_zero(report: 
     assert rows["F1"]["interval"] == "−0.300 … −0.100"
 
 
-def test_metric_table_says_better_and_worse_the_right_way_round(report: Report) -> None:
+def test_metric_table_marks_better_and_worse_the_right_way_round(report: Report) -> None:
     test = report.models[0].tests[0]
     differences = {
         **test.evaluation["differences"],

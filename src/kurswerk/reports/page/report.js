@@ -1,10 +1,10 @@
 "use strict";
 (() => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const charts = JSON.parse(document.getElementById("charts").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const options = { displayModeBar: false };
   const draw = (ground, width) => {
-    for (const [id, drawn] of Object.entries(figures)) {
+    for (const [id, drawn] of Object.entries(charts)) {
       const layout = { ...drawn[ground].layout };
       if (width) layout.width = width(document.getElementById(id));
       Plotly.react(id, drawn[ground].data, layout, options);
@@ -23,7 +23,7 @@
       if (before !== contentRect.width && contentRect.width > 0) Plotly.Plots.resize(target);
     }
   });
-  for (const id of Object.keys(figures)) resized.observe(document.getElementById(id));
+  for (const id of Object.keys(charts)) resized.observe(document.getElementById(id));
   window.addEventListener("beforeprint", () => draw("light", paper));
   window.addEventListener("afterprint", show);
   // The contents lie open beside the text where there is room for it.

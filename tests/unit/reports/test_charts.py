@@ -1,4 +1,4 @@
-"""Figures hold exactly what the records hold, keep a model's colour, and show nothing where there is nothing."""
+"""Charts hold exactly what the records hold, keep a model's colour, and show nothing where there is nothing."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kurswerk import reports
 from kurswerk.market import Panel
-from kurswerk.reports import _figures as figures
 from kurswerk.reports._candles import MOST_CANDLES, figure_candles
 from kurswerk.reports._themes import DARK, LIGHT, Theme
 from unit.reports.samples import cv_scores, evaluation_of, market
@@ -28,7 +28,7 @@ def trace(figure: Any, name: str) -> Any:
 
 
 def test_precision_recall_holds_the_stored_curve(evaluations: dict[str, Json]) -> None:
-    figure = figures.figure_precision_recall(evaluations)
+    figure = reports.figure_precision_recall(evaluations)
     for name, evaluation in evaluations.items():
         curve = evaluation["curves"]["precision_recall"]
         line = trace(figure, name)
@@ -47,22 +47,22 @@ def test_precision_recall_holds_the_stored_curve(evaluations: dict[str, Json]) -
 
 def test_roc_calibration_and_equity_hold_what_is_stored(evaluations: dict[str, Json]) -> None:
     forest = evaluations["forest"]
-    line = trace(figures.figure_roc(evaluations), "forest")
+    line = trace(reports.figure_roc(evaluations), "forest")
     assert [list(line.x), list(line.y)] == [forest["curves"]["roc"]["fpr"], forest["curves"]["roc"]["tpr"]]
     filled = [one for one in forest["curves"]["calibration"] if one["count"]]
-    figure = figures.figure_calibration(evaluations)
+    figure = reports.figure_calibration(evaluations)
     line, bars = trace(figure, "forest"), next(one for one in figure.data if one.type == "bar")
     assert list(line.x) == [one["mean_probability"] for one in filled]
     assert list(line.y) == [one["positive_rate"] for one in filled]
     assert list(bars.y) == [one["count"] for one in filled]
-    line = trace(figures.figure_equity(evaluations), "trees")
+    line = trace(reports.figure_equity(evaluations), "trees")
     assert list(line.x) == [one["timestamp"] for one in evaluations["trees"]["trades"]["equity"]]
     assert list(line.y) == [one["equity_pct"] for one in evaluations["trees"]["trades"]["equity"]]
 
 
 def test_confusion_shows_the_four_counts_and_their_shares(evaluations: dict[str, Json]) -> None:
     counts = evaluations["forest"]["confusion_matrix"]
-    figure = figures.figure_confusion(evaluations["forest"])
+    figure = reports.figure_confusion(evaluations["forest"])
     assert [list(row) for row in figure.data[0].customdata] == [
         [counts["fn"], counts["tp"]],
         [counts["tn"], counts["fp"]],
@@ -74,28 +74,28 @@ def test_confusion_shows_the_four_counts_and_their_shares(evaluations: dict[str,
 
 
 def test_confusion_of_one_class_has_no_share_of_nothing() -> None:
-    figure = figures.figure_confusion({"confusion_matrix": {"tp": 0, "fn": 0, "tn": 5, "fp": 0}})
+    figure = reports.figure_confusion({"confusion_matrix": {"tp": 0, "fn": 0, "tn": 5, "fp": 0}})
     assert "–" in figure.layout.annotations[0].text
     assert [list(row) for row in figure.data[0].z] == [[0.0, 0.0], [1.0, 0.0]]
 
 
 def test_importance_shows_the_top_twenty_in_order() -> None:
     shares = {f"feature_{k}": k / 1000 for k in range(30)}
-    bars = figures.figure_importance(shares).data[0]
+    bars = reports.figure_importance(shares).data[0]
     assert list(bars.y) == [f"feature_{k}" for k in range(29, 9, -1)]
     assert list(bars.x) == [k / 1000 for k in range(29, 9, -1)]
 
 
 def test_folds_hold_both_sides() -> None:
     scores = cv_scores(1.0, 1)
-    figure = figures.figure_folds({"forest": scores})
+    figure = reports.figure_folds({"forest": scores})
     assert list(figure.data[0].y) == scores["test_pr_auc"]
     assert list(figure.data[1].y) == scores["train_pr_auc"]
     assert list(figure.data[0].x) == scores["test_start"]
 
 
 def test_advantage_and_metrics_hold_values_and_bounds(evaluations: dict[str, Json]) -> None:
-    figure = figures.figure_advantage(evaluations)
+    figure = reports.figure_advantage(evaluations)
     dots, whiskers = figure.data[:2]
     stored = [
         evaluations["forest"]["differences"][name]["pr_auc"] for name in ("volatility", "persistence", "base_rate")
@@ -105,13 +105,13 @@ def test_advantage_and_metrics_hold_values_and_bounds(evaluations: dict[str, Jso
     low, high = figure.layout.xaxis.range
     assert low < 0 < max(one["high"] for one in stored) < high
     sides = {name: one["metrics"] for name, one in evaluations.items()}
-    assert list(figures.figure_metrics(sides).data[0].x) == [
+    assert list(reports.figure_metrics(sides).data[0].x) == [
         evaluations["forest"]["metrics"][name]["value"] for name in ("pr_auc", "roc_auc", "f1", "precision", "recall")
     ]
 
 
 def test_an_estimate_without_bounds_is_a_dot_alone() -> None:
-    figure = figures.figure_metrics({"m": {"pr_auc": {"value": 0.5, "low": None, "high": None}}})
+    figure = reports.figure_metrics({"m": {"pr_auc": {"value": 0.5, "low": None, "high": None}}})
     assert (list(figure.data[0].x), list(figure.data[1].x)) == ([0.5], [])
     assert figure.data[0].customdata[0][0] == "–"
 
@@ -119,13 +119,13 @@ def test_an_estimate_without_bounds_is_a_dot_alone() -> None:
 @pytest.mark.parametrize(
     "draw",
     [
-        figures.figure_precision_recall,
-        figures.figure_roc,
-        figures.figure_calibration,
-        figures.figure_equity,
-        figures.figure_advantage,
-        figures.figure_metrics,
-        figures.figure_folds,
+        reports.figure_precision_recall,
+        reports.figure_roc,
+        reports.figure_calibration,
+        reports.figure_equity,
+        reports.figure_advantage,
+        reports.figure_metrics,
+        reports.figure_folds,
     ],
 )
 @pytest.mark.parametrize(
@@ -138,35 +138,35 @@ def test_nothing_gives_no_traces(draw: Callable[..., Any], empty: dict[str, Json
 def test_what_decides_nothing_has_no_mark(evaluations: dict[str, Json]) -> None:
     silent = {**evaluations["forest"], "confusion_matrix": {"tp": 0, "fp": 0, "tn": 9, "fn": 1}}
     zero = {"recall": {"value": 0.0}, "precision": {"value": 0.0}}
-    figure = figures.figure_precision_recall({"m": {**silent, "baselines": {"volatility": zero}}})
+    figure = reports.figure_precision_recall({"m": {**silent, "baselines": {"volatility": zero}}})
     assert [one.mode for one in figure.data] == ["lines", "lines"]
 
 
 def test_nothing_gives_no_traces_for_one_model() -> None:
-    assert len(figures.figure_confusion({}).data) == 0
-    assert len(figures.figure_importance({}).data) == 0
+    assert len(reports.figure_confusion({}).data) == 0
+    assert len(reports.figure_importance({}).data) == 0
     bins = [{"low": 0.0, "high": 0.1, "count": 0, "mean_probability": None, "positive_rate": None}]
-    assert len(figures.figure_calibration({"a": {"curves": {"calibration": bins}}}).data) == 0
+    assert len(reports.figure_calibration({"a": {"curves": {"calibration": bins}}}).data) == 0
     undefined = {"test_pr_auc": [None], "train_pr_auc": [None], "test_start": ["2024-01-01T00:00:00Z"]}
-    assert len(figures.figure_folds({"a": undefined}).data) == 0
+    assert len(reports.figure_folds({"a": undefined}).data) == 0
     unknown = {"differences": {"volatility": {"pr_auc": {"value": None, "low": None, "high": None}}}}
-    assert len(figures.figure_advantage({"a": unknown}).data) == 0
+    assert len(reports.figure_advantage({"a": unknown}).data) == 0
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_a_model_keeps_its_colour_where_another_has_nothing(evaluations: dict[str, Json], theme: Theme) -> None:
     both = {"silent": {}, "forest": evaluations["forest"]}
     for draw in (
-        figures.figure_precision_recall,
-        figures.figure_roc,
-        figures.figure_calibration,
-        figures.figure_equity,
+        reports.figure_precision_recall,
+        reports.figure_roc,
+        reports.figure_calibration,
+        reports.figure_equity,
     ):
         assert trace(draw(both, theme=theme), "forest").line.color == theme.palette[1]
 
 
 def test_names_are_shown_literally_and_long_ones_cut(evaluations: dict[str, Json]) -> None:
-    figure = figures.figure_roc({"<b>a</b> & c": evaluations["forest"], "x" * 255: evaluations["trees"]})
+    figure = reports.figure_roc({"<b>a</b> & c": evaluations["forest"], "x" * 255: evaluations["trees"]})
     assert figure.data[0].name.startswith("&lt;b&gt;a&lt;/b&gt; &amp; c")
     assert figure.data[1].name.startswith("x" * 31 + "…")
 
@@ -174,10 +174,10 @@ def test_names_are_shown_literally_and_long_ones_cut(evaluations: dict[str, Json
 def test_charts_grow_with_the_number_of_models(evaluations: dict[str, Json]) -> None:
     many = {f"m{k}": evaluations["forest"] for k in range(8)}
     for draw in (
-        figures.figure_precision_recall,
-        figures.figure_roc,
-        figures.figure_calibration,
-        figures.figure_equity,
+        reports.figure_precision_recall,
+        reports.figure_roc,
+        reports.figure_calibration,
+        reports.figure_equity,
     ):
         assert draw(many).layout.height > draw(evaluations).layout.height
 
