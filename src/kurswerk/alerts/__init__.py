@@ -10,9 +10,10 @@ from kurswerk.alerts._deliveries import (
     LONGEST_PAUSE_S,
     DeliveryStore,
     Dispatcher,
+    ReceiverBusyError,
     deliver,
 )
-from kurswerk.alerts._delivery import Delivery
+from kurswerk.alerts._delivery import Delivery, MessageModel, RowContext, RowContextSource
 from kurswerk.alerts._evaluation import AlertRule, Notification, evaluate_rules, without_repeats
 from kurswerk.alerts._rules import AlertStore, check_agreement, check_rule, create_rule
 
@@ -27,7 +28,11 @@ __all__ = [
     "Delivery",
     "DeliveryStore",
     "Dispatcher",
+    "MessageModel",
     "Notification",
+    "ReceiverBusyError",
+    "RowContext",
+    "RowContextSource",
     "check_agreement",
     "check_rule",
     "create_rule",

@@ -25,6 +25,8 @@ class ChannelKind:
         A target that is right, without anybody's secret.
     secret
         What the rule's secret is for; None where the channel takes none.
+    secret_required
+        Whether nothing can be sent without one.
     path_is_secret
         Whether whoever knows a target's path can send messages too, so that only its host may be shown.
 
@@ -41,6 +43,7 @@ class ChannelKind:
     target_prefixes: tuple[str, ...] = ()
     target_example: str | None = None
     secret: str | None = None
+    secret_required: bool = False
     path_is_secret: bool = False
 
     @property

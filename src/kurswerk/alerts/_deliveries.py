@@ -4,11 +4,13 @@ import queue
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from kurswerk.alerts._channel import Channel
 from kurswerk.alerts._delivery import Delivery
+from kurswerk.core.errors import KurswerkError
 from kurswerk.observability import get_logger
 
 log = get_logger(__name__)
@@ -17,6 +19,28 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 3600.0
 _AT_ONCE = 32
 # A claim outlasts every attempt: a dispatcher that dies is relieved, one that lives is never doubled.
 CLAIM_S, ATTEMPT_TIMEOUT_S = 20.0, 15.0
+
+
+class ReceiverBusyError(KurswerkError):
+    """A receiver that limits its messages asks to be tried again later.
+
+    Parameters
+    ----------
+    retry_after_s
+        In how many seconds, at the soonest.
+    """
+
+    def __init__(self, code: str, /, *, retry_after_s: float, **params: Any) -> None:
+        super().__init__(code, **params)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why an attempt failed, and how long the receiver wants to be left alone at least."""
+
+    error: str
+    retry_after_s: float = 0.0
 
 
 class DeliveryStore(Protocol):
@@ -49,7 +73,7 @@ class Dispatcher:
         self, store: DeliveryStore, channels: Mapping[str, Channel], *, timeout_s: float = ATTEMPT_TIMEOUT_S
     ) -> None:
         self._store, self._channels, self._timeout_s = store, channels, timeout_s
-        self._done: queue.SimpleQueue[tuple[int, str | None]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[int, _Failure | None]] = queue.SimpleQueue()
         self._numbers = count()
         self._open: dict[int, tuple[Delivery, float]] = {}  # number of an attempt → delivery and its deadline
 
@@ -71,34 +95,34 @@ class Dispatcher:
     def collect(self, wait_s: float | None = None) -> None:
         """Record what became of attempts; wait so long for the first one.
 
-        A failed one is retried after 2 s, 4 s, … up to an hour, twenty times in all. An attempt that exceeds its
-        timeout has failed, whatever the receiver answers later.
+        A failed one is retried after 2 s, 4 s, … up to an hour, twenty times in all, and not before the receiver
+        wants it. An attempt that exceeds its timeout has failed, whatever the receiver answers later.
         """
         ended = self._ended(wait_s)
-        now, late = time.monotonic(), f"no answer within {self._timeout_s:g} s"
+        now, late = time.monotonic(), _Failure(f"no answer within {self._timeout_s:g} s")
         found = {number: late for number, (_, until) in self._open.items() if until <= now} | ended
         # An attempt that timed out may end later; its result no longer counts.
-        outcome = [(self._open.pop(number)[0], error) for number, error in found.items() if number in self._open]
-        if arrived := [delivery.id for delivery, error in outcome if error is None]:
+        outcome = [(self._open.pop(number)[0], failure) for number, failure in found.items() if number in self._open]
+        if arrived := [delivery.id for delivery, failure in outcome if failure is None]:
             self._store.sent(*arrived)
-        for delivery, error in outcome:
-            if error is not None:
-                pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**delivery.attempts)
+        for delivery, failure in outcome:
+            if failure is not None:
+                pause = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S * 2**delivery.attempts, failure.retry_after_s))
                 over = delivery.attempts + 1 >= MOST_ATTEMPTS
-                log.warning("an alert was not delivered", key=delivery.key, reason=error, given_up=over)
-                self._store.failed(delivery.id, error[:1000], None if over else pause)
+                log.warning("an alert was not delivered", key=delivery.key, reason=failure.error, given_up=over)
+                self._store.failed(delivery.id, failure.error[:1000], None if over else pause)
 
-    def _ended(self, wait_s: float | None) -> dict[int, str | None]:
+    def _ended(self, wait_s: float | None) -> dict[int, _Failure | None]:
         """Wait for the first attempt that ends or times out; return those that have ended."""
         least = min((until for _, until in self._open.values()), default=None)
         remaining = None if least is None else max(0.0, least - time.monotonic())
         waits = [seconds for seconds in (wait_s, remaining) if seconds is not None]
-        ended: dict[int, str | None] = {}
+        ended: dict[int, _Failure | None] = {}
         try:
-            number, error = self._done.get(timeout=min(waits, default=None))
+            number, failure = self._done.get(timeout=min(waits, default=None))
             while True:
-                ended[number] = error
-                number, error = self._done.get_nowait()
+                ended[number] = failure
+                number, failure = self._done.get_nowait()
         except queue.Empty:
             return ended
 
@@ -106,7 +130,8 @@ class Dispatcher:
         try:
             self._channels[delivery.channel].send(delivery)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
-            self._done.put((number, _error_text(error, delivery)))
+            wait_s = error.retry_after_s if isinstance(error, ReceiverBusyError) else 0.0
+            self._done.put((number, _Failure(_error_text(error, delivery), wait_s)))
         else:
             self._done.put((number, None))
 

@@ -49,8 +49,8 @@ def check_rule(rule: Row, channels: Mapping[str, ChannelKind]) -> None:
     Raises
     ------
     SpecError
-        Where one end of the quiet hours is missing, more models must agree than are named, or the target does not suit
-        the channel.
+        Where one end of the quiet hours is missing, more models must agree than are named, the target does not suit
+        the channel, or the secret is missing that the channel cannot do without.
     UnknownNameError
         For a channel that is not registered.
 
@@ -67,6 +67,8 @@ def check_rule(rule: Row, channels: Mapping[str, ChannelKind]) -> None:
         raise UnknownNameError("alert_rule.unknown_channel", name=str(rule["channel"]), known=channels)
     if not kind.accepts(rule.get("target")):
         raise SpecError("alert_rule.target_needed", channel=kind.name, prefixes=list(kind.target_prefixes))
+    if kind.secret_required and not rule.get("secret"):
+        raise SpecError("alert_rule.secret_needed", channel=kind.name, secret=str(kind.secret))
 
 
 def check_agreement(rule: Row) -> None:

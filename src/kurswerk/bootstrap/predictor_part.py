@@ -18,6 +18,7 @@ from kurswerk.market import COINS
 from kurswerk.observability import Metrics, get_logger
 from kurswerk.serving import BatchReport, LaneOptions, ModelCache, Predictor
 from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.markets import MarketRowReader
 from kurswerk.storage.operations import tidy
 from kurswerk.storage.predictions import PostgresAlertStore
 from kurswerk.storage.registry import PostgresModelStore
@@ -52,7 +53,7 @@ class PredictorPart:
         )
         tally = Tally(service.metrics)
         self._database = service.database
-        self._alerts = PostgresAlertStore(service.database)
+        self._alerts = PostgresAlertStore(service.database, rows=MarketRowReader(service.database))
         alerts = service.settings.alerts
         self._alerts.keep_rule(WEBHOOK_RULE, WebhookChannel.kind.name, alerts.webhook_url, alerts.webhook_secret)
         self._stop, self._raised = threading.Event(), threading.Event()

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 
 from kurswerk.alerts import Channel, ChannelKind
 from kurswerk.channels._database import DatabaseChannel
+from kurswerk.channels._discord import DiscordChannel
 from kurswerk.channels._log import LogChannel
 from kurswerk.channels._smtp import SmtpChannel
+from kurswerk.channels._telegram import TelegramChannel
 from kurswerk.channels._webhook import WebhookChannel
 
 # In the order in which forms offer them.
-CHANNELS = (WebhookChannel, SmtpChannel, LogChannel, DatabaseChannel)
+CHANNELS = (WebhookChannel, TelegramChannel, DiscordChannel, SmtpChannel, LogChannel, DatabaseChannel)
 
 KINDS: Mapping[str, ChannelKind] = {channel.kind.name: channel.kind for channel in CHANNELS}
 

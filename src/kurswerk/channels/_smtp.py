@@ -34,7 +34,10 @@ class SmtpChannel:
         mail["Subject"] = f"Kurswerk: {delivery.rule}: {delivery.coin_id}"
         mail["From"] = mail["To"] = recipient
         mail["Message-ID"] = f"<{hashlib.sha256(delivery.key.encode()).hexdigest()[:32]}@kurswerk>"
-        mail.set_content(json.dumps(delivery.message(), indent=2))
+        mail.set_content(delivery.text())
+        mail.add_attachment(
+            json.dumps(delivery.message(), indent=2).encode(), "application", "json", filename="alert.json"
+        )
         kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
         with kind(parts.hostname, parts.port or 0, timeout=_TIMEOUT_S) as server:
             if delivery.secret:

@@ -8,9 +8,8 @@ import time
 import httpx
 
 from kurswerk.alerts import ChannelKind, Delivery
-from kurswerk.core.errors import InvalidInputError, KurswerkError
-
-_TIMEOUT_S = 5.0
+from kurswerk.channels._http import http_client, post
+from kurswerk.core.errors import InvalidInputError
 
 
 class WebhookChannel:
@@ -31,7 +30,7 @@ class WebhookChannel:
     )
 
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
-        self._client = httpx.Client(timeout=_TIMEOUT_S, transport=transport, follow_redirects=False)
+        self._client = http_client(transport)
 
     def send(self, delivery: Delivery) -> None:
         """Post a message; any status but 2xx means that it has not arrived."""
@@ -39,18 +38,10 @@ class WebhookChannel:
             raise InvalidInputError("alert_rule.no_address", rule=delivery.rule)
         body = json.dumps(delivery.message()).encode()
         moment = str(int(time.time()))
-        headers = {
-            "Content-Type": "application/json",
-            "X-Kurswerk-Delivery": delivery.key,
-            "X-Kurswerk-Timestamp": moment,
-        }
+        headers = {"X-Kurswerk-Delivery": delivery.key, "X-Kurswerk-Timestamp": moment}
         if delivery.secret:
             headers["X-Kurswerk-Signature"] = signature(delivery.secret, moment, body)
-        # What the answer says beyond its status does not matter, and may never end.
-        with self._client.stream("POST", delivery.target, content=body, headers=headers) as answer:
-            if not answer.is_success:
-                status = f"{answer.status_code} {answer.reason_phrase}".rstrip()
-                raise KurswerkError("alert.receiver_refused", status=status)
+        post(self._client, delivery.target, body, headers)
 
 
 def signature(secret: str, moment: str, body: bytes) -> str:

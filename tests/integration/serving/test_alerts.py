@@ -13,6 +13,7 @@ from kurswerk.alerts import Dispatcher, Notification, deliver
 from kurswerk.channels import KINDS, DatabaseChannel, LogChannel, SmtpChannel, WebhookChannel, open_channels
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
 from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.markets import MarketRowReader
 from kurswerk.storage.predictions import PostgresAlertStore
 from kurswerk.storage.predictions._alerts import add_deliveries
 from kurswerk.storage.server import Database
@@ -160,7 +161,65 @@ def test_other_channels(database, session, store, monkeypatch):
     SmtpChannel().send(type(one)(**{**vars(one), "target": "smtp://mail.test:25/me@example.org"}))
     assert said[0] == ("mail.test", 25)
     assert [entry[0] for entry in said[1:]] == ["starttls", "login", "send_message"]
-    assert one.coin_id in said[-1][1]["Subject"]
+    mail = said[-1][1]
+    assert one.coin_id in mail["Subject"]
+    assert mail.get_body().get_content().strip() == one.text()
+    (attached,) = mail.iter_attachments()
+    assert json.loads(attached.get_content()) == one.message()
+
+
+def test_messages_name_models_thresholds_price_and_phase(database, session):
+    store = PostgresAlertStore(database, KINDS, MarketRowReader(database))
+    store.create_rule({**RULE, "name": "own thresholds", "least_agreeing": 1})
+    store.create_rule({**RULE, "name": "any", "least_agreeing": 1, "min_probability": 0.25})
+    predict(database, session, rows=3)
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO ref_coin_phases (id, name, interval_seconds, min_age_minutes, max_age_minutes)"
+            " VALUES (77, 'Seventy-seven', 5, 0, 1)"
+        )
+        connection.execute("UPDATE coin_metrics SET phase_id_at_time = 77 WHERE mint = %s", [COINS[0]])
+        probabilities = dict(
+            connection.execute(
+                'SELECT coin_id || model_id || "timestamp", probability::float8 FROM predictions'
+            ).fetchall()
+        )
+        rows = connection.execute(
+            'SELECT mint, "timestamp", price_close, p.name FROM coin_metrics'
+            " LEFT JOIN ref_coin_phases p ON p.id = phase_id_at_time"
+        ).fetchall()
+        moments = connection.execute('SELECT "timestamp", "timestamp"::text FROM coin_metrics').fetchall()
+    texts, expected = dict(moments), {(name, moment): (price, phase) for name, moment, price, phase in rows}
+    deliveries = store.claim(1000)
+    assert {one.rule for one in deliveries} == {"own thresholds", "any"}
+    for one in deliveries:
+        assert tuple(model.id for model in one.models) == one.model_ids
+        for model in one.models:
+            assert model.name == {1: "a", 2: "b"}[model.id]
+            assert model.probability == probabilities[f"{one.coin_id}{model.id}{texts[one.timestamp]}"]
+            assert model.threshold == (0.25 if one.rule == "any" else 0.5)
+        assert one.row.market == "coins"
+        assert (one.row.price, one.row.phase) == expected[one.coin_id, one.timestamp]
+    assert {one.row.phase for one in deliveries if one.coin_id == COINS[0]} == {"Seventy-seven"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE coin_metrics CASCADE",
+        "ALTER TABLE coin_metrics DROP COLUMN price_close, DROP COLUMN phase_id_at_time",
+    ],
+)
+def test_messages_go_without_price_where_the_table_lacks_it(database, session, damage):
+    store = PostgresAlertStore(database, KINDS, MarketRowReader(database))
+    store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0, "channel": "database"})
+    predict(database, session, rows=1)
+    with database.connection() as connection:
+        connection.execute(damage)
+    deliveries = store.claim(1000)
+    assert len(deliveries) == len(COINS)
+    assert {(one.row.price, one.row.phase) for one in deliveries} == {(None, None)}
+    assert all(one.models for one in deliveries)
 
 
 def test_a_cool_down_is_one_of_coin_and_model(database, session, store):

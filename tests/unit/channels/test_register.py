@@ -18,7 +18,7 @@ def test_every_channel_has_a_name_of_its_own_and_opens():
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
 def test_rule_check_and_request_schema_ask_for_the_same_target(kind):
-    rule = {"name": "r", "channel": kind.name, "target": kind.target_example}
+    rule = {"name": "r", "channel": kind.name, "target": kind.target_example, "secret": kind.secret}
     check_rule(rule, KINDS)
     assert BODY.validate_python(rule).channel == kind.name
     for wrong in (None, "ftp://example.org/"):
@@ -30,6 +30,15 @@ def test_rule_check_and_request_schema_ask_for_the_same_target(kind):
         else:
             check_rule(rule | {"target": wrong}, KINDS)
             BODY.validate_python(rule | {"target": wrong})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.secret_required], ids=lambda kind: kind.name)
+def test_a_secret_that_is_needed_is_asked_for_by_both(kind):
+    rule = {"name": "r", "channel": kind.name, "target": kind.target_example}
+    with pytest.raises(SpecError, match=f"channel {kind.name} needs a secret: {kind.secret}"):
+        check_rule(rule, KINDS)
+    with pytest.raises(ValidationError, match="secret"):
+        BODY.validate_python(rule)
 
 
 def test_an_unregistered_channel_is_refused_with_those_there_are():

@@ -53,6 +53,7 @@ ModelId = Annotated[Id, BeforeValidator(_as_number)]
 ClockTime = Annotated[time, BeforeValidator(_as_text), AfterValidator(_in_utc)]
 # Of the database it has no offset; in an answer it needs one (RFC 3339).
 UtcClock = Annotated[time, AfterValidator(lambda clock: clock.replace(tzinfo=UTC))]
+Secret = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 _SOME_DAY = date(2000, 1, 1)
 _COIN = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwpump"
 
@@ -256,7 +257,7 @@ class AlertRuleCreate(Order):
         None,
         description="Where to send, if the channel needs to know.",
     )
-    secret: Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")] | None = Field(
+    secret: Secret | None = Field(
         None, description="What the channel needs a secret for, if anything. Never shown again."
     )
 
@@ -283,6 +284,9 @@ def _rule_of(kind: ChannelKind) -> type[AlertRuleCreate]:
     if kind.target_pattern is not None:
         shape = StringConstraints(max_length=2000, pattern=rf"{kind.target_pattern}[^\x00\s]+$")
         fields["target"] = (Annotated[str, shape], Field(description=f"Where to send, such as {kind.target_example}."))
+    if kind.secret_required:
+        example["secret"] = str(kind.secret)
+        fields["secret"] = (Secret, Field(description=f"It is {kind.secret}. Never shown again."))
     return create_model(
         f"AlertRuleCreate{kind.name.capitalize()}",
         __base__=base,

@@ -161,18 +161,23 @@ def _form(user: UserContext, ready: Sequence[ModelRecord], kinds: Collection[Cha
                 id="rule-target",
                 label=user.t("To"),
                 value="",
-                description=user.t("https://… of a webhook, or smtp://host:port/recipient@example.org"),
+                description=_by_channel(user, {kind: kind.target_example for kind in kinds}),
             ),
             dmc.PasswordInput(
                 id="rule-secret",
-                label=user.t("Secret"),
+                label=user.t("Secret (never shown again)"),
                 value="",
-                description=user.t("Signs a webhook's messages; for e-mail user:password. Never shown again."),
+                description=_by_channel(user, {kind: kind.secret for kind in kinds}),
             ),
             dmc.Button(user.t("Make the rule"), id="rule-make"),
         ],
         gap="sm",
     )
+
+
+def _by_channel(user: UserContext, texts: Mapping[ChannelKind, str | None]) -> str:
+    """Return what a field means for each channel that has it: an address as it is, a description translated."""
+    return "; ".join(f"{user.t(kind.label)}: {user.t(text)}" for kind, text in texts.items() if text)
 
 
 def parse_rule(user: UserContext, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Alert rules, and messages until they have arrived."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -14,7 +15,10 @@ from kurswerk.alerts import (
     AlertRule,
     ChannelKind,
     Delivery,
+    MessageModel,
     Notification,
+    RowContext,
+    RowContextSource,
     public_target,
     without_repeats,
 )
@@ -65,6 +69,14 @@ WHERE r.id = d.rule_id AND d.id IN (
 RETURNING d.id, r.name AS rule, r.channel, r.target, r.secret, d.coin_id, d."timestamp", d.model_ids,
     d.probability::float8 AS probability, d.attempts, d.rule_id,
     (extract(epoch FROM d."timestamp") * 1000000)::bigint AS us"""
+# The models of messages; a rule's own probability counts before the threshold that the alert was raised with.
+_MESSAGE_MODELS = """
+SELECT d.id, m.market, m.id, m.name, p.probability::float8,
+    coalesce(r.min_probability, a.threshold, m.alert_threshold)::float8
+FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id JOIN ml_models m ON m.id = ANY (d.model_ids)
+LEFT JOIN predictions p ON p.coin_id = d.coin_id AND p."timestamp" = d."timestamp" AND p.model_id = m.id
+LEFT JOIN prediction_alerts a ON a.prediction_id = p.id
+WHERE d.id = ANY (%s) ORDER BY d.id, array_position(d.model_ids, m.id)"""
 # No pause is longer than this, unless the clock was set back since.
 _RELEASE = f"""
 UPDATE alert_deliveries d SET due_at = now() FROM alert_rules r CROSS JOIN {_NOW}
@@ -127,10 +139,17 @@ class PostgresAlertStore:
     ----------
     channels
         The registered channels by name; they decide how much of a target is shown. Of others only the host is.
+    rows
+        Reads price and phase of the rows that messages are about; without it messages have none.
     """
 
-    def __init__(self, database: Database, channels: Mapping[str, ChannelKind] | None = None) -> None:
-        self._database, self._channels = database, channels or {}
+    def __init__(
+        self,
+        database: Database,
+        channels: Mapping[str, ChannelKind] | None = None,
+        rows: RowContextSource | None = None,
+    ) -> None:
+        self._database, self._channels, self._row_source = database, channels or {}, rows
 
     def rules(self) -> Sequence[Mapping[str, Any]]:
         """Return all rules without their secrets, and of their targets what may be shown."""
@@ -250,13 +269,41 @@ class PostgresAlertStore:
     def claim(self, limit: int) -> Sequence[Delivery]:
         """Return messages that are due; nobody else gets them within `CLAIM_S`."""
         rows = self._rows(sql.SQL(_CLAIM), {"limit": limit, "pause": CLAIM_S})
+        models = self._message_models([row["id"] for row in rows])
+        contexts = self._row_contexts(rows, models)
         return [
             Delivery(
                 key=f"{row.pop('rule_id')}:{row['coin_id']}:{row.pop('us')}",
+                models=tuple(model for _, model in models.get(row["id"], [])),
+                row=contexts.get(row["id"], RowContext()),
                 **{**row, "model_ids": tuple(row["model_ids"])},
             )
             for row in rows
         ]
+
+    def _message_models(self, delivery_ids: list[int]) -> dict[int, list[tuple[str, MessageModel]]]:
+        """Return the models of deliveries, each with its market."""
+        found: dict[int, list[tuple[str, MessageModel]]] = {}
+        if delivery_ids:
+            with self._database.connection() as connection:
+                for delivery, market, *model in connection.execute(_MESSAGE_MODELS, [delivery_ids]).fetchall():
+                    found.setdefault(delivery, []).append((market, MessageModel(*model)))
+        return found
+
+    def _row_contexts(
+        self, rows: Sequence[Mapping[str, Any]], models: Mapping[int, Sequence[tuple[str, MessageModel]]]
+    ) -> dict[int, RowContext]:
+        """Return what the market's rows say that deliveries are about; the first model's market is the row's."""
+        if self._row_source is None:
+            return {}
+        by_market: dict[str, dict[int, tuple[str, datetime]]] = {}
+        for row in rows:
+            if row["id"] in models:
+                by_market.setdefault(models[row["id"]][0][0], {})[row["id"]] = row["coin_id"], row["timestamp"]
+        contexts = {
+            market: self._row_source.row_contexts(market, set(keys.values())) for market, keys in by_market.items()
+        }
+        return {delivery: contexts[market][key] for market, keys in by_market.items() for delivery, key in keys.items()}
 
     def sent(self, *delivery_ids: int) -> None:
         """Note that messages have arrived."""
