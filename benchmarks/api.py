@@ -22,7 +22,8 @@ from kurswerk.api import ApiOptions, create_app
 from kurswerk.bootstrap.api_services import api_services
 from kurswerk.models import create
 from kurswerk.observability import HealthReport, Metrics
-from kurswerk.storage.registry import Page, PostgresCatalog
+from kurswerk.registry import Page
+from kurswerk.storage.registry import PostgresCatalog
 from kurswerk.storage.server import Database
 
 PATH = "/api/models?limit=100"

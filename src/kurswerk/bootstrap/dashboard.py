@@ -20,13 +20,13 @@ from kurswerk.jobs import JobService, Progress
 from kurswerk.market import COINS
 from kurswerk.observability import ResourceSample
 from kurswerk.reports import without_secret
-from kurswerk.serving import Replay, activate, replay
+from kurswerk.serving import PredictionFilter, Replay, activate, replay
 from kurswerk.sources import CoinMarket
 from kurswerk.sources.files import open_candles
 from kurswerk.sources.simulated_candles import SimulatedCandles
 from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore, coverage
 from kurswerk.storage.operations import PostgresKeyStore
-from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore, PredictionFilter
+from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database
 

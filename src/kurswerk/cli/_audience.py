@@ -14,7 +14,8 @@ import numpy as np
 from kurswerk.bootstrap.market_part import Sent
 from kurswerk.core.errors import StorageError
 from kurswerk.core.timestamps import to_us
-from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore, PredictionFilter
+from kurswerk.serving import PredictionFilter
+from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore
 from kurswerk.storage.registry import PostgresActivationStore
 from kurswerk.storage.server import Database
 

@@ -3,14 +3,16 @@
 from kurswerk.evaluation import Metrics
 from kurswerk.registry._artifacts import load_model, market_of, plan_of
 from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
-from kurswerk.registry.ports import ModelStore, ResultStore
+from kurswerk.registry.ports import Listing, ModelStore, Page, ResultStore
 
 __all__ = [
     "Comparison",
+    "Listing",
     "Metrics",
     "ModelRecord",
     "ModelStore",
     "NewModel",
+    "Page",
     "ResultStore",
     "TestResult",
     "TrainedVersion",

@@ -1,9 +1,28 @@
 """What the registry needs of a database."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which part of a list, in which order."""
+
+    limit: int = 100
+    offset: int = 0
+    sort: str = "id"
+    descending: bool = True
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One page of rows, and how many rows there are on all pages together."""
+
+    rows: Sequence[Mapping[str, Any]]
+    total: int
 
 
 class ModelStore(Protocol):

@@ -6,7 +6,7 @@ from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving._predicting import InstrumentPredictions, Prediction, predict_instrument
 from kurswerk.serving._predictor import Predictor, PredictorEvents
 from kurswerk.serving._replay import PredictionLog, Replay, StoredPrediction, replay
-from kurswerk.serving.ports import MarketHistory
+from kurswerk.serving.ports import MarketHistory, PredictionFilter
 
 __all__ = [
     "ActivationStore",
@@ -19,6 +19,7 @@ __all__ = [
     "ModelCache",
     "NotCertifiedError",
     "Prediction",
+    "PredictionFilter",
     "PredictionLog",
     "Predictor",
     "PredictorEvents",

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,18 @@ from kurswerk.market import Panel
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 Score = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PredictionFilter:
+    """Which predictions or alerts; None is all. ``since`` and ``until`` are when they were stored."""
+
+    coin_id: str | None = None
+    model_id: int | None = None
+    min_probability: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    in_scope: bool | None = None
 
 
 class MarketHistory(Protocol):

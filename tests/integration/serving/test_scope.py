@@ -3,7 +3,8 @@
 import pytest
 
 from kurswerk.channels import KINDS
-from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore, PredictionFilter
+from kurswerk.serving import PredictionFilter
+from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore
 from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, START_US, STEP_US, coin_rows, register, write_rows
 

@@ -2,14 +2,13 @@
 
 from kurswerk.storage.predictions._alerts import PostgresAlertStore, add_deliveries, rules_in_force
 from kurswerk.storage.predictions._feed import PostgresPredictionFeed
-from kurswerk.storage.predictions._store import PostgresPredictionStore, PredictionFilter
+from kurswerk.storage.predictions._store import PostgresPredictionStore
 from kurswerk.storage.predictions._writer import PredictionWriter
 
 __all__ = [
     "PostgresAlertStore",
     "PostgresPredictionFeed",
     "PostgresPredictionStore",
-    "PredictionFilter",
     "PredictionWriter",
     "add_deliveries",
     "rules_in_force",

@@ -1,8 +1,6 @@
 """Stored predictions: found, listed, counted, and what they did not know."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from psycopg import sql
@@ -11,7 +9,7 @@ from psycopg.rows import dict_row
 
 from kurswerk.core.errors import NotFoundError, TooBroadError
 from kurswerk.market import MarketSchema, market_named
-from kurswerk.serving import StoredPrediction
+from kurswerk.serving import PredictionFilter, StoredPrediction
 from kurswerk.storage.operations import ALIVE
 from kurswerk.storage.server import Database
 
@@ -25,35 +23,6 @@ _ALERT_FIELDS = sql.SQL(
     'a.id, a.prediction_id, a.coin_id, p."timestamp", a.model_id, m.name AS model_name,'
     " a.probability::float8 AS probability, a.threshold::float8 AS threshold, a.alert_sent, a.created_at"
 )
-
-
-@dataclass(frozen=True)
-class PredictionFilter:
-    """Which predictions or alerts; None is all. ``since`` and ``until`` are when they were stored."""
-
-    coin_id: str | None = None
-    model_id: int | None = None
-    min_probability: float | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    in_scope: bool | None = None
-
-    def conditions(self, table: str) -> sql.Composable:
-        """Return the condition on a table by its alias."""
-        parts: list[sql.Composable] = [sql.SQL("true")]
-        for column, operator, value in (
-            ("coin_id", "=", self.coin_id),
-            ("model_id", "=", self.model_id),
-            ("probability", ">=", self.min_probability),
-            ("created_at", ">=", self.since),
-            ("created_at", "<=", self.until),
-            # Alerts have no such column: all of them are of rows in scope.
-            ("in_scope", "=", self.in_scope if table == "p" else None),
-        ):
-            if value is not None:
-                field = sql.SQL("{}.{}").format(sql.Identifier(table), sql.Identifier(column))
-                parts.append(sql.SQL("{} {} {}").format(field, sql.SQL(operator), sql.Literal(value)))
-        return sql.SQL(" AND ").join(parts)
 
 
 class PostgresPredictionStore:
@@ -73,7 +42,7 @@ class PostgresPredictionStore:
         order = sql.SQL('p."timestamp" DESC, p.model_id' if chosen.coin_id is not None else "p.id DESC")
         query = sql.SQL(
             "SELECT {} FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE {} ORDER BY {} LIMIT {} OFFSET {}"
-        ).format(_FIELDS, chosen.conditions("p"), order, sql.Literal(limit), sql.Literal(offset))
+        ).format(_FIELDS, _conditions(chosen, "p"), order, sql.Literal(limit), sql.Literal(offset))
         return self._found(query)
 
     def get(self, prediction_id: int) -> Mapping[str, Any]:
@@ -120,7 +89,7 @@ class PostgresPredictionStore:
         query = sql.SQL(
             "SELECT {} FROM prediction_alerts a JOIN predictions p ON p.id = a.prediction_id"
             " JOIN ml_models m ON m.id = a.model_id WHERE {} ORDER BY a.created_at DESC, a.id DESC LIMIT {} OFFSET {}"
-        ).format(_ALERT_FIELDS, chosen.conditions("a"), sql.Literal(limit), sql.Literal(offset))
+        ).format(_ALERT_FIELDS, _conditions(chosen, "a"), sql.Literal(limit), sql.Literal(offset))
         return self._found(query)
 
     def stats(self) -> Mapping[str, Any]:
@@ -193,3 +162,21 @@ class PostgresPredictionStore:
     def _rows(self, query: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query).fetchall()
+
+
+def _conditions(chosen: PredictionFilter, table: str) -> sql.Composable:
+    """Return the condition on a table by its alias."""
+    parts: list[sql.Composable] = [sql.SQL("true")]
+    for column, operator, value in (
+        ("coin_id", "=", chosen.coin_id),
+        ("model_id", "=", chosen.model_id),
+        ("probability", ">=", chosen.min_probability),
+        ("created_at", ">=", chosen.since),
+        ("created_at", "<=", chosen.until),
+        # Alerts have no such column: all of them are of rows in scope.
+        ("in_scope", "=", chosen.in_scope if table == "p" else None),
+    ):
+        if value is not None:
+            field = sql.SQL("{}.{}").format(sql.Identifier(table), sql.Identifier(column))
+            parts.append(sql.SQL("{} {} {}").format(field, sql.SQL(operator), sql.Literal(value)))
+    return sql.SQL(" AND ").join(parts)

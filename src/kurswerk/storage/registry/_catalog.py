@@ -8,27 +8,10 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
 from kurswerk.core.errors import InvalidInputError, NotFoundError, UnknownNameError
+from kurswerk.registry import Listing, Page
 from kurswerk.storage.server import Database
 
 _LARGEST_ID = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Page:
-    """Which part of a list, in which order."""
-
-    limit: int = 100
-    offset: int = 0
-    sort: str = "id"
-    descending: bool = True
-
-
-@dataclass(frozen=True)
-class Listing:
-    """One page of rows, and how many rows there are on all pages together."""
-
-    rows: Sequence[Mapping[str, Any]]
-    total: int
 
 
 @dataclass(frozen=True)

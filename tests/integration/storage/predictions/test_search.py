@@ -5,7 +5,8 @@ import pytest
 
 from integration.api.api_service import Service, error_of
 from kurswerk.core.errors import TooBroadError
-from kurswerk.storage.predictions import PostgresPredictionStore, PredictionFilter
+from kurswerk.serving import PredictionFilter
+from kurswerk.storage.predictions import PostgresPredictionStore
 from kurswerk.storage.predictions import _store as searching
 from kurswerk.storage.server import Database
 from served_models import register

@@ -7,7 +7,8 @@ from benchmarks.api import fill
 from database import execute, url_of
 from integration.storage.coins import run
 from kurswerk.core.errors import InvalidInputError, NotFoundError, UnknownNameError
-from kurswerk.storage.registry import Page, PostgresCatalog
+from kurswerk.registry import Page
+from kurswerk.storage.registry import PostgresCatalog
 from kurswerk.storage.registry._catalog import COMPARISONS, JOBS, MODELS, TESTS, list_query
 from kurswerk.storage.server import Database, upgrade
 
