@@ -1,7 +1,8 @@
 """The REST API: one file per noun, its shapes in ``schemas``, errors to HTTP in one table."""
 
 from kurswerk.api._app import ROUTERS, create_app
-from kurswerk.api._services import ApiOptions, Services, ServicesOf
+from kurswerk.api._options import ApiOptions
 from kurswerk.api.frames import FrameProtocol
+from kurswerk.api.ports import ApiPorts
 
-__all__ = ["ROUTERS", "ApiOptions", "FrameProtocol", "Services", "ServicesOf", "create_app"]
+__all__ = ["ROUTERS", "ApiOptions", "ApiPorts", "FrameProtocol", "create_app"]

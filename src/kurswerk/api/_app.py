@@ -1,4 +1,4 @@
-"""The application: routes, and what stands before them."""
+"""The application: routes and middleware."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,14 +8,15 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from kurswerk import __version__
 from kurswerk.api import activation, alerts, comparisons, health, jobs, market, models, predictions, tests
-from kurswerk.api._admission import Admission
+from kurswerk.api._authentication import Authenticator
 from kurswerk.api._docs import add_docs
-from kurswerk.api._freshness import Freshness
-from kurswerk.api._gate import Gate
 from kurswerk.api._limits import RateLimiter
+from kurswerk.api._middleware import RequestMiddleware
 from kurswerk.api._openapi import DESCRIPTION, describe, only_known_parameters, operation_id
-from kurswerk.api._services import ApiOptions, Services
+from kurswerk.api._options import ApiOptions
+from kurswerk.api._table_versions import TableVersions
 from kurswerk.api.errors import handle_errors
+from kurswerk.api.ports import ApiPorts
 from kurswerk.api.stream import Broadcast
 
 # One file per noun; each gives its paths in full.
@@ -33,7 +34,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 
-def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI:
+def create_app(ports: ApiPorts, options: ApiOptions | None = None) -> FastAPI:
     """Build the API over the ports it is given.
 
     Raises
@@ -42,13 +43,13 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
         If a rate limit or the URL of its storage cannot be read.
     """
     options = options or ApiOptions()
-    freshness = Freshness()
+    versions = TableVersions()
     limiter = RateLimiter(options.read_limit, options.write_limit, options.limit_storage)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.openapi()  # takes its time, and the first request shall not wait for it
-        following = asyncio.create_task(freshness.follow(services.changes))
+        following = asyncio.create_task(versions.follow(ports.changes))
         yield
         following.cancel()
         with suppress(asyncio.CancelledError):
@@ -66,19 +67,19 @@ def create_app(services: Services, options: ApiOptions | None = None) -> FastAPI
         dependencies=[Depends(only_known_parameters)],
         generate_unique_id_function=operation_id,
     )
-    app.state.services, app.state.freshness = services, freshness
+    app.state.ports, app.state.versions = ports, versions
     handle_errors(app)
-    for router in (*ROUTERS, alerts.creation_router(services.channels.values())):
+    for router in (*ROUTERS, alerts.creation_router(ports.channels.values())):
         app.include_router(router)
-    app.router.routes.append(Broadcast(services.stream).route())
+    app.router.routes.append(Broadcast(ports.stream).route())
     add_docs(app)
-    describe(app, keys=options.require_keys, job_types=services.jobs.kinds.names)
+    describe(app, keys=options.require_keys, job_types=ports.jobs.kinds.names)
     app.add_middleware(
-        Gate,
+        RequestMiddleware,
         options=options,
-        admission=Admission(services.keys, freshness),
+        authenticator=Authenticator(ports.keys, versions),
         limiter=limiter,
-        freshness=freshness,
-        on_request=services.on_request,
+        versions=versions,
+        on_request=ports.on_request,
     )
     return app

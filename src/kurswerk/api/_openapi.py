@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from kurswerk.api._admission import KEY_HEADER, needed_scope
+from kurswerk.api._authentication import KEY_HEADER, needed_scope
 from kurswerk.api._examples import error_example, example_of
 from kurswerk.api.schemas.errors import ErrorRead
 from kurswerk.core.errors import UnknownNameError

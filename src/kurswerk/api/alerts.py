@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from kurswerk.alerts import ChannelKind, create_rule
+from kurswerk.api._dependencies import Ports
 from kurswerk.api._openapi import errors
-from kurswerk.api._services import ServicesOf
 from kurswerk.api.schemas._base import LARGEST_ID
 from kurswerk.api.schemas.predictions import (
     AlertPage,
@@ -29,51 +29,51 @@ DeliveryId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A message's i
 
 
 @router.get("/alerts", responses=errors())
-def list_alerts(query: Annotated[PredictionQuery, Query()], services: ServicesOf) -> AlertPage:
+def list_alerts(query: Annotated[PredictionQuery, Query()], ports: Ports) -> AlertPage:
     """List alerts, newest first: predictions whose probability reached their model's threshold."""
-    rows = services.predictions.alerts(query.chosen(), query.limit, query.offset)
+    rows = ports.predictions.alerts(query.chosen(), query.limit, query.offset)
     return AlertPage(alerts=AlertRead.all_of(rows), limit=query.limit, offset=query.offset)
 
 
 @router.get("/alerts/deliveries", responses=errors())
-def list_alert_deliveries(query: Annotated[DeliveryQuery, Query()], services: ServicesOf) -> DeliveryPage:
+def list_alert_deliveries(query: Annotated[DeliveryQuery, Query()], ports: Ports) -> DeliveryPage:
     """List the messages that rules called for, newest first, and what became of them."""
-    rows = services.alerts.deliveries(query.limit, query.offset, query.chosen())
+    rows = ports.alerts.deliveries(query.limit, query.offset, query.chosen())
     return DeliveryPage(deliveries=DeliveryRead.all_of(rows), limit=query.limit, offset=query.offset)
 
 
 @router.post("/alerts/deliveries/{delivery_id:int}/retry", responses=errors(404, 409))
-def retry_alert_delivery(delivery_id: DeliveryId, services: ServicesOf) -> DeliveryRead:
+def retry_alert_delivery(delivery_id: DeliveryId, ports: Ports) -> DeliveryRead:
     """Send a message that was given up once more, with the same idempotency key and as many tries as a new one."""
-    return DeliveryRead.model_validate(services.alerts.retry(delivery_id))
+    return DeliveryRead.model_validate(ports.alerts.retry(delivery_id))
 
 
 @router.get("/alerts/rules", responses=errors())
-def list_alert_rules(services: ServicesOf) -> AlertRules:
+def list_alert_rules(ports: Ports) -> AlertRules:
     """List the rules that send messages; their secrets are never shown."""
-    return AlertRules(rules=AlertRuleRead.all_of(services.alerts.rules()))
+    return AlertRules(rules=AlertRuleRead.all_of(ports.alerts.rules()))
 
 
 @router.patch("/alerts/rules/{rule_id:int}", responses=errors(404, 413))
-def change_alert_rule(rule_id: RuleId, change: AlertRuleChange, services: ServicesOf) -> AlertRuleRead:
+def change_alert_rule(rule_id: RuleId, change: AlertRuleChange, ports: Ports) -> AlertRuleRead:
     """Switch a rule on or off."""
-    return AlertRuleRead.model_validate(services.alerts.switch_rule(rule_id, active=change.is_active))
+    return AlertRuleRead.model_validate(ports.alerts.switch_rule(rule_id, active=change.is_active))
 
 
 @router.delete("/alerts/rules/{rule_id:int}", status_code=204, responses=errors(404))
-def delete_alert_rule(rule_id: RuleId, services: ServicesOf) -> None:
+def delete_alert_rule(rule_id: RuleId, ports: Ports) -> None:
     """Remove a rule with its messages."""
-    services.alerts.delete_rule(rule_id)
+    ports.alerts.delete_rule(rule_id)
 
 
 def creation_router(kinds: Iterable[ChannelKind]) -> APIRouter:
     """Return the call that makes a rule; its body depends on which channels there are."""
     creation = APIRouter(prefix="/api", tags=["predictions"])
 
-    def create_alert_rule(rule: Any, services: ServicesOf) -> AlertRuleRead:
+    def create_alert_rule(rule: Any, ports: Ports) -> AlertRuleRead:
         """Add a rule: when enough models reach a probability on a row, a message is sent, at least once."""
         given = rule.model_dump()
-        return AlertRuleRead.model_validate(create_rule(given, services.alerts, services.models, services.channels))
+        return AlertRuleRead.model_validate(create_rule(given, ports.alerts, ports.models, ports.channels))
 
     # FastAPI reads the body's type here; it is known only once the channels are.
     create_alert_rule.__annotations__["rule"] = alert_rule_body(kinds)

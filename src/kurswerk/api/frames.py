@@ -15,8 +15,8 @@ EXTENSION = "kurswerk.frames"
 # A frame that ends its message, of text; servers do not mask.
 _FINAL_TEXT = 0x81
 _SHORT, _TWO_BYTES, _EIGHT_BYTES = 126, 126, 127
-# What waits for a client that is sent away is dropped after so long.
-_FAREWELL_S = 5.0
+# What a client that is disconnected has not taken after so long is dropped.
+_CLOSE_TIMEOUT_S = 5.0
 
 
 class FrameSink(Protocol):
@@ -30,7 +30,7 @@ class FrameSink(Protocol):
         """Return how much the client has not taken yet."""
         ...
 
-    def send_away(self, code: int, reason: str) -> None:
+    def disconnect(self, code: int, reason: str) -> None:
         """Close the connection, however slow the client is to notice."""
         ...
 
@@ -53,14 +53,14 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         """Return how much the client has not taken yet."""
         return self.transport.get_write_buffer_size()
 
-    def send_away(self, code: int, reason: str) -> None:
+    def disconnect(self, code: int, reason: str) -> None:
         """Close the connection, however slow the client is to notice."""
         if not self.close_sent and not self.transport.is_closing():
             self.conn.send_close(code, reason)
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.close_sent = True
             self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-            self.close_timer = self.loop.call_later(_FAREWELL_S, self.transport.abort)
+            self.close_timer = self.loop.call_later(_CLOSE_TIMEOUT_S, self.transport.abort)
 
 
 def text_frame(text: bytes) -> bytes:

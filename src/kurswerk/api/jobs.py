@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Response
 
-from kurswerk.api._answers import kept
+from kurswerk.api._dependencies import Ports
 from kurswerk.api._openapi import errors
-from kurswerk.api._services import Services, ServicesOf
+from kurswerk.api._response_cache import cached
+from kurswerk.api.ports import ApiPorts
 from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.jobs import (
     JobLineRead,
@@ -32,50 +33,50 @@ Priority = Annotated[int, Query(ge=0, le=LARGEST_PRIORITY, description="A job wi
 _RESULT_TABLES = ("ml_jobs", "ml_models", "ml_test_results", "ml_comparisons")
 
 
-@queue_router.get("", dependencies=[kept("ml_jobs")], responses=errors())
-@jobs_router.get("", dependencies=[kept("ml_jobs")], responses=errors())
-def list_jobs(query: Annotated[JobQuery, Query()], services: ServicesOf) -> JobPage:
+@queue_router.get("", dependencies=[cached("ml_jobs")], responses=errors())
+@jobs_router.get("", dependencies=[cached("ml_jobs")], responses=errors())
+def list_jobs(query: Annotated[JobQuery, Query()], ports: Ports) -> JobPage:
     """List jobs, newest first."""
     if query.job_type is not None:
-        services.jobs.kinds.named(query.job_type)
-    listing = services.catalog.jobs(query.page(), query.filters())
+        ports.jobs.kinds.named(query.job_type)
+    listing = ports.catalog.jobs(query.page(), query.filters())
     return JobPage(jobs=JobSummary.all_of(listing.rows), **page_fields(query, listing))
 
 
-@queue_router.get("/{job_id:int}", dependencies=[kept(*_RESULT_TABLES)], responses=errors(404))
-@jobs_router.get("/{job_id:int}", dependencies=[kept(*_RESULT_TABLES)], responses=errors(404))
-def read_job(job_id: JobId, services: ServicesOf) -> JobRead:
+@queue_router.get("/{job_id:int}", dependencies=[cached(*_RESULT_TABLES)], responses=errors(404))
+@jobs_router.get("/{job_id:int}", dependencies=[cached(*_RESULT_TABLES)], responses=errors(404))
+def read_job(job_id: JobId, ports: Ports) -> JobRead:
     """Show how far a job is and, once it is COMPLETED, what came of it."""
-    return job_with_result(job_id, services)
+    return job_with_result(job_id, ports)
 
 
 # A line is written in the transaction that changes the job's row.
-@queue_router.get("/{job_id:int}/log", dependencies=[kept("ml_jobs")], responses=errors(404))
-@jobs_router.get("/{job_id:int}/log", dependencies=[kept("ml_jobs")], responses=errors(404))
-def read_job_log(job_id: JobId, query: Annotated[JobLogQuery, Query()], services: ServicesOf) -> JobLogRead:
+@queue_router.get("/{job_id:int}/log", dependencies=[cached("ml_jobs")], responses=errors(404))
+@jobs_router.get("/{job_id:int}/log", dependencies=[cached("ml_jobs")], responses=errors(404))
+def read_job_log(job_id: JobId, query: Annotated[JobLogQuery, Query()], ports: Ports) -> JobLogRead:
     """Show what happened to a job, line by line: each try, what it did, how it ended and why; at most 1,000 a try."""
-    found = services.jobs.store.log(job_id, after=query.after, limit=query.limit)
+    found = ports.jobs.store.log(job_id, after=query.after, limit=query.limit)
     lines = [JobLineRead.model_validate(vars(line)) for line in found]
     return JobLogRead(lines=lines, next_after=lines[-1].id if lines else query.after)
 
 
 @queue_router.post("/{job_id:int}/cancel", responses=errors(404, 409))
 @jobs_router.post("/{job_id:int}/cancel", responses=errors(404, 409))
-def cancel_job(job_id: JobId, services: ServicesOf) -> JobRead:
+def cancel_job(job_id: JobId, ports: Ports) -> JobRead:
     """Cancel a PENDING or RUNNING job; the model of a training that is cancelled is deleted."""
-    services.jobs.store.cancel(job_id)
-    return job_with_result(job_id, services)
+    ports.jobs.store.cancel(job_id)
+    return job_with_result(job_id, ports)
 
 
 @queue_router.post("/{job_id:int}/retry", responses=errors(404, 409))
 @jobs_router.post("/{job_id:int}/retry", responses=errors(404, 409))
-def retry_job(job_id: JobId, services: ServicesOf) -> JobRead:
+def retry_job(job_id: JobId, ports: Ports) -> JobRead:
     """Let a FAILED or CANCELLED job run again."""
-    services.jobs.store.retry(job_id)
-    return job_with_result(job_id, services)
+    ports.jobs.store.retry(job_id)
+    return job_with_result(job_id, ports)
 
 
-def job_with_result(job_id: int, services: Services) -> JobRead:
+def job_with_result(job_id: int, ports: ApiPorts) -> JobRead:
     """Return a job with its result, if there is one and it was not deleted since.
 
     Raises
@@ -83,10 +84,10 @@ def job_with_result(job_id: int, services: Services) -> JobRead:
     NotFoundError
         If there is no such job.
     """
-    row = services.catalog.job(job_id)
+    row = ports.catalog.job(job_id)
     if row["status"] != "COMPLETED":
         return JobRead.model_validate(row)
-    catalog = services.catalog
+    catalog = ports.catalog
     results = {
         "result_model": _found(catalog.model, row["result_model_id"]),
         "result_test": _found(catalog.test, row["result_test_id"]),
@@ -99,11 +100,6 @@ def ordered(job: Job, message: str, response: Response) -> JobOrdered:
     """Answer an order that was accepted; ``Location`` says where the job is."""
     response.headers["Location"] = f"/api/queue/{job.id}"
     return JobOrdered(job_id=job.id, message=message)
-
-
-def request_id_of(request: Request) -> str:
-    """Return the id under which the log knows a request."""
-    return str(request.state.request_id)
 
 
 def _found(read: Callable[[int], Mapping[str, Any]], number: int | None) -> Mapping[str, Any] | None:

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from kurswerk.api._answers import kept
+from kurswerk.api._dependencies import Ports
 from kurswerk.api._openapi import errors
-from kurswerk.api._services import ServicesOf
+from kurswerk.api._response_cache import cached
 from kurswerk.api.schemas.market import AvailabilityRead, PhaseRead
 from kurswerk.core.timestamps import to_datetime
 
@@ -14,16 +14,16 @@ router = APIRouter(prefix="/api", tags=["market"])
 _COUNTED_EVERY_S = 10.0
 
 
-@router.get("/phases", dependencies=[kept(seconds=_COUNTED_EVERY_S)], responses=errors())
-def list_phases(services: ServicesOf) -> list[PhaseRead]:
+@router.get("/phases", dependencies=[cached(seconds=_COUNTED_EVERY_S)], responses=errors())
+def list_phases(ports: Ports) -> list[PhaseRead]:
     """List the phases a coin passes; a specification's `phases` names them by id."""
-    return PhaseRead.all_of(services.catalog.phases())
+    return PhaseRead.all_of(ports.catalog.phases())
 
 
-@router.get("/data-availability", dependencies=[kept(seconds=_COUNTED_EVERY_S)], responses=errors())
-def read_availability(services: ServicesOf) -> AvailabilityRead:
+@router.get("/data-availability", dependencies=[cached(seconds=_COUNTED_EVERY_S)], responses=errors())
+def read_availability(ports: Ports) -> AvailabilityRead:
     """Show from when to when there are market data, how many rows and of how many coins; at most ten seconds old."""
-    found = services.market.availability()
+    found = ports.market.availability()
     return AvailabilityRead(
         first_timestamp=None if found.first_us is None else to_datetime(found.first_us),
         last_timestamp=None if found.last_us is None else to_datetime(found.last_us),

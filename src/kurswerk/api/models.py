@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from kurswerk.api._answers import kept
+from kurswerk.api._dependencies import Ports, request_id_of
 from kurswerk.api._openapi import errors
-from kurswerk.api._services import ServicesOf
-from kurswerk.api.jobs import Priority, ordered, request_id_of
+from kurswerk.api._response_cache import cached
+from kurswerk.api.jobs import Priority, ordered
 from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.jobs import JobOrdered
 from kurswerk.api.schemas.models import ModelCreate, ModelPage, ModelQuery, ModelRead, ModelSummary, ModelUpdate
@@ -23,7 +23,7 @@ ModelId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A model's id.")]
 
 @router.post("/create", status_code=201, responses=errors(409, 413))
 def order_model_training(
-    spec: ModelCreate, services: ServicesOf, request: Request, response: Response, priority: Priority = DEFAULT_PRIORITY
+    spec: ModelCreate, ports: Ports, request: Request, response: Response, priority: Priority = DEFAULT_PRIORITY
 ) -> JobOrdered:
     """Order the training of a model.
 
@@ -31,20 +31,20 @@ def order_model_training(
     (with the range there is), a name that is taken, more memory than a training may take. The name is reserved from now
     on.
     """
-    job = services.jobs.order("TRAIN", spec, priority=priority, request_id=request_id_of(request))
+    job = ports.jobs.order("TRAIN", spec, priority=priority, request_id=request_id_of(request))
     return ordered(job, f"training of '{spec.name}' is queued", response)
 
 
 @router.post("/compare", status_code=201, responses=errors(404, 409, 413))
 def order_model_comparison(
     order: ComparisonCreate,
-    services: ServicesOf,
+    ports: Ports,
     request: Request,
     response: Response,
     priority: Priority = DEFAULT_PRIORITY,
 ) -> JobOrdered:
     """Order the comparison of two READY models on the rows that both can judge."""
-    job = services.jobs.order("COMPARE", order.model_dump(), priority=priority, request_id=request_id_of(request))
+    job = ports.jobs.order("COMPARE", order.model_dump(), priority=priority, request_id=request_id_of(request))
     return ordered(job, f"comparison of models {order.model_a_id} and {order.model_b_id} is queued", response)
 
 
@@ -52,13 +52,13 @@ def order_model_comparison(
 def order_model_test(
     model_id: ModelId,
     order: TestCreate,
-    services: ServicesOf,
+    ports: Ports,
     request: Request,
     response: Response,
     priority: Priority = DEFAULT_PRIORITY,
 ) -> JobOrdered:
     """Order a test of a READY model in a period it was not trained on."""
-    job = services.jobs.order(
+    job = ports.jobs.order(
         "TEST", {"model_id": model_id, **order.model_dump()}, priority=priority, request_id=request_id_of(request)
     )
     return ordered(job, f"test of model {model_id} is queued", response)
@@ -66,38 +66,38 @@ def order_model_test(
 
 @router.post("/{model_id:int}/certify", status_code=201, responses=errors(404, 409))
 def order_model_certificate(
-    model_id: ModelId, services: ServicesOf, request: Request, response: Response, priority: Priority = DEFAULT_PRIORITY
+    model_id: ModelId, ports: Ports, request: Request, response: Response, priority: Priority = DEFAULT_PRIORITY
 ) -> JobOrdered:
     """Order a new certificate for a READY model: its pipeline is probed for looks into the future."""
     order = {"model_id": model_id}
-    job = services.jobs.order("CERTIFY", order, priority=priority, request_id=request_id_of(request))
+    job = ports.jobs.order("CERTIFY", order, priority=priority, request_id=request_id_of(request))
     return ordered(job, f"certificate of model {model_id} is queued", response)
 
 
-@router.get("", dependencies=[kept("ml_models")], responses=errors())
-def list_models(query: Annotated[ModelQuery, Query()], services: ServicesOf) -> ModelPage:
+@router.get("", dependencies=[cached("ml_models")], responses=errors())
+def list_models(query: Annotated[ModelQuery, Query()], ports: Ports) -> ModelPage:
     """List models, newest first, with their metrics; deleted ones are left out."""
-    listing = services.catalog.models(query.page(), query.filters())
+    listing = ports.catalog.models(query.page(), query.filters())
     return ModelPage(models=ModelSummary.all_of(listing.rows), **page_fields(query, listing))
 
 
-@router.get("/{model_id:int}", dependencies=[kept("ml_models")], responses=errors(404))
-def read_model(model_id: ModelId, services: ServicesOf) -> ModelRead:
+@router.get("/{model_id:int}", dependencies=[cached("ml_models")], responses=errors(404))
+def read_model(model_id: ModelId, ports: Ports) -> ModelRead:
     """Show a model with everything that is kept of it: specification, metrics, evaluation, certificate, versions."""
-    return ModelRead.model_validate(services.catalog.model(model_id))
+    return ModelRead.model_validate(ports.catalog.model(model_id))
 
 
 @router.patch("/{model_id:int}", responses=errors(404, 409, 413))
-def update_model(model_id: ModelId, change: ModelUpdate, services: ServicesOf) -> ModelRead:
+def update_model(model_id: ModelId, change: ModelUpdate, ports: Ports) -> ModelRead:
     """Change a model's name, description or alert threshold; fields that are left out stay as they are."""
-    services.models.update(model_id, change.changes())
-    return ModelRead.model_validate(services.catalog.model(model_id))
+    ports.models.update(model_id, change.changes())
+    return ModelRead.model_validate(ports.catalog.model(model_id))
 
 
 @router.delete("/{model_id:int}", status_code=204, responses=errors(404))
-def delete_model(model_id: ModelId, services: ServicesOf) -> None:
+def delete_model(model_id: ModelId, ports: Ports) -> None:
     """Delete a model. It is only marked as deleted: its results stay, its name is free again."""
-    services.models.delete(model_id)
+    ports.models.delete(model_id)
 
 
 @router.get(
@@ -108,13 +108,13 @@ def delete_model(model_id: ModelId, services: ServicesOf) -> None:
         **errors(404, 409),
     },
 )
-def download_model(model_id: ModelId, services: ServicesOf) -> Response:
+def download_model(model_id: ModelId, ports: Ports) -> Response:
     """Download a READY model as ONNX, which any ONNX runtime loads; its SHA-256 is proven before it is sent."""
-    row = services.catalog.model(model_id)
+    row = ports.catalog.model(model_id)
     sha256 = row["artifact_sha256"]
     if sha256 is None:
         raise ConflictError("model.not_ready_for_download", id=model_id, status=row["status"])
-    data = services.models.artifact(sha256)
+    data = ports.models.artifact(sha256)
     if sha256_bytes(data) != sha256:
         raise ArtifactCorruptError("artifact.of_model_changed", model=model_id)
     headers = {"Content-Disposition": f'attachment; filename="kurswerk-model-{model_id}.onnx"', "X-SHA256": sha256}

@@ -1,18 +1,24 @@
-"""What the API needs of the outside, beyond the registry and the use cases."""
+"""What the API needs of the outside: protocols that adapters satisfy, and all of them together as `ApiPorts`.
+
+Ports of use cases (registering models, ordering jobs, alerts, activation) are those of their own packages.
+"""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kurswerk.serving import PredictionLog
-from kurswerk.storage.operations import ApiKey
-from kurswerk.storage.predictions import PredictionFilter
-from kurswerk.storage.registry import Listing, Page
+from kurswerk.alerts import AlertStore, ChannelKind
+from kurswerk.jobs import JobService
+from kurswerk.observability import HealthReport
+from kurswerk.registry import Listing, ModelStore, Page
+from kurswerk.serving import ActivationStore, PredictionFilter, PredictionLog
+from kurswerk.training import MarketSurvey
 
 Row = Mapping[str, Any]
 
 
 class Catalog(Protocol):
-    """Reads what is kept as rows under the names of contracts.md. Deleted models are never found."""
+    """Reads models, results and jobs as rows under the names of contracts.md. Deleted models are never found."""
 
     def models(self, page: Page, filters: Row) -> Listing:
         """Return one page of models, without what is large."""
@@ -51,7 +57,7 @@ class Catalog(Protocol):
         ...
 
 
-class PredictionFinder(PredictionLog, Protocol):
+class PredictionStore(PredictionLog, Protocol):
     """Finds stored predictions and alerts."""
 
     def find(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Row]:
@@ -71,20 +77,38 @@ class PredictionFinder(PredictionLog, Protocol):
         ...
 
     def stats(self) -> Row:
-        """Return how much is predicted."""
+        """Return counts of predictions and alerts, and the state of the predictors."""
         ...
 
 
-class PredictionStream(Protocol):
-    """Tells which predictions are stored."""
+class PredictionFeed(Protocol):
+    """Yields predictions as they are stored."""
 
     def stored(self, wanted: Callable[[], bool]) -> AsyncIterator[Sequence[Row]]:
         """Yield nothing once it listens, then each batch if it is ``wanted``; DatabaseUnavailableError when lost."""
         ...
 
 
+class ApiKey(Protocol):
+    """An API key that is known and not revoked."""
+
+    @property
+    def id(self) -> int:
+        """Number of the key."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name its owner gave it."""
+        ...
+
+    def allows(self, scope: str) -> bool:
+        """Whether a call that needs ``scope`` may be made."""
+        ...
+
+
 class KeyStore(Protocol):
-    """Knows the API keys."""
+    """Finds API keys."""
 
     def find(self, key: str) -> ApiKey | None:
         """Return what is known of a key, None if it is unknown or revoked."""
@@ -92,8 +116,60 @@ class KeyStore(Protocol):
 
 
 class ChangeFeed(Protocol):
-    """Tells what changes in the database."""
+    """Yields the names of tables as they change."""
 
     def changes(self) -> AsyncIterator[str | None]:
         """Yield None once it listens, then the name of each table that changed; DatabaseUnavailableError when lost."""
         ...
+
+
+@dataclass(frozen=True)
+class ApiPorts:
+    """Everything that a call can reach.
+
+    Attributes
+    ----------
+    catalog
+        Reads models, tests, comparisons, jobs and phases as rows, filtered, sorted and paged.
+    jobs
+        Orders work.
+    models
+        Model versions and their artifacts.
+    market
+        The market's rows, and what data there are.
+    predictions
+        Finds stored predictions and alerts.
+    activations
+        Decides which models predict.
+    stream
+        Yields predictions as they are stored.
+    alerts
+        Alert rules and their messages.
+    channels
+        The channels a message can take, by name.
+    keys
+        Finds API keys.
+    changes
+        Yields which table has changed; invalidates cached responses.
+    health
+        Checks everything that serving depends on.
+    metrics_text
+        Writes the metrics in Prometheus's text format.
+    on_request
+        Called after every request that was answered: method, route template, status, seconds.
+    """
+
+    catalog: Catalog
+    jobs: JobService
+    models: ModelStore
+    market: MarketSurvey
+    predictions: PredictionStore
+    activations: ActivationStore
+    stream: PredictionFeed
+    alerts: AlertStore
+    channels: Mapping[str, ChannelKind]
+    keys: KeyStore
+    changes: ChangeFeed
+    health: Callable[[], HealthReport]
+    metrics_text: Callable[[], bytes]
+    on_request: Callable[[str, str, int, float], None]

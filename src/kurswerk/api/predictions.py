@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from kurswerk.api._dependencies import Ports
 from kurswerk.api._openapi import errors
-from kurswerk.api._services import ServicesOf
 from kurswerk.api.schemas._base import LARGEST_ID
 from kurswerk.api.schemas.predictions import (
     CoinName,
@@ -28,44 +28,44 @@ PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A predictio
 
 
 @router.get("/predictions", responses=errors())
-def list_predictions(query: Annotated[PredictionQuery, Query()], services: ServicesOf) -> PredictionPage:
+def list_predictions(query: Annotated[PredictionQuery, Query()], ports: Ports) -> PredictionPage:
     """List stored predictions, newest first; those of one coin by the moment of their rows."""
-    rows = services.predictions.find(query.chosen(), query.limit, query.offset)
+    rows = ports.predictions.find(query.chosen(), query.limit, query.offset)
     return PredictionPage(predictions=PredictionRead.all_of(rows), limit=query.limit, offset=query.offset)
 
 
 @router.get("/predictions/latest/{coin_id}", responses=errors(404))
 def read_latest_predictions(
-    coin_id: Annotated[CoinName, Path(description="A coin.")], services: ServicesOf
+    coin_id: Annotated[CoinName, Path(description="A coin.")], ports: Ports
 ) -> LatestPredictions:
     """Show what all models said about a coin's newest predicted row."""
-    rows = PredictionRead.all_of(services.predictions.latest(coin_id))
+    rows = PredictionRead.all_of(ports.predictions.latest(coin_id))
     return LatestPredictions(coin_id=coin_id, timestamp=rows[0].timestamp, predictions=rows)
 
 
 @router.get("/predictions/{prediction_id:int}", responses=errors(404))
-def read_prediction(prediction_id: PredictionId, services: ServicesOf) -> PredictionRead:
+def read_prediction(prediction_id: PredictionId, ports: Ports) -> PredictionRead:
     """Show a stored prediction."""
-    return PredictionRead.model_validate(services.predictions.get(prediction_id))
+    return PredictionRead.model_validate(ports.predictions.get(prediction_id))
 
 
 @router.get("/predictions/{prediction_id:int}/replay", responses=errors(404, 409))
-def replay_prediction(prediction_id: PredictionId, services: ServicesOf) -> ReplayRead:
+def replay_prediction(prediction_id: PredictionId, ports: Ports) -> ReplayRead:
     """Compute a prediction again from the stored rows that were known then, and hold it against what was stored."""
-    found = replay(prediction_id, services.predictions, services.market, services.models)
+    found = replay(prediction_id, ports.predictions, ports.market, ports.models)
     moments = [to_datetime(moment) for moment in found.corrected_rows]
     return ReplayRead.model_validate(vars(found) | {"corrected_rows": moments})
 
 
 @router.post("/predict", responses=errors(404, 409, 413))
-def predict(order: PredictOrder, services: ServicesOf) -> PredictRead:
+def predict(order: PredictOrder, ports: Ports) -> PredictRead:
     """Predict from a coin's latest row, or its latest at a moment, with only what was known then; nothing is stored."""
-    ids = order.model_ids if order.model_ids is not None else [row["id"] for row in services.activations.active()]
+    ids = order.model_ids if order.model_ids is not None else [row["id"] for row in ports.activations.active()]
     if not ids:
         raise NotFoundError("model.none_active")
-    records = [services.models.get(model_id) for model_id in dict.fromkeys(ids)]
+    records = [ports.models.get(model_id) for model_id in dict.fromkeys(ids)]
     at_us = None if order.timestamp is None else to_us(order.timestamp)
-    found = predict_instrument(order.coin_id, records, services.market, services.models, at_us=at_us)
+    found = predict_instrument(order.coin_id, records, ports.market, ports.models, at_us=at_us)
     return PredictRead.model_validate(
         {
             "coin_id": found.coin_id,
@@ -76,6 +76,6 @@ def predict(order: PredictOrder, services: ServicesOf) -> PredictRead:
 
 
 @router.get("/stats", responses=errors())
-def read_stats(services: ServicesOf) -> StatsRead:
+def read_stats(ports: Ports) -> StatsRead:
     """Show how much is predicted, and how far behind the predictors are."""
-    return StatsRead.model_validate(services.predictions.stats())
+    return StatsRead.model_validate(ports.predictions.stats())

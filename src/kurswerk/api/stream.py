@@ -1,4 +1,4 @@
-"""``WS /ws/predictions``: one JSON message per stored prediction, to everybody who asked for it."""
+"""``WS /ws/predictions``: one JSON message per stored prediction, to every subscriber whose filter it matches."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kurswerk.api.frames import EXTENSION, FrameSink, text_frame
-from kurswerk.api.ports import PredictionStream
+from kurswerk.api.ports import PredictionFeed
 from kurswerk.api.schemas.predictions import CoinName, Id
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.observability import get_logger
@@ -21,14 +21,14 @@ from kurswerk.observability import get_logger
 log = get_logger(__name__)
 
 PATH = "/ws/predictions"
-# A client that has so much to take still is sent away; it may come back, and the others have not waited.
+# A client with so many bytes still to send is disconnected, so that the others need not wait; it may connect again.
 MOST_WAITING_BYTES = 4 << 20
 _PAUSE_S, _MOST_START_S = 1.0, 5.0
 _WRONG, _NO_FRAMES, _TOO_SLOW = 1008, 1011, 1013
 
 
-class Wish(BaseModel):
-    """Which predictions a client wants."""
+class SubscriptionFilter(BaseModel):
+    """Which predictions a subscriber wants."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), frozen=True)
 
@@ -37,8 +37,8 @@ class Wish(BaseModel):
     min_probability: float = Field(0.0, ge=0, le=1)
     in_scope: bool | None = None
 
-    def fits(self, row: Mapping[str, Any]) -> bool:
-        """Whether it wants this one."""
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Whether it wants this prediction."""
         return bool(
             (self.coin_id is None or row["coin_id"] == self.coin_id)
             and (self.model_id is None or row["model_id"] == self.model_id)
@@ -47,70 +47,70 @@ class Wish(BaseModel):
         )
 
 
-class Audience:
-    """Who listens, by wish, and the wishes by coin: a wish is looked at once, however many share it."""
+class Subscribers:
+    """Subscribers by filter, and filters by coin: a filter is evaluated once, however many subscribers share it."""
 
     def __init__(self) -> None:
-        self._listeners: dict[Wish, set[FrameSink]] = {}
-        self._by_coin: dict[str | None, set[Wish]] = {}
+        self._sinks: dict[SubscriptionFilter, set[FrameSink]] = {}
+        self._by_coin: dict[str | None, set[SubscriptionFilter]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._listeners)
+        return bool(self._sinks)
 
-    def add(self, wish: Wish, sink: FrameSink) -> None:
-        """Let a client listen."""
-        self._listeners.setdefault(wish, set()).add(sink)
-        self._by_coin.setdefault(wish.coin_id, set()).add(wish)
+    def add(self, subscription: SubscriptionFilter, sink: FrameSink) -> None:
+        """Add a subscriber."""
+        self._sinks.setdefault(subscription, set()).add(sink)
+        self._by_coin.setdefault(subscription.coin_id, set()).add(subscription)
 
-    def remove(self, wish: Wish, sink: FrameSink) -> None:
-        """Let a client listen no more."""
-        listeners = self._listeners.get(wish, set())
-        listeners.discard(sink)
-        if not listeners and self._listeners.pop(wish, None) is not None:
-            self._by_coin[wish.coin_id].discard(wish)
-            if not self._by_coin[wish.coin_id]:
-                del self._by_coin[wish.coin_id]
+    def remove(self, subscription: SubscriptionFilter, sink: FrameSink) -> None:
+        """Remove a subscriber."""
+        sinks = self._sinks.get(subscription, set())
+        sinks.discard(sink)
+        if not sinks and self._sinks.pop(subscription, None) is not None:
+            self._by_coin[subscription.coin_id].discard(subscription)
+            if not self._by_coin[subscription.coin_id]:
+                del self._by_coin[subscription.coin_id]
 
-    def tell(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write predictions to everybody who wants them: each is framed once, and each client written to once."""
-        parts: dict[Wish, list[bytes]] = {}
+    def publish(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write predictions to the subscribers that want them: each is framed once, each connection written to once."""
+        parts: dict[SubscriptionFilter, list[bytes]] = {}
         everything = self._by_coin.get(None, set())
         for row in rows:
             frame = None
-            for wish in everything | self._by_coin.get(row["coin_id"], set()):
-                if wish.fits(row):
+            for subscription in everything | self._by_coin.get(row["coin_id"], set()):
+                if subscription.matches(row):
                     frame = frame or text_frame(message_of(row))
-                    parts.setdefault(wish, []).append(frame)
-        for wish, frames in parts.items():
+                    parts.setdefault(subscription, []).append(frame)
+        for subscription, frames in parts.items():
             data = b"".join(frames)
-            for sink in [sink for sink in self._listeners[wish] if not _take(sink, data)]:
-                self.remove(wish, sink)
-                sink.send_away(_TOO_SLOW, "too slow; come back with a narrower filter")
+            for sink in [sink for sink in self._sinks[subscription] if not _write(sink, data)]:
+                self.remove(subscription, sink)
+                sink.disconnect(_TOO_SLOW, "too slow; come back with a narrower filter")
 
 
 class Broadcast:
-    """Hands each stored prediction to the clients that want it; it listens while there are any."""
+    """Publishes stored predictions to the connected subscribers; it listens to the database while there are any."""
 
-    def __init__(self, source: PredictionStream) -> None:
+    def __init__(self, source: PredictionFeed) -> None:
         self._source = source
-        self._audience = Audience()
+        self._subscribers = Subscribers()
         self._following: asyncio.Task[None] | None = None
-        self._heard = asyncio.Event()
+        self._listening = asyncio.Event()
         self._clients = 0
 
     def route(self) -> WebSocketRoute:
-        """Return the route; it is no part of the OpenAPI document, which has no words for it."""
+        """Return the route; OpenAPI cannot describe WebSockets, so it is no part of that document."""
         return WebSocketRoute(PATH, self.serve)
 
     async def serve(self, socket: WebSocket) -> None:
-        """Serve one client until it leaves; what is stored once it is connected, it hears."""
+        """Serve one client until it disconnects; it gets every prediction that is stored once it is connected."""
         self._clients += 1
         try:
             if self._following is None:
-                self._heard.clear()
+                self._listening.clear()
                 self._following = asyncio.create_task(self._follow())
-            with contextlib.suppress(TimeoutError):  # the database may be away: it will be heard later
-                await asyncio.wait_for(self._heard.wait(), _MOST_START_S)
+            with contextlib.suppress(TimeoutError):  # the database may be away; predictions follow once it is back
+                await asyncio.wait_for(self._listening.wait(), _MOST_START_S)
             await self._stream(socket)
         finally:
             self._clients -= 1
@@ -121,7 +121,7 @@ class Broadcast:
     async def _stream(self, socket: WebSocket) -> None:
         await socket.accept()
         try:
-            wish = Wish.model_validate(dict(socket.query_params))
+            subscription = SubscriptionFilter.model_validate(dict(socket.query_params))
         except ValidationError as error:
             first = error.errors()[0]
             await socket.close(_WRONG, f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:100])
@@ -130,18 +130,18 @@ class Broadcast:
         if sink is None:
             await socket.close(_NO_FRAMES, "this server was not started by kurswerk serve")
             return
-        self._audience.add(wish, sink)
+        self._subscribers.add(subscription, sink)
         try:
             await _drain(socket)
         finally:
-            self._audience.remove(wish, sink)
+            self._subscribers.remove(subscription, sink)
 
     async def _follow(self) -> None:
         while True:
             try:
-                async for rows in self._source.stored(lambda: bool(self._audience)):
-                    self._heard.set()
-                    self._audience.tell(rows)
+                async for rows in self._source.stored(lambda: bool(self._subscribers)):
+                    self._listening.set()
+                    self._subscribers.publish(rows)
             except DatabaseUnavailableError as error:
                 log.warning("predictions are not streamed", reason=str(error))
             await asyncio.sleep(_PAUSE_S)
@@ -170,8 +170,8 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _take(sink: FrameSink, frames: bytes) -> bool:
-    """Write to a client unless it is too far behind."""
+def _write(sink: FrameSink, frames: bytes) -> bool:
+    """Write to a client; return whether it could, which is not so for one that is too far behind."""
     if sink.waiting_bytes() > MOST_WAITING_BYTES:
         return False
     sink.write_frames(frames)
@@ -179,7 +179,7 @@ def _take(sink: FrameSink, frames: bytes) -> bool:
 
 
 async def _drain(socket: WebSocket) -> None:
-    """Wait until the client leaves; what it says is not listened to."""
+    """Wait until the client disconnects; its messages are ignored."""
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             await socket.receive_text()

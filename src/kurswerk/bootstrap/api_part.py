@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from typing_extensions import override
 
-from kurswerk.api import ApiOptions, FrameProtocol, Services, create_app
+from kurswerk.api import ApiOptions, ApiPorts, FrameProtocol, create_app
 from kurswerk.bootstrap.api_services import api_services
 from kurswerk.bootstrap.health_service import HealthService
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
@@ -23,7 +23,7 @@ from kurswerk.storage.operations import PostgresKeyStore
 _GRACE_S = 3
 _BACKLOG = 2048
 # Adds what else a server answers, and returns what is open while it serves.
-Extend = Callable[[FastAPI, Services, ApiOptions], contextlib.AbstractContextManager[object]]
+Extend = Callable[[FastAPI, ApiPorts, ApiOptions], contextlib.AbstractContextManager[object]]
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 

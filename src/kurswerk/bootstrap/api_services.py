@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from kurswerk.api import Services
+from kurswerk.api import ApiPorts
 from kurswerk.bootstrap.job_kinds import job_kinds, training_stores
 from kurswerk.channels import KINDS
 from kurswerk.jobs import JobService
@@ -22,13 +22,13 @@ def api_services(
     on_request: Callable[[str, str, int, float], None],
     alert_threshold: float | None,
     memory_budget_bytes: int | None = None,
-) -> Services:
+) -> ApiPorts:
     """Return what the API works with.
 
     Parameters
     ----------
     health, metrics_text, on_request
-        As in `kurswerk.api.Services`.
+        As in `kurswerk.api.ApiPorts`.
     alert_threshold
         What a model that is ordered begins with; None is the database's default.
     memory_budget_bytes
@@ -36,7 +36,7 @@ def api_services(
     """
     stores = training_stores(database, memory_budget_bytes, alert_threshold)
     kinds = job_kinds(stores)
-    return Services(
+    return ApiPorts(
         catalog=PostgresCatalog(database),
         jobs=JobService(kinds, PostgresJobStore(database, kinds)),
         models=stores.models,

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 
 from fastapi import FastAPI
 
-from kurswerk.api import ApiOptions, Services
+from kurswerk.api import ApiOptions, ApiPorts
 from kurswerk.bootstrap import api_part
 from kurswerk.bootstrap.dashboard import dashboard_services
 from kurswerk.bootstrap.service import Service
@@ -21,7 +21,7 @@ def part(service: Service) -> api_part.ApiPart:
         As for the API alone.
     """
 
-    def add_dashboard(app: FastAPI, services: Services, options: ApiOptions) -> AbstractContextManager[object]:
+    def add_dashboard(app: FastAPI, services: ApiPorts, options: ApiOptions) -> AbstractContextManager[object]:
         sampler = ResourceSampler(services.metrics_text, service.settings.data_dir)
         pages = dashboard_services(service.settings, service.database, services.jobs, services.health, sampler.samples)
         mount(app, pages, DashboardOptions(options.require_keys, options.allowed_hosts))

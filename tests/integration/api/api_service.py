@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pyarrow as pa
 
-from kurswerk.api import ApiOptions, Services, create_app
+from kurswerk.api import ApiOptions, ApiPorts, create_app
 from kurswerk.api.ports import ChangeFeed
 from kurswerk.bootstrap.api_services import api_services
 from kurswerk.core.messages import Message
@@ -48,26 +48,26 @@ VERSION = TrainedVersion(
 )
 
 
-class Heard:
-    """Changes of the database; ``heard`` is set once they count, and while ``open`` is not set nobody hears any."""
+class WatchedChanges:
+    """Changes of the database; ``listening`` is set once they are received, and while ``open`` is not set none are."""
 
     def __init__(self, feed: ChangeFeed) -> None:
         self._feed = feed
-        self.heard, self.open = threading.Event(), threading.Event()
+        self.listening, self.open = threading.Event(), threading.Event()
         self.open.set()
 
     async def changes(self) -> AsyncIterator[str | None]:
-        """Pass on what is heard."""
+        """Pass on what is received."""
         while not self.open.is_set():
             await asyncio.sleep(0.01)
         async for table in self._feed.changes():
             yield table
-            self.heard.set()
+            self.listening.set()
 
 
 @dataclass
 class Service:
-    """What a test of the API works with; ``requests`` holds what the metrics were told."""
+    """What a test of the API works with; ``requests`` holds what was reported to the metrics."""
 
     database: Database
     health: HealthReport = field(
@@ -87,7 +87,7 @@ class Service:
             on_request=lambda method, template, status, _seconds: self.requests.append((method, template, status)),
             alert_threshold=None,
         )
-        self.changes = Heard(ports.changes)
+        self.changes = WatchedChanges(ports.changes)
         self.ports = replace(ports, changes=self.changes)
         self.models = PostgresModelStore(database)
         self.jobs = job_store(database)
@@ -95,12 +95,12 @@ class Service:
         self.keys = PostgresKeyStore(database)
 
     @contextmanager
-    def client(self, ports: Services | None = None, **options: Any) -> Iterator[httpx.Client]:
-        """Serve the API with these options, once it hears of changes; kernels may be compiled before it answers."""
-        self.changes.heard.clear()
+    def client(self, ports: ApiPorts | None = None, **options: Any) -> Iterator[httpx.Client]:
+        """Serve the API once it is notified of changes; kernels may be compiled before it answers."""
+        self.changes.listening.clear()
         app = create_app(ports or self.ports, ApiOptions(**options))
         with running(app) as url, httpx.Client(base_url=url, timeout=300) as client:
-            assert self.changes.heard.wait(60)
+            assert self.changes.listening.wait(60)
             yield client
 
     def fill_market(self) -> Panel:

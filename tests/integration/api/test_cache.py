@@ -1,4 +1,4 @@
-"""Answers that are kept are true, or are not given."""
+"""Cached responses are valid, or are not served."""
 
 import time
 from dataclasses import replace
@@ -87,7 +87,7 @@ def test_a_change_of_another_table_costs_nothing(service, counted):
         assert counted.asked == before
 
 
-def test_nothing_is_kept_while_changes_cannot_be_heard(client, service, counted):
+def test_nothing_is_kept_while_changes_are_not_notified(client, service, counted):
     client.get("/api/models")
     service.changes.open.clear()
     with psycopg.connect(service.database.url, autocommit=True) as connection:
@@ -100,9 +100,9 @@ def test_nothing_is_kept_while_changes_cannot_be_heard(client, service, counted)
     before = counted.asked
     client.get("/api/models")
     assert counted.asked == before + 1
-    service.changes.heard.clear()
+    service.changes.listening.clear()
     service.changes.open.set()
-    assert service.changes.heard.wait(60)
+    assert service.changes.listening.wait(60)
     client.get("/api/models")
     before = counted.asked
     client.get("/api/models")

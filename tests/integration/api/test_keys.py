@@ -27,7 +27,7 @@ def key(service, *scopes):
 
 
 @pytest.mark.parametrize("path", READS)
-def test_nothing_is_told_without_a_key(closed, path):
+def test_nothing_is_answered_without_a_key(closed, path):
     answer = closed.get(path)
     error_of(answer, 401, "unauthorized")
     assert answer.headers["www-authenticate"] == "ApiKey"

@@ -22,14 +22,15 @@ from integration.api.api_service import Service
 from kurswerk.api import FrameProtocol, frames, stream
 from kurswerk.api.frames import text_frame
 from kurswerk.api.schemas.predictions import PredictionRead
-from kurswerk.api.stream import MOST_WAITING_BYTES, Audience, Wish, message_of
+from kurswerk.api.stream import MOST_WAITING_BYTES, Subscribers, message_of
+from kurswerk.api.stream import SubscriptionFilter as Filter
 from kurswerk.market import market_named
 from kurswerk.storage.feed import PostgresFeedSession
 from lanes import COINS, a_lane, drain
 from served_models import coin_rows, register, write_rows
 
 
-def test_stored_predictions_are_streamed_by_wish(service: Service):
+def test_stored_predictions_are_streamed_by_subscription_filter(service: Service):
     ids = [register(service.database, "a"), register(service.database, "b", seed=2)]
     session = PostgresFeedSession(service.database, market_named())
     with service.client() as client:
@@ -46,7 +47,7 @@ def test_stored_predictions_are_streamed_by_wish(service: Service):
     session.close()
 
 
-def test_a_wish_that_nobody_understands_is_refused(service: Service):
+def test_an_invalid_subscription_filter_is_refused(service: Service):
     with service.client() as client:
         url = str(client.base_url).replace("http", "ws") + "/ws/predictions?min_probability=2"
         with connect(url) as refused, pytest.raises(ConnectionClosed, match="min_probability"):
@@ -54,7 +55,7 @@ def test_a_wish_that_nobody_understands_is_refused(service: Service):
 
 
 class Sink:
-    """A client's connection that takes nothing until it is told to."""
+    """A client's connection that takes nothing until it is allowed to."""
 
     def __init__(self, waiting: int = 0) -> None:
         self.waiting, self.frames, self.codes = waiting, b"", []
@@ -65,7 +66,7 @@ class Sink:
     def waiting_bytes(self) -> int:
         return self.waiting + len(self.frames)
 
-    def send_away(self, code: int, reason: str) -> None:
+    def disconnect(self, code: int, reason: str) -> None:
         self.codes.append(code)
 
 
@@ -76,34 +77,42 @@ ROW = {
 }  # fmt: skip
 
 
-def test_a_slow_client_is_sent_away_and_the_others_have_all():
-    audience = Audience()
+def test_a_slow_client_is_disconnected_and_the_others_get_everything():
+    subscribers = Subscribers()
     slow, quick, picky = Sink(MOST_WAITING_BYTES), Sink(), Sink()
-    audience.add(Wish(), slow)
-    audience.add(Wish(), quick)
-    audience.add(Wish(min_probability=0.9), picky)
-    audience.tell([ROW | {"probability": 0.5}] * 2001 + [ROW] * 5)
+    subscribers.add(Filter(), slow)
+    subscribers.add(Filter(), quick)
+    subscribers.add(Filter(min_probability=0.9), picky)
+    subscribers.publish([ROW | {"probability": 0.5}] * 2001 + [ROW] * 5)
     slow.waiting += 1
-    audience.tell([ROW])
+    subscribers.publish([ROW])
     assert (slow.codes, quick.codes, picky.codes) == ([1013], [], [])
     assert slow.frames.count(b'"id":1') == 2006
     assert quick.frames.count(b'"id":1') == 2007
     assert picky.frames.count(b'"id":1') == 6
-    for wish, sink in ((Wish(), slow), (Wish(), quick), (Wish(min_probability=0.9), picky)):
-        audience.remove(wish, sink)
-    assert not audience
-    assert audience._by_coin == {}
+    for filter_, sink in (
+        (Filter(), slow),
+        (Filter(), quick),
+        (Filter(min_probability=0.9), picky),
+    ):
+        subscribers.remove(filter_, sink)
+    assert not subscribers
+    assert subscribers._by_coin == {}
 
 
-def test_a_wish_for_a_coin_is_only_looked_at_for_that_coin(monkeypatch):
-    audience, looked = Audience(), []
+def test_a_filter_for_a_coin_is_evaluated_for_that_coin_only(monkeypatch):
+    subscribers, evaluated = Subscribers(), []
     sinks = {coin: Sink() for coin in ("a", "b", None)}
     for coin, sink in sinks.items():
-        audience.add(Wish(coin_id=coin), sink)
-    real = Wish.fits
-    monkeypatch.setattr(Wish, "fits", lambda wish, row: looked.append(wish.coin_id) or real(wish, row))
-    audience.tell([ROW | {"coin_id": "a"}])
-    assert sorted(looked, key=str) == [None, "a"]
+        subscribers.add(Filter(coin_id=coin), sink)
+    real = Filter.matches
+    monkeypatch.setattr(
+        Filter,
+        "matches",
+        lambda filter_, row: evaluated.append(filter_.coin_id) or real(filter_, row),
+    )
+    subscribers.publish([ROW | {"coin_id": "a"}])
+    assert sorted(evaluated, key=str) == [None, "a"]
     assert [sink.frames.count(b'"id":1') for sink in sinks.values()] == [1, 0, 1]
 
 
@@ -112,7 +121,7 @@ def test_a_wish_for_a_coin_is_only_looked_at_for_that_coin(monkeypatch):
     st.integers(0, 10_000).map(lambda n: n / 10_000),
     st.datetimes(timezones=st.just(UTC)),
 )
-def test_a_message_says_what_the_api_says(name, probability, moment):
+def test_a_message_equals_the_api_response(name, probability, moment):
     row = {
         **ROW,
         "coin_id": name,
@@ -133,7 +142,7 @@ def test_frames_are_those_of_the_protocol(size):
 
 def test_a_client_that_reads_nothing_is_closed_and_one_beside_it_is_not(service: Service, monkeypatch):
     monkeypatch.setattr(stream, "MOST_WAITING_BYTES", 1 << 16)
-    monkeypatch.setattr(frames, "_FAREWELL_S", 300.0)  # it reads what was sent before only at the end
+    monkeypatch.setattr(frames, "_CLOSE_TIMEOUT_S", 300.0)  # it reads what was sent before only at the end
     rows: queue.SimpleQueue[list[dict[str, Any]]] = queue.SimpleQueue()
 
     class Source:
@@ -157,17 +166,17 @@ def test_a_client_that_reads_nothing_is_closed_and_one_beside_it_is_not(service:
                 for _ in many:
                     quick.recv(timeout=20)
             stuck.settimeout(30)
-            heard = b""
+            received = b""
             with contextlib.suppress(ConnectionResetError):
                 while part := stuck.recv(1 << 20):
-                    heard += part
-                    if b"\x88" in part[-130:]:  # the server's farewell is answered
+                    received += part
+                    if b"\x88" in part[-130:]:  # the server's close frame is answered
                         stuck.sendall(Frame(Opcode.CLOSE, b"").serialize(mask=True))
-            assert 4000 <= heard.count(b'"id":1') < 5 * 4000
+            assert 4000 <= received.count(b'"id":1') < 5 * 4000
         rows.put([])
 
 
-def test_a_server_that_cannot_write_frames_says_so(service: Service, monkeypatch):
+def test_a_server_that_cannot_write_frames_is_named(service: Service, monkeypatch):
     monkeypatch.setattr(FrameProtocol, "run_asgi", WebSocketsSansIOProtocol.run_asgi)
     with service.client() as client:
         url = str(client.base_url).replace("http", "ws") + "/ws/predictions"

@@ -13,7 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from kurswerk.alerts import Delivery
-from kurswerk.api import Services, create_app
+from kurswerk.api import ApiPorts, create_app
 from kurswerk.api.schemas.predictions import AlertRuleCreate, alert_rule_body
 from kurswerk.bootstrap.job_kinds import job_kinds
 from kurswerk.channels import KINDS, WebhookChannel
@@ -49,7 +49,7 @@ def offered() -> list[tuple[str, re.Pattern[str]]]:
     """Method and path of every call in the OpenAPI document."""
     # Nothing is called, so that the registers are all that the document is made of.
     jobs = JobService(job_kinds(MagicMock()), MagicMock())
-    services = Services(**dict.fromkeys(Services.__dataclass_fields__) | {"channels": KINDS, "jobs": jobs})
+    services = ApiPorts(**dict.fromkeys(ApiPorts.__dataclass_fields__) | {"channels": KINDS, "jobs": jobs})
     paths = create_app(services).openapi()["paths"]
     return [
         (method.upper(), re.compile(re.sub(r"\\\{.*?\\\}", "[^/]+", re.escape(path)) + "$"))

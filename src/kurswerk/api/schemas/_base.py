@@ -1,4 +1,4 @@
-"""What the shapes share."""
+"""Base classes of request and response models."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from kurswerk.storage.registry import Listing, Page
+from kurswerk.registry import Listing, Page
 
 UtcTime = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 Json = dict[str, Any]
@@ -15,17 +15,17 @@ LARGEST_ID = 2**53 - 1
 Ratio = Annotated[float | None, Field(description="In [0, 1]; null where it is undefined.")]
 
 
-def _by_share(value: Any) -> Any:
+def _descending(value: Any) -> Any:
     # jsonb does not keep the order of keys.
     return dict(sorted(value.items(), key=lambda item: (-item[1], item[0]))) if isinstance(value, Mapping) else value
 
 
 Importance = Annotated[
-    dict[str, float] | None, BeforeValidator(_by_share), Field(description="Feature → share in [0, 1], descending.")
+    dict[str, float] | None, BeforeValidator(_descending), Field(description="Feature → share in [0, 1], descending.")
 ]
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """Read from a row; columns it does not name are left out."""
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
@@ -36,7 +36,7 @@ class Answer(BaseModel):
         return [cls.model_validate(row) for row in rows]
 
 
-class Order(BaseModel):
+class RequestModel(BaseModel):
     """Sent by a client; a field nobody knows is refused."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
@@ -61,7 +61,7 @@ class PageQuery(BaseModel):
         return self.model_dump(exclude=set(PageQuery.model_fields), exclude_none=True)
 
 
-class PageAnswer(Answer):
+class PageResponse(ResponseModel):
     """One page of a list."""
 
     total: int = Field(description="How many there are on all pages together.", examples=[1])

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, PageAnswer, PageQuery, UtcTime
+from kurswerk.api.schemas._base import LARGEST_ID, Json, PageQuery, PageResponse, ResponseModel, UtcTime
 from kurswerk.api.schemas.models import ModelRead
 from kurswerk.api.schemas.results import ComparisonRead, IdQuery, TestRead
 
@@ -13,7 +13,7 @@ JobType = Annotated[str, Field(examples=["TRAIN"])]
 JobStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
-class JobOrdered(Answer):
+class JobOrdered(ResponseModel):
     """A job that was accepted; `GET /api/queue/{job_id}` tells how it goes."""
 
     job_id: int = Field(examples=[42])
@@ -30,7 +30,7 @@ class JobQuery(PageQuery):
     model_id: IdQuery | None = Field(None, description="Only the training of this model.")
 
 
-class JobSummary(Answer):
+class JobSummary(ResponseModel):
     """A job as lists show it."""
 
     id: int = Field(examples=[42])
@@ -70,7 +70,7 @@ class JobLogQuery(BaseModel):
     limit: int = Field(100, ge=1, le=1000, description="How many at most, the oldest of them.")
 
 
-class JobLineRead(Answer):
+class JobLineRead(ResponseModel):
     """One line of a job's log."""
 
     id: int = Field(description="Grows from line to line; lines of other jobs lie between.", examples=[1207])
@@ -80,14 +80,14 @@ class JobLineRead(Answer):
     message: str = Field(examples=["fold 3 of 5"])
 
 
-class JobLogRead(Answer):
+class JobLogRead(ResponseModel):
     """Lines of a job's log, in the order in which they were written."""
 
     lines: list[JobLineRead]
     next_after: int = Field(description="What to give as `after` to get what follows.", examples=[1207])
 
 
-class JobPage(PageAnswer):
+class JobPage(PageResponse):
     """One page of jobs."""
 
     jobs: list[JobSummary]

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from kurswerk.api.schemas._base import Answer, UtcTime
+from kurswerk.api.schemas._base import ResponseModel, UtcTime
 
 
-class PhaseRead(Answer):
+class PhaseRead(ResponseModel):
     """A phase that coins pass."""
 
     id: int = Field(examples=[1])
@@ -15,7 +15,7 @@ class PhaseRead(Answer):
     max_age_minutes: int | None = Field(examples=[10])
 
 
-class AvailabilityRead(Answer):
+class AvailabilityRead(ResponseModel):
     """What market data there are."""
 
     first_timestamp: UtcTime | None = Field(description="Null while there are no rows.")

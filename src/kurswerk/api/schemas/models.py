@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from kurswerk.api.schemas._base import Answer, Importance, Json, Order, PageAnswer, PageQuery, Ratio, UtcTime
+from kurswerk.api.schemas._base import (
+    Importance,
+    Json,
+    PageQuery,
+    PageResponse,
+    Ratio,
+    RequestModel,
+    ResponseModel,
+    UtcTime,
+)
 from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
 from kurswerk.training.spec import Number, lift_from_params
@@ -89,7 +98,7 @@ class ModelCreate(ModelSpec):
         return lift_from_params(document) if isinstance(document, Mapping) else document
 
 
-class ModelUpdate(Order):
+class ModelUpdate(RequestModel):
     """What can be changed of a model; what is left out stays as it is."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"alert_threshold": 0.8}]})
@@ -116,7 +125,7 @@ class ModelQuery(PageQuery):
     is_active: bool | None = Field(None, description="Only those that predict, or that do not.")
 
 
-class ModelSummary(Answer):
+class ModelSummary(ResponseModel):
     """A model as lists show it."""
 
     id: int = Field(examples=[7])
@@ -168,7 +177,7 @@ class ModelRead(ModelSummary):
     library_versions: dict[str, str] | None
 
 
-class ModelPage(PageAnswer):
+class ModelPage(PageResponse):
     """One page of models."""
 
     models: list[ModelSummary]

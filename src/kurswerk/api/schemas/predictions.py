@@ -17,9 +17,9 @@ from pydantic import (
 )
 
 from kurswerk.alerts import ChannelKind, check_agreement
-from kurswerk.api.schemas._base import LARGEST_ID, Answer, Json, Order, UtcTime
+from kurswerk.api.schemas._base import LARGEST_ID, Json, RequestModel, ResponseModel, UtcTime
 from kurswerk.core.errors import SpecError
-from kurswerk.storage.predictions import PredictionFilter
+from kurswerk.serving import PredictionFilter
 from kurswerk.training.spec import UtcTime as GivenTime
 
 CoinName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
@@ -78,7 +78,7 @@ class PredictionQuery(BaseModel):
         return PredictionFilter(self.coin_id, self.model_id, self.min_probability, self.since, in_scope=self.in_scope)
 
 
-class PredictionRead(Answer):
+class PredictionRead(ResponseModel):
     """What a model said about a coin's row."""
 
     id: int = Field(examples=[120_001])
@@ -95,7 +95,7 @@ class PredictionRead(Answer):
     created_at: UtcTime
 
 
-class PredictionPage(Answer):
+class PredictionPage(ResponseModel):
     """Predictions; one coin's by the moment of their rows, others by when they were stored, newest first."""
 
     predictions: list[PredictionRead]
@@ -103,7 +103,7 @@ class PredictionPage(Answer):
     offset: int = Field(description="As asked for.", examples=[0])
 
 
-class LatestPredictions(Answer):
+class LatestPredictions(ResponseModel):
     """All models' predictions of a coin's newest predicted row."""
 
     coin_id: str = Field(examples=[_COIN])
@@ -111,7 +111,7 @@ class LatestPredictions(Answer):
     predictions: list[PredictionRead]
 
 
-class ReplayRead(Answer):
+class ReplayRead(ResponseModel):
     """A prediction computed again from the stored rows that were known then."""
 
     prediction_id: int = Field(examples=[120_001])
@@ -123,7 +123,7 @@ class ReplayRead(Answer):
     corrected_rows: list[UtcTime] = Field(description="Rows that were corrected since: a reason for other bits.")
 
 
-class PredictOrder(Order):
+class PredictOrder(RequestModel):
     """Predict from a coin's stored rows."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"coin_id": _COIN, "model_ids": [7]}]})
@@ -135,7 +135,7 @@ class PredictOrder(Order):
     timestamp: Moment | None = Field(None, description="Use only what was known then; null is now.")
 
 
-class PredictedRead(Answer):
+class PredictedRead(ResponseModel):
     """What one model says."""
 
     model_id: int = Field(examples=[7])
@@ -146,7 +146,7 @@ class PredictedRead(Answer):
     missing_features: list[str] = Field(description="Features without a value: windows that are not full yet.")
 
 
-class PredictRead(Answer):
+class PredictRead(ResponseModel):
     """What the models say about a coin's row."""
 
     coin_id: str = Field(examples=[_COIN])
@@ -154,7 +154,7 @@ class PredictRead(Answer):
     predictions: list[PredictedRead]
 
 
-class AlertRead(Answer):
+class AlertRead(ResponseModel):
     """A prediction that reached its model's threshold."""
 
     id: int = Field(examples=[3])
@@ -169,7 +169,7 @@ class AlertRead(Answer):
     created_at: UtcTime
 
 
-class AlertPage(Answer):
+class AlertPage(ResponseModel):
     """Alerts, newest first."""
 
     alerts: list[AlertRead]
@@ -177,7 +177,7 @@ class AlertPage(Answer):
     offset: int = Field(description="As asked for.", examples=[0])
 
 
-class ActiveModelRead(Answer):
+class ActiveModelRead(ResponseModel):
     """A model that predicts every new row."""
 
     id: int = Field(examples=[7])
@@ -192,13 +192,13 @@ class ActiveModelRead(Answer):
     owed: int = Field(description="Rows it could not predict yet; at most 10,000 are counted.", examples=[0])
 
 
-class ActiveModels(Answer):
+class ActiveModels(ResponseModel):
     """All models that predict."""
 
     models: list[ActiveModelRead]
 
 
-class ActivationOrder(Order):
+class ActivationOrder(RequestModel):
     """How to activate; nothing is needed for a certified model."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"force": True, "reason": "a trial on one coin"}]})
@@ -209,7 +209,7 @@ class ActivationOrder(Order):
     )
 
 
-class Switched(Answer):
+class Switched(ResponseModel):
     """What was switched."""
 
     success: bool = Field(examples=[True])
@@ -217,7 +217,7 @@ class Switched(Answer):
     model_id: int = Field(examples=[7])
 
 
-class StatsRead(Answer):
+class StatsRead(ResponseModel):
     """How much is predicted."""
 
     total_predictions: int
@@ -234,7 +234,7 @@ class StatsRead(Answer):
     lag_seconds: float = Field(description="How long the oldest of them has waited.")
 
 
-class AlertRuleCreate(Order):
+class AlertRuleCreate(RequestModel):
     """When to send a message, and how."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]+$")] = Field(
@@ -295,7 +295,7 @@ def _rule_of(kind: ChannelKind) -> type[AlertRuleCreate]:
     )
 
 
-class AlertRuleChange(Order):
+class AlertRuleChange(RequestModel):
     """Switch a rule on or off; another rule is another one: make it, so that the history stays true."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"is_active": False}]})
@@ -303,7 +303,7 @@ class AlertRuleChange(Order):
     is_active: StrictBool = Field(description="Off gives up its messages that wait, and keeps its history.")
 
 
-class AlertRuleRead(Answer):
+class AlertRuleRead(ResponseModel):
     """A rule."""
 
     id: int = Field(examples=[2])
@@ -321,13 +321,13 @@ class AlertRuleRead(Answer):
     created_at: UtcTime
 
 
-class AlertRules(Answer):
+class AlertRules(ResponseModel):
     """All rules."""
 
     rules: list[AlertRuleRead]
 
 
-class DeliveryRead(Answer):
+class DeliveryRead(ResponseModel):
     """A message and what became of it."""
 
     id: int = Field(examples=[5])
@@ -360,7 +360,7 @@ class DeliveryQuery(BaseModel):
         return self.model_dump(include={"rule_id", "coin_id", "status"}, exclude_none=True)
 
 
-class DeliveryPage(Answer):
+class DeliveryPage(ResponseModel):
     """Messages, newest first."""
 
     deliveries: list[DeliveryRead]

@@ -6,13 +6,13 @@ from pydantic import ConfigDict, Field, StrictInt
 
 from kurswerk.api.schemas._base import (
     LARGEST_ID,
-    Answer,
     Importance,
     Json,
-    Order,
-    PageAnswer,
     PageQuery,
+    PageResponse,
     Ratio,
+    RequestModel,
+    ResponseModel,
     UtcTime,
 )
 from kurswerk.training import CostsField
@@ -26,7 +26,7 @@ Mints = Annotated[list[Mint] | None, Field(min_length=1, max_length=100_000)]
 _PERIOD: Json = {"test_start": "2024-03-01T00:00:00Z", "test_end": "2024-04-01T00:00:00Z"}
 
 
-class TestCreate(Order):
+class TestCreate(RequestModel):
     """The period to test in; both ends belong to it."""
 
     __test__ = False  # no test case, whatever pytest makes of the name
@@ -57,7 +57,7 @@ class ResultQuery(PageQuery):
     model_id: IdQuery | None = Field(None, description="Only those of this model.")
 
 
-class TestRead(Answer):
+class TestRead(ResponseModel):
     """How a model did in a period."""
 
     __test__ = False
@@ -93,7 +93,7 @@ class TestRead(Answer):
     created_at: UtcTime
 
 
-class TestPage(PageAnswer):
+class TestPage(PageResponse):
     """One page of test results."""
 
     __test__ = False
@@ -101,7 +101,7 @@ class TestPage(PageAnswer):
     test_results: list[TestRead]
 
 
-class ComparisonRead(Answer):
+class ComparisonRead(ResponseModel):
     """How two models did on identical rows."""
 
     id: int = Field(examples=[2])
@@ -125,7 +125,7 @@ class ComparisonRead(Answer):
     created_at: UtcTime
 
 
-class ComparisonPage(PageAnswer):
+class ComparisonPage(PageResponse):
     """One page of comparisons."""
 
     comparisons: list[ComparisonRead]

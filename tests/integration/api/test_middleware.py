@@ -1,4 +1,4 @@
-"""What every request passes: names, hosts, keys, limits, sizes, and what comes of errors."""
+"""The middleware: request ids, hosts, keys, limits, sizes, and responses to errors."""
 
 import socket
 from contextlib import closing
@@ -23,7 +23,7 @@ SECURITY = {
 
 
 class Broken:
-    """A catalog whose lists raise what they are told."""
+    """A catalog whose lists raise the error it is given."""
 
     def __init__(self, error):
         self.error = error
@@ -88,7 +88,7 @@ def test_large_bodies_are_refused_however_they_come(reader):
     error_of(reader.post("/api/models/create", content=small, headers=headers), 422, "invalid_fields")
 
 
-def test_errors_of_the_database_tell_strangers_nothing(service):
+def test_errors_of_the_database_reveal_nothing_to_strangers(service):
     secrets = "no connection to database market on 10.0.0.7 as kurs"
     for error, status, code in (
         (DatabaseUnavailableError(secrets), 503, "database_unavailable"),
@@ -107,8 +107,8 @@ def test_errors_of_the_database_tell_strangers_nothing(service):
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert ("retry-after" in answer.headers) == (status == 503)
             assert client.get("/health").status_code == 200  # it goes on
-        told = [line for line in logs if line["event"] == "request failed"]
-        assert [line["exc_info"] for line in told] == ([error] if status >= 500 else [])
+        logged = [line for line in logs if line["event"] == "request failed"]
+        assert [line["exc_info"] for line in logged] == ([error] if status >= 500 else [])
 
 
 def test_metrics_hear_of_templates_not_paths(client, service):

@@ -1,15 +1,15 @@
-"""The gate without a server: WebSockets, answers that break off, and what the log is told."""
+"""The middleware without a server: WebSockets, interrupted responses, and what is logged."""
 
 import asyncio
 
 import pytest
 
 from heard_logs import logged_by
-from kurswerk.api import ApiOptions, _gate
-from kurswerk.api._admission import Admission
-from kurswerk.api._freshness import Freshness
-from kurswerk.api._gate import Gate
+from kurswerk.api import ApiOptions, _middleware
+from kurswerk.api._authentication import Authenticator
 from kurswerk.api._limits import RateLimiter
+from kurswerk.api._middleware import RequestMiddleware
+from kurswerk.api._table_versions import TableVersions
 from kurswerk.api.errors import path_of
 
 
@@ -31,8 +31,8 @@ async def answer(scope, receive, send):
 
 
 def ask(scope, **options):
-    """Send one request through a gate and return all messages of the answer, and what the metrics were told."""
-    sent, told = [], []
+    """Send one request through the middleware; return all messages of the response, and what the metrics got."""
+    sent, reported = [], []
 
     async def receive():
         return {"type": "http.request"}
@@ -41,19 +41,19 @@ def ask(scope, **options):
         sent.append(message)
 
     async def go():
-        freshness = Freshness()
-        gate = Gate(
+        versions = TableVersions()
+        middleware = RequestMiddleware(
             answer,
             options=ApiOptions(**options),
-            admission=Admission(NoKeys(), freshness),
+            authenticator=Authenticator(NoKeys(), versions),
             limiter=RateLimiter("100/minute", None),
-            freshness=freshness,
-            on_request=lambda *what: told.append(what[:3]),
+            versions=versions,
+            on_request=lambda *what: reported.append(what[:3]),
         )
-        await gate({"path": "/", "query_string": b"", "headers": [], "client": None, **scope}, receive, send)
+        await middleware({"path": "/", "query_string": b"", "headers": [], "client": None, **scope}, receive, send)
 
     asyncio.run(go())
-    return sent, told
+    return sent, reported
 
 
 def socket(**headers):
@@ -83,10 +83,10 @@ def test_a_websocket_is_refused_like_any_other_request(headers, options):
     assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
 
 
-def test_an_answer_that_breaks_off_is_told_and_not_mended():
-    with logged_by(_gate) as logs, pytest.raises(ZeroDivisionError):
+def test_an_answer_that_breaks_off_is_logged_and_raised():
+    with logged_by(_middleware) as logs, pytest.raises(ZeroDivisionError):
         ask({"type": "http", "method": "GET", "path": "/breaks"})
-    assert logs[0]["event"] == "answer broken off"
+    assert logs[0]["event"] == "response interrupted"
 
 
 def test_a_lifespan_passes():
@@ -94,8 +94,8 @@ def test_a_lifespan_passes():
 
 
 def test_a_method_nobody_knows_is_counted_as_other():
-    sent, told = ask({"type": "http", "method": "BREW"})
-    assert told == [("OTHER", "unmatched", 200)]
+    sent, reported = ask({"type": "http", "method": "BREW"})
+    assert reported == [("OTHER", "unmatched", 200)]
     assert sent[1]["body"] == b"whole"
 
 

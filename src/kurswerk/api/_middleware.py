@@ -1,4 +1,4 @@
-"""What every request passes: one thin layer of plain ASGI before and behind the routes."""
+"""The middleware around all routes, in plain ASGI: request ids, access checks, limits, cached responses, metrics."""
 
 import logging
 import re
@@ -10,21 +10,21 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
 
-from kurswerk.api._admission import KEY_HEADER, SAFE_METHODS, Admission, needed_scope
-from kurswerk.api._answers import AnswerCache
-from kurswerk.api._freshness import Freshness
+from kurswerk.api._authentication import KEY_HEADER, SAFE_METHODS, Authenticator, needed_scope
 from kurswerk.api._limits import RateLimiter
-from kurswerk.api._sending import HeaderMap, Sender
-from kurswerk.api._services import ApiOptions
+from kurswerk.api._options import ApiOptions
+from kurswerk.api._response_cache import ResponseCache
+from kurswerk.api._response_sender import HeaderMap, ResponseSender
+from kurswerk.api._table_versions import TableVersions
 from kurswerk.api.errors import Refusal, path_of, response_to
+from kurswerk.api.ports import ApiKey
 from kurswerk.core.messages import Message
 from kurswerk.observability import get_logger, log_context
-from kurswerk.storage.operations import ApiKey
 
 log = get_logger(__name__)
 _levels = logging.getLogger(__name__)
 
-_SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _KEY_HEADER = KEY_HEADER.lower().encode()
 _CHALLENGE = {"WWW-Authenticate": "ApiKey"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -32,26 +32,26 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 OnRequest = Callable[[str, str, int, float], None]
 
 
-class Gate:
-    """Names each request, decides whether it may pass, answers it from the cache where that is true, and counts it."""
+class RequestMiddleware:
+    """Gives each request an id, checks access and limits, answers from the cache where that is valid, and counts."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
         options: ApiOptions,
-        admission: Admission,
+        authenticator: Authenticator,
         limiter: RateLimiter,
-        freshness: Freshness,
+        versions: TableVersions,
         on_request: OnRequest,
     ) -> None:
         self._app = app
         self._options = options
         self._hosts = frozenset(host.lower() for host in options.allowed_hosts)
-        self._admission = admission
+        self._authenticator = authenticator
         self._limiter = limiter
-        self._freshness = freshness
-        self._cache = AnswerCache(freshness, options.most_cache_bytes)
+        self._versions = versions
+        self._cache = ResponseCache(versions, options.most_cache_bytes)
         self._on_request = on_request
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,46 +68,46 @@ class Gate:
         headers: HeaderMap = dict(scope["headers"])
         request_id = _request_id(headers)
         scope.setdefault("state", {})["request_id"] = request_id.decode()
-        sender = Sender(scope, headers, request_id, send, self._cache, self._freshness)
+        sender = ResponseSender(scope, headers, request_id, send, self._cache, self._versions)
         with log_context(request_id=request_id.decode()):
             try:
-                await self._admit(scope, headers)
-                answer = self._cache.find(sender.key) if scope["method"] == "GET" else None
-                if answer is not None:
-                    await sender.send_kept(answer)
+                await self._check(scope, headers)
+                response = self._cache.get(sender.key) if scope["method"] == "GET" else None
+                if response is not None:
+                    await sender.send_cached(response)
                 else:
                     await self._app(scope, self._limited(receive), sender)
-            except Exception as error:  # whatever it is, the client gets an answer and the log the cause
+            except Exception as error:  # the client gets a response, and the log the cause, whatever went wrong
                 if sender.status:
-                    log.exception("answer broken off", path=path_of(scope))
+                    log.exception("response interrupted", path=path_of(scope))
                     raise
                 await response_to(error, scope)(scope, receive, sender)
             finally:
-                self._tell(scope, sender, time.perf_counter() - started)
+                self._record(scope, sender, time.perf_counter() - started)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers: HeaderMap = dict(scope["headers"])
         scope.setdefault("state", {})["request_id"] = _request_id(headers).decode()
         try:
-            await self._admit(scope, headers)
+            await self._check(scope, headers)
         except Refusal as refusal:
             log.info("websocket refused", path=path_of(scope), status=refusal.status_code, code=refusal.code)
             await send({"type": "websocket.close", "code": 1008, "reason": str(refusal.detail)[:100]})
             return
         await self._app(scope, receive, send)
 
-    async def _admit(self, scope: Scope, headers: HeaderMap) -> None:
-        """Let a request pass or raise a `Refusal`."""
+    async def _check(self, scope: Scope, headers: HeaderMap) -> None:
+        """Raise a `Refusal` if a request is not allowed."""
         method = scope.get("method", "GET")  # a WebSocket has none: it reads
         writing = method not in SAFE_METHODS
         host = headers.get(b"host", b"").decode("latin-1")
         if self._hosts and _hostname(host) not in self._hosts:
             raise Refusal(400, Message("api.unknown_host", host=host[:100], allowed=sorted(self._hosts)))
         if writing or scope["type"] == "websocket":
-            _refuse_foreign_page(headers, host)
+            _check_origin(headers, host)
         key = headers.get(_KEY_HEADER, b"").decode("latin-1")
-        record = self._admission.known(key) if key else None
-        # A key that is not known yet is counted with the address it comes from, so that nobody can try out many.
+        record = self._authenticator.cached(key) if key else None
+        # A key that is not in the cache is counted under its address, so that nobody can try out many.
         client = f"key {record.id}" if record else str((scope.get("client") or ("unknown",))[0])
         await self._count(client, writing=writing)
         if self._options.require_keys:
@@ -125,14 +125,14 @@ class Gate:
             return
         if not key:
             raise Refusal(401, Message("api.key_needed", header=KEY_HEADER), headers=_CHALLENGE)
-        record = record or await self._admission.look_up(key)
+        record = record or await self._authenticator.look_up(key)
         if record is None:
             raise Refusal(401, Message("api.key_unknown"), headers=_CHALLENGE)
         if not record.allows(needed):
             raise Refusal(403, Message("api.scope_needed", scope=needed, key=record.name))
 
     def _limited(self, receive: Receive) -> Receive:
-        """Count what the body really brings: its declared length may be missing."""
+        """Count the bytes of the body as they arrive: the declared length may be missing."""
         received = 0
 
         async def counted() -> AsgiMessage:
@@ -148,7 +148,7 @@ class Gate:
     def _too_large(self) -> Refusal:
         return Refusal(413, Message("api.body_too_large", most=self._options.most_body_bytes))
 
-    def _tell(self, scope: Scope, sender: Sender, seconds: float) -> None:
+    def _record(self, scope: Scope, sender: ResponseSender, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         status = sender.status or 500
         self._on_request(method, sender.template, status, seconds)
@@ -160,7 +160,7 @@ class Gate:
 
 def _request_id(headers: HeaderMap) -> bytes:
     given = headers.get(b"x-request-id", b"")
-    return given if _SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16).encode()
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16).encode()
 
 
 def _hostname(host: str) -> str:
@@ -170,8 +170,8 @@ def _hostname(host: str) -> str:
     return host.partition(":")[0].lower()
 
 
-def _refuse_foreign_page(headers: HeaderMap, host: str) -> None:
-    """Refuse what a page of another site makes a browser send."""
+def _check_origin(headers: HeaderMap, host: str) -> None:
+    """Refuse requests that a page of another site makes a browser send."""
     origin = headers.get(b"origin")
     if origin is not None and origin.decode("latin-1").partition("://")[2].lower() != host.lower():
         raise Refusal(403, Message("api.foreign_origin"), code="foreign_origin")

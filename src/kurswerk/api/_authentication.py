@@ -1,0 +1,87 @@
+"""API keys, and the scope that each call needs."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from kurswerk.api._table_versions import TableVersions
+from kurswerk.api.ports import ApiKey, KeyStore
+
+KEY_HEADER = "X-API-Key"
+# Need no key: health checks of a load balancer, and the documentation. None of them changes anything.
+PUBLIC = frozenset({"/health", "/api/health", "/ready", "/docs", "/openapi.json"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_READS_BY_POST = frozenset({"/api/predict"})
+# Decide which models predict and where messages are sent.
+_ADMIN_SUFFIXES = ("/activate", "/deactivate", "/reload", "/alerts/rules")
+_KEY_TABLE = ("api_keys",)
+_CACHED_S = 60.0
+_MOST_CACHED = 10_000
+
+
+def needed_scope(method: str, path: str) -> str | None:
+    """Return the scope that a call needs, None if it needs no key.
+
+    Routes that are not listed here need ``read`` for GET and ``train`` or ``admin`` otherwise, so that a new route is
+    never public.
+
+    Examples
+    --------
+    >>> needed_scope("GET", "/ready"), needed_scope("GET", "/api/models"), needed_scope("POST", "/api/models/create")
+    (None, 'read', 'train')
+    >>> needed_scope("DELETE", "/api/models/7"), needed_scope("POST", "/api/models/7/activate")
+    ('admin', 'admin')
+    """
+    if path in PUBLIC:
+        return None
+    if method in SAFE_METHODS or path in _READS_BY_POST:
+        return "read"
+    return "admin" if method == "DELETE" or path.endswith(_ADMIN_SUFFIXES) else "train"
+
+
+@dataclass(frozen=True)
+class _CachedKey:
+    record: ApiKey
+    version: int
+    until_s: float
+
+
+class Authenticator:
+    """Looks up API keys, and caches the valid ones for a minute, or until any key changes.
+
+    They are cached under their hash, and only while changes are notified: a revoked key is refused at once.
+    """
+
+    def __init__(self, keys: KeyStore, versions: TableVersions) -> None:
+        self._keys = keys
+        self._versions = versions
+        self._cache: OrderedDict[bytes, _CachedKey] = OrderedDict()
+
+    def cached(self, key: str) -> ApiKey | None:
+        """Return a key from the cache, None if it is not there."""
+        found = self._cache.get(_digest(key))
+        return found.record if found and self._is_valid(found) else None
+
+    async def look_up(self, key: str) -> ApiKey | None:
+        """Return what the database knows of a key, None if it is unknown or revoked."""
+        version = self._versions.version(_KEY_TABLE)
+        record = await run_in_threadpool(self._keys.find, key)
+        if record is not None and self._versions.listening:
+            self._cache[_digest(key)] = _CachedKey(record, version, time.monotonic() + _CACHED_S)
+            while len(self._cache) > _MOST_CACHED:
+                self._cache.popitem(last=False)
+        return record
+
+    def _is_valid(self, found: _CachedKey) -> bool:
+        return (
+            self._versions.listening
+            and self._versions.version(_KEY_TABLE) == found.version
+            and time.monotonic() < found.until_s
+        )
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
