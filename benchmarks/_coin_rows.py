@@ -1,4 +1,4 @@
-"""Synthetic coin rows that obey all laws, and a database of their own to put them in."""
+"""Synthetic coin rows that break no validation rule, and a database of their own to put them in."""
 
 import tempfile
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The laws of a feed session, for every implementation of the port.
+"""The properties of a feed session, for every implementation of the port.
 
 A subclass says where the feed is: its fixture ``world`` gives a `World`.
 """
@@ -75,7 +75,7 @@ def store_and_fail(session: FeedSession, model: int) -> None:
 
 
 class FeedSessionContract:
-    """Each test is a law that the prediction service relies on."""
+    """Each test is a property that the prediction service relies on."""
 
     def test_rows_are_taken_and_predictions_stored_in_one_transaction(self, world: World) -> None:
         model = world.register("m")

@@ -1,4 +1,4 @@
-"""Random changes to market data and training rows: what a law does to the rows that must not matter."""
+"""Random changes to market data and training rows: what a check does to the rows that must not matter."""
 
 from dataclasses import replace
 
@@ -114,7 +114,7 @@ def arrival_order(panel: Panel, rng: np.random.Generator | None = None) -> Int:
 
 
 def place_in(panel: Panel, names: tuple[str, ...] = (), rows: Int | None = None) -> Place:
-    """Return a function that says in words where an index (row, or row and column) of a panel lies.
+    """Return a function that describes where an index (row, or row and column) of a panel lies.
 
     With ``rows`` the index counts within those rows.
     """

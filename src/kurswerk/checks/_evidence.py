@@ -1,4 +1,4 @@
-"""What a law finds: values compared, bits that differ, and the first place where something is wrong."""
+"""What a check finds: values compared, bits that differ, and the first place where something is wrong."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,22 +18,22 @@ _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one law on one subject.
+    """The result of one property check on one subject.
 
     Attributes
     ----------
     check
-        Name of the law, e.g. ``"future_rows"``.
+        Name of the property, e.g. ``"future_rows"``.
     subject
         What it was tried on, e.g. a feature's name.
     passed
-        Whether the law held in every trial.
+        Whether the property held in every trial.
     message
         What was proved, or the first violation with its value and its place.
     values_compared, differing_bits
         How many values were compared bit by bit, and how many bits differed.
     trials
-        How many times the law was tried with other random changes.
+        How many times the property was tried with other random changes.
     """
 
     check: str
@@ -52,7 +52,7 @@ class Effort:
     Attributes
     ----------
     trials
-        Random changes per law; laws that compute in batch alone make four times as many.
+        Random changes per property; properties that compute in batch alone make four times as many.
     panel_rows
         At most so many rows take part where features are computed row by row.
     fit_rows
@@ -68,7 +68,7 @@ class Effort:
 
 
 class Evidence:
-    """Collects comparisons and violations while a law is tried; carries the law's random generator and effort."""
+    """Collects comparisons and violations during a check; carries the check's random generator and effort."""
 
     def __init__(self, rng: np.random.Generator, effort: Effort | None = None) -> None:
         self.rng = rng
@@ -137,10 +137,11 @@ def differing_bits(expected: NDArray[Any], actual: NDArray[Any]) -> NDArray[np.i
 
 
 @dataclass(frozen=True)
-class Law(Generic[Subject]):
-    """One law: its name, what it proves in a sentence, and the function that tries it.
+class PropertyCheck(Generic[Subject]):
+    """One property: its name, what it proves in a sentence, and the function that tries it.
 
-    A newcomer writes ``check(subject, evidence)``, reports to ``evidence``, and adds a `Law` to the tuple of its kind.
+    To add one, write ``check(subject, evidence)``, report to ``evidence``, and add a `PropertyCheck` to the tuple
+    of its kind.
     """
 
     name: str
@@ -148,7 +149,7 @@ class Law(Generic[Subject]):
     check: Callable[[Subject, Evidence], None]
 
     def examine(self, subject: Subject, name: str, random_state: int, effort: Effort | None = None) -> Finding:
-        """Try the law on a subject; what Kurswerk refuses on the way is a violation, not an exception."""
+        """Try the property on a subject; what Kurswerk refuses on the way is a violation, not an exception."""
         evidence = Evidence(np.random.default_rng([random_state, crc32(self.name.encode())]), effort)
         try:
             self.check(subject, evidence)
@@ -166,11 +167,15 @@ class Law(Generic[Subject]):
 
 
 def examine_all(
-    laws: Sequence[Law[Subject]], subject: Subject, name: str, random_state: int, effort: Effort | None = None
+    checks: Sequence[PropertyCheck[Subject]],
+    subject: Subject,
+    name: str,
+    random_state: int,
+    effort: Effort | None = None,
 ) -> Iterator[Finding]:
-    """Yield the finding of each law, in order; each draws its random numbers independently of the others."""
-    for law in laws:
-        yield law.examine(subject, name, random_state, effort)
+    """Yield the finding of each check, in order; each draws its random numbers independently of the others."""
+    for check in checks:
+        yield check.examine(subject, name, random_state, effort)
 
 
 def certificate(findings: Sequence[Finding], **context: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Laws of features: the same bits batch and live, no row after its own, no other coin, no invented value."""
+"""Properties of features: the same bits batch and live, no row after its own, no other coin, no invented value."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.checks._change import arrival_order, change_rows, pierce_rows, place_in, with_companion
-from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, Place, examine_all
+from kurswerk.checks._evidence import Effort, Evidence, Finding, Place, PropertyCheck, examine_all
 from kurswerk.checks.ports import FeatureSet, Float, Int
 from kurswerk.core.errors import DataError
 from kurswerk.market import Panel
@@ -34,7 +34,7 @@ def feature_checks(
     ranges: Sequence[tuple[float, float]] | None = None,
     effort: Effort | None = None,
 ) -> Iterator[Finding]:
-    """Try all laws of features.
+    """Try all properties of features.
 
     Parameters
     ----------
@@ -50,10 +50,10 @@ def feature_checks(
     Yields
     ------
     Finding
-        One for each law of ``FEATURE_LAWS``.
+        One for each property of ``FEATURE_PROPERTIES``.
     """
     case = FeatureCase(features, panel, ranges)
-    yield from examine_all(FEATURE_LAWS, case, ", ".join(features.names), random_state, effort)
+    yield from examine_all(FEATURE_PROPERTIES, case, ", ".join(features.names), random_state, effort)
 
 
 def replay(features: FeatureSet, panel: Panel, order: Int, stops: Int, restarts: frozenset[int] = frozenset()) -> Float:
@@ -331,25 +331,29 @@ def _within_ranges(case: FeatureCase, evidence: Evidence, values: Float, what: s
             )
 
 
-PURE = Law("pure", "the same panel gives the same bits, and is left as it was", _pure)
-ROW_BY_ROW = Law("batch_equals_rows", "one row at a time gives the bits of the batch", _rows_equal_batch)
-CHUNKS = Law("random_chunks", "chunks of any size, coins interleaved at random, give the bits of the batch",
+PURE = PropertyCheck("pure", "the same panel gives the same bits, and is left as it was", _pure)
+ROW_BY_ROW = PropertyCheck("batch_equals_rows", "one row at a time gives the bits of the batch", _rows_equal_batch)
+CHUNKS = PropertyCheck("random_chunks", "chunks of any size, coins interleaved at random, give the bits of the batch",
              _chunks_equal_batch)  # fmt: skip
-RESTART = Law("restart", "a restart from snapshots at random rows changes no bit", _restarts_equal_batch)
-LATE_ROW = Law("late_row", "a late row is refused; after the rebuild all bits are those of the batch", _late_rows)
-FUTURE_ROWS = Law("future_rows", "later rows changed or removed at random change no bit", _future_rows)
-MISSING = Law(
+RESTART = PropertyCheck("restart", "a restart from snapshots at random rows changes no bit", _restarts_equal_batch)
+LATE_ROW = PropertyCheck(
+    "late_row", "a late row is refused; after the rebuild all bits are those of the batch", _late_rows
+)
+FUTURE_ROWS = PropertyCheck("future_rows", "later rows changed or removed at random change no bit", _future_rows)
+MISSING = PropertyCheck(
     "missing_values", "a missing row is never filled in, neither from later nor from earlier", _missing_values
 )
-WINDOW_FULL = Law("window_full", "there is no value before the look-back is full", _windows_full)
-OTHER_COINS = Law("other_coins", "other coins changed or removed change no bit", _other_coins)
-LOOK_BACK = Law("look_back", "rows before the look-back do not matter, the oldest one inside it does", _look_back)
-CONSTANT = Law(
+WINDOW_FULL = PropertyCheck("window_full", "there is no value before the look-back is full", _windows_full)
+OTHER_COINS = PropertyCheck("other_coins", "other coins changed or removed change no bit", _other_coins)
+LOOK_BACK = PropertyCheck(
+    "look_back", "rows before the look-back do not matter, the oldest one inside it does", _look_back
+)
+CONSTANT = PropertyCheck(
     "constant_input", "constant, zero, tiny and huge inputs: batch = live, inside the range", _constant_input
 )
-IN_RANGE = Law("in_range", "no value lies outside the declared range", _in_range)
+IN_RANGE = PropertyCheck("in_range", "no value lies outside the declared range", _in_range)
 
-FEATURE_LAWS: tuple[Law[FeatureCase], ...] = (
+FEATURE_PROPERTIES: tuple[PropertyCheck[FeatureCase], ...] = (
     PURE,
     ROW_BY_ROW,
     CHUNKS,

@@ -1,4 +1,4 @@
-"""Laws of labels: they look at rows after their own, inside the horizon, of their own coin, and nowhere else."""
+"""Properties of labels: they look at rows after their own, inside the horizon, of their own coin, and nowhere else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.checks._change import change_rows, place_in, scale_rows, thin, with_companion
-from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, examine_all
+from kurswerk.checks._evidence import Effort, Evidence, Finding, PropertyCheck, examine_all
 from kurswerk.checks._features import cut_rows
 from kurswerk.checks.ports import LabelFunction, LabelRows
 from kurswerk.core.timestamps import format_timestamp
@@ -32,7 +32,7 @@ def label_checks(
     name: str = "label",
     effort: Effort | None = None,
 ) -> Iterator[Finding]:
-    """Try all laws of labels.
+    """Try all properties of labels.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def label_checks(
     Yields
     ------
     Finding
-        One for each law of ``LABEL_LAWS``.
+        One for each property of ``LABEL_PROPERTIES``.
     """
-    yield from examine_all(LABEL_LAWS, LabelCase(labels, horizon_us, panel), name, random_state, effort)
+    yield from examine_all(LABEL_PROPERTIES, LabelCase(labels, horizon_us, panel), name, random_state, effort)
 
 
 def _uneven(case: LabelCase, evidence: Evidence, trial: int) -> Panel:
@@ -168,14 +168,16 @@ def _other_coins(case: LabelCase, evidence: Evidence) -> None:
             _same(evidence, panel, first, changed, kept, "label with other coins changed")
 
 
-LABEL_PURE = Law("label_pure", "the same panel gives the same labels, and is left as it was", _labels_pure)
-LABEL_END = Law("label_end", "rows after a label's declared end do not change it", _beyond_horizon)
-LABEL_PAST = Law("label_past", "rows before a label's own do not change it", _before_row)
-LABEL_FUTURE = Law("label_future", "labels answer to rows inside their horizon", _responds)
-LABEL_HORIZON = Law("label_horizon", "no label looks past its horizon or is known beyond the coin's rows", _horizon)
-LABEL_COINS = Law("label_other_coins", "other coins changed or removed change no label", _other_coins)
+LABEL_PURE = PropertyCheck("label_pure", "the same panel gives the same labels, and is left as it was", _labels_pure)
+LABEL_END = PropertyCheck("label_end", "rows after a label's declared end do not change it", _beyond_horizon)
+LABEL_PAST = PropertyCheck("label_past", "rows before a label's own do not change it", _before_row)
+LABEL_FUTURE = PropertyCheck("label_future", "labels answer to rows inside their horizon", _responds)
+LABEL_HORIZON = PropertyCheck(
+    "label_horizon", "no label looks past its horizon or is known beyond the coin's rows", _horizon
+)
+LABEL_COINS = PropertyCheck("label_other_coins", "other coins changed or removed change no label", _other_coins)
 
-LABEL_LAWS: tuple[Law[LabelCase], ...] = (
+LABEL_PROPERTIES: tuple[PropertyCheck[LabelCase], ...] = (
     LABEL_PURE,
     LABEL_END,
     LABEL_PAST,

@@ -1,4 +1,4 @@
-"""Laws of models: the same rows give the same model, and what is served is what was fitted."""
+"""Properties of models: the same rows give the same model, and what is served is what was fitted."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, examine_all
+from kurswerk.checks._evidence import Effort, Evidence, Finding, PropertyCheck, examine_all
 from kurswerk.checks.ports import Fittable, Labels8, Served
 from kurswerk.core.errors import KurswerkError
 
@@ -47,7 +47,7 @@ def model_checks(
     rows: int = 400,
     effort: Effort | None = None,
 ) -> Iterator[Finding]:
-    """Try all laws of models on rows drawn at random, a tenth of their values missing.
+    """Try all properties of models on rows drawn at random, a tenth of their values missing.
 
     Parameters
     ----------
@@ -59,14 +59,14 @@ def model_checks(
     Yields
     ------
     Finding
-        One for each law of ``MODEL_LAWS``.
+        One for each property of ``MODEL_PROPERTIES``.
     """
     X, y = random_rows(np.random.default_rng(random_state), rows)
-    yield from examine_all(MODEL_LAWS, ModelCase(create, load, X, y), name, random_state, effort)
+    yield from examine_all(MODEL_PROPERTIES, ModelCase(create, load, X, y), name, random_state, effort)
 
 
 def random_rows(rng: np.random.Generator, rows: int = 400, columns: int = 6) -> tuple[Float32, Labels8]:
-    """Return rows of which the first two columns tell something of the class, a tenth of the values missing."""
+    """Return rows of which the first two columns are informative of the class, a tenth of the values missing."""
     X = rng.normal(size=(rows, columns)).astype(np.float32)
     y = (X[:, 0] + 0.5 * X[:, 1] + rng.normal(0.0, 0.5, rows) > 0.4).astype(np.int8)
     X[rng.random(X.shape) < 0.1] = np.nan
@@ -151,7 +151,7 @@ def _served_equal(case: ModelCase, evidence: Evidence) -> None:
         worst = int(np.argmax(gap))
         close = bool(np.all(gap <= SERVED_WITHIN))
         evidence.require(
-            close, f"served {theirs[worst].item()!r} where the model says {own[worst].item()!r}, row {worst}"
+            close, f"served {theirs[worst].item()!r} where the model gives {own[worst].item()!r}, row {worst}"
         )
         other = np.flatnonzero((own >= DECISION) != (theirs >= DECISION))
         evidence.require(other.size == 0, f"{other.size} decisions differ, first row {other[:1].tolist()}")
@@ -220,16 +220,18 @@ def _degenerate(case: ModelCase, evidence: Evidence) -> None:
         evidence.require(valid, f"{what}: fitted without an error, and yet predicts no probabilities")
 
 
-MODEL_LAWS: tuple[Law[ModelCase], ...] = (
-    Law("model_deterministic", "the same rows give the same artifact, bit by bit", _deterministic),
-    Law("model_input_kept", "fitting and predicting leave their input as it was", _input_kept),
-    Law("model_apart", "models made the same way share nothing", _apart),
-    Law("model_rows_apart", "a row's probability does not depend on the rows beside it", _rows_apart),
-    Law(
+MODEL_PROPERTIES: tuple[PropertyCheck[ModelCase], ...] = (
+    PropertyCheck("model_deterministic", "the same rows give the same artifact, bit by bit", _deterministic),
+    PropertyCheck("model_input_kept", "fitting and predicting leave their input as it was", _input_kept),
+    PropertyCheck("model_apart", "models made the same way share nothing", _apart),
+    PropertyCheck("model_rows_apart", "a row's probability does not depend on the rows beside it", _rows_apart),
+    PropertyCheck(
         "model_served", "the served probability is the model's own within 1e-6, with the same decisions", _served_equal
     ),
-    Law("model_probabilities", "every row, however strange, is given a probability", _probabilities),
-    Law("model_round_trip", "an artifact brings back names, metadata and bits; other bytes are refused", _round_trip),
-    Law("model_dull_columns", "constant and empty columns are worth nothing", _dull_columns),
-    Law("model_degenerate", "one row, one class or no row is a clear error or a valid model", _degenerate),
+    PropertyCheck("model_probabilities", "every row, however strange, is given a probability", _probabilities),
+    PropertyCheck(
+        "model_round_trip", "an artifact brings back names, metadata and bits; other bytes are refused", _round_trip
+    ),
+    PropertyCheck("model_dull_columns", "constant and empty columns are worth nothing", _dull_columns),
+    PropertyCheck("model_degenerate", "one row, one class or no row is a clear error or a valid model", _degenerate),
 )

@@ -1,4 +1,4 @@
-"""The feature library as the laws look at it."""
+"""The feature library as the checks use it."""
 
 from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.checks._change import place_in, sample_panel, sample_rows
-from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, Place, examine_all
+from kurswerk.checks._evidence import Effort, Evidence, Finding, Place, PropertyCheck, examine_all
 from kurswerk.checks._features import (
     CHUNKS,
     FUTURE_ROWS,
@@ -21,8 +21,8 @@ from kurswerk.checks._features import (
     WINDOW_FULL,
     FeatureCase,
 )
-from kurswerk.checks._labels import LABEL_LAWS, LabelCase
-from kurswerk.checks._splits import SPLIT_LAWS, SplitCase
+from kurswerk.checks._labels import LABEL_PROPERTIES, LabelCase
+from kurswerk.checks._splits import SPLIT_PROPERTIES, SplitCase
 from kurswerk.checks.ports import FittedFold, FoldRows, Int, Pipeline, TrainingRows
 from kurswerk.core.errors import KurswerkError
 from kurswerk.market import Panel
@@ -44,7 +44,7 @@ def probe_pipeline(
 ) -> Iterator[Finding]:
     """Try every leak probe on a pipeline and its own data.
 
-    Rows are sampled as ``effort`` says: whole coins (of very long ones a stretch without gaps) where features are
+    Rows are sampled as ``effort`` asks for: whole coins (of very long ones a stretch without gaps) where features are
     replayed, random training rows over the whole period where folds are fitted again.
 
     Parameters
@@ -71,9 +71,11 @@ def probe_pipeline(
     effort = effort or Effort()
     rng = np.random.default_rng(random_state)
     sample = sample_panel(panel, effort.panel_rows, rng)
-    yield from examine_all(PROBED_FEATURE_LAWS, FeatureCase(pipeline.features, sample), name, random_state, effort)
+    yield from examine_all(
+        PROBED_FEATURE_PROPERTIES, FeatureCase(pipeline.features, sample), name, random_state, effort
+    )
     labels = LabelCase(pipeline.labels, pipeline.horizon_us, sample)
-    yield from examine_all(LABEL_LAWS, labels, name, random_state, effort)
+    yield from examine_all(LABEL_PROPERTIES, labels, name, random_state, effort)
     whole = sample_panel(panel, effort.fold_rows, rng)
     rows = pipeline.training_rows(whole)
 
@@ -81,9 +83,9 @@ def probe_pipeline(
         return pipeline.folds(_dated(rows, timestamps, label_end_us))
 
     folds = SplitCase(split, rows.timestamps, rows.label_end_us, pipeline.embargo_us)
-    yield from examine_all(SPLIT_LAWS, folds, name, random_state, effort)
+    yield from examine_all(SPLIT_PROPERTIES, folds, name, random_state, effort)
     case = PipelineCase(pipeline, whole, rows, sample_rows(rows, effort.fit_rows, rng))
-    yield from examine_all(PIPELINE_LAWS, case, name, random_state, effort)
+    yield from examine_all(PIPELINE_PROPERTIES, case, name, random_state, effort)
 
 
 def _dated(rows: TrainingRows, timestamps: Int, label_end_us: Int) -> TrainingRows:
@@ -194,7 +196,7 @@ def _as_array(value: Any) -> NDArray[Any]:
 
 
 def _not_the_label(case: PipelineCase, evidence: Evidence) -> None:
-    """No single feature tells the classes apart without one error."""
+    """No single feature separates the classes without one error."""
     y = case.rows.y
     for column, name in enumerate(case.pipeline.features.names):
         values = np.asarray(case.rows.X[:, column], dtype=np.float64)
@@ -206,13 +208,14 @@ def _not_the_label(case: PipelineCase, evidence: Evidence) -> None:
             continue
         apart = positive.min() > negative.max() or positive.max() < negative.min()
         evidence.require(
-            not apart, f"feature '{name}' alone tells all {len(positive)} positive from {len(negative)} negative rows"
+            not apart,
+            f"feature '{name}' alone separates all {len(positive)} positive from {len(negative)} negative rows",
         )
 
 
 FEWEST_OF_A_CLASS = 30
 
-PROBED_FEATURE_LAWS: tuple[Law[FeatureCase], ...] = (
+PROBED_FEATURE_PROPERTIES: tuple[PropertyCheck[FeatureCase], ...] = (
     PURE,
     ROW_BY_ROW,
     CHUNKS,
@@ -224,9 +227,9 @@ PROBED_FEATURE_LAWS: tuple[Law[FeatureCase], ...] = (
     OTHER_COINS,
 )
 
-REAL_ROWS = Law("real_rows", "training begins with rows of the panel, each once, none synthetic", _real_rows)
-FIT_REPEATS = Law("fit_repeatable", "the same rows give the same fitted bits", _fits_repeat)
-SEALED = Law("fold_sealing", "rows outside the training part change no bit of any fitted step", _sealed)
-NOT_THE_LABEL = Law("target_leak", "no feature is the label in disguise", _not_the_label)
+REAL_ROWS = PropertyCheck("real_rows", "training begins with rows of the panel, each once, none synthetic", _real_rows)
+FIT_REPEATS = PropertyCheck("fit_repeatable", "the same rows give the same fitted bits", _fits_repeat)
+SEALED = PropertyCheck("fold_sealing", "rows outside the training part change no bit of any fitted step", _sealed)
+NOT_THE_LABEL = PropertyCheck("target_leak", "no feature is the label in disguise", _not_the_label)
 
-PIPELINE_LAWS: tuple[Law[PipelineCase], ...] = (REAL_ROWS, FIT_REPEATS, SEALED, NOT_THE_LABEL)
+PIPELINE_PROPERTIES: tuple[PropertyCheck[PipelineCase], ...] = (REAL_ROWS, FIT_REPEATS, SEALED, NOT_THE_LABEL)

@@ -1,4 +1,4 @@
-"""Laws of resampling: real rows stay real, synthetic ones lie among the rare class, and balance is as declared."""
+"""Properties of resampling: real rows stay real, synthetic ones lie among the rare class, balance is as declared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, examine_all
+from kurswerk.checks._evidence import Effort, Evidence, Finding, PropertyCheck, examine_all
 from kurswerk.checks.ports import Labels8, ResampleFunction
 
 RARE_BELOW = 0.3  # contracts.md: SMOTE when the minority is under 30 %
@@ -25,14 +25,14 @@ class ResamplingCase:
 def resampler_checks(
     resample: ResampleFunction, random_state: int = 0, *, name: str = "resample", effort: Effort | None = None
 ) -> Iterator[Finding]:
-    """Try all laws of resampling on random rows of several balances, with and without missing values.
+    """Try all properties of resampling on random rows of several balances, with and without missing values.
 
     Yields
     ------
     Finding
-        One for each law of ``RESAMPLING_LAWS``.
+        One for each property of ``RESAMPLING_PROPERTIES``.
     """
-    yield from examine_all(RESAMPLING_LAWS, ResamplingCase(resample, random_state), name, random_state, effort)
+    yield from examine_all(RESAMPLING_PROPERTIES, ResamplingCase(resample, random_state), name, random_state, effort)
 
 
 def _rows(rng: np.random.Generator, share: float, missing: float) -> tuple[NDArray[np.float32], Labels8]:
@@ -102,11 +102,13 @@ def _balanced_kept(case: ResamplingCase, evidence: Evidence) -> None:
         evidence.equal(y, new_y, str, "labels of balanced rows")
 
 
-RESAMPLING_LAWS: tuple[Law[ResamplingCase], ...] = (
-    Law(
+RESAMPLING_PROPERTIES: tuple[PropertyCheck[ResamplingCase], ...] = (
+    PropertyCheck(
         "resample_repeatable", "the same rows and seed give the same rows, and the input is left as it was", _repeatable
     ),
-    Law("resample_real_rows", "real rows stay real, synthetic ones lie among the rare class", _real_rows_stay),
-    Law("resample_balance", "a rare class is brought to 0.8 of the common one", _balance),
-    Law("resample_kept", "rows that are balanced already are left as they are", _balanced_kept),
+    PropertyCheck(
+        "resample_real_rows", "real rows stay real, synthetic ones lie among the rare class", _real_rows_stay
+    ),
+    PropertyCheck("resample_balance", "a rare class is brought to 0.8 of the common one", _balance),
+    PropertyCheck("resample_kept", "rows that are balanced already are left as they are", _balanced_kept),
 )

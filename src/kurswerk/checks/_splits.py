@@ -1,4 +1,4 @@
-"""Laws of splits: training lies before testing, with room for the labels and the embargo in between."""
+"""Properties of splits: training lies before testing, with room for the labels and the embargo in between."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.checks._evidence import Effort, Evidence, Finding, Law, Place, examine_all
+from kurswerk.checks._evidence import Effort, Evidence, Finding, Place, PropertyCheck, examine_all
 from kurswerk.checks.ports import FoldRows, Int, SplitFunction
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.timestamps import format_timestamp
@@ -33,7 +33,7 @@ def split_checks(
     name: str = "split",
     effort: Effort | None = None,
 ) -> Iterator[Finding]:
-    """Try all laws of splits on the given rows, and on random parts of them.
+    """Try all properties of splits on the given rows, and on random parts of them.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def split_checks(
     Yields
     ------
     Finding
-        One for each law of ``SPLIT_LAWS``.
+        One for each property of ``SPLIT_PROPERTIES``.
     """
     yield from examine_all(
-        SPLIT_LAWS, SplitCase(split, timestamps, label_end_us, embargo_us), name, random_state, effort
+        SPLIT_PROPERTIES, SplitCase(split, timestamps, label_end_us, embargo_us), name, random_state, effort
     )
 
 
@@ -146,9 +146,11 @@ def _test_start(fold: FoldRows, times: Int) -> int:
     return min(int(fold.test_start_us), int(times[fold.test].min()))
 
 
-SPLIT_PURGED = Law("purge", "no training label reaches the test part or the embargo before it", _purged)
-SPLIT_ORDERED = Law("fold_order", "training rows lie before the test part, folds follow each other in time", _ordered)
-SPLIT_DISJOINT = Law("fold_disjoint", "no row is trained on and tested, or tested twice", _disjoint)
-SPLIT_REPEATABLE = Law("fold_repeatable", "the same rows give the same folds", _repeatable)
+SPLIT_PURGED = PropertyCheck("purge", "no training label reaches the test part or the embargo before it", _purged)
+SPLIT_ORDERED = PropertyCheck(
+    "fold_order", "training rows lie before the test part, folds follow each other in time", _ordered
+)
+SPLIT_DISJOINT = PropertyCheck("fold_disjoint", "no row is trained on and tested, or tested twice", _disjoint)
+SPLIT_REPEATABLE = PropertyCheck("fold_repeatable", "the same rows give the same folds", _repeatable)
 
-SPLIT_LAWS: tuple[Law[SplitCase], ...] = (SPLIT_PURGED, SPLIT_ORDERED, SPLIT_DISJOINT, SPLIT_REPEATABLE)
+SPLIT_PROPERTIES: tuple[PropertyCheck[SplitCase], ...] = (SPLIT_PURGED, SPLIT_ORDERED, SPLIT_DISJOINT, SPLIT_REPEATABLE)

@@ -1,4 +1,4 @@
-"""What the laws and probes need of features, labels, folds and fitted steps."""
+"""What checks and probes need of features, labels, folds and fitted steps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

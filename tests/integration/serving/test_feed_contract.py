@@ -1,4 +1,4 @@
-"""The feed in PostgreSQL keeps the laws that lanes rely on."""
+"""The feed in PostgreSQL keeps the properties that lanes rely on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ class PostgresWorld:
 
 
 class TestPostgresFeed(FeedSessionContract):
-    """The laws, in PostgreSQL."""
+    """The properties, in PostgreSQL."""
 
     @pytest.fixture
     def world(self, database: Database) -> PostgresWorld:

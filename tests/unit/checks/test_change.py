@@ -1,4 +1,4 @@
-"""What the laws change, and what they leave as it is."""
+"""What checks change, and what they leave as it is."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kurswerk.checks import Effort, Evidence, Finding, Law, certificate, differing_bits, examine_all
+from kurswerk.checks import Effort, Evidence, Finding, PropertyCheck, certificate, differing_bits, examine_all
 from kurswerk.core.errors import DataError
 
 ANY_FLOATS = hnp.arrays(np.float64, st.integers(0, 20), elements=st.floats(width=64))
@@ -80,18 +80,18 @@ def test_refusal_is_a_violation_and_other_errors_are_not_hidden():
     def crash(subject, notes):
         raise ZeroDivisionError
 
-    assert Law("a", "holds", refuse).examine(1, "s", 0).message == "could not be tried: too few rows"
+    assert PropertyCheck("a", "holds", refuse).examine(1, "s", 0).message == "could not be tried: too few rows"
     with pytest.raises(ZeroDivisionError):
-        Law("b", "holds", crash).examine(1, "s", 0)
+        PropertyCheck("b", "holds", crash).examine(1, "s", 0)
 
 
-def test_laws_draw_independently_of_each_other():
-    def law(name):
-        return Law(name, "", lambda subject, notes: subject.append(notes.rng.random()))
+def test_checks_draw_independently_of_each_other():
+    def draw(name):
+        return PropertyCheck(name, "", lambda subject, notes: subject.append(notes.rng.random()))
 
     both, alone = [], []
-    list(examine_all([law("a"), law("b")], both, "s", 1))
-    list(examine_all([law("b")], alone, "s", 1))
+    list(examine_all([draw("a"), draw("b")], both, "s", 1))
+    list(examine_all([draw("b")], alone, "s", 1))
     assert both[1:] == alone
     assert both[0] != both[1]
 

@@ -1,4 +1,4 @@
-"""The laws, tried on everything that is registered."""
+"""The properties, tried on everything that is registered."""
 
 import numpy as np
 import pytest
@@ -61,12 +61,12 @@ def violations(findings):
 
 
 @pytest.mark.parametrize("name", [feature.name for feature in registered_features(COINS)])
-def test_every_feature_obeys_the_laws(name, panel):
+def test_every_feature_has_its_properties(name, panel):
     features = PlanFeatures(FeaturePlan([name], COINS))
     assert violations(feature_checks(features, panel, 3, ranges=features.ranges, effort=EFFORT)) == {}
 
 
-def test_all_engineered_features_together_obey_the_laws(panel):
+def test_all_engineered_features_together_have_their_properties(panel):
     features = PlanFeatures(FeaturePlan(engineered_names(panel.columns, COINS, [2, 7]), COINS))
     assert violations(feature_checks(features, panel, 4, ranges=features.ranges, effort=EFFORT)) == {}
 
@@ -84,7 +84,7 @@ LABELS = [
 
 
 @pytest.mark.parametrize("spec", LABELS, ids=str)
-def test_every_label_obeys_the_laws(spec, panel):
+def test_every_label_has_its_properties(spec, panel):
     def labels(some):
         return compute_labels(some, spec)
 
@@ -92,7 +92,7 @@ def test_every_label_obeys_the_laws(spec, panel):
 
 
 @pytest.mark.parametrize(("splits", "embargo"), [(1, 0), (3, 0), (3, 2 * MINUTE), (8, MINUTE)])
-def test_walk_forward_obeys_the_laws(splits, embargo, panel):
+def test_walk_forward_has_its_properties(splits, embargo, panel):
     ends = panel.timestamps + 4 * MINUTE
 
     def split(times, label_end):
@@ -102,14 +102,14 @@ def test_walk_forward_obeys_the_laws(splits, embargo, panel):
 
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
-def test_every_model_obeys_the_laws(model_type):
+def test_every_model_has_its_properties(model_type):
     def fresh():
         return create(model_type, {"n_estimators": 12} if "n_estimators" in model_params(model_type) else {})
 
     assert violations(model_checks(fresh, OnnxModel.load, name=model_type, effort=EFFORT)) == {}
 
 
-def test_resampling_obeys_the_laws():
+def test_resampling_has_its_properties():
     def seeded(X, y, random_state):
         return resample(X, y, random_state=random_state)
 

@@ -27,7 +27,7 @@ def test_honest_folds_pass():
 
 
 @pytest.mark.parametrize(
-    ("split", "law"),
+    ("split", "check"),
     [
         (lambda t, e: walk_forward(t, e, purge=False), "purge"),
         (lambda t, e: walk_forward(t, e, embargo=0), "purge"),
@@ -43,8 +43,8 @@ def test_honest_folds_pass():
         (lambda t, e: [], "purge"),
     ],
 )
-def test_faulty_folds_are_found(split, law):
-    assert law in failed(split)
+def test_faulty_folds_are_found(split, check):
+    assert check in failed(split)
 
 
 def test_folds_that_differ_from_call_to_call_are_found():

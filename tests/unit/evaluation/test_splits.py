@@ -1,4 +1,4 @@
-"""Laws of the purged walk forward."""
+"""Properties of the purged walk forward."""
 
 import itertools
 
@@ -22,7 +22,7 @@ def folds_or_none(times: np.ndarray, ends: np.ndarray, n_splits: int, embargo: i
 
 @settings(max_examples=300, deadline=None)
 @given(times_strategy, st.integers(0, 9), st.integers(1, 6), st.integers(0, 8))
-def test_laws(raw: list[int], horizon: int, n_splits: int, embargo: int) -> None:
+def test_properties(raw: list[int], horizon: int, n_splits: int, embargo: int) -> None:
     times = np.array(raw)
     ends = times + horizon
     folds = folds_or_none(times, ends, n_splits, embargo)
@@ -49,7 +49,7 @@ def test_laws(raw: list[int], horizon: int, n_splits: int, embargo: int) -> None
 
 @settings(max_examples=200, deadline=None)
 @given(times_strategy, st.integers(0, 9), st.floats(0.01, 0.99), st.integers(0, 8))
-def test_laws_of_a_hold_out(raw: list[int], horizon: int, share: float, embargo: int) -> None:
+def test_properties_of_a_hold_out(raw: list[int], horizon: int, share: float, embargo: int) -> None:
     times = np.array(raw)
     ends = times + horizon
     try:

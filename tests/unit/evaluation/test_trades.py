@@ -1,4 +1,4 @@
-"""Simulated trades by hand, and their laws."""
+"""Simulated trades by hand, and their properties."""
 
 import json
 

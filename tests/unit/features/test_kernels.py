@@ -9,7 +9,7 @@ from kurswerk.features import FeaturePlan, _kernels, _live, _plan
 from kurswerk.features._kernels import FIRST_RECURSIVE, STEPS
 from kurswerk.market import COINS
 from unit.features.markets import market, same_bits
-from unit.features.test_laws import EVERYTHING, live
+from unit.features.test_properties import EVERYTHING, live
 
 SPECIAL = [np.nan, 0.0, -0.0, 1.0, 1.0, -2.0, np.inf, -np.inf, 1e308, 5e-324]
 VECTORS = [name for name, (code, _) in STEPS.items() if name not in {"mean_deviation", "ema_bank"}]

@@ -1,4 +1,4 @@
-"""Labels against a slow reading of their definition, and the laws that any label obeys."""
+"""Labels against a slow reading of their definition, and the properties that any label has."""
 
 import math
 import operator

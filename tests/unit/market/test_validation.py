@@ -65,7 +65,7 @@ def as_arrays(rows: list[list[tuple[float, Cell]]]) -> tuple[np.ndarray, np.ndar
 
 
 @given(ROWS)
-def test_agrees_with_the_laws_in_words(rows):
+def test_agrees_with_the_rules_in_words(rows):
     violations, offending = validate_rows(*as_arrays(rows), COLUMNS, COINS)
     assert list(zip(violations.tolist(), offending.tolist(), strict=True)) == [expected(row) for row in rows]
 
@@ -81,7 +81,7 @@ def test_interpreted_kernels_agree_with_compiled(rows):
 
 
 @given(ROWS, st.integers(1, 7))
-def test_a_law_found_before_stays(rows, violation):
+def test_a_violation_found_before_stays(rows, violation):
     values, cells = as_arrays(rows)
     violations, offending = validate_rows(values, cells, COLUMNS, COINS, np.full(len(rows), violation, dtype=np.uint8))
     assert (violations == violation).all()
@@ -110,7 +110,7 @@ def test_refuses_shapes_that_disagree(values, cells, violations):
 
 
 @pytest.mark.parametrize("violation", list(Violation))
-def test_every_law_has_words(violation):
+def test_every_violation_has_words(violation):
     text = describe_violation(violation, "price_low")
     assert "{" not in text
     assert (text == "") == (violation is Violation.NONE)

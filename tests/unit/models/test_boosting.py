@@ -158,7 +158,7 @@ def test_one_class_is_refused():
         create("xgboost", {}).fit(np.zeros((5, 1)), np.ones(5, int))
 
 
-def test_bins_from_a_sample_keep_every_law(market, monkeypatch):
+def test_bins_from_a_sample_keep_every_property(market, monkeypatch):
     monkeypatch.setattr("kurswerk.models.trees._boosting._SAMPLE_ROWS", 300)
     X, y = market(3000)
     X[:, 3] = np.nan

@@ -168,7 +168,7 @@ def test_one_class_is_refused():
     [{"max_depth": None}, {"max_samples": 0.3}, {"bootstrap": False, "max_samples": 0.3}, {"max_features": 0.5},
      {"min_samples_split": 100}, {"min_samples_leaf": 50, "max_features": "log2"}, {"max_bins": 8, "min_bin_size": 5}],
 )  # fmt: skip
-def test_every_parameter_has_its_effect_and_keeps_its_law(market, params):
+def test_every_parameter_has_its_effect_and_keeps_its_property(market, params):
     X, y = market(800)
     model = create("random_forest", {"n_estimators": 10, **params}).fit(X, y)
     plain = create("random_forest", {"n_estimators": 10}).fit(X, y)

@@ -31,7 +31,7 @@ def keys(X):
     patterns=st.integers(1, 8),
     seed=st.integers(0, 999),
 )
-def test_law_of_resampling(n, share, flip, patterns, seed):
+def test_property_of_resampling(n, share, flip, patterns, seed):
     positive = max(1, int(n * share))
     X, y = fold(n, positive, 8, patterns, seed)
     y = (1 - y).astype(np.int8) if flip else y

@@ -1,4 +1,4 @@
-"""The feed in memory keeps the laws that lanes rely on, so that lanes can be tested without a server."""
+"""The feed in memory keeps the properties that lanes rely on, so that lanes can be tested without a server."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -57,7 +57,7 @@ class MemoryWorld:
 
 
 class TestMemoryFeed(FeedSessionContract):
-    """The laws, in memory."""
+    """The properties, in memory."""
 
     @pytest.fixture
     def world(self) -> MemoryWorld:

@@ -81,7 +81,7 @@ def test_interpreted_kernels_meet_pumps_rugs_and_ends(seed):
     assert plain[2] == compiled[2]
 
 
-def test_no_row_breaks_a_law(tmp_path):
+def test_no_row_breaks_a_validation_rule(tmp_path):
     table = table_of(CoinMarket(25, 24.0, seed=5))
     summary = ingest_files([TableCandles(table)], COINS, MemorySink(), tmp_path)
     assert (summary.accepted, summary.quarantined, summary.duplicates) == (table.num_rows, 0, 0)

@@ -1,4 +1,4 @@
-"""Faulty models and resamplers are found by the law meant for them."""
+"""Faulty models and resamplers are found by the check meant for them."""
 
 import json
 
@@ -144,7 +144,7 @@ class LoadsAnything(Loaded):
 
 
 @pytest.mark.parametrize(
-    ("create", "load", "law"),
+    ("create", "load", "check"),
     [
         (Random, Loaded, "model_deterministic"),
         (Writing, Loaded, "model_input_kept"),
@@ -161,8 +161,8 @@ class LoadsAnything(Loaded):
         (Line, LoadsAnything, "model_round_trip"),
     ],
 )
-def test_faulty_model_is_found(create, load, law):
-    assert law in failed(create, load)
+def test_faulty_model_is_found(create, load, check):
+    assert check in failed(create, load)
 
 
 # --- resampling
@@ -213,7 +213,7 @@ def third_class(X, y, random_state):
 
 
 @pytest.mark.parametrize(
-    ("function", "law"),
+    ("function", "check"),
     [
         (unseeded, "resample_repeatable"),
         (writing, "resample_repeatable"),
@@ -225,5 +225,5 @@ def third_class(X, y, random_state):
         (evening_out, "resample_kept"),
     ],
 )
-def test_faulty_resampler_is_found(function, law):
-    assert law in resampling(function)
+def test_faulty_resampler_is_found(function, check):
+    assert check in resampling(function)

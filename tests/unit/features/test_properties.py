@@ -1,4 +1,4 @@
-"""Laws of all features: batch equals live, the past never changes, look-back is exact, coins never mix."""
+"""Properties of all features: batch equals live, the past never changes, look-back is exact, coins never mix."""
 
 import numpy as np
 import pytest

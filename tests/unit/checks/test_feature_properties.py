@@ -1,4 +1,4 @@
-"""Laws that are tried on single features, beyond those a model is probed with (test_faults.py)."""
+"""Properties that are tried on single features, beyond those a model is probed with (test_faults.py)."""
 
 from dataclasses import replace
 

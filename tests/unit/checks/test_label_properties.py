@@ -1,4 +1,4 @@
-"""Laws of labels beyond the faults in test_faults.py."""
+"""Properties of labels beyond the faults in test_faults.py."""
 
 from dataclasses import replace
 
