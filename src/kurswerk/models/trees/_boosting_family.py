@@ -1,9 +1,7 @@
-"""The declaration of gradient boosting."""
+"""Gradient boosting: its hyper-parameters and its place among the model families."""
 
-from kurswerk.models._estimator import Estimator
-from kurswerk.models._family import ModelFamily
 from kurswerk.models._hyper_parameters import HyperParameters, Integer, Number, parameter, random_state
-from kurswerk.models.trees._graph import TREE_OPERATORS
+from kurswerk.models.trees._family import tree_family
 
 
 class BoostingParams(HyperParameters):
@@ -48,18 +46,10 @@ class BoostingParams(HyperParameters):
     random_state: Integer = random_state()
 
 
-def _estimator() -> type[Estimator]:
-    from kurswerk.models.trees._boosting import GradientBoosting  # noqa: PLC0415 - its library is slow to import
-
-    return GradientBoosting
-
-
-XGBOOST = ModelFamily(
+XGBOOST = tree_family(
     name="xgboost",
     title="Gradient boosting (XGBoost)",
     description="Quick and mostly stronger.",
     hyper_parameters=BoostingParams,
-    operators=TREE_OPERATORS,
-    estimator=_estimator,
-    facts={"trees": "Trees"},
+    estimator="_boosting:GradientBoosting",
 )

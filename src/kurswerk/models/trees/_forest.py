@@ -28,7 +28,7 @@ class RandomForest(TreeClassifier):
     Missing values are the smallest value of all while growing, so they go left at every split and splits can single
     them out; nothing is imputed. Probabilities are the mean over trees of the positive share among *all* training rows
     in a leaf, kept in binary fixed point (18 digits for 100 trees) so that the sum over trees is exact: the same bits
-    in any order of summation, and p >= 0.5 exactly where that sum says so.
+    in any order of summation, and p >= 0.5 exactly where that sum reaches one half.
 
     ``feature_importance_`` is the mean decrease of impurity.
 

@@ -1,11 +1,9 @@
-"""The random forest's declaration."""
+"""The random forest: its hyper-parameters and its place among the model families."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from kurswerk.models._estimator import Estimator
-from kurswerk.models._family import ModelFamily
 from kurswerk.models._hyper_parameters import (
     NUMBERS_ONLY,
     Flag,
@@ -15,7 +13,7 @@ from kurswerk.models._hyper_parameters import (
     parameter,
     random_state,
 )
-from kurswerk.models.trees._graph import TREE_OPERATORS
+from kurswerk.models.trees._family import tree_family
 
 _MOST_ROWS = 2**31 - 1
 # Bounds before the validator: the other way round JSON Schema would not show them.
@@ -48,18 +46,10 @@ class RandomForestParams(HyperParameters):
     random_state: Integer = random_state()
 
 
-def _estimator() -> type[Estimator]:
-    from kurswerk.models.trees._forest import RandomForest  # noqa: PLC0415 - its library is slow to import
-
-    return RandomForest
-
-
-RANDOM_FOREST = ModelFamily(
+RANDOM_FOREST = tree_family(
     name="random_forest",
     title="Random forest",
     description="Sturdy with few rows.",
     hyper_parameters=RandomForestParams,
-    operators=TREE_OPERATORS,
-    estimator=_estimator,
-    facts={"trees": "Trees"},
+    estimator="_forest:RandomForest",
 )
