@@ -73,6 +73,8 @@ class Allowed:
 
 
 ALLOWED: Sequence[Allowed] = (
+    Allowed(r"power\s+law", "the distribution"),
+    Allowed(r"file\.tell\(", "a method of Python's files", "src/kurswerk/sources/*"),
     Allowed(r"significant figures", "the term for digits that count"),
     Allowed(r"Intended Audience", "a classifier of the package index", "pyproject.toml"),
 )

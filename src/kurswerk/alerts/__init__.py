@@ -1,6 +1,6 @@
 """Alerts: rules that call for notifications, cool-downs, and deliveries that are retried until they arrive.
 
-How a message is sent is a channel's business (`kurswerk.channels`); here a channel is only what it says of itself.
+How a message is sent is a channel's business (`kurswerk.channels`); here a channel is only what it declares of itself.
 """
 
 from kurswerk.alerts._channel import Channel, ChannelKind, public_target

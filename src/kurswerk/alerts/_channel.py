@@ -18,7 +18,7 @@ class ChannelKind:
     label
         Its name in a form.
     summary
-        How a rule says where it sends; ``{target}`` stands for the target.
+        How a rule describes where it sends; ``{target}`` stands for the target.
     target_prefixes
         How a target begins; empty where the channel takes no target.
     target_example

@@ -28,7 +28,7 @@ class MessageModel:
 
 @dataclass(frozen=True)
 class RowContext:
-    """What the market's row says that a message is about; None where the row, or the column, is not there any more.
+    """The values of the market row that a message is about; None where the row, or the column, is not there any more.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class RowContext:
 
 
 class RowContextSource(Protocol):
-    """Reads what messages say of market rows."""
+    """Reads the values of market rows that messages show."""
 
     def row_contexts(
         self, market: str, rows: Collection[tuple[str, datetime]]
@@ -68,7 +68,7 @@ class Delivery:
     models
         The models that agree, by id; they are those of ``model_ids`` that still exist.
     row
-        What the market's row says.
+        The values of the market's row.
     """
 
     id: int

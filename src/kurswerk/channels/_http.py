@@ -14,7 +14,7 @@ _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
 
 
 def http_client(transport: httpx.BaseTransport | None) -> httpx.Client:
-    """Return a client that follows no redirect: a target is what the rule says and nothing else."""
+    """Return a client that follows no redirect: a target is what the rule names and nothing else."""
     return httpx.Client(timeout=_TIMEOUT_S, transport=transport, follow_redirects=False)
 
 
@@ -24,12 +24,12 @@ def post(client: httpx.Client, url: str, body: bytes, headers: Mapping[str, str]
     Raises
     ------
     ReceiverBusyError
-        For a status 429 or 503 that says when to come back (``Retry-After`` in seconds).
+        For a status 429 or 503 that names when to come back (``Retry-After`` in seconds).
     KurswerkError
         For any other status.
     """
     sent = {"Content-Type": "application/json"} | dict(headers or {})
-    # What the answer says beyond its status and headers does not matter, and may never end.
+    # The answer's content beyond its status and headers does not matter, and may never end.
     with client.stream("POST", url, content=body, headers=sent) as answer:
         if answer.is_success:
             return

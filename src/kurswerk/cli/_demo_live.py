@@ -12,8 +12,8 @@ import click
 from kurswerk.bootstrap.market_part import MarketPart, open_market
 from kurswerk.bootstrap.service import Part, Service, make_parts, open_service
 from kurswerk.bootstrap.settings import Settings
-from kurswerk.cli._audience import Audience, Lags
 from kurswerk.cli._live_screen import LiveScreen, milliseconds
+from kurswerk.cli._prediction_monitor import Lags, PredictionMonitor
 from kurswerk.cli.serve import run_service
 from kurswerk.core.errors import ConflictError
 from kurswerk.market import COINS
@@ -58,7 +58,7 @@ class LiveOutcome:
         lags = self.lags
         return (
             f"{self.rows:,} rows traded live, {lags.predictions:,} predictions, {self.alerts:,} alerts; "
-            f"from INSERT to heard p50 {milliseconds(lags.p50_ms)}, p99 {milliseconds(lags.p99_ms)}"
+            f"from INSERT to received p50 {milliseconds(lags.p50_ms)}, p99 {milliseconds(lags.p99_ms)}"
         )
 
 
@@ -120,26 +120,26 @@ def _trade(
     options: LiveOptions,
 ) -> LiveOutcome:
     tested, thresholds = at_work
-    audience = Audience(service.database, {record.id: record.name for record, _ in tested})
+    monitor = PredictionMonitor(service.database, {record.id: record.name for record, _ in tested})
     trading = MarketPart(
         PostgresMarketStore(service.database, COINS),
         market,
         seconds=options.seconds,
-        begin=audience.loaded,
-        end=audience.heard_all,
-        on_sent=audience.sent,
+        begin=monitor.loaded,
+        end=monitor.all_received,
+        on_sent=monitor.rows_sent,
     )
     found = {name: address for part in parts for name, address in part.addresses.items()}
     addresses = {name: found[name] for name in _SHOWN if name in found}
     if options.on_screen:
         title = f"Kurswerk: a simulated market, {options.speed:g} × as fast as the clock, predicted live"
-        screen = LiveScreen(audience, title, thresholds, addresses)
+        screen = LiveScreen(monitor, title, thresholds, addresses)
         with _logging_to(service.settings.data_dir / "demo.log", service.settings.log.level):
-            run_service([*parts, audience, trading, screen])
+            run_service([*parts, monitor, trading, screen])
     else:
-        click.echo(_announcement(addresses, options), err=True)
-        run_service([*parts, audience, trading])
-    return LiveOutcome(trading.rows, audience.n_alerts, audience.lags(), addresses)
+        click.echo(_where_to_look(addresses, options), err=True)
+        run_service([*parts, monitor, trading])
+    return LiveOutcome(trading.rows, monitor.n_alerts, monitor.lags(), addresses)
 
 
 def on_a_port(service: Service) -> list[Part]:
@@ -157,7 +157,7 @@ def on_a_port(service: Service) -> list[Part]:
         return make_parts(replace(service, settings=replace(service.settings, http=http)), ())
 
 
-def _announcement(addresses: Mapping[str, str], options: LiveOptions) -> str:
+def _where_to_look(addresses: Mapping[str, str], options: LiveOptions) -> str:
     length = "until Ctrl-C" if options.seconds is None else f"for {options.seconds:g} s"
     head = f"the market trades {options.speed:g} × as fast as the clock {length}; open"
     return "\n".join([head, *(f"  {name:9} {address}" for name, address in addresses.items())])

@@ -11,13 +11,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from kurswerk.cli._audience import Audience, Row
+from kurswerk.cli._prediction_monitor import PredictionMonitor, Row
 
 _EVERY_S = 0.25
 _BAR = "▏▎▍▌▋▊▉█"
 _BAR_CELLS = 8
 _ALERT_ROWS = 5
-# Lines that are always there: the title, two of figures, three rules, a heading, and one to spare.
+# Lines that are always there: the title, two of counts and times, three rules, a heading, and one to spare.
 _OTHER_LINES = 8
 _NEWEST_LAGS = 1000
 
@@ -27,8 +27,8 @@ class LiveScreen:
 
     Parameters
     ----------
-    audience
-        Hears what is drawn.
+    monitor
+        Receives what is drawn.
     title
         First line.
     thresholds
@@ -39,13 +39,13 @@ class LiveScreen:
 
     def __init__(
         self,
-        audience: Audience,
+        monitor: PredictionMonitor,
         title: str,
         thresholds: Mapping[int, float],
         addresses: Mapping[str, str],
         console: Console | None = None,
     ) -> None:
-        self._audience, self._title, self._thresholds = audience, title, thresholds
+        self._monitor, self._title, self._thresholds = monitor, title, thresholds
         self._urls = addresses
         self._console = console or Console()
         self._began = time.monotonic()
@@ -67,18 +67,18 @@ class LiveScreen:
         minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
         title = Text.assemble((self._title, "bold"), f"   {minutes}:{seconds:02d}   ", ("Ctrl-C ends it", "dim"))
         room = max(3, self._console.size.height - _OTHER_LINES - len(self._urls) - _ALERT_ROWS)
-        audience = self._audience
+        monitor = self._monitor
         return Group(
             title,
             self._links(),
             Rule(style="dim"),
-            self._figures(),
+            self._counts_and_times(),
             Rule("newest predictions", align="left", style="dim"),
-            self._predictions(list(audience.newest)[:room])
-            if audience.newest
-            else Text(f"waiting for {audience.waits_for} …"),
+            self._predictions(list(monitor.newest)[:room])
+            if monitor.newest
+            else Text(f"waiting for {monitor.waits_for} …"),
             Rule("newest alerts", align="left", style="dim"),
-            self._alerts() if audience.alerts else Text("none so far", style="dim"),
+            self._alerts() if monitor.alerts else Text("none so far", style="dim"),
         )
 
     def _links(self) -> RenderableType:
@@ -87,23 +87,23 @@ class LiveScreen:
             table.add_row(Text(name, style="dim"), Text(address, style="cyan"))
         return table
 
-    def _figures(self) -> RenderableType:
-        audience = self._audience
-        lags = audience.lags(_NEWEST_LAGS)
+    def _counts_and_times(self) -> RenderableType:
+        monitor = self._monitor
+        lags = monitor.lags(_NEWEST_LAGS)
         counts = {
-            "rows": audience.n_rows,
-            "predictions": audience.n_predictions,
-            "alerts": audience.n_alerts,
-            "rows waiting": audience.n_waiting,
+            "rows": monitor.n_rows,
+            "predictions": monitor.n_predictions,
+            "alerts": monitor.n_alerts,
+            "rows waiting": monitor.n_waiting,
         }
-        times = {"from INSERT to heard: p50": lags.p50_ms, "p99": lags.p99_ms}
+        times = {"from INSERT to received: p50": lags.p50_ms, "p99": lags.p99_ms}
         return Group(
             _named({name: f"{count:,}" for name, count in counts.items()}),
             _named({name: milliseconds(time_ms) for name, time_ms in times.items()}),
         )
 
     def _predictions(self, rows: Sequence[Row]) -> RenderableType:
-        models = self._audience.models
+        models = self._monitor.models
         table = Table(box=None, pad_edge=False, header_style="dim")
         table.add_column("time, UTC", no_wrap=True)
         table.add_column("coin", no_wrap=True)
@@ -127,7 +127,7 @@ class LiveScreen:
         table = Table(box=None, pad_edge=False, show_header=False)
         for _ in range(5):
             table.add_column(no_wrap=True)
-        for alert in list(self._audience.alerts)[:_ALERT_ROWS]:
+        for alert in list(self._monitor.alerts)[:_ALERT_ROWS]:
             table.add_row(
                 f"{alert['timestamp']:%H:%M:%S}",
                 f"{alert['coin_id'][:12]}…",

@@ -99,7 +99,7 @@ def print_model(record: ModelRecord) -> None:
 
 
 def print_evaluation(title: str, evaluation: Mapping[str, Any]) -> None:
-    """Show metrics with intervals beside the naive baselines."""
+    """Show metrics with intervals against naive baselines."""
     click.echo(f"  rows      {evaluation['num_samples']:,}, {evaluation['num_positive']:,} of them positive")
     baselines = {name: text for name, text in _BASELINES.items() if name in evaluation["baselines"]}
     rows = []

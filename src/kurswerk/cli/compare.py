@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Compare MODEL_A and MODEL_B (id or name) on the rows that both can judge.
 
-    The higher F1 wins; a paired test says whether the difference is more than luck.
+    The higher F1 wins; a paired test decides whether the difference is more than luck.
     """
     period = parse_period(start, end)
     app = open_application()
@@ -62,7 +62,7 @@ def command(
 
 
 def print_comparison(comparison_id: int, comparison: Comparison, names: tuple[str, str]) -> None:
-    """Show both models side by side, the winner and what the paired test says."""
+    """Show both models side by side, the winner and the result of the paired test."""
     document = comparison_document(comparison_id, comparison)
     shown = ("f1_score", "precision_score", "recall", "accuracy", "roc_auc", "mcc", "simulated_profit_pct")
     rows = [(metric, document["a"][metric], document["b"][metric]) for metric in shown]

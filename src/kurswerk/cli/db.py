@@ -76,7 +76,7 @@ def url_command(*, as_json: bool) -> None:
 @click.option("--remove", is_flag=True, help="Take the triggers away; the table is then looked at again and again.")
 @json_option
 def install_feed_command(*, remove: bool, as_json: bool) -> None:
-    """Put triggers on coin_metrics that tell of every new row.
+    """Put triggers on coin_metrics that report every new row.
 
     They are there already on a table that Kurswerk made. On one of others' rows are found by looking until then, which
     misses those that are much older than the newest.

@@ -128,7 +128,7 @@ def command(
     _work(run, app, market)
     path = write_report(output / "kurswerk-demo.html", _report(run, app, market))
     if not as_json:
-        _tell_figures(run)
+        _print_metrics(run)
         click.echo(f"\nreport    {path.absolute()}")
     if live:
         watched = on_terminal() and not as_json
@@ -136,7 +136,7 @@ def command(
     if as_json:
         print_json(_document(run, path))
     else:
-        _tell_the_rest(run, app)
+        _print_where_to_go_on(run, app)
 
 
 def _settings_on(port: int | None) -> Settings:
@@ -197,8 +197,8 @@ def _report(run: Run, app: Application, market: CoinMarket) -> Report:
         title="Kurswerk demo",
         written_at=datetime.now(UTC),
         introduction=(
-            f"{market.n_coins} simulated coins over {market.hours:g} hours. Two models learnt on the first two thirds "
-            f"to foresee “{target}” and were tested on the time after, which they had never seen."
+            f"{market.n_coins} simulated coins over {market.hours:g} hours. Two models were trained on the first "
+            f"two thirds to predict “{target}” and were tested on the time after, which they had never seen."
         ),
         models=tuple(
             ReportedModel(record, (result,)) for record, (_, result) in zip(run.records, run.tests, strict=True)
@@ -222,8 +222,8 @@ def _commands(run: Run) -> tuple[Command, ...]:
     return (
         *_way_to_the_program(),
         Command("kurswerk models", "all models"),
-        Command(f"kurswerk models {run.records[0].name}", "one of them, with all its figures"),
-        Command(f"kurswerk predict {coin}", "what they say about a coin's latest row"),
+        Command(f"kurswerk models {run.records[0].name}", "one of them, with all its metrics"),
+        Command(f"kurswerk predict {coin}", "what they predict for a coin's latest row"),
         Command("kurswerk ingest coins my-candles.csv", "bring in candles of your own"),
         Command("kurswerk train my-spec.json", "train on them"),
         Command("kurswerk serve", "the dashboard, the API and live predictions"),
@@ -252,7 +252,7 @@ def _document(run: Run, path: Path) -> dict[str, Any]:
     }
 
 
-def _tell_figures(run: Run) -> None:
+def _print_metrics(run: Run) -> None:
     for record, (_, result) in zip(run.records, run.tests, strict=True):
         click.echo(f"\nmodel {record.id} '{record.name}' on the time after its training")
         print_evaluation("test, 95 % interval by coin and time", result.evaluation)
@@ -264,7 +264,7 @@ def _tell_figures(run: Run) -> None:
         print_certificate(certificate)
 
 
-def _tell_the_rest(run: Run, app: Application) -> None:
+def _print_where_to_go_on(run: Run, app: Application) -> None:
     if run.live is not None:
         click.echo(f"live      {run.live.line()}")
     click.echo(f"database  {app.database}")

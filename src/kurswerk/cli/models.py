@@ -89,7 +89,7 @@ def _export(model: str, target: Path, *, as_json: bool) -> None:
     load_model(record, app.models)  # verifies what is about to be written
     data = app.models.artifact(str(record.artifact_sha256))
     target.write_bytes(data)
-    _say(
+    _print_result(
         {"model_id": record.id, "path": str(target), "bytes": len(data), "sha256": sha256_bytes(data)}, as_json=as_json
     )
 
@@ -109,17 +109,17 @@ def _reproduce(model: str, *, as_json: bool) -> None:
             registered=str(record.artifact_sha256)[:12],
             versions=dict(record.library_versions),
         )
-    _say({"model_id": record.id, "reproduced": True, "sha256": found}, as_json=as_json)
+    _print_result({"model_id": record.id, "reproduced": True, "sha256": found}, as_json=as_json)
 
 
 def _delete(model: str, *, as_json: bool) -> None:
     app = open_application()
     record = app.models.get(model_key(model))
     app.models.delete(record.id)
-    _say({"model_id": record.id, "name": record.name, "deleted": True}, as_json=as_json)
+    _print_result({"model_id": record.id, "name": record.name, "deleted": True}, as_json=as_json)
 
 
-def _say(document: dict[str, Any], *, as_json: bool) -> None:
+def _print_result(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:

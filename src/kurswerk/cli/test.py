@@ -35,7 +35,7 @@ def command(
     *,
     as_json: bool,
 ) -> None:
-    """Test MODEL (id or name) on a period; says by how much it overlaps the training."""
+    """Test MODEL (id or name) on a period; reports by how much it overlaps the training."""
     period = parse_period(start, end)
     app = open_application()
     with progress_bar("test") as progress:

@@ -19,7 +19,7 @@ from kurswerk.training import ModelSpec, train
 def command(spec: Path, costs: str | None, fee_bps: float | None, slippage_bps: float | None, *, as_json: bool) -> None:
     """Train and certify the model that SPEC.json describes; costs given here replace those of the specification.
 
-    The figures shown are out of fold: predictions on rows that the fold's model was not trained on.
+    The metrics shown are out of fold: predictions on rows that the fold's model was not trained on.
     """
     specification = ModelSpec.read(spec)
     if (given := costs_given(costs, fee_bps, slippage_bps)) is not None:

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the present moment."""
+    """Returns the present moment."""
 
     def now_us(self) -> int:
         """Return microseconds since 1970-01-01 UTC."""

@@ -6,7 +6,7 @@
     ├── InvalidInputError            what the user gave cannot be used
     │   ├── SpecError                a model specification, parameter or period
     │   ├── UnknownNameError         a feature, column or model type nobody knows (names the nearest)
-    │   ├── DataFileError            a file that is not what it says it is
+    │   ├── DataFileError            a file that is not of its declared format
     │   ├── TooBroadError            a search that would read too much
     │   └── DataError                rows that cannot make a panel, a label or a fold
     │       └── NoDataError          nothing there in the period or for the coins asked for
@@ -42,7 +42,7 @@ class KurswerkError(Exception):
     Parameters
     ----------
     code
-        Which message of the catalogues says what is wrong and what to do, such as ``"market.duplicate_rows"``.
+        Which message of the catalogues describes what is wrong and what to do, such as ``"market.duplicate_rows"``.
     **params
         The values in it.
 
@@ -72,7 +72,7 @@ class KurswerkError(Exception):
 
 
 class InvalidInputError(KurswerkError):
-    """What the user gave cannot be used; the message says why and what to do."""
+    """What the user gave cannot be used; the message names the reason and what to do."""
 
 
 class SpecError(InvalidInputError):
@@ -85,7 +85,7 @@ class UnknownNameError(InvalidInputError):
     Parameters
     ----------
     code
-        Says what was named; its message takes ``{name}`` and ``{hint}``.
+        Names what was asked for; its message takes ``{name}`` and ``{hint}``.
     name
         The unknown name.
     known
@@ -115,11 +115,11 @@ def name_hint(name: str, known: Iterable[str]) -> Message:
 
 
 class DataFileError(InvalidInputError):
-    """A file that cannot be read as what its name says."""
+    """A file that cannot be read in the format of its name."""
 
 
 class TooBroadError(InvalidInputError):
-    """A search that would read too much; the message says how to narrow it."""
+    """A search that would read too much; the message explains how to narrow it."""
 
 
 class DataError(InvalidInputError):
@@ -213,7 +213,7 @@ class RequestRefusedError(ServiceError):
 
 
 class JobFailedError(ServiceError):
-    """The job that was waited for failed or was cancelled; ``job_id`` and ``status`` say which and how."""
+    """The job that was waited for failed or was cancelled; ``job_id`` and ``status`` name which and how."""
 
     def __init__(self, code: str, /, *, job_id: int, status: str, **params: Any) -> None:
         super().__init__(code, job_id=job_id, status=status, **params)

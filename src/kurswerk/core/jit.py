@@ -13,7 +13,7 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function with numba in the mode all kernels share.
 
     No fast-math: the order of floating-point operations is part of a definition. ``error_model="numpy"`` makes a
-    division by zero ±inf or NaN as IEEE 754 says, instead of an exception.
+    division by zero ±inf or NaN as IEEE 754 defines, instead of an exception.
     """
     compiled: Any = numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")(function)
     return cast("Callable[P, R]", compiled)

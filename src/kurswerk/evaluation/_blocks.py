@@ -30,7 +30,7 @@ from kurswerk.core.timestamps import DAY_US, MINUTE_US
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
 
-# Fewer instruments or buckets than this say nothing about spread; more undefined replicates than this share neither.
+# Fewer instruments or buckets than this show nothing of the spread; more undefined replicates than this share neither.
 MIN_DRAWN = 5
 MAX_UNDEFINED_SHARE = 0.5
 
@@ -187,7 +187,7 @@ def _estimate(value: float, replicates: Float, blocks: Blocks, bootstrap: Bootst
 
 
 def resampling_json(blocks: Blocks, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Say how intervals were drawn, for the record and the report."""
+    """Describe how intervals were drawn, for the record and the report."""
     return {
         "unit": "instruments and time buckets, crossed",
         "instruments": blocks.num_instruments,

@@ -35,7 +35,7 @@ class Candidate:
 
     Attributes
     ----------
-    tallies
+    block_sums
         Per block: tp, tn, fp, fn, squared errors, log losses, trades, net returns; shape (n_blocks, 8).
     ranking
         Rows by descending score.
@@ -43,7 +43,7 @@ class Candidate:
         Whether the scores are probabilities; without, Brier and log loss are undefined.
     """
 
-    tallies: Float
+    block_sums: Float
     ranking: Ranking
     has_probability: bool
 
@@ -72,23 +72,23 @@ class Candidate:
             traded,
             gained,
         ]
-        tallies = np.column_stack([blocks.sums(np.asarray(column, dtype=np.float64)) for column in columns])
-        return cls(tallies, Ranking.of(y, scores, blocks.codes), has_probability)
+        block_sums = np.column_stack([blocks.sums(np.asarray(column, dtype=np.float64)) for column in columns])
+        return cls(block_sums, Ranking.of(y, scores, blocks.codes), has_probability)
 
-    def metrics(self, tallies: Float, rankings: Float) -> dict[str, Float]:
-        """Turn weighted tallies, shape (m, 8), and (PR-AUC, ROC AUC), shape (m, 2), into metrics of shape (m,)."""
-        counts = tallies[:, :4]
+    def metrics(self, block_sums: Float, rankings: Float) -> dict[str, Float]:
+        """Turn weighted sums, shape (m, 8), and (PR-AUC, ROC AUC), shape (m, 2), into metrics of shape (m,)."""
+        counts = block_sums[:, :4]
         rows = counts.sum(axis=1)
-        undefined = np.full(len(tallies), np.nan)
-        trades = np.where(tallies[:, 6] > 0, tallies[:, 6], np.nan)
+        undefined = np.full(len(block_sums), np.nan)
+        trades = np.where(block_sums[:, 6] > 0, block_sums[:, 6], np.nan)
         return {
             "pr_auc": rankings[:, 0],
             "roc_auc": rankings[:, 1],
             **confusion_rates(counts),
-            "brier": tallies[:, 4] / rows if self.has_probability else undefined,
-            "log_loss": tallies[:, 5] / rows if self.has_probability else undefined,
+            "brier": block_sums[:, 4] / rows if self.has_probability else undefined,
+            "log_loss": block_sums[:, 5] / rows if self.has_probability else undefined,
             "base_rate": (counts[:, 0] + counts[:, 3]) / rows,
-            "simulated_profit_pct": tallies[:, 7] / trades,
+            "simulated_profit_pct": block_sums[:, 7] / trades,
         }
 
 
@@ -112,14 +112,14 @@ class Measured:
 
 def measure(candidates: dict[str, Candidate], blocks: Blocks, bootstrap: Bootstrap) -> dict[str, Measured]:
     """Measure candidates on the same rows and the same replicates."""
-    tallies = {name: np.empty((bootstrap.replicates + 1, 8)) for name in candidates}
+    block_sums = {name: np.empty((bootstrap.replicates + 1, 8)) for name in candidates}
     rankings = {name: np.empty((bootstrap.replicates + 1, 2)) for name in candidates}
     row = 0
 
     def take(weights: Float) -> None:
         nonlocal row
         for name, candidate in candidates.items():
-            tallies[name][row] = weights @ candidate.tallies
+            block_sums[name][row] = weights @ candidate.block_sums
             rankings[name][row] = candidate.ranking.scores(weights)
         row += 1
 
@@ -127,7 +127,7 @@ def measure(candidates: dict[str, Candidate], blocks: Blocks, bootstrap: Bootstr
     draw(blocks, bootstrap, take)
     measured = {}
     for name, candidate in candidates.items():
-        found = candidate.metrics(tallies[name], rankings[name])
+        found = candidate.metrics(block_sums[name], rankings[name])
         measured[name] = Measured(
             {metric: float(found[metric][0]) for metric in METRIC_NAMES},
             {metric: found[metric][1:] for metric in METRIC_NAMES},

@@ -192,7 +192,7 @@ def _ranking_sentence(
         better = names[0] if difference.value > 0 else names[1]
         lead = f"{better} ranks better (PR-AUC {names[0]} {a['pr_auc'].value:.4f}, {names[1]} {b['pr_auc'].value:.4f})"
     if difference.low is None or difference.high is None:
-        return f"{lead}; there are too few coins and too short a time to tell it from luck."
+        return f"{lead}; there are too few coins and too short a time to rule out luck."
     verdict = "is more than luck" if difference.excludes_zero else "may be luck"
     return (
         f"{lead}; the difference of {difference.value:+.4f} ({bootstrap.confidence:.0%} interval "

@@ -67,7 +67,7 @@ def curves(
 def decisions_by_threshold(
     y: NDArray[np.int8], probability: NDArray[np.float64], returns: NDArray[np.float64] | None = None
 ) -> dict[str, list[Any]]:
-    """Say what each threshold from 0 to 1 in steps of 0.01 would decide.
+    """Count what each threshold from 0 to 1 in steps of 0.01 would decide.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A model's metrics with intervals, beside the naive baselines."""
+"""A model's metrics with intervals, against naive baselines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

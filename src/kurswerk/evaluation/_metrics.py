@@ -103,7 +103,7 @@ def metrics_of_decisions(
 
 
 def checked(y: NDArray[np.integer], probability: NDArray[np.floating]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """Return labels as int8 and probabilities as float64, or say what is wrong with them."""
+    """Return labels as int8 and probabilities as float64; raise what is wrong with them."""
     labels, values = np.asarray(y), np.asarray(probability, dtype=np.float64)
     if labels.ndim != 1 or labels.shape != values.shape:
         raise DataError("evaluation.labels_of_other_shape", labels=str(labels.shape), probabilities=str(values.shape))

@@ -20,7 +20,7 @@ class Overlap:
 
 
 def overlap(train_start_us: int, train_end_us: int, test_start_us: int, test_end_us: int) -> Overlap:
-    """Say by how much a test period overlaps the training period; all in microseconds UTC.
+    """Measure by how much a test period overlaps the training period; all in microseconds UTC.
 
     Raises
     ------
@@ -47,5 +47,5 @@ def overlap(train_start_us: int, train_end_us: int, test_start_us: int, test_end
         return Overlap(0.0, "the test period does not overlap the training period")
     period = f"{format_timestamp(train_start_us)} to {format_timestamp(train_end_us)}"
     return Overlap(
-        share, f"{share:.1%} of the test period lies in the training period ({period}); the figures flatter the model"
+        share, f"{share:.1%} of the test period lies in the training period ({period}); the metrics flatter the model"
     )

@@ -121,7 +121,7 @@ class FeaturePlan:
         Returns
         -------
         ndarray
-            Shape (n_rows, n_features), every feature contiguous. NaN as each feature's ``nan_rule`` says.
+            Shape (n_rows, n_features), every feature contiguous. NaN as each feature's ``nan_rule`` declares.
 
         Raises
         ------

@@ -21,7 +21,7 @@ _FLAGS = {"true": 1.0, "t": 1.0, "yes": 1.0, "y": 1.0, "false": 0.0, "f": 0.0, "
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Say whether cells of an Arrow type are text."""
+    """Return whether cells of an Arrow type are text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 

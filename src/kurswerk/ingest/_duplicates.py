@@ -5,7 +5,7 @@ Three looks at most, since a row can be validated only when all others are known
 1. Instrument and moment of all rows, hashed to 64 bits (8 bytes a row) and sorted: which hashes stand twice? In most
    files none, and that was all.
 2. Of the valid rows with such a hash: instrument, moment and a hash over all values (32 bytes a row). Where the values
-   agree the first row is kept and the others are duplicates; where they do not, nobody can tell which is right,
+   agree the first row is kept and the others are duplicates; where they do not, nobody can know which is right,
    and all of them go to quarantine.
 3. The rows themselves, each with its verdict.
 """
@@ -30,7 +30,7 @@ Number = TypeVar("Number", np.int64, np.uint64)
 
 
 class RepeatedKeys:
-    """First look: collects the keys of all rows and tells which may stand twice."""
+    """First look: collects the keys of all rows and finds which may stand twice."""
 
     def __init__(self) -> None:
         self._hashes: list[Hashes] = []

@@ -41,7 +41,7 @@ class FileSummary:
     accepted
         Rows given to the store.
     duplicates
-        Rows that say again what an earlier row of the file said.
+        Rows that repeat an earlier row of the file.
     quarantined
         Reason → number of rows.
     quarantine
@@ -83,7 +83,7 @@ class IngestSummary:
 
     @property
     def duplicates(self) -> int:
-        """Rows that say again what an earlier row of their file said."""
+        """Rows that repeat an earlier row of their file."""
         return sum(file.duplicates for file in self.files)
 
     @property
@@ -182,12 +182,12 @@ def ingest_files(
     date_format
         ``strptime`` format of timestamps that are text in no standard form, e.g. ``%m/%d/%Y``.
     progress
-        Told now and then how far a file has come.
+        Called now and then with how far a file has come.
 
     Raises
     ------
     DataFileError
-        If a file is not what it says it is; the store is as it was before that file, and if the first look finds
+        If a file is not of its declared format; the store is as it was before that file, and if the first look finds
         it, as it was before the call.
     """
     options = [instrument or "", date_format or ""]

@@ -26,10 +26,10 @@ _YEAR_FIRST = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})(.*)", re.ASCII)
 def read_moments(cells: pa.Array, column: str, *, date_format: str | None = None) -> Moments:
     """Read cells as moments.
 
-    Timestamps and dates of Arrow; numbers as seconds, milli-, micro- or nanoseconds since 1970, told apart by their
+    Timestamps and dates of Arrow; numbers as seconds, milli-, micro- or nanoseconds since 1970, distinguished by their
     magnitude (11, 14 and 17 digits begin the next unit; eight digits that form a date are ``yyyymmdd``); text as ISO
     8601, as such a number, or by ``date_format`` alone if that is given. What has no offset is UTC. A date with slashes
-    and the year last is unreadable without ``date_format``: nobody can tell the day from the month.
+    and the year last is unreadable without ``date_format``: day and month cannot be distinguished.
 
     Returns
     -------

@@ -149,7 +149,7 @@ class Normaliser:
 
     @property
     def key_columns(self) -> tuple[str, ...]:
-        """The source's columns that tell rows apart."""
+        """The source's columns that distinguish rows."""
         return (self.time_column,) if self.key_column is None else (self.key_column, self.time_column)
 
     def keys_of(self, raw: RawRows) -> tuple[Keys, NDArray[np.int64], NDArray[np.uint8]]:

@@ -82,7 +82,7 @@ class CandleSource(Protocol):
         Raises
         ------
         DataFileError
-            If the source is not what it says it is.
+            If the source is not of its declared format.
         """
         ...
 

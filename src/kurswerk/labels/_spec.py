@@ -111,7 +111,7 @@ def _is_number(value: object) -> bool:
 
 
 def label_name(spec: LabelSpec) -> str:
-    """Say in words what a label means.
+    """Describe in words what a label means.
 
     Examples
     --------

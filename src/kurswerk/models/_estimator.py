@@ -32,7 +32,7 @@ class Estimator(ABC):
     Attributes
     ----------
     feature_importance_
-        float64 (f,), shares that sum to 1; all 0 when no feature tells anything.
+        float64 (f,), shares that sum to 1; all 0 when no feature is informative.
     n_features_
         Number of columns fitted on.
     """

@@ -35,7 +35,7 @@ class ModelFamily:
     input
         Whether it predicts from one row or from a window of rows of one instrument.
     facts
-        Name → English title of what ``Estimator.facts_`` tells of a fitted model.
+        Name → English title of what ``Estimator.facts_`` reports of a fitted model.
     """
 
     name: str

@@ -17,7 +17,7 @@ NEIGHBORS = 5
 def resample(
     X: NDArray[np.floating], y: NDArray[np.integer], random_state: int, rows: Rows | None = None
 ) -> tuple[Matrix, NDArray[np.int8]]:
-    """Balance training rows as the specification's ``use_smote`` says; for use inside a training fold only.
+    """Balance training rows as the specification's ``use_smote`` asks for; for use inside a training fold only.
 
     When the minority is under 30 % of all rows: SMOTE raises it to 50 % of the majority, then the majority is
     under-sampled until minority / majority = 0.8. Otherwise the rows come back as they are.

@@ -85,14 +85,14 @@ class HealthReport:
 
 
 def disk_check(path: Path) -> Check:
-    """Say how much disk is left where the data lie."""
+    """Report how much disk is left where the data lie."""
     free = free_disk_bytes(path)
     status: CheckStatus = "failed" if free < LEAST_DISK_BYTES else "degraded" if free < LOW_DISK_BYTES else "ok"
     return Check(status, Message("health.disk", gigabytes=free / 1e9), {"free_bytes": free})
 
 
 def memory_check() -> Check:
-    """Say how much of the machine's memory is in use."""
+    """Report how much of the machine's memory is in use."""
     memory = psutil.virtual_memory()
     status: CheckStatus = "degraded" if memory.percent >= _HIGH_MEMORY_PERCENT else "ok"
     return Check(status, Message("health.memory", percent=memory.percent), {"available_bytes": int(memory.available)})

@@ -18,7 +18,7 @@ _SECRET_TEXT = (
     (re.compile(r"(password\s*=\s*)('[^']*'|\S+)", re.IGNORECASE), rf"\1{HIDDEN}"),  # libpq's key=value form
     (re.compile(r"\bkw_[\w-]{16,}"), f"kw_{HIDDEN}"),  # our API keys
 )
-# Chatty at INFO: a line per statement, poll, request or tree that our own lines already tell.
+# Chatty at INFO: a line per statement, poll, request or tree that our own lines already report.
 _QUIET = ("procrastinate", "httpx", "httpcore", "alembic", "uvicorn", "sklearnex")
 
 log_context = bound_contextvars
@@ -91,7 +91,7 @@ def _replace_handlers(handler: logging.Handler, level: str) -> None:
 
 
 def without_secrets(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Replace secrets in a log line: values under telling names, and passwords and keys inside any text.
+    """Replace secrets in a log line: values under names such as "password", and passwords and keys inside any text.
 
     Examples
     --------

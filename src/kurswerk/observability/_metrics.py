@@ -200,7 +200,7 @@ def _lives(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
-    except OSError:  # held, or a file system that cannot tell: then nothing is removed
+    except OSError:  # held, or a file system that cannot lock: then nothing is removed
         return True
     return False
 

@@ -92,7 +92,7 @@ class ModelRecord:
 class TestResult:
     """One row of ``ml_test_results`` (``id`` and ``created_at`` are given by the store).
 
-    ``overlap_note`` says in words by how much the period overlaps the training period; ``evaluation`` holds metrics
+    ``overlap_note`` describes by how much the period overlaps the training period; ``evaluation`` holds metrics
     with confidence intervals beside the baselines.
     """
 

@@ -7,7 +7,7 @@ self-exciting process after Hawkes, 1971). Holders sell after a typical holding 
 
 Pumps come in three steps: some minutes of quiet accumulation (small buys from fresh wallets, a whale now and
 then), the burst, the sell-off. A third of the accumulations come to nothing and a fifth of the bursts come out of
-the blue, so that the precursors tell something but not all. Developers buy at birth; some sell all at once.
+the blue, so that the precursors are informative but not decisive. Developers buy at birth; some sell all at once.
 """
 
 import numpy as np

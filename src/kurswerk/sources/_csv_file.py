@@ -121,7 +121,7 @@ class CsvCandles:
             yield RawRows(nothing, np.empty(0, dtype=np.int64), sorted(malformed), 1.0)
 
     def _distinct(self, columns: Sequence[str]) -> list[str]:
-        """Rename columns not asked for, which may share a name, so that the reader can tell all apart."""
+        """Rename columns not asked for, which may share a name, so that the reader can distinguish all."""
         wanted = set(columns)
         return [name if name in wanted else f"\x00{place}" for place, name in enumerate(self.column_names)]
 

@@ -39,7 +39,7 @@ class Dialect:
 
 
 def read_dialect(name: str, head: str, market: MarketSchema) -> Dialect:
-    r"""Tell from the beginning of a file how it is written.
+    r"""Find out from the beginning of a file how it is written.
 
     The header is the line, of the first five, and the separator the character, that give most columns known here.
 
@@ -48,7 +48,7 @@ def read_dialect(name: str, head: str, market: MarketSchema) -> Dialect:
     name
         The file's, for the message.
     head
-        At least the header, without byte-order mark; more lines tell the decimal sign.
+        At least the header, without byte-order mark; more lines show the decimal sign.
 
     market
         Whose columns are looked for.

@@ -1,4 +1,4 @@
-"""Files of candles on disk, by what they say and what they are; and Arrow tables in memory."""
+"""Files of candles on disk, by their name and their content; and Arrow tables in memory."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ def open_candles(path: Path, market: MarketSchema) -> CandleSource:
     Raises
     ------
     DataFileError
-        If there is no such file, or it is not what it says it is.
+        If there is no such file, or it is not of its declared format.
     """
     try:
         if not path.is_file():

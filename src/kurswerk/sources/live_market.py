@@ -31,7 +31,7 @@ class LiveMarket:
     """A `CoinMarket` of a year, handed out as its time passes.
 
     Its clock may go faster than ours: a row that lies ``speed`` seconds behind another one in the market is stamped one
-    second later. What a coin does in one interval, and the columns that say so, stay as they are.
+    second later. What a coin does in one interval, and the columns that hold it, stay as they are.
 
     Parameters
     ----------

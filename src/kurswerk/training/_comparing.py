@@ -34,7 +34,7 @@ def compare_models(
 ) -> tuple[int, Comparison]:
     """Test both models on the rows that both can judge; the higher F1 wins, an equal one is a draw.
 
-    Where both watch the same target, a paired test says whether the difference is more than luck.
+    Where both watch the same target, a paired test decides whether the difference is more than luck.
 
     Raises
     ------

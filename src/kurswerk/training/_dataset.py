@@ -170,7 +170,7 @@ def build_dataset(
     Raises
     ------
     NoDataError
-        If no row of the period has a known label; the message tells the range of the data.
+        If no row of the period has a known label; the message names the range of the data.
     """
     start_us, end_us = period_us
     labels = compute_labels(panel, label)

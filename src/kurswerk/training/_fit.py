@@ -51,7 +51,7 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
     """Cross-validate, fit on all rows, and evaluate out of fold.
 
     The metrics are those of the folds' predictions on rows they were not trained on: what the model scores on its own
-    training rows says nothing.
+    training rows shows nothing.
 
     Raises
     ------

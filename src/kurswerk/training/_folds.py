@@ -15,10 +15,10 @@ from kurswerk.training.spec import ModelSpec
 
 # What a single hold-out tests on: the last fifth of the rows.
 _TEST_SHARE = 0.2
-# Of the rows a model with early stopping is given, the last tenth tells it when to end; with fewer rows of either
+# Of the rows a model with early stopping is given, the last tenth decides when it ends; with fewer rows of either
 # class there, chance would.
 _WATCHED_SHARE, _LEAST_WATCHED = 0.1, 100
-# Scores on the training rows only tell how far the model overfits; a sample is enough for that.
+# Scores on the training rows only measure how far the model overfits; a sample is enough for that.
 _MOST_TRAIN_ROWS_SCORED = 100_000
 _ROWS_AT_ONCE = 65_536
 

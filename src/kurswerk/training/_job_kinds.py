@@ -65,7 +65,7 @@ class CompareRequest(PeriodRequest):
 
 
 class ModelJobResult(BaseModel):
-    """The model that was trained or certified, and what its certificate says."""
+    """The model that was trained or certified, and the findings of its certificate."""
 
     model_config = ConfigDict(protected_namespaces=())
 

@@ -7,8 +7,9 @@ from kurswerk.features import engineered_names
 from kurswerk.training._dataset import columns_to_load
 from kurswerk.training.spec import ModelSpec
 
-# Interpreter, libraries, compiled kernels and the model itself. With it, the figures below lay at most 0.1 GB above the
-# peaks measured for 600,000 rows of 24 features (0.62 to 0.77 GB: boosting and forest, with and without resampling).
+# Interpreter, libraries, compiled kernels and the model itself. With it, the estimates below lay at most 0.1 GB above
+# the peaks measured for 600,000 rows of 24 features (0.62 to 0.77 GB: boosting and forest, with and without
+# resampling).
 _BASE_BYTES = 500 << 20
 _VALUE_BYTES = 8
 _FEATURE_BYTES = 4

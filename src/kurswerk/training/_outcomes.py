@@ -44,7 +44,7 @@ class Outcomes:
 
 
 def outcomes_of(record: ModelRecord, predictions: Sequence[tuple[str, int, int]], market: MarketStore) -> Outcomes:
-    """Hold a model's predictions against what its label says of their rows by now.
+    """Compare a model's predictions with the labels of their rows, as far as they are known by now.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ def train(spec: ModelSpec, stores: TrainingStores, *, progress: Progress = no_pr
     Raises
     ------
     UnknownNameError, NoDataError, DataError
-        If it cannot succeed on the data as they are, as `check_training` says; nothing is written.
+        If it cannot succeed on the data as they are, as `check_training` finds; nothing is written.
     ConflictError
         If the name is taken.
     KurswerkError

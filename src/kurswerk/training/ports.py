@@ -38,7 +38,7 @@ class Availability:
 
 
 class MarketSurvey(MarketStore, Protocol):
-    """Says what market data there is, without reading it all."""
+    """Reports what market data there is, without reading it all."""
 
     def has_rows(
         self, *, start_us: int, end_us: int, mints: Sequence[str] | None = None, phases: Sequence[int] | None = None

@@ -39,7 +39,7 @@ _FIELDS_ONCE_IN_PARAMS = (
     "use_timeseries_split",
     "cv_splits",
 )
-# What says when a row counts as 1, for each of the two kinds of target; those of the other kind mean nothing.
+# What defines when a row counts as 1, for each of the two kinds of target; those of the other kind mean nothing.
 _CHANGE_FIELDS = ("min_percent_change", "direction")
 _THRESHOLD_FIELDS = ("operator", "target_value")
 _LEAST_EMBARGO_US = MINUTE_US
@@ -168,7 +168,7 @@ class ModelSpec(BaseModel):
             return document
         if document["mints"] != document["instruments"]:
             raise SpecError("spec.mints_and_instruments_differ")
-        return {**document, "instruments": None}  # filled in again below; what is wrong with it is said once
+        return {**document, "instruments": None}  # filled in again below; what is wrong with it is reported once
 
     @field_validator("name")
     @classmethod

@@ -18,8 +18,8 @@ import structlog
 from kurswerk.bootstrap.setting_groups import HttpSettings, LogSettings
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.cli import _demo_live, demo
-from kurswerk.cli._audience import Audience
 from kurswerk.cli._demo_live import LiveOptions, alert_threshold, go_live
+from kurswerk.cli._prediction_monitor import PredictionMonitor
 from kurswerk.core.errors import ConflictError
 from kurswerk.evaluation import Metrics
 from kurswerk.registry import TestResult as Tested  # pytest would take the name for a test
@@ -67,7 +67,7 @@ def result(model_id: int, **changes) -> Tested:
 
 @pytest.fixture
 def tested(database):
-    """Two certified models, none of them active, and what their tests said."""
+    """Two certified models, none of them active, and how their tests went."""
     ids = [register(database, "a", active=False), register(database, "b", RECURSIVE, active=False)]
     models = PostgresModelStore(database)
     return [(models.get(model_id), result(model_id)) for model_id in ids]
@@ -91,7 +91,7 @@ def asked(database, query: str) -> list[tuple]:
         return connection.execute(query).fetchall()
 
 
-def test_every_row_that_trades_is_predicted_by_all_models_and_heard_of(settings, database, tested, steps, capsys):
+def test_every_row_that_trades_is_predicted_by_all_models_and_received(settings, database, tested, steps, capsys):
     outcome = go_live(settings, tested, LiveOptions(100.0, 2.0, on_screen=False), steps[1])
     assert outcome.rows > 20
     assert outcome.lags.predictions == 2 * outcome.rows
@@ -103,9 +103,9 @@ def test_every_row_that_trades_is_predicted_by_all_models_and_heard_of(settings,
     assert asked(database, "SELECT alert_threshold::float8 FROM ml_models") == [(0.6,), (0.6,)]
     assert asked(database, "SELECT count(*) FROM ml_models WHERE is_active") == [(0,)]
     assert steps[0] == ["open a market that trades on", "activate the certified models"]
-    told = capsys.readouterr().err
-    assert "for 2 s" in told
-    assert all(f"  {name:9} {url}\n" in told for name, url in outcome.addresses.items())
+    printed = capsys.readouterr().err
+    assert "for 2 s" in printed
+    assert all(f"  {name:9} {url}\n" in printed for name, url in outcome.addresses.items())
     assert set(outcome.addresses) == {"dashboard", "docs", "metrics"}
     assert outcome.document()["predictions"] == 2 * outcome.rows
     assert f"{outcome.rows:,} rows traded live" in outcome.line()
@@ -115,27 +115,27 @@ def test_again_with_the_port_taken_and_ended_by_ctrl_c(settings, database, teste
     go_live(settings, tested, LiveOptions(100.0, 1.0, on_screen=False), steps[1])
     before = asked(database, "SELECT count(*) FROM predictions")[0][0]
     answers: list[int] = []
-    heard = Audience.sent
+    rows_sent = PredictionMonitor.rows_sent
 
-    def visit(audience: Audience) -> None:
-        while not audience.n_predictions:
+    def visit(monitor: PredictionMonitor) -> None:
+        while not monitor.n_predictions:
             time.sleep(0.01)
-        answers.append(httpx.get(audience.url, timeout=120).status_code)
+        answers.append(httpx.get(monitor.url, timeout=120).status_code)
         os.kill(os.getpid(), signal.SIGINT)
 
-    def sent(audience: Audience, rows) -> None:
+    def noting(monitor: PredictionMonitor, rows) -> None:
         if not answers and not any(thread.name == "visitor" for thread in threading.enumerate()):
-            threading.Thread(target=visit, args=[audience], name="visitor").start()
-        heard(audience, rows)
+            threading.Thread(target=visit, args=[monitor], name="visitor").start()
+        rows_sent(monitor, rows)
 
-    def screen(audience, title, thresholds, addresses):
-        audience.url = addresses["docs"]
+    def screen(monitor, title, thresholds, addresses):
+        monitor.url = addresses["docs"]
         assert thresholds == {record.id: 0.6 for record, _ in tested}
         assert "100 ×" in title
-        return actual(audience, title, thresholds, addresses)
+        return actual(monitor, title, thresholds, addresses)
 
     actual = _demo_live.LiveScreen
-    monkeypatch.setattr(Audience, "sent", sent)
+    monkeypatch.setattr(PredictionMonitor, "rows_sent", noting)
     monkeypatch.setattr(_demo_live, "LiveScreen", screen)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -148,7 +148,7 @@ def test_again_with_the_port_taken_and_ended_by_ctrl_c(settings, database, teste
     assert (settings.data_dir / "demo.log").is_file()
 
 
-def test_what_is_not_about_the_port_is_told(settings, tested, steps):
+def test_an_error_that_is_not_about_the_port_is_raised(settings, tested, steps):
     open_to_all = replace(settings, http=HttpSettings(host="0.0.0.0", port=0))
     with pytest.raises(ConflictError, match="keys create"):
         go_live(open_to_all, tested, LiveOptions(1.0, 1.0, on_screen=False), steps[1])

@@ -1,4 +1,4 @@
-"""What a person sees while a market trades, drawn from an audience of this test's."""
+"""What a person sees while a market trades, drawn from a monitor of this test's."""
 
 import asyncio
 from collections import deque
@@ -9,14 +9,14 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from kurswerk.cli._audience import Lags, Row
 from kurswerk.cli._live_screen import LiveScreen
+from kurswerk.cli._prediction_monitor import Lags, Row
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 URLS = {"dashboard": "http://127.0.0.1:8000/dashboard", "docs": "http://127.0.0.1:8000/docs"}
 
 
-def audience(rows=(), alerts=(), p50=8.25):
+def monitor(rows=(), alerts=(), p50=8.25):
     return SimpleNamespace(
         models={7: "demo-forest", 8: "demo-xgboost"},
         newest=deque(rows),
@@ -30,32 +30,32 @@ def audience(rows=(), alerts=(), p50=8.25):
     )
 
 
-def screen(heard, height=30, width=110):
+def screen(monitor, height=30, width=110):
     console = Console(file=StringIO(), width=width, height=height, force_terminal=True, color_system=None)
-    return LiveScreen(heard, "a market", {7: 0.8, 8: 0.8}, URLS, console), console
+    return LiveScreen(monitor, "a market", {7: 0.8, 8: 0.8}, URLS, console), console
 
 
-def drawn(heard, **size):
-    shown, console = screen(heard, **size)
+def drawn(monitor_, **size):
+    shown, console = screen(monitor_, **size)
     with console.capture() as captured:
         console.print(shown.view())
     return captured.get()
 
 
-def test_before_the_first_row_it_says_where_to_look_and_that_it_waits():
-    text = drawn(audience(p50=None))
+def test_before_the_first_row_it_shows_where_to_look_and_that_it_waits():
+    text = drawn(monitor(p50=None))
     assert "Ctrl-C ends it" in text
     assert all(url in text for url in URLS.values())
     assert "waiting for the first row" in text
     assert "none so far" in text
-    assert "INSERT to heard: p50 –" in text
+    assert "INSERT to received: p50 –" in text
 
 
 def test_rows_show_every_models_probability_and_how_long_it_took():
     rows = [Row(MOMENT, "AbCdEfGhIjKlMnOp", 2.5e-8, 0.0, {7: 0.25, 8: 0.875}, 0.0084)]
     rows += [Row(MOMENT, "QrStUvWxYz123456", 2.5e-8, 0.0, {7: 0.5})]
     alert = {"timestamp": MOMENT, "coin_id": "AbCdEfGhIjKlMnOp", "model_name": "demo-xgboost", "probability": 0.875}
-    lines = drawn(audience(rows, [alert | {"threshold": 0.8}])).splitlines()
+    lines = drawn(monitor(rows, [alert | {"threshold": 0.8}])).splitlines()
     first = next(line for line in lines if "25.0 %" in line)
     assert all(text in first for text in ("03:04:05", "AbCdEfGhIjKl…", "2.500e-08", "██      ", "███████ ", "8.4 ms"))
     assert "…" in next(line for line in lines if "50.0 %" in line)
@@ -68,13 +68,13 @@ def test_rows_show_every_models_probability_and_how_long_it_took():
 def test_it_fits_the_terminal(height, width):
     rows = [Row(MOMENT, f"coin number {k:010d}", 1.0, 0.0, {7: 0.9, 8: 0.1}, 0.01) for k in range(100)]
     alerts = [{"timestamp": MOMENT, "coin_id": "c" * 44, "model_name": "m", "probability": 0.9, "threshold": 0.8}] * 20
-    lines = drawn(audience(rows, alerts), height=height, width=width).splitlines()
+    lines = drawn(monitor(rows, alerts), height=height, width=width).splitlines()
     assert height - 4 <= len(lines) <= height
     assert max(map(len, lines)) <= width
 
 
 def test_it_draws_until_it_is_stopped_and_leaves_the_terminal_as_it_was():
-    shown, console = screen(audience())
+    shown, console = screen(monitor())
 
     async def look() -> None:
         stop = asyncio.Event()

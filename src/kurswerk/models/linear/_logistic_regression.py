@@ -109,7 +109,7 @@ class LogisticRegression(Estimator):
         solver = Solver(solver="newton-cholesky", **settings)
         # One thread: BLAS cuts its sums by threads, so that another number of them would give other bits.
         with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
-            # Where max_iter ends it, the model is the last step's; iterations_ tells.
+            # Where max_iter ends it, the model is the last step's; iterations_ shows that.
             warnings.simplefilter("ignore", ConvergenceWarning)
             solver.fit(design, y)
         self.coefficients_[varying] = solver.coef_[0]

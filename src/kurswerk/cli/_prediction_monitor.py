@@ -1,4 +1,4 @@
-"""Who listens while a market trades: predictions as they are stored, and how long each took."""
+"""Follows the predictions of a market that trades, as they are stored, and how long each took."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredict
 from kurswerk.storage.registry import PostgresActivationStore
 from kurswerk.storage.server import Database
 
-_LOOK_S = 0.5
+_REFRESH_S = 0.5
 _PAUSE_S = 0.5
 _MOST_ROWS, _MOST_ALERTS = 100, 20
 _MOST_SENT = 100_000
@@ -31,7 +31,7 @@ _MOST_REST_S = 15.0
 
 @dataclass
 class Row:
-    """A row that was sent, and what models say of it; ``lag_s`` is from sending it to hearing the last of them."""
+    """A row that was sent, with its predictions; ``lag_s`` is from sending it to receiving the last of them."""
 
     moment: datetime
     coin: str
@@ -43,15 +43,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Lags:
-    """How long predictions took, from sending the row to hearing them, in milliseconds."""
+    """How long predictions took, from sending the row to receiving them, in milliseconds."""
 
     predictions: int
     p50_ms: float | None
     p99_ms: float | None
 
 
-class Audience:
-    """Hears of stored predictions the way WebSocket clients do; a part of the service.
+class PredictionMonitor:
+    """Receives stored predictions the way WebSocket clients do; a part of the service.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class Audience:
         self._lags: deque[float] = deque(maxlen=_MOST_LAGS)
         self._began = datetime.now(UTC)
         self._alerts_before: int | None = None
-        self._looking = threading.Lock()
+        self._refreshing = threading.Lock()
         self.models = dict(models)
         self.newest: deque[Row] = deque(maxlen=_MOST_ROWS)
         self.alerts: Sequence[Mapping[str, Any]] = ()
@@ -80,7 +80,7 @@ class Audience:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until ``stop`` is set."""
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._look_on())]
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._refresh_until_cancelled())]
         try:
             await stop.wait()
         finally:
@@ -88,8 +88,8 @@ class Audience:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def sent(self, rows: Sent) -> None:
-        """Hear that rows are on their way."""
+    def rows_sent(self, rows: Sent) -> None:
+        """Note rows that are on their way."""
         for coin, us, price in zip(rows.mints, rows.timestamps_us, rows.prices, strict=True):
             moment = datetime.fromtimestamp(us / 1e6, UTC)
             self._sent[coin, us] = Row(moment, coin, price, rows.sent_s)
@@ -112,12 +112,12 @@ class Audience:
             await asyncio.sleep(_PAUSE_S)
         self.waits_for = "the first row"
 
-    async def heard_all(self) -> None:
+    async def all_received(self) -> None:
         """Return when every row that was sent has its predictions, or after seconds."""
         deadline = time.monotonic() + _MOST_REST_S
         while self._sent and time.monotonic() < deadline:
-            await asyncio.sleep(_LOOK_S / 10)
-        await asyncio.to_thread(self._look)
+            await asyncio.sleep(_REFRESH_S / 10)
+        await asyncio.to_thread(self._refresh)
 
     def _loaded(self) -> set[int]:
         try:
@@ -130,41 +130,41 @@ class Audience:
             try:
                 async for rows in self._feed.stored(lambda: True):
                     self.ready.set()
-                    self._hear(rows)
+                    self._receive(rows)
             except StorageError:
                 await asyncio.sleep(_PAUSE_S)
 
-    def _hear(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _receive(self, rows: Sequence[Mapping[str, Any]]) -> None:
         now = time.perf_counter()
         self.n_predictions += len(rows)
-        for told in rows:
-            key = told["coin_id"], to_us(told["timestamp"])
+        for prediction in rows:
+            key = prediction["coin_id"], to_us(prediction["timestamp"])
             row = self._sent.get(key)
             if row is None:
                 continue
-            self.models.setdefault(told["model_id"], told["model_name"])
+            self.models.setdefault(prediction["model_id"], prediction["model_name"])
             if not row.probabilities:
                 self.n_rows += 1
                 self.newest.appendleft(row)
-            row.probabilities[told["model_id"]] = told["probability"]
+            row.probabilities[prediction["model_id"]] = prediction["probability"]
             row.lag_s = now - row.sent_s
             self._lags.append(row.lag_s)
             if row.probabilities.keys() >= self.models.keys():
                 del self._sent[key]
 
-    async def _look_on(self) -> None:
+    async def _refresh_until_cancelled(self) -> None:
         while True:
-            await asyncio.to_thread(self._look)
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.to_thread(self._refresh)
+            await asyncio.sleep(_REFRESH_S)
 
-    def _look(self) -> None:
-        with self._looking:  # or what was read first might be noted last
+    def _refresh(self) -> None:
+        with self._refreshing:  # or what was read first might be noted last
             try:
-                figures = self._store.stats()
+                stats = self._store.stats()
                 self.alerts = self._store.alerts(PredictionFilter(since=self._began), _MOST_ALERTS)
             except StorageError:
                 return
             if self._alerts_before is None:
-                self._alerts_before = int(figures["total_alerts"])
-            self.n_alerts = int(figures["total_alerts"]) - self._alerts_before
-            self.n_waiting = int(figures["lag_rows"])
+                self._alerts_before = int(stats["total_alerts"])
+            self.n_alerts = int(stats["total_alerts"]) - self._alerts_before
+            self.n_waiting = int(stats["lag_rows"])
