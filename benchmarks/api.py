@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -105,6 +106,7 @@ def our_app(url: str) -> FastAPI:
     database, metrics = Database(url, pool_size=8), Metrics()
     services = api_services(
         database,
+        Path(os.devnull),  # nothing is written
         health=lambda: HealthReport({}, 0.0),
         metrics_text=lambda: b"",
         on_request=metrics.observe_request,

@@ -1,13 +1,19 @@
 """Jobs with the stores that they work with, and orders of each kind as tests write them."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from kurswerk.bootstrap.job_kinds import job_kinds
+from kurswerk.bootstrap.job_kinds import job_files, job_kinds
+from kurswerk.core.timestamps import format_timestamp
 from kurswerk.jobs import Job, JobService, JobStore
 from kurswerk.registry import ModelStore, ResultStore
 from kurswerk.training import MarketSurvey, ModelSpec, Period, TrainingStores
+
+# The data folder of tests whose jobs write no files: none can be made in it.
+NO_FILES = Path(os.devnull)
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,7 @@ class JobDesk:
     results: ResultStore
     jobs: JobStore
     memory_budget_bytes: int | None = None
+    data_dir: Path = NO_FILES
 
     @property
     def stores(self) -> TrainingStores:
@@ -26,7 +33,7 @@ class JobDesk:
 
     @property
     def service(self) -> JobService:
-        return JobService(job_kinds(self.stores), self.jobs)
+        return JobService(job_kinds(self.stores, job_files(self.data_dir)), self.jobs)
 
 
 def order_training(spec: ModelSpec, desk: JobDesk, **options: Any) -> Job:
@@ -46,3 +53,8 @@ def order_comparison(
 
 def order_certificate(model: int | str, desk: JobDesk, **options: Any) -> Job:
     return desk.service.order("CERTIFY", {"model_id": model}, **options)
+
+
+def order_features(desk: JobDesk, *, start_us: int, end_us: int, **request: Any) -> Job:
+    period = {"start": format_timestamp(start_us), "end": format_timestamp(end_us)}
+    return desk.service.order("FEATURES", {**period, **request})

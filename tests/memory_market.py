@@ -105,6 +105,9 @@ class MemoryMarket:
         values = np.stack([kept.column(name) for name in columns]) if columns else np.empty((0, len(kept)))
         return replace(kept, columns=tuple(columns), values=values)
 
+    def coins(self) -> list[str]:
+        return list(self.panel.instruments)
+
     def has_rows(
         self, *, start_us: int, end_us: int, mints: Sequence[str] | None = None, phases: Sequence[int] | None = None
     ) -> bool:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ import psutil
 import pyarrow as pa
 from pydantic import BaseModel
 
-from job_orders import JobDesk
-from kurswerk.bootstrap.job_kinds import job_kinds, training_stores
+from job_orders import NO_FILES, JobDesk
+from kurswerk.bootstrap.job_kinds import job_files, job_kinds, training_stores
 from kurswerk.bootstrap.worker_part import open_worker
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.jobs import JobResult
@@ -32,8 +33,11 @@ from waiting import until
 HEARTBEAT_S = 0.3
 WORKER = """
 import asyncio, sys
+from pathlib import Path
 from kurswerk.bootstrap.worker_part import open_worker
-worker = open_worker(sys.argv[1], heartbeat_s=float(sys.argv[2]), concurrency=int(sys.argv[3]))
+worker = open_worker(
+    sys.argv[1], Path(sys.argv[4]), heartbeat_s=float(sys.argv[2]), concurrency=int(sys.argv[3])
+)
 asyncio.run(worker.run(asyncio.Event()))
 """
 
@@ -58,12 +62,12 @@ def nothing() -> JobResult:
 
 def job_store(database: Database) -> PostgresJobStore:
     """Return the store of a database's jobs, of all registered kinds."""
-    return PostgresJobStore(database, job_kinds(training_stores(database)))
+    return PostgresJobStore(database, job_kinds(training_stores(database), job_files(NO_FILES)))
 
 
 def run_store(database: Database) -> PostgresRunStore:
     """Return the store of a database's runs."""
-    return PostgresRunStore(database, job_kinds(training_stores(database)))
+    return PostgresRunStore(database, job_kinds(training_stores(database), job_files(NO_FILES)))
 
 
 def desk_of(database: Database, **changes: Any) -> JobDesk:
@@ -84,13 +88,13 @@ def market_desk(database: Database, coins: int = 4, minutes: int = 600) -> JobDe
 
 
 @asynccontextmanager
-async def working(database: Database, **options: Any):
+async def working(database: Database, data_dir: Path = NO_FILES, **options: Any):
     """Run a worker in this process; gives the worker and a list that its events are put in.
 
     Signs of life are as in production, unless told otherwise: it does not die, and slowness must not look like death.
     """
     events: list[WorkerEvent] = []
-    worker = open_worker(database.url, on_event=events.append, **options)
+    worker = open_worker(database.url, data_dir, on_event=events.append, **options)
     stop = asyncio.Event()
     task = asyncio.create_task(worker.run(stop))
     try:
@@ -104,7 +108,7 @@ def start_worker(
     database: Database, *, concurrency: int = 1, heartbeat_s: float = HEARTBEAT_S
 ) -> subprocess.Popen[str]:
     """Start a worker as a process of its own."""
-    arguments = [sys.executable, "-c", WORKER, database.url, str(heartbeat_s), str(concurrency)]
+    arguments = [sys.executable, "-c", WORKER, database.url, str(heartbeat_s), str(concurrency), str(NO_FILES)]
     return subprocess.Popen(arguments, stderr=subprocess.DEVNULL, text=True)
 
 

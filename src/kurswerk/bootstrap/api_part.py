@@ -47,6 +47,7 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
     health_service = HealthService(service)
     services = api_services(
         service.database,
+        service.settings.data_dir,
         health=health_service.health,
         metrics_text=health_service.metrics_text,
         on_request=service.metrics.observe_request,

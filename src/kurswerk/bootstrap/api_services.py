@@ -1,9 +1,10 @@
 """Joins the API's ports to the adapters of one database."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from kurswerk.api import ApiPorts
-from kurswerk.bootstrap.job_kinds import job_kinds, training_stores
+from kurswerk.bootstrap.job_kinds import job_files, job_kinds, training_stores
 from kurswerk.channels import KINDS
 from kurswerk.jobs import JobService
 from kurswerk.observability import HealthReport
@@ -16,6 +17,7 @@ from kurswerk.storage.server import Database
 
 def api_services(
     database: Database,
+    data_dir: Path,
     *,
     health: Callable[[], HealthReport],
     metrics_text: Callable[[], bytes],
@@ -27,6 +29,8 @@ def api_services(
 
     Parameters
     ----------
+    data_dir
+        The folder of the files that jobs write.
     health, metrics_text, on_request
         As in `kurswerk.api.ApiPorts`.
     alert_threshold
@@ -35,7 +39,7 @@ def api_services(
         What one job may take; None is unlimited.
     """
     stores = training_stores(database, memory_budget_bytes, alert_threshold)
-    kinds = job_kinds(stores)
+    kinds = job_kinds(stores, job_files(data_dir))
     return ApiPorts(
         catalog=PostgresCatalog(database),
         jobs=JobService(kinds, PostgresJobStore(database, kinds)),

@@ -26,7 +26,9 @@ def main() -> None:
 
     def connect(setup: Setup) -> JobAccess:
         database = Database(setup.database_url)
-        return JobAccess(job_service(database, setup.memory_budget_bytes), PostgresJobLock(database))
+        return JobAccess(
+            job_service(database, Path(setup.data_dir), setup.memory_budget_bytes), PostgresJobLock(database)
+        )
 
     serve_jobs(connect)
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from kurswerk.bootstrap.job_kinds import job_kinds, training_stores
+from kurswerk.bootstrap.job_kinds import job_files, job_kinds, training_stores
 from kurswerk.bootstrap.job_process import COMMAND
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
 from kurswerk.storage.jobs import PostgresRunStore
@@ -28,6 +29,7 @@ class WorkerPart:
         self._memory_bytes = memory_budget_bytes(service.settings.worker)
         self._worker = open_worker(
             service.database.url,
+            service.settings.data_dir,
             concurrency=self._concurrency,
             memory_budget_bytes=self._memory_bytes,
             ensure_database=service.ensure_database,
@@ -53,6 +55,7 @@ class WorkerPart:
 
 def open_worker(
     database_url: str,
+    data_dir: Path,
     *,
     command: Sequence[str] = COMMAND,
     concurrency: int = 1,
@@ -63,6 +66,8 @@ def open_worker(
 
     Parameters
     ----------
+    data_dir
+        The folder of the files that jobs write.
     command
         Program and arguments of a job process.
     concurrency
@@ -74,7 +79,7 @@ def open_worker(
     """
     # Without a pool: a worker survives the loss of its database.
     database = Database(database_url)
-    runs = PostgresRunStore(database, job_kinds(training_stores(database)))
-    setup = Setup(database_url, memory_budget_bytes)
+    runs = PostgresRunStore(database, job_kinds(training_stores(database), job_files(data_dir)))
+    setup = Setup(database_url, str(data_dir), memory_budget_bytes)
     runners = [ProcessRunner(command, setup) for _ in range(concurrency)]
     return Worker(database_url, runs=runs, runners=runners, **options)

@@ -8,6 +8,7 @@ from kurswerk.jobs._job import (
     QUEUE,
     QUEUE_TASK,
     Ending,
+    FileResult,
     Job,
     JobLine,
     JobResult,
@@ -15,7 +16,7 @@ from kurswerk.jobs._job import (
 )
 from kurswerk.jobs._kind import JobHooks, JobKind, JobKinds
 from kurswerk.jobs._service import JobService
-from kurswerk.jobs.ports import JobLock, JobStore, Progress, ProgressListener, Runner, RunStore, no_progress
+from kurswerk.jobs.ports import JobFiles, JobLock, JobStore, Progress, ProgressListener, Runner, RunStore, no_progress
 
 __all__ = [
     "DEFAULT_PRIORITY",
@@ -25,7 +26,9 @@ __all__ = [
     "QUEUE",
     "QUEUE_TASK",
     "Ending",
+    "FileResult",
     "Job",
+    "JobFiles",
     "JobHooks",
     "JobKind",
     "JobKinds",

@@ -91,6 +91,22 @@ class JobResult:
     comparison_id: int | None = None
 
 
+class FileResult(BaseModel):
+    """A file that came of a job; results of kinds that write one derive from it.
+
+    Attributes
+    ----------
+    path
+        Relative to the data folder.
+    bytes, sha256
+        Of the file.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+
+
 @dataclass(frozen=True)
 class JobLine:
     """One line of a job's log.

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from kurswerk.jobs._job import DEFAULT_PRIORITY, Ending, Job, JobLine, JobResult
@@ -114,6 +115,26 @@ class RunStore(Protocol):
 
     def sweep(self, patience_s: float) -> list[Job]:
         """Enqueue stalled jobs again, whose last heartbeat is older, and return them; repair the queue."""
+        ...
+
+
+class JobFiles(Protocol):
+    """Keeps the files that jobs write. Paths are relative and never lead out of the folder that is meant for them."""
+
+    def part(self, path: str) -> Path:
+        """Return where a file is written until it is finished; its folder is there."""
+        ...
+
+    def finish(self, path: str) -> None:
+        """Put a file that is written in its place, at once; one that was there is replaced."""
+        ...
+
+    def discard(self, path: str) -> None:
+        """Remove what is written of a file that is not finished, if anything is."""
+        ...
+
+    def find(self, path: str) -> Path:
+        """Return where a finished file lies; NotFoundError if there is none."""
         ...
 
 

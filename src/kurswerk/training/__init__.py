@@ -5,6 +5,7 @@ from kurswerk.training._checks import check_training
 from kurswerk.training._comparing import compare_models
 from kurswerk.training._costs import COST_PRESETS, Costs, CostsField, costs_of
 from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, load_for_plan, training_plan
+from kurswerk.training._feature_export import FeaturesRequest, FeaturesResult, export_features, features_kind
 from kurswerk.training._fit import fit_final, fit_version, load_dataset
 from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_folds
 from kurswerk.training._job_kinds import certify_kind, compare_kind, test_kind, train_kind
@@ -21,6 +22,8 @@ __all__ = [
     "Costs",
     "CostsField",
     "Dataset",
+    "FeaturesRequest",
+    "FeaturesResult",
     "FoldOutcome",
     "MarketStore",
     "MarketSurvey",
@@ -37,6 +40,8 @@ __all__ = [
     "compare_kind",
     "compare_models",
     "costs_of",
+    "export_features",
+    "features_kind",
     "fit_final",
     "fit_rows",
     "fit_version",

@@ -40,6 +40,10 @@ class Availability:
 class MarketSurvey(MarketStore, Protocol):
     """Reports what market data there is, without reading it all."""
 
+    def coins(self) -> Sequence[str]:
+        """Return the names of all instruments."""
+        ...
+
     def has_rows(
         self, *, start_us: int, end_us: int, mints: Sequence[str] | None = None, phases: Sequence[int] | None = None
     ) -> bool:

@@ -8,9 +8,13 @@ from kurswerk.jobs import Ending
 
 @dataclass(frozen=True)
 class Setup:
-    """The worker's first line: what the process works on; no argument, because the URL may hold a password."""
+    """The worker's first line: what the process works on; no argument, because the URL may hold a password.
+
+    ``data_dir`` is the folder of the files that jobs write, ``memory_budget_bytes`` what a job may take.
+    """
 
     database_url: str
+    data_dir: str
     memory_budget_bytes: int | None
 
 

@@ -5,12 +5,14 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pyarrow as pa
 
+from job_orders import NO_FILES
 from kurswerk.api import ApiOptions, ApiPorts, create_app
 from kurswerk.api.ports import ChangeFeed
 from kurswerk.bootstrap.api_services import api_services
@@ -70,6 +72,7 @@ class Service:
     """What a test of the API works with; ``requests`` holds what was reported to the metrics."""
 
     database: Database
+    data_dir: Path = NO_FILES
     health: HealthReport = field(
         default_factory=lambda: HealthReport(
             {"database": Check("ok", Message("health.database_answered", milliseconds=1))}, 1.0
@@ -82,6 +85,7 @@ class Service:
         self.results = PostgresResultStore(database)
         ports = api_services(
             database,
+            self.data_dir,
             health=lambda: self.health,
             metrics_text=lambda: b"ml_db_connected 1.0\n",
             on_request=lambda method, template, status, _seconds: self.requests.append((method, template, status)),

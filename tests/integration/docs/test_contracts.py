@@ -62,9 +62,14 @@ def test_every_table_column_and_type(database):
     assert set(written_columns()) == {(table, column, short_type(kind)) for table, column, kind in stored}
 
 
-def test_every_route(database):
+def test_every_route(database, tmp_path):
     services = api_services(
-        database, health=MagicMock(), metrics_text=MagicMock(), on_request=MagicMock(), alert_threshold=None
+        database,
+        tmp_path,
+        health=MagicMock(),
+        metrics_text=MagicMock(),
+        on_request=MagicMock(),
+        alert_threshold=None,
     )
     document = create_app(services, ApiOptions()).openapi()
     calls = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}

@@ -5,14 +5,24 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
-from job_orders import JobDesk, order_certificate, order_comparison, order_test, order_training
+from job_orders import (
+    NO_FILES,
+    JobDesk,
+    order_certificate,
+    order_comparison,
+    order_features,
+    order_test,
+    order_training,
+)
 from kurswerk.bootstrap.worker_part import open_worker
+from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.jobs import Job
 from kurswerk.storage.jobs import workers_status
@@ -111,6 +121,28 @@ def test_work_that_cannot_succeed_fails_with_its_reason(database: Database, desk
         assert desk.models.get("small").error_msg == failed.error_msg
         assert desk.jobs.retry(job.id).status == "PENDING"
         assert desk.models.get("small").status == "TRAINING"
+
+    asyncio.run(scenario())
+
+
+def test_features_are_exported_and_again_byte_by_byte(database: Database, desk: JobDesk, tmp_path: Path):
+    async def scenario() -> None:
+        period = {"start_us": START_US, "end_us": LATER.end_us}
+        job = order_features(desk, **period, features=["price_*", "rsi_14"])
+        async with working(database, tmp_path):
+            await until_async(lambda: desk.jobs.get(job.id).finished)
+            done = desk.jobs.get(job.id)
+            assert done.status == "COMPLETED", done
+            assert done.result is not None
+            again = order_features(desk, **period, features=list(done.request["features"]))
+            await until_async(lambda: desk.jobs.get(again.id).finished)
+        other = desk.jobs.get(again.id).result
+        assert other is not None
+        assert done.result["rows"] == 4 * 600
+        assert done.result["sha256"] == other["sha256"] == sha256_bytes((tmp_path / other["path"]).read_bytes())
+        assert done.result["path"] != other["path"]
+        assert not list(tmp_path.rglob("*.part"))
+        assert broken_promises(database) == []
 
     asyncio.run(scenario())
 
@@ -230,7 +262,7 @@ def test_a_process_whose_run_is_being_written_down_is_given_to_nobody(
     monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_slowly)
     # A process that ends when it is given a job, and waits for ever until then.
     program = "import sys, time; sys.stdin.readline(); sys.stdin.readline() or time.sleep(600)"
-    worker = open_worker(database.url, command=[sys.executable, "-c", program], concurrency=2, on_event=hear)
+    worker = open_worker(database.url, NO_FILES, command=[sys.executable, "-c", program], concurrency=2, on_event=hear)
     put_back = worker._runs.put_back
 
     def put_back_late(*arguments: Any, **options: Any) -> bool:
@@ -260,7 +292,7 @@ def test_a_run_that_is_begun_while_its_worker_stops_is_put_back(
     database: Database, desk: JobDesk, monkeypatch: pytest.MonkeyPatch
 ):
     job = order_training(a_spec(), desk)
-    worker = open_worker(database.url, command=["never", "started"])
+    worker = open_worker(database.url, NO_FILES, command=["never", "started"])
     begun, stopped = threading.Event(), threading.Event()
     start = worker._runs.start
 
@@ -293,7 +325,7 @@ def test_a_pause_between_sign_of_life_and_sweep_ends_no_run(
     database: Database, desk: JobDesk, monkeypatch: pytest.MonkeyPatch
 ):
     job = order_training(a_spec(), desk)
-    worker = open_worker(database.url, command=["never", "started"], heartbeat_s=0.1)
+    worker = open_worker(database.url, NO_FILES, command=["never", "started"], heartbeat_s=0.1)
     assert worker._runs.start(job.id, tickets(database)[job.id], worker.worker_id)
     beats = []
     beat = worker._runs.beat

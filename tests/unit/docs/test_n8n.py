@@ -48,7 +48,7 @@ def workflow(name: str) -> dict:
 def offered() -> list[tuple[str, re.Pattern[str]]]:
     """Method and path of every call in the OpenAPI document."""
     # Nothing is called, so that the registers are all that the document is made of.
-    jobs = JobService(job_kinds(MagicMock()), MagicMock())
+    jobs = JobService(job_kinds(MagicMock(), MagicMock()), MagicMock())
     services = ApiPorts(**dict.fromkeys(ApiPorts.__dataclass_fields__) | {"channels": KINDS, "jobs": jobs})
     paths = create_app(services).openapi()["paths"]
     return [
