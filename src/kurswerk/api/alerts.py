@@ -11,6 +11,7 @@ from kurswerk.api._openapi import errors
 from kurswerk.api.schemas._base import LARGEST_ID
 from kurswerk.api.schemas.predictions import (
     AlertPage,
+    AlertQuery,
     AlertRead,
     AlertRuleChange,
     AlertRuleRead,
@@ -18,7 +19,6 @@ from kurswerk.api.schemas.predictions import (
     DeliveryPage,
     DeliveryQuery,
     DeliveryRead,
-    PredictionQuery,
     alert_rule_body,
 )
 
@@ -29,7 +29,7 @@ DeliveryId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A message's i
 
 
 @router.get("/alerts", responses=errors())
-def list_alerts(query: Annotated[PredictionQuery, Query()], ports: Ports) -> AlertPage:
+def list_alerts(query: Annotated[AlertQuery, Query()], ports: Ports) -> AlertPage:
     """List alerts, newest first: predictions whose probability reached their model's threshold."""
     rows = ports.predictions.alerts(query.chosen(), query.limit, query.offset)
     return AlertPage(alerts=AlertRead.all_of(rows), limit=query.limit, offset=query.offset)

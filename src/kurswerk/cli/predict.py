@@ -37,9 +37,10 @@ def command(coin: str, names: tuple[str, ...], moment: str | None, *, as_json: b
             "yes" if prediction.prediction else "no",
             prediction.probability,
             "alert" if prediction.alert_triggered else "",
+            "yes" if prediction.in_scope else "no",
             len(prediction.missing_features),
         )
         for prediction in found.predictions
     ]
-    header = ("id", "model", "comes true?", "probability", "alert", "features missing")
+    header = ("id", "model", "comes true?", "probability", "alert", "in scope?", "features missing")
     print_table(f"{found.coin_id}, row of {format_timestamp(found.timestamp_us)}", header, rows)

@@ -1,4 +1,4 @@
-"""A typed client for a Kurswerk service: order trainings, wait for them, read what came out.
+"""A typed client for a Kurswerk service: order trainings, wait for them, read results and predictions.
 
 `Client` for ordinary programs, `AsyncClient` with the same methods for asyncio.
 """
@@ -13,9 +13,12 @@ from kurswerk.client._records import (
     Job,
     JobLine,
     Model,
+    ModelPrediction,
     Order,
     Page,
     Phase,
+    Prediction,
+    RowPredictions,
     TestResult,
 )
 
@@ -28,10 +31,13 @@ __all__ = [
     "Job",
     "JobLine",
     "Model",
+    "ModelPrediction",
     "Order",
     "Page",
     "Phase",
+    "Prediction",
     "ProgressLine",
+    "RowPredictions",
     "TestResult",
     "silent",
 ]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -21,6 +21,8 @@ from kurswerk.client._records import (
     Order,
     Page,
     Phase,
+    Prediction,
+    RowPredictions,
     TestResult,
 )
 
@@ -188,6 +190,41 @@ class AsyncClient:
     async def retry(self, job: Job | Order | int) -> Job:
         """Let a job that failed or was cancelled begin again."""
         return await self._send(calls.retry(calls.job_number(job)))
+
+    async def predictions(
+        self,
+        *,
+        coin_id: str | None = None,
+        model_id: int | None = None,
+        min_probability: float | None = None,
+        since: Moment | None = None,
+        in_scope: bool | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[Prediction]:
+        """Return stored predictions, newest first, those of one coin by the time of their rows.
+
+        ``since`` is when they were stored; ``in_scope`` True leaves out rows that the model was not made for.
+        """
+        query = {"coin_id": coin_id, "model_id": model_id, "min_probability": min_probability, "in_scope": in_scope}
+        return await self._send(calls.predictions({**query, "limit": limit, "offset": offset}, since))
+
+    async def prediction(self, prediction_id: int) -> Prediction:
+        """Return one stored prediction."""
+        return await self._send(calls.prediction(prediction_id))
+
+    async def latest_predictions(self, coin_id: str) -> list[Prediction]:
+        """Return all models' predictions of a coin's newest predicted row."""
+        return await self._send(calls.latest_predictions(coin_id))
+
+    async def predict(
+        self, coin_id: str, *, model_ids: Sequence[int] | None = None, at: Moment | None = None
+    ) -> RowPredictions:
+        """Predict from a coin's newest row, or its newest at a moment, without storing anything.
+
+        ``model_ids`` None is all active models.
+        """
+        return await self._send(calls.predict(coin_id, model_ids, at))
 
     async def phases(self) -> list[Phase]:
         """Return the phases in a coin's life."""

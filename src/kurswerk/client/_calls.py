@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -19,6 +20,8 @@ from kurswerk.client._records import (
     Order,
     Page,
     Phase,
+    Prediction,
+    RowPredictions,
     TestResult,
 )
 from kurswerk.core.errors import JobFailedError, RequestRefusedError, ServiceError, ServiceUnavailableError
@@ -170,6 +173,25 @@ def retry(number: int) -> Call[Job]:
     return Call("POST", f"/api/jobs/{number}/retry", _one(Job))
 
 
+def predictions(query: Mapping[str, Any], since: Moment | None) -> Call[list[Prediction]]:
+    given = {**query, "since": None if since is None else _iso(since)}
+    return Call("GET", "/api/predictions", _predictions, query=given)
+
+
+def prediction(prediction_id: int) -> Call[Prediction]:
+    return Call("GET", f"/api/predictions/{prediction_id}", _one(Prediction))
+
+
+def latest_predictions(coin_id: str) -> Call[list[Prediction]]:
+    return Call("GET", f"/api/predictions/latest/{quote(coin_id, safe='')}", _predictions)
+
+
+def predict(coin_id: str, model_ids: Sequence[int] | None, at: Moment | None) -> Call[RowPredictions]:
+    body = {"coin_id": coin_id, "model_ids": model_ids, "timestamp": None if at is None else _iso(at)}
+    given = {name: value for name, value in body.items() if value is not None}
+    return Call("POST", "/api/predict", _one(RowPredictions), given)
+
+
 def phases() -> Call[list[Phase]]:
     return Call("GET", "/api/phases", lambda response: [Phase.model_validate(row) for row in response.json()])
 
@@ -184,6 +206,10 @@ def health() -> Call[Health]:
 
 def _one(kind: type[Record]) -> Callable[[httpx.Response], Record]:
     return lambda response: kind.model_validate(response.json())
+
+
+def _predictions(response: httpx.Response) -> list[Prediction]:
+    return [Prediction.model_validate(row) for row in response.json()["predictions"]]
 
 
 def _page(kind: type[Record], name: str) -> Callable[[httpx.Response], Page[Record]]:

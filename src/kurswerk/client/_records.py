@@ -119,6 +119,41 @@ class JobLine(_Record):
     message: str
 
 
+class Prediction(_Record):
+    """A stored prediction; ``in_scope`` is whether its row is of the phases and mints that the model was made for."""
+
+    id: int
+    coin_id: str
+    timestamp: datetime
+    model_id: int
+    model_name: str
+    prediction: int
+    probability: float
+    in_scope: bool = True
+    features: dict[str, Any] | None = None
+    created_at: datetime
+
+
+class ModelPrediction(_Record):
+    """What one model predicts on demand; ``alert_triggered`` is never true for a row out of scope."""
+
+    model_id: int
+    model_name: str
+    prediction: int
+    probability: float
+    alert_triggered: bool = False
+    in_scope: bool = True
+    missing_features: list[str] = Field(default_factory=list)
+
+
+class RowPredictions(_Record):
+    """What the models predict on demand from one row of a coin, that of ``timestamp``; nothing of it is stored."""
+
+    coin_id: str
+    timestamp: datetime
+    predictions: list[ModelPrediction]
+
+
 class Phase(_Record):
     """A phase in a coin's life."""
 

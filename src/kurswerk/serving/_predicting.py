@@ -9,6 +9,7 @@ from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.models import as_model_input
 from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
+from kurswerk.serving._scope import Scope
 from kurswerk.serving.ports import MarketHistory
 
 DECISION_THRESHOLD = 0.5
@@ -16,9 +17,10 @@ DECISION_THRESHOLD = 0.5
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one model says about one row.
+    """What one model predicts from one row.
 
-    ``probability`` is that of the model's target coming true, in [0, 1]; ``prediction`` is 1 from 0.5 on.
+    ``probability`` is that of the model's target coming true, in [0, 1]; ``prediction`` is 1 from 0.5 on. ``in_scope``
+    is whether the row is of the phases and instruments that the model was trained for; only such rows trigger alerts.
     ``missing_features`` were NaN at that row: their windows are not full yet, or an input is missing.
     """
 
@@ -28,6 +30,7 @@ class Prediction:
     probability: float
     alert_triggered: bool
     missing_features: tuple[str, ...]
+    in_scope: bool
 
 
 @dataclass(frozen=True)
@@ -60,16 +63,24 @@ def predict_instrument(
         raise NotFoundError("model.none_ready")
     plans = [plan_of(record) for record in records]
     wanted = {name for plan in plans for name in plan.inputs}
-    columns = plans[0].market.in_order(wanted)
-    panel = history.load_panel(columns, end_us=at_us, mints=[coin])
+    market = plans[0].market
+    segment = (
+        market.segment.column if market.segment is not None and market.segment.column in history.columns() else None
+    )
+    if segment is not None:
+        wanted.add(segment)
+    panel = history.load_panel(market.in_order(wanted), end_us=at_us, mints=[coin])
     if len(panel) == 0:
         if at_us is None:
             raise NotFoundError("coin.no_stored_row", coin=coin)
         raise NotFoundError("coin.no_stored_row_before", coin=coin, until=format_timestamp(at_us))
+    # As for rows that are predicted live: without the column the segment is unknown.
+    segments = np.full(1, np.nan) if segment is None else panel.column(segment)[-1:]
     predictions = []
     for record, plan in zip(records, plans, strict=True):
         row = plan.compute(panel)[-1:]
         probability = float(load_model(record, models).predict_proba(as_model_input(row))[0])
+        in_scope = bool(Scope.of(record.spec).covers([coin], segments)[0])
         missing = tuple(name for name, value in zip(plan.names, row[0], strict=True) if np.isnan(value))
         predictions.append(
             Prediction(
@@ -77,8 +88,9 @@ def predict_instrument(
                 model_name=record.name,
                 prediction=int(probability >= DECISION_THRESHOLD),
                 probability=probability,
-                alert_triggered=probability >= record.alert_threshold,
+                alert_triggered=in_scope and probability >= record.alert_threshold,
                 missing_features=missing,
+                in_scope=in_scope,
             )
         )
     return InstrumentPredictions(coin, int(panel.timestamps[-1]), tuple(predictions))

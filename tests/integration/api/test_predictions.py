@@ -5,6 +5,7 @@ import pytest
 
 from integration.api.api_service import Service, error_of
 from kurswerk.alerts import Notification
+from kurswerk.client import Client
 from kurswerk.market import market_named
 from kurswerk.storage.feed import PostgresFeedSession
 from kurswerk.storage.predictions._alerts import add_deliveries
@@ -91,6 +92,32 @@ def test_predicting_on_demand_gives_what_was_stored(client: httpx.Client, predic
     error_of(client.post("/api/predict", json={"coin_id": COINS[2], "model_ids": [999]}), 404, "not_found")
 
 
+def test_scope_is_the_same_stored_on_demand_and_in_the_client(client: httpx.Client, service: Service):
+    """Phases and mints decide, whoever asks; a row out of scope triggers no alert, whatever its probability."""
+    register(service.database, "phase", threshold=0.0, scope={"phases": [2]})
+    register(service.database, "mint", threshold=0.0, scope={"mints": COINS[:1]})
+    register(service.database, "free", RECURSIVE, threshold=0.0)
+    session = PostgresFeedSession(service.database, market_named())
+    write_rows(service.database, coin_rows(COINS, 0, 2))
+    with service.database.connection() as connection:
+        connection.execute("UPDATE coin_metrics SET phase_id_at_time = CASE mint WHEN %s THEN 2 ELSE 1 END", [COINS[1]])
+    drain(a_lane(service.database, session))
+    session.close()
+    reader = Client(str(client.base_url))
+    wanted = {"phase": COINS[1:2], "mint": COINS[:1], "free": COINS}
+    for coin in COINS:
+        expected = {name: coin in coins for name, coins in wanted.items()}
+        stored = reader.latest_predictions(coin)
+        assert {row.model_name: row.in_scope for row in stored} == expected
+        found = reader.predict(coin)
+        assert {one.model_name: one.in_scope for one in found.predictions} == expected
+        assert {one.model_name: one.alert_triggered for one in found.predictions} == expected
+        for kept in (True, False):
+            names = {row.model_name for row in reader.predictions(coin_id=coin, in_scope=kept)}
+            assert names == {name for name, inside in expected.items() if inside is kept}
+    reader.close()
+
+
 def test_predicting_without_an_active_model(client: httpx.Client):
     assert (
         "no model is active"
@@ -98,10 +125,12 @@ def test_predicting_without_an_active_model(client: httpx.Client):
     )
 
 
-def test_alerts_and_figures(client: httpx.Client, predicted: list[int]):
+def test_alerts_and_stats(client: httpx.Client, predicted: list[int]):
     alerts = client.get("/api/alerts", params={"limit": 1000, "model_id": predicted[0]}).json()["alerts"]
     assert len(alerts) == 5 * len(COINS)
     assert alerts[0]["threshold"] == 0.0
+    # All alerts are of rows in scope, so there is nothing to choose.
+    error_of(client.get("/api/alerts", params={"in_scope": False}), 422, "unknown_name")
     one = client.get(f"/api/predictions/{alerts[0]['prediction_id']}").json()
     assert set(one["features"]) == set(WINDOWED)
     stats = client.get("/api/stats").json()

@@ -26,6 +26,15 @@ MODEL = {
 }
 TEST = {"id": 3, "model_id": 1, "test_start": "2024-02-01", "test_end": "2024-03-01", "num_samples": 10}
 COMPARISON = {**TEST, "id": 4, "model_a_id": 1, "model_b_id": 2, "winner_id": None}
+STORED = {
+    "id": 5, "coin_id": "A/B", "timestamp": "2024-01-01T00:00:00Z", "created_at": "2024-01-01T00:00:01Z",
+    "model_id": 1, "model_name": "a", "prediction": 1, "probability": 0.75, "in_scope": False,
+}  # fmt: skip
+ON_DEMAND = {
+    "coin_id": "A",
+    "timestamp": "2024-01-01T00:00:00Z",
+    "predictions": [{"model_id": 1, "model_name": "a", "prediction": 1, "probability": 0.75, "in_scope": False}],
+}
 ORDER = {"job_id": 7, "message": "queued", "status": "PENDING"}
 PAGE = {"total": 1, "limit": 100, "offset": 0}
 ERROR = {"error": {"code": "conflict", "message": "name taken", "details": [{"field": "name"}], "request_id": "r-1"}}
@@ -61,6 +70,10 @@ CALLS = {
     "job_log": ((7,), ("GET", "/api/jobs/7/log", None), {"lines": [LINE], "next_after": 9}),
     "cancel": ((7,), ("POST", "/api/jobs/7/cancel", None), {**JOB, "status": "CANCELLED"}),
     "retry": ((7,), ("POST", "/api/jobs/7/retry", None), {**JOB, "status": "PENDING"}),
+    "predictions": ((), ("GET", "/api/predictions", None), {"predictions": [STORED], "limit": 100, "offset": 0}),
+    "prediction": ((5,), ("GET", "/api/predictions/5", None), STORED),
+    "latest_predictions": (("A/B",), ("GET", "/api/predictions/latest/A/B", None), {"predictions": [STORED]}),
+    "predict": (("A",), ("POST", "/api/predict", {"coin_id": "A"}), ON_DEMAND),
     "phases": (
         (),
         ("GET", "/api/phases", None),
@@ -138,6 +151,21 @@ def test_only_what_is_given_becomes_a_query_or_a_change(connect):
     assert dict(seen[0].url.params) == {"status": "READY", "limit": "5"}
     assert json.loads(seen[1].content) == {"alert_threshold": 0.8}
     assert json.loads(seen[2].content)["mints"] == ["A"]
+
+
+def test_predictions_are_asked_for_by_scope_and_show_it(connect):
+    seen: list[httpx.Request] = []
+    page = {"predictions": [STORED], "limit": 100, "offset": 0}
+    (row,) = connect(always(200, page, seen)).predictions(
+        coin_id="A", in_scope=False, since=datetime(2024, 1, 1, tzinfo=UTC)
+    )
+    assert (row.in_scope, row.created_at) == (False, datetime(2024, 1, 1, 0, 0, 1, tzinfo=UTC))
+    assert dict(seen[0].url.params) == {"coin_id": "A", "in_scope": "false", "since": "2024-01-01T00:00:00+00:00"}
+    assert connect(always(200, page, seen)).latest_predictions("A/B") == [row]
+    assert seen[1].url.raw_path == b"/api/predictions/latest/A%2FB"
+    found = connect(always(200, ON_DEMAND, seen)).predict("A", model_ids=[1], at="2024-01-01")
+    assert [one.in_scope for one in found.predictions] == [False]
+    assert json.loads(seen[2].content) == {"coin_id": "A", "model_ids": [1], "timestamp": "2024-01-01"}
 
 
 def test_fields_of_a_newer_service_are_kept(connect):

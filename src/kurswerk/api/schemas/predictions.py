@@ -55,11 +55,13 @@ ClockTime = Annotated[time, BeforeValidator(_as_text), AfterValidator(_in_utc)]
 UtcClock = Annotated[time, AfterValidator(lambda clock: clock.replace(tzinfo=UTC))]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 _SOME_DAY = date(2000, 1, 1)
+# Of every prediction.
+_IN_SCOPE = "Whether the row is of the phases and mints that the model was made for."
 _COIN = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwpump"
 
 
-class PredictionQuery(BaseModel):
-    """Which predictions or alerts."""
+class AlertQuery(BaseModel):
+    """Which alerts; all of them are of rows in scope."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -69,13 +71,18 @@ class PredictionQuery(BaseModel):
     model_id: Id | None = Field(None, description="Only of this model.")
     min_probability: float | None = Field(None, ge=0, le=1, description="Only with at least this probability.")
     since: Moment | None = Field(None, description="Only those stored from this moment on.")
-    in_scope: bool | None = Field(
-        None, description="Only of rows that the model was made for (its phases and mints), or only of others."
-    )
 
     def chosen(self) -> PredictionFilter:
         """Return the filter."""
-        return PredictionFilter(self.coin_id, self.model_id, self.min_probability, self.since, in_scope=self.in_scope)
+        return PredictionFilter(**self.model_dump(exclude={"limit", "offset"}))
+
+
+class PredictionQuery(AlertQuery):
+    """Which predictions."""
+
+    in_scope: bool | None = Field(
+        None, description="Only of rows that the model was made for (its phases and mints), or only of others."
+    )
 
 
 class PredictionRead(ResponseModel):
@@ -89,9 +96,7 @@ class PredictionRead(ResponseModel):
     prediction: int = Field(description="1 from a probability of 0.5 on, else 0.", examples=[1])
     probability: float = Field(description="Of the model's target coming true, four decimals.", examples=[0.8342])
     features: Json | None = Field(description="What the model saw, where features are kept.")
-    in_scope: bool = Field(
-        description="Whether the row is of the phases and mints that the model was made for.", examples=[True]
-    )
+    in_scope: bool = Field(description=_IN_SCOPE, examples=[True])
     created_at: UtcTime
 
 
@@ -142,8 +147,9 @@ class PredictedRead(ResponseModel):
     model_name: str = Field(examples=["up 2 % within the hour"])
     prediction: int = Field(examples=[1])
     probability: float = Field(examples=[0.8342])
-    alert_triggered: bool = Field(description="Whether the probability reaches the model's threshold.")
+    alert_triggered: bool = Field(description="Whether the row is in scope and reaches the model's alert threshold.")
     missing_features: list[str] = Field(description="Features without a value: windows that are not full yet.")
+    in_scope: bool = Field(description=_IN_SCOPE, examples=[True])
 
 
 class PredictRead(ResponseModel):
