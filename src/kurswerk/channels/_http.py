@@ -7,7 +7,8 @@ import httpx
 from kurswerk.alerts import ReceiverBusyError
 from kurswerk.core.errors import KurswerkError
 
-_TIMEOUT_S = 5.0
+# Shorter than the dispatcher's own limit, long enough for a receiver that works on a burst.
+_TIMEOUT_S = 10.0
 # A receiver that asks for more is asked again after this long all the same.
 _LONGEST_WAIT_S = 3600.0
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503

@@ -21,11 +21,15 @@ from kurswerk.jobs import JobService
 from kurswerk.training import ModelSpec
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "docs" / "examples"
-# File → node it begins with, calls it makes, nodes it may end with.
+# File → nodes it begins with, calls it makes, nodes it may end with.
 WORKFLOWS = {
-    "n8n-train-and-compare.json": ("Start", 9, {"Result"}),
-    "n8n-activate.json": ("Start", 5, {"Result"}),
-    "n8n-alerts.json": ("Alert", 1, {"Text", "Leave it", "Refuse"}),
+    "n8n-train-and-compare.json": ({"Start"}, 9, {"Result"}),
+    "n8n-activate.json": ({"Start"}, 5, {"Result"}),
+    "n8n-alerts.json": (
+        {"Alert", "Every minute", "Every day"},
+        1,
+        {"Done", "Later", "Refuse", "Drop the repetition", "Forget after 30 days"},
+    ),
 }
 _EXPRESSION = re.compile(r"\{\{.*?\}\}")
 
@@ -80,7 +84,7 @@ def test_every_node_has_its_own_name_and_is_reached(workflow, name):
         name: {target["node"] for output in outputs["main"] for target in output}
         for name, outputs in workflow["connections"].items()
     }
-    reached, new = set(), {WORKFLOWS[name][0]}
+    reached, new = set(), set(WORKFLOWS[name][0])
     while new:
         reached |= new
         new = set().union(*(followers.get(name, set()) for name in new)) - reached
@@ -111,6 +115,23 @@ def test_every_node_that_is_referred_to_exists(workflow):
     referred = set(re.findall(r"\$\('([^']+)'\)", json.dumps(workflow)))
     assert referred
     assert referred <= names
+
+
+def test_an_alert_is_accepted_only_once_it_is_noted():
+    workflow = read("n8n-alerts.json")
+    before = {
+        target["node"]: source
+        for source, outputs in workflow["connections"].items()
+        for output in outputs["main"]
+        for target in output
+    }
+    assert before["Accept"] == "Note"
+    (created,) = [node for node in read("n8n-activate.json")["nodes"] if node["name"] == "Table for alerts"]
+    columns = {column["name"] for column in created["parameters"]["columns"]["column"]}
+    tables = of_kind(workflow, "dataTable")
+    assert {node["parameters"]["dataTableId"]["value"] for node in tables} == {created["parameters"]["tableName"]}
+    (note,) = [node for node in tables if node["name"] == "Note"]
+    assert set(note["parameters"]["columns"]["value"]) == columns
 
 
 def test_the_specification_is_a_good_one():
@@ -145,7 +166,7 @@ def test_what_is_read_of_an_alert_is_what_is_sent():
     assert headers <= set(sent[0].headers)
     assert (
         {"coin_id", "timestamp", "probability"}
-        <= set(re.findall(r"json\.body\.(\w+)", text))
+        <= set(re.findall(r"json\.alert\.(\w+)", text))
         <= set(json.loads(sent[0].content))
     )
     # As the nodes Sign and From Kurswerk? compute it.
