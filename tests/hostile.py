@@ -15,9 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from psycopg.conninfo import make_conninfo
 
 from kurswerk.storage.server import Database, _binaries
 
@@ -175,7 +175,7 @@ class Doorman:
             try:
                 of = {name: self._known[name] for name in ("user", "password", "dbname") if self._known[name]}
                 where = {"host": "127.0.0.1", "port": listener.getsockname()[1], "gssencmode": "disable"}
-                yield make_conninfo(sslmode="disable", **where, **of)
+                yield f"postgresql:///?{urlencode({'sslmode': 'disable', **where, **of})}"
             finally:
                 self._ended.set()
                 thread.join()

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from kurswerk.bootstrap.setting_groups import rules_of, variable_of
+from kurswerk.bootstrap.setting_groups import SettingGroup, choices_of, variable_of
 from kurswerk.bootstrap.settings import GROUPS
 
 TARGET = Path(__file__).resolve().parents[1] / ".env.example"
@@ -29,14 +28,13 @@ def page() -> str:
     return HEAD + "".join("\n" + "\n".join(group_lines(name, kind)) + "\n" for name, kind in GROUPS.items())
 
 
-def group_lines(name: str, kind: type[Any]) -> Iterator[str]:
+def group_lines(name: str, kind: type[SettingGroup]) -> Iterator[str]:
     """Yield a heading, and two lines for each setting of a group."""
     yield f"# --- {name}: {(kind.__doc__ or '').strip().splitlines()[0]}"
-    defaults = kind()
-    for field, rule in rules_of(kind).items():
-        choices = f" ({', '.join(rule.choices)})" if rule.choices else ""
-        yield f"# {rule.meaning}{choices}"
-        yield f"#{variable_of(name, field)}={default_text(getattr(defaults, field))}"
+    for key, field in kind.model_fields.items():
+        choices = f" ({', '.join(choices_of(field))})" if choices_of(field) else ""
+        yield f"# {field.description}{choices}"
+        yield f"#{variable_of(name, key)}={default_text(field.default)}"
 
 
 def default_text(value: object) -> str:

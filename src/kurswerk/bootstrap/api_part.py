@@ -167,7 +167,8 @@ def options_for(http: HttpSettings, *, insecure: bool, usable_keys: bool) -> Api
         read_limit=http.read_limit,
         write_limit=http.write_limit,
     )
-    return replace(options, limit_storage=f"async+{http.redis_url}") if http.redis_url else options
+    redis = http.redis_url
+    return replace(options, limit_storage=f"async+{redis.get_secret_value()}") if redis else options
 
 
 def is_loopback(host: str) -> bool:

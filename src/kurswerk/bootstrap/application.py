@@ -36,7 +36,8 @@ def current_settings() -> Settings:
 
 def database_url(settings: Settings) -> str:
     """Return the configured database's URL, or start the embedded one and return its."""
-    return settings.database_url or EmbeddedPostgres(settings.data_dir).start()
+    url = settings.database_url
+    return url.get_secret_value() if url else EmbeddedPostgres(settings.data_dir).start()
 
 
 def open_application(settings: Settings | None = None) -> Application:

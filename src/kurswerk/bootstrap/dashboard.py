@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from pydantic import SecretStr
 
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.channels import KINDS
@@ -254,7 +255,7 @@ def dashboard_services(
         coverage=lambda: coverage(database, COINS),
         health=health,
         resource_samples=resource_samples,
-        settings=settings_in_force(settings),
+        settings=settings_in_force(settings.model_dump()),
         keys=StoredKeys(PostgresKeyStore(database)),
         live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database), market),
         alerts=PostgresAlertStore(database, KINDS),
@@ -262,22 +263,18 @@ def dashboard_services(
     )
 
 
-def settings_in_force(settings: Any, prefix: str = "") -> dict[str, str]:
-    """Flatten settings to text, with what is secret masked.
+def settings_in_force(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Flatten settings to text, with what is secret masked; of an address only the password is.
 
     Examples
     --------
     >>> settings_in_force({"url": "postgresql://me:secret@host/db", "webhook_token": "abc"})
     {'url': 'postgresql://me:•••@host/db', 'webhook_token': '•••'}
     """
-    items = (
-        settings.items()
-        if isinstance(settings, Mapping)
-        else [(field.name, getattr(settings, field.name)) for field in dataclasses.fields(settings)]
-    )
     found: dict[str, str] = {}
-    for name, value in items:
-        if dataclasses.is_dataclass(value) or isinstance(value, Mapping):
+    for name, given in settings.items():
+        value = given.get_secret_value() if isinstance(given, SecretStr) else given
+        if isinstance(value, Mapping):
             found |= settings_in_force(value, f"{prefix}{name}.")
         elif value is not None and any(name.endswith(secret) for secret in _SECRET_NAMES):
             found[f"{prefix}{name}"] = "•••"

@@ -55,7 +55,8 @@ class PredictorPart:
         self._database = service.database
         self._alerts = PostgresAlertStore(service.database, rows=MarketRowReader(service.database))
         alerts = service.settings.alerts
-        self._alerts.keep_rule(WEBHOOK_RULE, WebhookChannel.kind.name, alerts.webhook_url, alerts.webhook_secret)
+        secret = alerts.webhook_secret.get_secret_value() if alerts.webhook_secret else None
+        self._alerts.keep_rule(WEBHOOK_RULE, WebhookChannel.kind.name, alerts.webhook_url, secret)
         self._stop, self._raised = threading.Event(), threading.Event()
         self._predictors = [
             Predictor(

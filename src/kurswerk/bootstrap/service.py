@@ -114,8 +114,12 @@ def open_service(settings: Settings, *, insecure: bool = False) -> tuple[Service
     """
     as_json = {"auto": None, "json": True, "text": False}[settings.log.format]
     configure_logging(level=settings.log.level, json=as_json)
-    postgres = None if settings.database_url else EmbeddedPostgres(settings.data_dir)
-    url = postgres.start() if postgres else str(settings.database_url)
+    postgres = None
+    if settings.database_url:
+        url = settings.database_url.get_secret_value()
+    else:
+        postgres = EmbeddedPostgres(settings.data_dir)
+        url = postgres.start()
     _await_database(url)
     database = Database(url, pool_size=_POOL_SIZE)
     if upgrade(database):

@@ -8,48 +8,55 @@ The environment wins over the file. Names: ``KURSWERK_DATABASE_URL``, ``KURSWERK
 keys: ``data_dir = "…"``, and a table for each group: ``[http]`` with ``port = 8000``.
 """
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import errno
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import platformdirs
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from typing_extensions import override
 
 from kurswerk.bootstrap.setting_groups import (
     AlertSettings,
     HttpSettings,
     LogSettings,
     PredictorSettings,
+    SettingGroup,
     WorkerSettings,
-    read_group,
+    choices_of,
+    limits_of,
+    older_name_of,
     variable_of,
 )
-from kurswerk.core.errors import InvalidInputError, UnknownNameError
+from kurswerk.core.errors import InvalidInputError, KurswerkError, UnknownNameError
 
 CONFIG_FILE = "kurswerk.toml"
-GROUPS: dict[str, type[Any]] = {
-    "http": HttpSettings,
-    "worker": WorkerSettings,
-    "predictor": PredictorSettings,
-    "alerts": AlertSettings,
-    "log": LogSettings,
-}
-# As older services call what is a setting of a group here.
-_SEED_NAMES = {
-    "BATCH_SIZE": variable_of("predictor", "batch_size"),
-    "POLLING_INTERVAL_SECONDS": variable_of("predictor", "poll_seconds"),
-    "MODEL_CACHE_SIZE": variable_of("predictor", "model_cache"),
-    "DEFAULT_ALERT_THRESHOLD": variable_of("alerts", "threshold"),
-    "ALERT_WEBHOOK_URL": variable_of("alerts", "webhook_url"),
-}
-_TEXT_KEYS = frozenset({"database_url", "data_dir"})
 
 
-@dataclass(frozen=True)
-class Settings:
+def _plain_scheme(url: SecretStr) -> SecretStr:
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    plain = scheme.partition("+")[0]  # SQLAlchemy's postgresql+asyncpg:// means the same database
+    if not separator or plain not in {"postgresql", "postgres"}:
+        raise InvalidInputError("settings.other_database_url", scheme=scheme[:20])
+    return SecretStr(f"postgresql://{rest}")
+
+
+class Settings(BaseSettings):
     """Where Kurswerk keeps its data, and how its service runs.
+
+    Made directly it has the values given and the defaults; `read_settings` asks the environment and the file.
 
     Attributes
     ----------
@@ -61,13 +68,24 @@ class Settings:
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
-    data_dir: Path
-    database_url: str | None = None
-    http: HttpSettings = field(default_factory=HttpSettings)
-    worker: WorkerSettings = field(default_factory=WorkerSettings)
-    predictor: PredictorSettings = field(default_factory=PredictorSettings)
-    alerts: AlertSettings = field(default_factory=AlertSettings)
-    log: LogSettings = field(default_factory=LogSettings)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="KURSWERK_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        hide_input_in_errors=True,
+    )
+
+    data_dir: Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())] = Field(
+        default_factory=lambda: platformdirs.user_data_path("kurswerk"), validate_default=True
+    )
+    database_url: Annotated[SecretStr, AfterValidator(_plain_scheme)] | None = None
+    http: HttpSettings = HttpSettings()
+    worker: WorkerSettings = WorkerSettings()
+    predictor: PredictorSettings = PredictorSettings()
+    alerts: AlertSettings = AlertSettings()
+    log: LogSettings = LogSettings()
 
     @property
     def quarantine_dir(self) -> Path:
@@ -84,6 +102,48 @@ class Settings:
         """Where the processes of one data directory count together."""
         return self.data_dir / "metrics"
 
+    def replace_in(self, group: str, **values: Any) -> "Settings":
+        """Return the settings with some values of a group changed.
+
+        Examples
+        --------
+        >>> Settings().replace_in("http", port=0).http.port
+        0
+        """
+        return self.model_copy(update={group: getattr(self, group).model_copy(update=values)})
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let settings that are made directly depend on nothing around them."""
+        return (init_settings,)
+
+
+GROUPS: dict[str, type[SettingGroup]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, SettingGroup)
+}
+
+
+class _SettingsFile(TomlConfigSettingsSource):
+    """The settings file, its values written as the environment would have them, so that both are read alike."""
+
+    @override
+    def __call__(self) -> dict[str, Any]:
+        return {
+            name: {key: _as_text(item) for key, item in value.items()} if isinstance(value, dict) else value
+            for name, value in super().__call__().items()
+            if value != ""
+        }
+
 
 def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     """Read the settings in force.
@@ -99,38 +159,57 @@ def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     ------
     InvalidInputError
         If the file is no TOML, or a value has the wrong type or lies outside its limits.
+    UnknownNameError
+        If the file has a key that is no setting, or a value is none of those it may have.
     """
-    path, file = _read_file(environment, directory)
-    data_dir = environment.get("KURSWERK_DATA_DIR") or file.get("data_dir") or platformdirs.user_data_dir("kurswerk")
-    url = environment.get("KURSWERK_DATABASE_URL") or _seed_url(environment) or file.get("database_url")
-    older = {ours: environment[name] for name, ours in _SEED_NAMES.items() if environment.get(name)}
-    named = {**older, **environment}
-    groups = {name: read_group(kind, name, named, file.get(name, {}), str(path)) for name, kind in GROUPS.items()}
-    return Settings(data_dir=Path(data_dir).expanduser().absolute(), database_url=_checked_url(url), **groups)
-
-
-def _read_file(environment: Mapping[str, str], directory: Path) -> tuple[Path, dict[str, Any]]:
     named = environment.get("KURSWERK_CONFIG")
     path = Path(named) if named else directory / CONFIG_FILE
-    if not named and not path.is_file():
-        return path, {}
+    file = _read_file(path, must_exist=bool(named))
+    variables = {keys: variable for keys, field in _leaves() if (variable := _variable_set(environment, keys, field))}
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {variable_of(*keys).lower(): environment[variable] for keys, variable in variables.items()}
+    if ("database_url",) not in variables and (url := _older_url(environment)):
+        source.env_vars["kurswerk_database_url"] = url
     try:
-        document: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Settings(_build_sources=((source, file), {}))
+    except ValidationError as error:
+        # Not as its cause: that would bring the values, secrets among them, into tracebacks.
+        raise _refusal(error.errors(include_url=False)[0], variables, path) from None
+
+
+def _leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    """Yield every setting with its keys, ``("data_dir",)`` or ``("http", "port")``."""
+    for name, field in Settings.model_fields.items():
+        if name not in GROUPS:
+            yield (name,), field
+        else:
+            yield from (((name, key), inner) for key, inner in GROUPS[name].model_fields.items())
+
+
+def _variable_set(environment: Mapping[str, str], keys: tuple[str, ...], field: FieldInfo) -> str | None:
+    """Return the variable that says what a setting is; an empty one says nothing."""
+    names = filter(None, (variable_of(*keys), older_name_of(field)))
+    return next((name for name in names if environment.get(name)), None)
+
+
+def _read_file(path: Path, *, must_exist: bool) -> _SettingsFile:
+    try:
+        file = _SettingsFile(Settings, path)
     except OSError as error:
         raise InvalidInputError("settings.file_not_readable", path=path, reason=error.strerror) from error
     except ValueError as error:
         raise InvalidInputError("settings.no_toml", path=path, reason=error) from error
-    for key, value in document.items():
-        if key not in _TEXT_KEYS | set(GROUPS):
-            raise UnknownNameError("settings.unknown", name=key, known=_TEXT_KEYS | set(GROUPS), path=path)
-        if key in _TEXT_KEYS and not isinstance(value, str):
-            raise InvalidInputError("settings.not_text", path=path, key=key, value=value)
-        if key in GROUPS and not isinstance(value, dict):
-            raise InvalidInputError("settings.not_a_table", path=path, key=key, group=key)
-    return path, document
+    if must_exist and not path.is_file():  # the library takes that for an empty one
+        reason = os.strerror(errno.EISDIR if path.is_dir() else errno.ENOENT)
+        raise InvalidInputError("settings.file_not_readable", path=path, reason=reason)
+    return file
 
 
-def _seed_url(environment: Mapping[str, str]) -> str | None:
+def _as_text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _older_url(environment: Mapping[str, str]) -> str | None:
     """Build a URL from the names that the older services use."""
     if dsn := environment.get("DB_DSN"):
         return dsn
@@ -147,11 +226,41 @@ def _seed_url(environment: Mapping[str, str]) -> str | None:
     return f"postgresql://{user}{secret}@{host}:{port}/{name}"
 
 
-def _checked_url(url: str | None) -> str | None:
-    if url is None:
-        return None
-    scheme, separator, rest = url.partition("://")
-    plain = scheme.partition("+")[0]  # SQLAlchemy's postgresql+asyncpg:// means the same database
-    if not separator or plain not in {"postgresql", "postgres"}:
-        raise InvalidInputError("settings.other_database_url", scheme=scheme[:20])
-    return f"postgresql://{rest}"
+def _refusal(error: ErrorDetails, variables: Mapping[tuple[str, ...], str], path: Path) -> KurswerkError:
+    """Return what is wrong with a setting in our words: where it stands, its value, and what to do."""
+    keys = tuple(map(str, error["loc"]))
+    known = dict(_leaves())
+    if len(keys) == 1:
+        return _wrong_key(keys[0], error, path)
+    if keys not in known:
+        group, name = keys
+        return UnknownNameError(
+            "settings.unknown_in_group", name=name, known=GROUPS[group].model_fields, place=path, group=group
+        )
+    return _wrong_value(error, known[keys], variables.get(keys) or f"{path}, [{keys[0]}] {keys[1]}")
+
+
+def _wrong_key(key: str, error: ErrorDetails, path: Path) -> KurswerkError:
+    if key not in Settings.model_fields:
+        return UnknownNameError("settings.unknown", name=key, known=Settings.model_fields, path=path)
+    if key in GROUPS:
+        return InvalidInputError("settings.not_a_table", path=path, key=key, group=key)
+    shown = "**********" if key == "database_url" else error["input"]
+    return InvalidInputError("settings.not_text", path=path, key=key, value=shown)
+
+
+def _wrong_value(error: ErrorDetails, field: FieldInfo, source: str) -> KurswerkError:
+    kind, text = error["type"], error["input"]
+    least, most = limits_of(field)
+    if kind == "wrong_beginning":
+        return InvalidInputError("settings.wrong_beginning", source=source, beginnings=error["ctx"]["beginnings"])
+    if kind == "literal_error":
+        return UnknownNameError("settings.unknown_value", name=text, known=choices_of(field), source=source)
+    if kind.startswith("bool"):
+        return InvalidInputError("settings.not_boolean", source=source, text=text)
+    if kind in {"greater_than_equal", "less_than_equal"}:
+        if most is None:
+            return InvalidInputError("settings.too_small", source=source, value=text, least=least)
+        return InvalidInputError("settings.out_of_range", source=source, value=text, least=least, most=most)
+    code = "settings.not_a_number" if kind.startswith("float") else "settings.not_a_whole_number"
+    return InvalidInputError(code, source=source, text=text)

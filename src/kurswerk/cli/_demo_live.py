@@ -90,7 +90,7 @@ def go_live(
     ConflictError
         If the service cannot be reached as it is set up.
     """
-    quiet = replace(settings, log=replace(settings.log, level="warning"))
+    quiet = settings.replace_in("log", level="warning")
     service, watch = open_service(quiet)
     try:
         parts = on_a_port(service)
@@ -153,8 +153,7 @@ def on_a_port(service: Service) -> list[Part]:
     try:
         return make_parts(service, ())
     except ConflictError:
-        http = replace(service.settings.http, port=0)
-        return make_parts(replace(service, settings=replace(service.settings, http=http)), ())
+        return make_parts(replace(service, settings=service.settings.replace_in("http", port=0)), ())
 
 
 def _where_to_look(addresses: Mapping[str, str], options: LiveOptions) -> str:

@@ -11,8 +11,6 @@ import click
 from typing_extensions import override
 
 from kurswerk import __version__
-from kurswerk.bootstrap.environment import let_idle_threads_sleep, share_metrics, use_kernel_cache
-from kurswerk.bootstrap.settings import read_settings
 from kurswerk.cli._output import report_error
 from kurswerk.core.errors import KurswerkError
 
@@ -51,6 +49,14 @@ class LazyGroup(click.Group):
         """Import and return one command, or None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
+        # Settings and their library cost more than all of --help, which needs neither.
+        from kurswerk.bootstrap.environment import (  # noqa: PLC0415 - see above
+            let_idle_threads_sleep,
+            share_metrics,
+            use_kernel_cache,
+        )
+        from kurswerk.bootstrap.settings import read_settings  # noqa: PLC0415 - see above
+
         let_idle_threads_sleep()
         settings = read_settings(os.environ, Path.cwd())
         use_kernel_cache(settings)

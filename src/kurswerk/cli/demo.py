@@ -5,7 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -151,7 +151,7 @@ def _settings_on(port: int | None) -> Settings:
     if port is None:
         return settings
     bind(settings.http.host, port).close()
-    return replace(settings, http=replace(settings.http, port=port))
+    return settings.replace_in("http", port=port)
 
 
 def _go_live(run: Run, app: Application, options: LiveOptions) -> LiveOutcome | None:

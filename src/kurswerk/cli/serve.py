@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 
 import click
 import uvloop
@@ -26,13 +25,9 @@ def command(host: str | None, port: int | None, only: str | None, *, insecure: b
     Brings the tables up to date first. Several may run side by side on one database, each on a port of its own.
     """
     settings = current_settings()
-    http = replace(
-        settings.http,
-        host=settings.http.host if host is None else host,
-        port=settings.http.port if port is None else port,
-    )
+    given = {name: value for name, value in {"host": host, "port": port}.items() if value is not None}
     parts = [name.strip() for name in (only or "").split(",") if name.strip()]
-    serve(replace(settings, http=http), parts, insecure=insecure, as_json=as_json)
+    serve(settings.replace_in("http", **given), parts, insecure=insecure, as_json=as_json)
 
 
 def serve(settings: Settings, only: Collection[str] = (), *, insecure: bool = False, as_json: bool = False) -> None:

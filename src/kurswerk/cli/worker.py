@@ -1,7 +1,5 @@
 """``kurswerk worker``: one more pair of hands for the jobs."""
 
-from dataclasses import replace
-
 import click
 
 from kurswerk.bootstrap.application import current_settings
@@ -19,5 +17,5 @@ def command(concurrency: int | None, *, as_json: bool) -> None:
     """
     settings = current_settings()
     if concurrency is not None:
-        settings = replace(settings, worker=replace(settings.worker, concurrency=concurrency))
+        settings = settings.replace_in("worker", concurrency=concurrency)
     serve(settings, ["worker"], as_json=as_json)

@@ -19,7 +19,7 @@ from waiting import until
 
 
 def health_service_on(database: Database, folder) -> HealthService:
-    return HealthService(Service(Settings(folder), database, Metrics()), timeout_s=60)
+    return HealthService(Service(Settings(data_dir=folder), database, Metrics()), timeout_s=60)
 
 
 def test_a_good_database_is_healthy_and_counted(database, tmp_path):

@@ -25,7 +25,9 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
             " ('here', '', now(), '', now())"
         )
     metrics = Metrics()
-    settings = Settings(tmp_path, database.url, predictor=PredictorSettings(lanes=2, store_features="alerts"))
+    settings = Settings(
+        data_dir=tmp_path, database_url=database.url, predictor=PredictorSettings(lanes=2, store_features="alerts")
+    )
     predictor = part(Service(settings, database, metrics))
     assert predictor.addresses == {"predictor": "every new row, 2 lanes"}
 
@@ -75,7 +77,7 @@ def test_it_keeps_the_webhook_of_the_settings(database: Database, tmp_path: Path
         ("http://n8n.test/b", "http://n8n.test/…", True),
         (None, "http://n8n.test/…", False),
     ):
-        settings = Settings(tmp_path, database.url, alerts=AlertSettings(webhook_url=url))
+        settings = Settings(data_dir=tmp_path, database_url=database.url, alerts=AlertSettings(webhook_url=url))
         part(Service(settings, database, Metrics()))
         (rule,) = PostgresAlertStore(database).rules()
         assert (rule["name"], rule["target"], rule["is_active"]) == ("ALERT_WEBHOOK_URL", shown, active)
@@ -86,7 +88,7 @@ def test_an_alert_is_sent_at_once_and_not_at_the_next_look(database: Database, t
     ids = [register(database, "w", threshold=0.0)]
     alerts = PostgresAlertStore(database)
     alerts.create_rule({"name": "all", "model_ids": ids, "channel": "database"})
-    predictor = part(Service(Settings(tmp_path, database.url), database, Metrics()))
+    predictor = part(Service(Settings(data_dir=tmp_path, database_url=database.url), database, Metrics()))
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -14,7 +14,7 @@ from kurswerk.storage.server import Database
 
 def test_a_database_that_is_restarted_is_waited_for(database: Database, tmp_path: Path):
     with Doorman(database, deaf_s=0.5, refused=2).standing() as url:
-        started, watch = open_service(Settings(tmp_path, url))
+        started, watch = open_service(Settings(data_dir=tmp_path, database_url=url))
         assert started.database.check()
         assert watch == []
         started.database.close()
@@ -23,4 +23,4 @@ def test_a_database_that_is_restarted_is_waited_for(database: Database, tmp_path
 def test_a_database_that_stays_away_is_named(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(service, "_DATABASE_PATIENCE_S", 0.3)
     with Doorman(database, deaf_s=600.0).standing() as url, pytest.raises(DatabaseUnavailableError, match=r"on 127\.0"):
-        open_service(Settings(tmp_path, url))
+        open_service(Settings(data_dir=tmp_path, database_url=url))

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import httpx
 import psycopg
@@ -42,7 +41,9 @@ def logging_as_before() -> Iterator[None]:
 @pytest.fixture
 def settings(database, tmp_path) -> Settings:
     """Settings of a service on the test's database and a free port."""
-    return Settings(tmp_path, database.url, http=HttpSettings(port=0), log=LogSettings(format="json"))
+    return Settings(
+        data_dir=tmp_path, database_url=database.url, http=HttpSettings(port=0), log=LogSettings(format="json")
+    )
 
 
 def result(model_id: int, **changes) -> Tested:
@@ -139,7 +140,7 @@ def test_again_with_the_port_taken_and_ended_by_ctrl_c(settings, database, teste
     monkeypatch.setattr(_demo_live, "LiveScreen", screen)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        elsewhere = replace(settings, http=HttpSettings(port=port))
+        elsewhere = settings.replace_in("http", port=port)
         outcome = go_live(elsewhere, tested, LiveOptions(100.0, None, on_screen=True), steps[1])
     assert answers == [200]
     assert not any(f":{port}/" in url for url in outcome.addresses.values())
@@ -149,7 +150,7 @@ def test_again_with_the_port_taken_and_ended_by_ctrl_c(settings, database, teste
 
 
 def test_an_error_that_is_not_about_the_port_is_raised(settings, tested, steps):
-    open_to_all = replace(settings, http=HttpSettings(host="0.0.0.0", port=0))
+    open_to_all = settings.replace_in("http", host="0.0.0.0", port=0)
     with pytest.raises(ConflictError, match="keys create"):
         go_live(open_to_all, tested, LiveOptions(1.0, 1.0, on_screen=False), steps[1])
 

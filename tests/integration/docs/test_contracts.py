@@ -12,7 +12,7 @@ import pytest
 from kurswerk.api import ApiOptions, create_app
 from kurswerk.bootstrap import settings
 from kurswerk.bootstrap.api_services import api_services
-from kurswerk.bootstrap.setting_groups import rules_of, variable_of
+from kurswerk.bootstrap.setting_groups import variable_of
 from kurswerk.cli._main import COMMANDS
 from kurswerk.observability import Metrics, ServiceState
 
@@ -111,7 +111,7 @@ def test_every_variable_of_the_environment(monkeypatch, tmp_path):
             return super().get(name, default)
 
     settings.read_settings(Environment(DB_HOST="host"), tmp_path)
-    grouped = {variable_of(group, field) for group, kind in settings.GROUPS.items() for field in rules_of(kind)}
+    grouped = {variable_of(group, field) for group, kind in settings.GROUPS.items() for field in kind.model_fields}
     # The one that older services set and nothing reads.
     assert set(rows("Environment")) == asked | grouped | {"BATCH_TIMEOUT_SECONDS"}
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import traceback
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,9 +25,11 @@ def test_without_anything_the_database_is_embedded_in_the_users_data_directory(t
 
 def test_the_environment_wins_over_the_file(tmp_path):
     (tmp_path / "kurswerk.toml").write_text('database_url = "postgresql://file/db"\ndata_dir = "/from/file"\n')
-    assert read_settings({}, tmp_path) == Settings(Path("/from/file"), "postgresql://file/db")
+    assert read_settings({}, tmp_path) == Settings(data_dir=Path("/from/file"), database_url="postgresql://file/db")
     environment = {"KURSWERK_DATABASE_URL": "postgresql://env/db", "KURSWERK_DATA_DIR": "/from/env"}
-    assert read_settings(environment, tmp_path) == Settings(Path("/from/env"), "postgresql://env/db")
+    assert read_settings(environment, tmp_path) == Settings(
+        data_dir=Path("/from/env"), database_url="postgresql://env/db"
+    )
 
 
 def test_a_file_may_be_named(tmp_path):
@@ -43,7 +46,7 @@ def test_the_older_services_names_make_a_url_whatever_the_password(password, nam
         name.encode()
     except UnicodeEncodeError:
         return
-    parts = urlsplit(read_settings(environment, Path("/nowhere")).database_url)
+    parts = urlsplit(read_settings(environment, Path("/nowhere")).database_url.get_secret_value())
     assert (parts.hostname, parts.port, parts.username) == ("db", 5433, "me")
     assert unquote(parts.password) == password
     assert unquote(parts.path[1:]) == name
@@ -51,7 +54,7 @@ def test_the_older_services_names_make_a_url_whatever_the_password(password, nam
 
 def test_a_dsn_wins_over_its_parts_and_drivers_in_the_scheme_are_dropped(tmp_path):
     environment = {"DB_DSN": "postgresql+asyncpg://a:b@h/db", "DB_HOST": "other"}
-    assert read_settings(environment, tmp_path).database_url == "postgresql://a:b@h/db"
+    assert read_settings(environment, tmp_path).database_url.get_secret_value() == "postgresql://a:b@h/db"
 
 
 @pytest.mark.parametrize(
@@ -77,13 +80,74 @@ def test_a_password_is_never_in_the_message(tmp_path):
     assert "secret" not in str(caught.value)
 
 
+def test_secrets_are_in_no_representation_and_in_no_refusal(tmp_path):
+    secret = "s3cr3t-of-mine"
+    url = f"postgresql://me:{secret}@host/db"
+    environment = {
+        "KURSWERK_DATABASE_URL": url, "KURSWERK_HTTP_REDIS_URL": f"redis://:{secret}@cache",
+        "KURSWERK_ALERTS_WEBHOOK_SECRET": secret,
+    }  # fmt: skip
+    settings = read_settings(environment, tmp_path)
+    assert settings.database_url.get_secret_value() == url
+    assert settings.http.redis_url.get_secret_value() == f"redis://:{secret}@cache"
+    assert settings.alerts.webhook_secret.get_secret_value() == secret
+    for text in (repr(settings), str(settings), settings.model_dump_json(), f"{settings.http} {settings.alerts!r}"):
+        assert secret not in text
+    (tmp_path / "kurswerk.toml").write_text(f'database_url = ["{url}"]\n')
+    with pytest.raises(InvalidInputError, match="must be text in quotes") as refused:
+        read_settings({"KURSWERK_HTTP_PORT": "1"}, tmp_path)
+    assert secret not in "".join(traceback.format_exception(refused.value))
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [("http", "port"), ("predictor", "batch_size"), ("predictor", "model_cache"), ("worker", "memory_mb")]
+        ),
+        st.tuples(st.booleans(), st.integers(64, 1000), st.booleans(), st.integers(64, 1000)),
+    )
+)
+def test_of_two_places_the_environment_wins_setting_by_setting(tmp_path_factory, chosen):
+    folder = tmp_path_factory.mktemp("settings")
+    expected, lines, environment = {}, {}, {}
+    for (group, field), (in_file, of_file, in_environment, of_environment) in chosen.items():
+        if in_file:
+            lines.setdefault(group, []).append(f"{field} = {of_file}")
+            expected[group, field] = of_file
+        if in_environment:
+            environment[f"KURSWERK_{group}_{field}".upper()] = str(of_environment)
+            expected[group, field] = of_environment
+    (folder / "kurswerk.toml").write_text(
+        "".join(f"[{group}]\n" + "\n".join(rows) + "\n" for group, rows in lines.items())
+    )
+    settings, defaults = read_settings(environment, folder), Settings()
+    for group, field in chosen:
+        default = getattr(getattr(defaults, group), field)
+        assert getattr(getattr(settings, group), field) == expected.get((group, field), default)
+
+
+def test_settings_made_directly_ask_nothing_around_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("KURSWERK_HTTP_PORT", "1")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kurswerk.toml").write_text("[http]\nport = 2\n")
+    assert Settings(data_dir=tmp_path).http.port == 8000
+
+
+def test_a_group_that_is_a_variable_and_a_value_that_does_not_fit_are_no_settings(tmp_path):
+    strange = {"KURSWERK_HTTP": "5", "KURSWERK_HTTP_PROT": "5", "kurswerk_http_port": "5", "KURSWERK_LOG_": "x"}
+    assert read_settings(strange, tmp_path) == read_settings({}, tmp_path)
+    (tmp_path / "kurswerk.toml").write_text("[worker]\nconcurrency = true\n")
+    with pytest.raises(InvalidInputError, match=r"\[worker\] concurrency is 'True'; give a whole number"):
+        read_settings({}, tmp_path)
+
+
 def test_the_cache_of_kernels_belongs_to_one_state_of_the_sources(tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE)
-    use_kernel_cache(Settings(tmp_path))
+    use_kernel_cache(Settings(data_dir=tmp_path))
 
     assert os.environ[VARIABLE] == str(tmp_path / "cache" / "kernels" / state_of_sources())
     monkeypatch.setenv(VARIABLE, "/chosen")
-    use_kernel_cache(Settings(tmp_path))
+    use_kernel_cache(Settings(data_dir=tmp_path))
     assert os.environ[VARIABLE] == "/chosen"
 
 
@@ -163,7 +227,9 @@ def test_the_names_of_older_services_are_understood(tmp_path):
         ({"DEFAULT_ALERT_THRESHOLD": "1.5"}, "is 1.5; it must be at least 0 and at most 1"),
         ({"DEFAULT_ALERT_THRESHOLD": "nan"}, "is nan; it must be at least 0"),
         ({"DEFAULT_ALERT_THRESHOLD": "much"}, "'much'; give a number such as 0.7"),
-        ({"ALERT_WEBHOOK_URL": "ftp://host/"}, "must begin with http:// or https://"),
+        ({"ALERT_WEBHOOK_URL": "ftp://host/"}, "^ALERT_WEBHOOK_URL must begin with http:// or https://"),
+        ({"KURSWERK_ALERTS_THRESHOLD": "", "DEFAULT_ALERT_THRESHOLD": "-1"}, "^DEFAULT_ALERT_THRESHOLD is -1;"),
+        ({"KURSWERK_ALERTS_THRESHOLD": "-1", "DEFAULT_ALERT_THRESHOLD": "0"}, "^KURSWERK_ALERTS_THRESHOLD is -1;"),
     ],
 )
 def test_wrong_settings_of_alerts_are_named(environment, says, tmp_path):
