@@ -42,7 +42,7 @@ _ON_BARS = frozenset({"features", "train"})
 def main(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
     """Measure NAMEs (ingest, load, features, live, inference, train, api, serving, stream, start, dashboard, or all).
 
-    Each is set beside a peer measured in turn in the same run; the ratio says how many times faster ours was.
+    Each is set beside a peer measured in turn in the same run; the ratio is how many times faster ours was.
     """
     unknown = [name for name in names if name not in {*BENCHMARKS, "all"}]
     if unknown:

@@ -85,7 +85,7 @@ class Paint:
     largest
         The browser's Largest Contentful Paint: the largest text or picture.
     content
-        Heading and first figures, rows or fields are painted.
+        Heading and first values, rows or fields are painted.
     drawn
         All charts are, too.
     words

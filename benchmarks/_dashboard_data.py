@@ -70,7 +70,7 @@ def _grown_up(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _register(database: Database, market: PostgresMarketStore, span_us: tuple[int, int], models: int) -> list[int]:
-    """Train once and register that under many names; figures differ a little."""
+    """Train once and register that under many names; metrics differ a little."""
     store, spec = PostgresModelStore(database), _spec(span_us)
     version = fit_version(spec, load_dataset(spec, market))
     ids = []

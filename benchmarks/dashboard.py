@@ -55,7 +55,7 @@ def run(
     visits
         Of each page, after two that fill the browser's cache; the median counts.
     times
-        Repetitions of each interaction; the median counts, the worst is told.
+        Repetitions of each interaction; the median counts, the worst is reported.
     live_seconds
         For how long 20 predictions a second are watched; 600 is what was demanded.
 

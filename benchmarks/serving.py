@@ -157,8 +157,8 @@ def activate_all(database: Database) -> None:
         connection.execute("VACUUM ANALYZE coin_metrics")
 
 
-class _Ears:
-    """Collects what a predictor tells."""
+class _Listener:
+    """Collects what a predictor reports."""
 
     def __init__(self) -> None:
         self.lags: list[Lags] = []
@@ -181,12 +181,13 @@ class _Ears:
 
 
 def predict(url: str, lanes: int, pipe: Any) -> None:
-    """Run a predictor until told to stop, then tell what it did; the process is its own."""
+    """Run a predictor until asked to stop, then send what it did; the process is its own."""
     database, stop = Database(url), threading.Event()
     cache = ModelCache(PostgresModelStore(database))
-    ears, coins = [_Ears() for _ in range(lanes)], market_named()
+    listeners, coins = [_Listener() for _ in range(lanes)], market_named()
     predictors = [
-        Predictor(lambda: PostgresFeedSession(database, coins), cache, LaneOptions(), ear, MARKET) for ear in ears
+        Predictor(lambda: PostgresFeedSession(database, coins), cache, LaneOptions(), listener, MARKET)
+        for listener in listeners
     ]
     threads = [threading.Thread(target=predictor.run, args=[stop]) for predictor in predictors]
     for thread in threads:
@@ -196,15 +197,22 @@ def predict(url: str, lanes: int, pipe: Any) -> None:
     time.sleep(2.5)  # lanes share the partitions out
     pipe.send("ready")
     pipe.recv()
-    for ear in ears:
-        ear.lags.clear()
-        ear.rows = ear.predictions = 0
+    for listener in listeners:
+        listener.lags.clear()
+        listener.rows = listener.predictions = 0
     pipe.send("counting")
     while (expected := pipe.recv()) is not None:
-        while sum(ear.rows for ear in ears) < expected:
+        while sum(listener.rows for listener in listeners) < expected:
             time.sleep(0.01)
-        lags = np.concatenate([lag for ear in ears for lag in ear.lags])
-        pipe.send((sum(ear.rows for ear in ears), sum(ear.predictions for ear in ears), time.time(), lags))
+        lags = np.concatenate([lag for listener in listeners for lag in listener.lags])
+        pipe.send(
+            (
+                sum(listener.rows for listener in listeners),
+                sum(listener.predictions for listener in listeners),
+                time.time(),
+                lags,
+            )
+        )
     stop.set()
     for thread in threads:
         thread.join()

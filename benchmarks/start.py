@@ -83,7 +83,7 @@ def _predict_all(database: Database, *, store_states: bool) -> float:
         return took
 
 
-class _Ear:
+class _Listener:
     def __init__(self) -> None:
         self.rows = 0
         self.first_s: float | None = None
@@ -102,24 +102,25 @@ class _Ear:
 
 
 def predict(url: str, rows: int, pipe: Any) -> None:
-    """Run a predictor until it has predicted so many rows; tell when the first and the last were, and its memory."""
+    """Run a predictor until it has predicted so many rows; send when the first and the last were, and its memory."""
     database, stop = Database(url), threading.Event()
     cache = ModelCache(PostgresModelStore(database))
-    ears = [_Ear(), _Ear()]
+    listeners = [_Listener(), _Listener()]
     predictors = [
-        Predictor(lambda: PostgresFeedSession(database, COINS), cache, LaneOptions(), ear, COINS) for ear in ears
+        Predictor(lambda: PostgresFeedSession(database, COINS), cache, LaneOptions(), listener, COINS)
+        for listener in listeners
     ]
     threads = [threading.Thread(target=predictor.run, args=[stop]) for predictor in predictors]
     for thread in threads:
         thread.start()
-    while sum(ear.rows for ear in ears) < rows:
+    while sum(listener.rows for listener in listeners) < rows:
         time.sleep(0.005)
     ended = time.time()
     memory = psutil.Process().memory_info().rss
     stop.set()
     for thread in threads:
         thread.join()
-    pipe.send((min(ear.first_s for ear in ears if ear.first_s is not None), ended, memory))
+    pipe.send((min(listener.first_s for listener in listeners if listener.first_s is not None), ended, memory))
 
 
 def _start(database: Database, rows: int) -> tuple[float, float, int]:

@@ -75,10 +75,10 @@ def _measure(database: Database, clients: int, rows: int, pause_s: float) -> np.
             stack.callback(_end, process)
             ends.append(here)
         for end in ends:
-            _hear(end)  # all its clients are connected
+            _receive(end)  # all its clients are connected
         sent_ns = _store(database, rows, pause_s)
-        heard_ns = np.concatenate([_hear(end) for end in ends])
-    took_ms: np.ndarray[Any, Any] = (heard_ns[:, _MODELS - 1 :: _MODELS] - sent_ns) / 1e6
+        received_ns = np.concatenate([_receive(end) for end in ends])
+    took_ms: np.ndarray[Any, Any] = (received_ns[:, _MODELS - 1 :: _MODELS] - sent_ns) / 1e6
     return took_ms
 
 
@@ -125,7 +125,7 @@ def _serve(url: str, listener: socket.socket) -> None:
 
 
 def _listen(port: int, clients: int, messages: int, end: Connection) -> None:
-    """Open connections, say so, and send when each message had come, shape (clients, messages)."""
+    """Open connections, report that, and send when each message had come, shape (clients, messages)."""
     _allow_files()
     os.nice(1)  # a broadcast's clients are other machines; here they must not keep the server waiting
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -142,7 +142,7 @@ async def _listen_all(port: int, clients: int, messages: int, end: Connection) -
         everyone.append(client)
     end.send(clients)
     await asyncio.gather(*(client.done for client in everyone))
-    return np.array([client.heard_ns for client in everyone])
+    return np.array([client.received_ns for client in everyone])
 
 
 class _Client(asyncio.Protocol):
@@ -152,7 +152,7 @@ class _Client(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.open: asyncio.Future[None] = loop.create_future()
         self.done: asyncio.Future[None] = loop.create_future()
-        self.heard_ns: list[int] = []
+        self.received_ns: list[int] = []
         self._messages, self._rest = messages, b""
 
     def data_received(self, data: bytes) -> None:
@@ -168,7 +168,7 @@ class _Client(asyncio.Protocol):
                 return
             self.open.set_result(None)
         self._rest = data[self._count(data, now) :]
-        if len(self.heard_ns) >= self._messages and not self.done.done():
+        if len(self.received_ns) >= self._messages and not self.done.done():
             self.done.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -185,7 +185,7 @@ class _Client(asyncio.Protocol):
             if end > len(data):
                 break
             if data[start] == 0x81:  # a ping is no message
-                self.heard_ns.append(now)
+                self.received_ns.append(now)
             start = end
         return start
 
@@ -196,11 +196,11 @@ def _allow_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _hear(end: Connection) -> Any:
+def _receive(end: Connection) -> Any:
     if end.poll(2 * _MOST_START_S):
         with suppress(EOFError):
             return end.recv()
-    raise RuntimeError("the clients did not hear everything")
+    raise RuntimeError("the clients did not receive everything")
 
 
 def _end(process: BaseProcess) -> None:

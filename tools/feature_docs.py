@@ -1,4 +1,4 @@
-"""Write docs/features.md from what the feature library declares; with --check, say whether it is up to date."""
+"""Write docs/features.md from what the feature library declares; with --check, report whether it is up to date."""
 
 import sys
 from pathlib import Path

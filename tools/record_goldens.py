@@ -1,4 +1,4 @@
-"""Record goldens from the commit that is installed; `tests/golden/README.md` says when that is right.
+"""Record goldens from the commit that is installed; `tests/golden/README.md` explains when that is right.
 
     python tools/record_goldens.py [NAME…] [--data FOLDER]
 

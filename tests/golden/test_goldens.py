@@ -1,4 +1,4 @@
-"""What users observe, held against what was recorded; README.md says how to record and how to change it on purpose."""
+"""What users observe, compared with what was recorded; README.md explains how to record and change it on purpose."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def test_artifacts_of_real_bars(tmp_path):
     hold(tmp_path, "bars")
 
 
-def test_the_list_names_goldens_that_there_are_and_says_why():
+def test_the_list_names_goldens_that_there_are_and_the_reasons():
     known = {path.stem for path in (Path(__file__).parent / "data").glob("*.json")}
     assert {entry.golden for entry in INTENDED} <= known
     assert [entry.path for entry in INTENDED if len(entry.why) < 10] == []

@@ -75,7 +75,7 @@ def judge(golden: str, found: Sequence[Difference], intended: Collection[Intende
 def differences(expected: Any, actual: Any, *, numbers: bool = True, path: str = "") -> Iterator[Difference]:
     """Yield the places at which two JSON documents differ, outermost first.
 
-    Entries of a list are told apart by their ``name`` where each has one, texts by themselves, others by position.
+    Entries of a list are distinguished by their ``name`` where each has one, texts by themselves, others by position.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def _of_lists(expected: list[Any], actual: list[Any], numbers: bool, path: str) 
 
 
 def _by_name(entries: list[Any]) -> dict[str, Any] | None:
-    """Return the entries of a list by what tells them apart, None if nothing does."""
+    """Return the entries of a list by what distinguishes them, None if nothing does."""
     names = [entry.get("name") if isinstance(entry, dict) else entry for entry in entries]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         return None

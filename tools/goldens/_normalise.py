@@ -9,7 +9,7 @@ _CLOCK = re.compile(r"20(?:2[6-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d
 _UUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b|\b[0-9a-f]{32}\b")
 _KEY = re.compile(r"\bkw_[\w-]+")
 _PORT = re.compile(r"(127\.0\.0\.1|localhost):\d+")
-# Figures of the machine that runs, in the messages of health checks and in the log of a job.
+# Measurements of the machine that runs, in the messages of health checks and in the log of a job.
 _MACHINE = re.compile(r"\b\d+(?:\.\d+)?(?= GB free| % in use)|(?<=worker )[\w.-]+:\d+")
 # The revision of the tables grows with every migration.
 _REVISION = re.compile(r"\b00\d\d\b")
@@ -26,7 +26,7 @@ _SETTINGS = {"cooldown_seconds", "interval_seconds"}
 
 
 class Normaliser:
-    """Replaces what is volatile by a word that says what stood there.
+    """Replaces what is volatile by a word that names what stood there.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The storage benchmarks run, do the same work on both sides, and report their figures."""
+"""The storage benchmarks run, do the same work on both sides, and report their measurements."""
 
 import pytest
 

@@ -60,7 +60,7 @@ def test_active_models_need_somebody_who_predicts(database, tmp_path, monkeypatc
     assert report.able_to_serve
 
 
-def test_tables_that_are_not_ours_or_of_another_time_are_told(bare_database, database, tmp_path):
+def test_tables_that_are_not_ours_or_of_another_time_are_reported(bare_database, database, tmp_path):
     assert service_figures(bare_database) == ServiceFigures(None)
     report = health_service_on(bare_database, tmp_path).health()
     assert report.checks["migrations"].status == "failed"

@@ -35,11 +35,11 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
         with database.connection() as connection:
             return {row[0] for row in connection.execute("SELECT coin_id FROM coin_states")}
 
-    def figures() -> str:
+    def exposition() -> str:
         return metrics.text(ServiceState(1.0, db_connected=True)).decode()
 
-    def told() -> bool:  # the lanes say how they are once a second
-        return "ml_models_loaded 1.0" in figures() and "ml_coins_tracked 0.0" not in figures()
+    def reported() -> bool:  # the lanes report their state once a second
+        return "ml_models_loaded 1.0" in exposition() and "ml_coins_tracked 0.0" not in exposition()
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -51,7 +51,7 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
                 row["status"] == "PENDING" for row in alerts.deliveries(1000)
             ):
                 await asyncio.sleep(0.1)
-            while "gone" in states() or not told():
+            while "gone" in states() or not reported():
                 await asyncio.sleep(0.1)
         stop.set()
         await running
@@ -60,7 +60,7 @@ def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):
     assert stored(database) == expected(database, ids)
     assert "here" in states()
     assert "gone" not in states()
-    text = figures()
+    text = exposition()
     rows = 5 * len(COINS)
     assert f'ml_predictions_by_model_total{{model_id="{ids[0]}",model_name="w"}} {rows}.0' in text
     assert f"ml_predictions_total {rows}.0" in text

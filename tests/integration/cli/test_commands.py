@@ -114,7 +114,7 @@ def test_the_database_is_prepared_twice_without_a_change(run, database):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "code", "message"),
     [
         (("models", "nobody"), 1, "nobody"),
         (("train", "absent.json"), 1, "cannot read"),
@@ -133,10 +133,10 @@ def test_the_database_is_prepared_twice_without_a_change(run, database):
         (("--help",), 0, ""),
     ],
 )
-def test_wrong_words_get_one_clear_line(run, words, code, says):
+def test_wrong_words_get_one_clear_line(run, words, code, message):
     done = run(*words)
     assert done.code == code
-    assert says in done.err + done.out
+    assert message in done.err + done.out
     assert "Traceback" not in done.err
     if code == 1:
         assert len(done.err.strip().splitlines()) == 1
@@ -148,7 +148,7 @@ def test_an_error_is_one_document_with_json(run):
     assert done.json["error"]["code"] == "NotFoundError"
 
 
-def test_an_empty_list_says_what_to_do(run):
+def test_an_empty_list_shows_what_to_do(run):
     assert "kurswerk train" in run("models").out
 
 

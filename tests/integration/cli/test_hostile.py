@@ -26,7 +26,7 @@ ROW = b"A,2024-01-01T00:00:00Z,1,2,0.5,1,10\n"
         ("text.parquet", HEAD + ROW),
     ],
 )
-def test_a_file_that_is_not_what_it_says_changes_nothing(run, database, tmp_path, name, content):
+def test_a_file_of_another_format_than_declared_changes_nothing(run, database, tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)
     done = run("ingest", "coins", path)
@@ -88,7 +88,7 @@ def test_a_ratio_out_of_range_is_quarantined_not_refused_by_the_database(run, tm
     ],
     ids=["one row", "few rows", "windows past rows", "one class", "horizon", "period", "coin", "phase"],
 )
-def test_training_on_too_little_says_what_is_missing(run, spec, tmp_path, panel, change, code, statuses):
+def test_training_on_too_little_shows_what_is_missing(run, spec, tmp_path, panel, change, code, statuses):
     write_panel(panel, tmp_path / "in.parquet")
     assert run("ingest", "coins", tmp_path / "in.parquet").code == 0
     done = run("train", spec(**change))

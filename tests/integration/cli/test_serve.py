@@ -32,7 +32,7 @@ def once_ready(monkeypatch) -> Callable[[Callable[[dict], None]], list]:
         def in_thread(document: dict) -> None:
             try:
                 outcomes.append(visit(document))
-            except httpx.HTTPError as error:  # told to the test, whose thread is serving
+            except httpx.HTTPError as error:  # for the test, whose thread is serving
                 outcomes.append(error)
             finally:
                 os.kill(os.getpid(), signal.SIGTERM)
@@ -58,7 +58,7 @@ def test_serve_answers_until_it_is_stopped(run, once_ready):
     assert (done.code, outcomes) == (0, [(200, 200, 404)]), done.err
 
 
-def test_worker_says_what_it_does(run, once_ready):
+def test_worker_shows_what_it_does(run, once_ready):
     outcomes = once_ready(lambda document: document["addresses"])
     assert run("worker", "--concurrency", 2, "--json").code == 0
     assert outcomes[0]["worker"].startswith("2 jobs at once, ")

@@ -1,4 +1,4 @@
-"""The page of contracts and the program say the same, in both directions."""
+"""The page of contracts and the program agree, in both directions."""
 
 import re
 from collections.abc import Iterator
@@ -98,8 +98,8 @@ def test_every_command_and_option():
 def test_every_metric_with_its_kind():
     state = ServiceState(1.0, db_connected=True, models_total=1, active_models=1, pending_jobs=0, job_progress={1: 0.5})
     found = dict(re.findall(r"^# TYPE (\w+) (\w+)$", Metrics().text(state).decode(), flags=re.MULTILINE))
-    told = {name: kind for name, kind in found.items() if not name.endswith("_created")}
-    assert {name: rest.split("|")[1].strip() for name, rest in rows("Metrics").items()} == told
+    measured = {name: kind for name, kind in found.items() if not name.endswith("_created")}
+    assert {name: rest.split("|")[1].strip() for name, rest in rows("Metrics").items()} == measured
 
 
 def test_every_variable_of_the_environment(monkeypatch, tmp_path):

@@ -60,6 +60,6 @@ def test_a_file_that_breaks_on_the_way_changes_nothing(store, tmp_path):
     assert store.coins() == []
 
 
-def test_no_lawful_row_at_all(store, tmp_path):
+def test_no_valid_row_at_all(store, tmp_path):
     table = pa.table({"mint": [""], "ts": [1], "close": [1.0]})
     assert ingest_files([TableCandles(table)], COINS, store, tmp_path).stored == UpsertCount()

@@ -1,4 +1,4 @@
-"""The dashboard's benchmark says what it needs, and what it found."""
+"""The dashboard's benchmark reports what it needs, and what it found."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The live benchmark runs and reports its figures."""
+"""The live benchmark runs and reports its measurements."""
 
 from benchmarks import live
 

@@ -1,4 +1,4 @@
-"""What a benchmark says of memory."""
+"""What a benchmark reports of memory."""
 
 from benchmarks._measure import in_child
 

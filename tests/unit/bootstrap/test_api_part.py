@@ -48,15 +48,15 @@ def test_elsewhere_keys_are_needed():
 
 
 @pytest.mark.parametrize(
-    ("http", "keys", "says"),
+    ("http", "keys", "message"),
     [
         (HttpSettings(host="0.0.0.0"), False, "kurswerk keys create"),
         (HttpSettings(host="0.0.0.0", require_keys=False), True, "can be reached by others"),
         (HttpSettings(require_keys=True), False, "there are none"),
     ],
 )
-def test_what_would_be_open_to_strangers_or_to_nobody_is_refused(http, keys, says):
-    with pytest.raises(ConflictError, match=says):
+def test_what_would_be_open_to_strangers_or_to_nobody_is_refused(http, keys, message):
+    with pytest.raises(ConflictError, match=message):
         options_for(http, insecure=False, usable_keys=keys)
     options = options_for(http, insecure=True, usable_keys=keys)
     assert not options.require_keys

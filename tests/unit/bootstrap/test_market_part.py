@@ -13,7 +13,7 @@ from kurswerk.ingest.ports import UpsertCount
 
 
 class Table:
-    """Takes rows as `PostgresMarketStore` does; away at its first calls if told so."""
+    """Takes rows as `PostgresMarketStore` does; away at its first calls on request."""
 
     def __init__(self, away: int = 0) -> None:
         self.away = away
@@ -56,7 +56,7 @@ def test_it_begins_in_full_swing_with_rows_up_to_now():
     assert open_market(Table(), speed=10.0, births_per_hour=60.0).seed >= market.seed
 
 
-def test_it_writes_rows_of_the_present_for_as_long_as_it_was_told(market):
+def test_it_writes_rows_of_the_present_for_as_long_as_it_was_asked_to(market):
     table, sent = Table(), []
     trading = MarketPart(table, market, seconds=0.5, on_sent=sent.append)
     before = time.time_ns() // 1000
@@ -108,14 +108,14 @@ def test_rows_wait_for_a_database_that_is_away(market, monkeypatch):
     table, sent = Table(away=3), []
     trading = MarketPart(table, market, seconds=0.5, on_sent=sent.append)
     asyncio.run(run(trading))
-    told = [key for one in sent for key in zip(one.mints, one.timestamps_us, strict=True)]
+    written = [key for one in sent for key in zip(one.mints, one.timestamps_us, strict=True)]
     keys = list(zip(table.rows["mint"].to_pylist(), table.moments, strict=True))
     assert table.away == 0
-    assert list(dict.fromkeys(told)) == keys
-    assert trading.rows == len(keys) < len(told)
+    assert list(dict.fromkeys(written)) == keys
+    assert trading.rows == len(keys) < len(written)
 
 
-def test_what_fails_before_it_may_trade_is_told(market):
+def test_what_fails_before_it_may_trade_is_reported(market):
     async def fail() -> None:
         raise DatabaseUnavailableError("gone")
 

@@ -48,7 +48,7 @@ def test_all_parts_are_announced_once_and_stop_at_a_signal(number):
     assert all(part.ended for part in parts)
 
 
-def test_a_part_that_waits_for_something_does_not_keep_the_others_unsaid(monkeypatch):
+def test_a_part_that_waits_for_something_does_not_hide_the_others(monkeypatch):
     monkeypatch.setattr(service, "_MOST_START_S", 0.05)
     slow = Part()
     monkeypatch.setattr(slow.ready, "set", lambda: None)
@@ -62,7 +62,7 @@ def test_a_part_that_waits_for_something_does_not_keep_the_others_unsaid(monkeyp
     assert announced == [True]
 
 
-def test_a_part_that_fails_stops_the_others_and_is_told():
+def test_a_part_that_fails_stops_the_others_and_is_reported():
     good = Part()
     with pytest.raises(ConflictError, match="taken"):
         asyncio.run(run_parts([good, Part(fails=ConflictError("taken"))], lambda: None))

@@ -58,7 +58,7 @@ def test_a_dsn_wins_over_its_parts_and_drivers_in_the_scheme_are_dropped(tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("environment", "file", "error", "says"),
+    ("environment", "file", "error", "message"),
     [
         ({"KURSWERK_DATABASE_URL": "mysql://h/db"}, "", InvalidInputError, "'mysql'"),
         ({"KURSWERK_DATABASE_URL": "nonsense"}, "", InvalidInputError, "postgresql://user:password@host"),
@@ -68,9 +68,9 @@ def test_a_dsn_wins_over_its_parts_and_drivers_in_the_scheme_are_dropped(tmp_pat
         ({}, "[", InvalidInputError, "is no TOML"),
     ],
 )
-def test_a_wrong_setting_is_named(tmp_path, environment, file, error, says):
+def test_a_wrong_setting_is_named(tmp_path, environment, file, error, message):
     (tmp_path / "kurswerk.toml").write_text(file)
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         read_settings(environment, tmp_path)
 
 
@@ -151,7 +151,7 @@ def test_the_cache_of_kernels_belongs_to_one_state_of_the_sources(tmp_path, monk
     assert os.environ[VARIABLE] == "/chosen"
 
 
-def test_idle_threads_sleep_unless_told_otherwise(monkeypatch):
+def test_idle_threads_sleep_unless_set_otherwise(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     let_idle_threads_sleep()
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
@@ -180,7 +180,7 @@ def test_keys_are_required_or_not_in_several_words(text, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("environment", "file", "error", "says"),
+    ("environment", "file", "error", "message"),
     [
         ({"KURSWERK_HTTP_PORT": "70000"}, "", InvalidInputError, "PORT is 70000; it must be at least 0 and at most"),
         ({"KURSWERK_HTTP_PORT": "http"}, "", InvalidInputError, "'http'; give a whole number"),
@@ -194,9 +194,9 @@ def test_keys_are_required_or_not_in_several_words(text, tmp_path):
         ({}, "[htpt]", UnknownNameError, "did you mean 'http'"),
     ],
 )
-def test_a_wrong_value_in_a_group_is_named(tmp_path, environment, file, error, says):
+def test_a_wrong_value_in_a_group_is_named(tmp_path, environment, file, error, message):
     (tmp_path / "kurswerk.toml").write_text(file)
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         read_settings(environment, tmp_path)
 
 
@@ -222,7 +222,7 @@ def test_the_names_of_older_services_are_understood(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("environment", "says"),
+    ("environment", "message"),
     [
         ({"DEFAULT_ALERT_THRESHOLD": "1.5"}, "is 1.5; it must be at least 0 and at most 1"),
         ({"DEFAULT_ALERT_THRESHOLD": "nan"}, "is nan; it must be at least 0"),
@@ -232,6 +232,6 @@ def test_the_names_of_older_services_are_understood(tmp_path):
         ({"KURSWERK_ALERTS_THRESHOLD": "-1", "DEFAULT_ALERT_THRESHOLD": "0"}, "^KURSWERK_ALERTS_THRESHOLD is -1;"),
     ],
 )
-def test_wrong_settings_of_alerts_are_named(environment, says, tmp_path):
-    with pytest.raises(InvalidInputError, match=says):
+def test_wrong_settings_of_alerts_are_named(environment, message, tmp_path):
+    with pytest.raises(InvalidInputError, match=message):
         read_settings(environment, tmp_path)

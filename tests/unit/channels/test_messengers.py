@@ -85,7 +85,7 @@ def test_telegram_gets_chat_and_text(messenger, target, chat):
     "wrong",
     [{"target": None}, {"target": "telegram://"}, {"target": "telegram://a b"}, {"secret": None}, {"target": "42"}],
 )
-def test_telegram_without_chat_or_token_says_what_is_missing(messenger, wrong):
+def test_telegram_without_chat_or_token_shows_what_is_missing(messenger, wrong):
     with pytest.raises(InvalidInputError, match="telegram://-1001234567890 and the bot's token"):
         TelegramChannel(api_url=messenger.url).send(replace(ALERT, **wrong))
     assert messenger.received == []
@@ -114,7 +114,7 @@ def test_a_refusal_is_an_error_that_names_the_status_and_no_secret(messenger, st
 
 
 @pytest.mark.parametrize(("status", "header", "wait_s"), [(429, "17", 17.0), (503, "0.5", 0.5), (429, "999999", 3600)])
-def test_a_receiver_that_limits_messages_says_when_to_come_back(messenger, status, header, wait_s):
+def test_a_receiver_that_limits_messages_is_left_alone_for_as_long_as_it_asks(messenger, status, header, wait_s):
     messenger.answers = [(status, {"Retry-After": header})]
     with pytest.raises(ReceiverBusyError) as caught:
         TelegramChannel(api_url=messenger.url).send(ALERT)

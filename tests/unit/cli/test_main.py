@@ -1,4 +1,4 @@
-"""What a command says when the system refuses something."""
+"""What a command prints when the system refuses something."""
 
 import errno
 import json
@@ -9,13 +9,13 @@ from kurswerk.cli import _main
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (PermissionError(errno.EACCES, "Permission denied", "/etc/shadow"), "kurswerk: Permission denied: /etc/shadow"),
         (OSError(errno.EINVAL, "Invalid argument"), "kurswerk: Invalid argument: in _main.py, line"),
     ],
 )
-def test_an_error_of_the_system_names_the_file_or_the_place(monkeypatch, capsys, error: OSError, said: str):
+def test_an_error_of_the_system_names_the_file_or_the_place(monkeypatch, capsys, error: OSError, message: str):
     def refuse(**_: object) -> None:
         raise error
 
@@ -24,5 +24,5 @@ def test_an_error_of_the_system_names_the_file_or_the_place(monkeypatch, capsys,
         _main.main(["db", "--json"])
     assert end.value.code == 1
     shown = capsys.readouterr()
-    assert shown.err.startswith(said)
+    assert shown.err.startswith(message)
     assert f"kurswerk: {json.loads(shown.out)['error']['message']}" == shown.err.strip()

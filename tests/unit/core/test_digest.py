@@ -1,4 +1,4 @@
-"""Hashes tell different things apart and equal things not."""
+"""Different things have different hashes, equal things equal ones."""
 
 import hashlib
 

@@ -26,7 +26,7 @@ def _sum(values):
     return total
 
 
-def test_division_by_zero_is_what_ieee_says():
+def test_division_by_zero_is_what_ieee_defines():
     got = _quotients(np.array([1.0, -1.0, 0.0]), np.zeros(3))
     assert got[:2].tolist() == [np.inf, -np.inf]
     assert np.isnan(got[2])

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 
-def test_the_features_page_says_what_the_library_declares():
+def test_the_features_page_holds_what_the_library_declares():
     assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == feature_docs.page()
 
 

@@ -24,7 +24,7 @@ kurswerk predictor|LOG:  duration: 0.500 ms  statement: COMMIT
 
 
 def test_statements_are_added_up_by_transaction_that_stored_something():
-    found = one_prediction.inside(LOG)
+    found = one_prediction.statement_times(LOG)
     assert found["take the row and its values from the feed"] == [pytest.approx(0.9)]
     assert found["store the predictions (COPY)"] == [0.4]
     assert found["commit"] == [0.5]
@@ -37,7 +37,7 @@ def test_the_page_counts_from_the_commit():
              webhook=10.022 + k, features_s=0.0003, models_s=0.002)
         for k in range(5)
     ]  # fmt: skip
-    text = one_prediction.page(Measured(rows, one_prediction.inside(LOG), 10, 74, 10, 0.5))
+    text = one_prediction.page(Measured(rows, one_prediction.statement_times(LOG), 10, 74, 10, 0.5))
     assert "| the webhook is received | 20.00 | 20.00 | 20.00 |" in text
     assert "| the last of ten is received | 12.00 | 12.00 | 12.00 |" in text
     assert "| compute 74 features | 0.30 | 0.30 |" in text
@@ -50,7 +50,7 @@ def test_the_page_in_the_documentation_has_every_step():
         return re.sub(r"-?\d[\d.]*", "0", text).splitlines()
 
     rows = [Seen(0.0, 0.0, fed=0.0, begun=0.0, stored=0.0, messages=[0.0], webhook=0.0)]
-    made = one_prediction.page(Measured(rows, one_prediction.inside(LOG), 10, 74, 10, 0.5))
+    made = one_prediction.page(Measured(rows, one_prediction.statement_times(LOG), 10, 74, 10, 0.5))
     assert shape((ROOT / "docs" / "one-prediction.md").read_text(encoding="utf-8")) == shape(made)
 
 

@@ -1,4 +1,4 @@
-"""What a plan says about itself and what it refuses."""
+"""What a plan describes of itself and what it refuses."""
 
 import numpy as np
 import pytest

@@ -56,8 +56,8 @@ ROW_NAMES = ("symbol", "ts", "high", "low", "close", "num_buys")
 TIMES = {"2024-01-01": 0, "1704067200": 0, "2024-01-01T01:00:00Z": HOUR_US}
 
 
-def lawful(row):
-    """Say in plain words whether a row keeps all rules but the one about duplicates; return its key and values."""
+def valid(row):
+    """Decide in plain Python whether a row keeps all rules but the one about duplicates; return its key and values."""
     key = (row["symbol"] or "").strip()
     if not key or len(key) > 64 or "\x00" in key or row["ts"] not in TIMES:
         return None
@@ -79,13 +79,13 @@ def lawful(row):
 
 def expected(rows):
     """Return (accepted, duplicates, quarantined) numbers of rows, from 1."""
-    lawful_rows = [lawful(row) for row in rows]
+    valid_rows = [valid(row) for row in rows]
     values = {}
-    for found in lawful_rows:
+    for found in valid_rows:
         if found:
             values.setdefault(found[0], set()).add(found[1])
     accepted, duplicates, quarantined, seen = [], [], [], set()
-    for number, found in enumerate(lawful_rows, start=1):
+    for number, found in enumerate(valid_rows, start=1):
         if found is None or len(values[found[0]]) > 1:
             quarantined.append(number)
         elif found[0] in seen:
@@ -121,9 +121,9 @@ def test_every_row_is_accepted_or_quarantined_or_a_duplicate(tmp_path_factory, r
 @given(rows=ROWS)
 def test_interpreted_kernels_sort_rows_alike(tmp_path_factory, rows):
     directory = tmp_path_factory.mktemp("quarantine")
-    lawful_row = {"symbol": "A", "ts": "2024-01-01", "high": "2", "low": "1", "close": "1", "num_buys": ""}
-    twice = [{**lawful_row, "symbol": "B", "ts": "1704067200", "low": ""}] * 2
-    source = TableCandles(table_of([*rows, lawful_row, lawful_row, {**lawful_row, "close": ""}, *twice, *rows]))
+    valid_row = {"symbol": "A", "ts": "2024-01-01", "high": "2", "low": "1", "close": "1", "num_buys": ""}
+    twice = [{**valid_row, "symbol": "B", "ts": "1704067200", "low": ""}] * 2
+    source = TableCandles(table_of([*rows, valid_row, valid_row, {**valid_row, "close": ""}, *twice, *rows]))
     compiled, plain = MemorySink(), MemorySink()
     first = ingest_files([source], COINS, compiled, directory)
     with interpreted(_duplicates, _keys, _moments):

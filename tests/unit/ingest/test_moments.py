@@ -117,7 +117,7 @@ def test_fractions_of_seconds_are_kept():
         ([-(2**62)], pa.timestamp("ms"), ["TIME_OUT_OF_RANGE"]),
     ],
 )
-def test_what_is_no_moment_says_why(cells, kind, expected):
+def test_what_is_no_moment_names_the_reason(cells, kind, expected):
     array = pa.array(cells, pa.int64()).view(kind) if pa.types.is_timestamp(kind) else pa.array(cells, kind)
     moments, violations = read_moments(array, "ts")
     assert [Violation(violation).name for violation in violations] == expected

@@ -129,7 +129,7 @@ def weighted_loss(y, probability, share):
 
 
 @pytest.mark.parametrize(("positives_dropped", "max_bin"), [(0, 256), (400, 256), (0, 32)])
-def test_boosting_ends_where_rows_held_out_say_so(market, positives_dropped, max_bin):
+def test_boosting_ends_where_rows_held_out_show_it(market, positives_dropped, max_bin):
     """The trees kept are those with the lowest loss of all up to ten trees later, counted by the library's own sums."""
     (X, y), (other, truth) = market(3000), market(1500, seed=8)
     chosen = np.setdiff1d(np.arange(1500), np.flatnonzero(truth)[:positives_dropped])

@@ -109,7 +109,7 @@ def test_artifact_is_the_same_for_any_threads_order_and_subset(market):
     assert part == create("random_forest", {}).fit(X[rows], y[rows]).to_onnx(names, {})
 
 
-def test_missing_values_are_told_apart_from_present_ones():
+def test_missing_values_are_distinguished_from_present_ones():
     rng = np.random.default_rng(3)
     X = rng.standard_normal((400, 2)).astype(np.float32)
     y = (rng.random(400) < 0.5).astype(np.int8)

@@ -14,7 +14,7 @@ def fitted(market, **given):
 
 
 def standardised(model, X):
-    """Standardise as the declaration says, in numpy alone."""
+    """Standardise as declared, in numpy alone."""
     found = model.standardisation_
     limited = np.clip(X.astype(np.float64), found.low, found.high)
     return np.where(np.isnan(X), 0.0, (limited - found.mean) / found.scale)
@@ -46,7 +46,7 @@ def test_columns_are_standardised_and_extremes_limited(market):
     assert model.predict_proba(far) == model.predict_proba(edge)
 
 
-def test_what_tells_nothing_has_no_coefficient_and_no_importance(market):
+def test_a_column_without_information_has_no_coefficient_and_no_importance(market):
     model, _, _ = fitted(market)
     assert (model.coefficients_[[5, 6]] == 0).all()  # constant, and always missing
     assert model.feature_importance_.sum() == pytest.approx(1)

@@ -46,7 +46,7 @@ def test_blocks_are_the_rows_in_order(size, rows):
 
 
 @pytest.mark.parametrize(
-    ("X", "y", "told"),
+    ("X", "y", "message"),
     [
         (np.zeros((3, 2)), np.zeros(2, int), "do not match"),
         (np.zeros(3), np.zeros(3, int), "do not match"),
@@ -57,8 +57,8 @@ def test_blocks_are_the_rows_in_order(size, rows):
         (np.zeros((3, 2)), np.ones(3, int), "all 3 training rows are positive"),
     ],
 )
-def test_what_cannot_be_trained_on_is_refused(X, y, told):
-    with pytest.raises(DataError, match=told):
+def test_what_cannot_be_trained_on_is_refused(X, y, message):
+    with pytest.raises(DataError, match=message):
         check_training(X, y, None)
 
 

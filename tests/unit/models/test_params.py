@@ -27,16 +27,16 @@ def test_any_value_is_taken_or_refused_with_the_value_named(model_type, data):
     name = data.draw(st.sampled_from(list(model_params(model_type))))
     junk = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([1])
     value = data.draw(junk)
-    told = ""
+    refusal = ""
     try:
         taken = model_params(model_type, {name: value})[name]
     except SpecError as error:
-        told = str(error)
-    assert f"is {value!r}; allowed: " in told if told else taken == value
+        refusal = str(error)
+    assert f"is {value!r}; allowed: " in refusal if refusal else taken == value
 
 
 @pytest.mark.parametrize(
-    ("model_type", "params", "told"),
+    ("model_type", "params", "message"),
     [
         ("xgboost", {"learning_rate": 0}, "(0, 1]"),
         ("xgboost", {"max_depth": 6.5}, "an integer in [1, 24]"),
@@ -50,10 +50,10 @@ def test_any_value_is_taken_or_refused_with_the_value_named(model_type, data):
         ("random_forest", {"random_state": -1}, "[0, "),
     ],
 )
-def test_a_value_out_of_range_names_the_range(model_type, params, told):
+def test_a_value_out_of_range_names_the_range(model_type, params, message):
     with pytest.raises(SpecError) as caught:
         model_params(model_type, params)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_whole_numbers_may_come_as_floats_and_null_where_it_means_unlimited():

@@ -63,7 +63,7 @@ def test_property_of_resampling(n, share, flip, patterns, seed):
 
 
 def on_a_segment(value, rows):
-    """Tell whether a point lies on the line between two of the rows (or on one of them)."""
+    """Return whether a point lies on the line between two of the rows (or on one of them)."""
     rows = rows.astype(np.float64)
     scale = np.maximum(np.abs(rows).max(axis=0), 1e-30)
     for start in rows:

@@ -115,7 +115,7 @@ def test_a_cut_file_is_refused(length):
         OnnxModel.load(ARTIFACT[:length])
 
 
-def test_damage_is_told_from_foreign_bytes():
+def test_damage_is_distinguished_from_foreign_bytes():
     middle = bytearray(ARTIFACT)
     middle[len(middle) // 2] ^= 1
     for damaged in (bytes(middle), ARTIFACT[:-1], ARTIFACT + b"\x00"):
@@ -207,7 +207,7 @@ def broken_trees(model):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (custom_domain, "domain 'com.evil'"),
         (other_operator, "operator 'Loop'"),
@@ -228,8 +228,8 @@ def broken_trees(model):
         (broken_trees, "cannot be run"),
     ],
 )
-def test_a_sealed_forgery_is_refused_with_its_reason(change, told):
-    with pytest.raises(ArtifactForeignError, match=told):
+def test_a_sealed_forgery_is_refused_with_its_reason(change, message):
+    with pytest.raises(ArtifactForeignError, match=message):
         OnnxModel.load(resealed(change))
 
 

@@ -36,7 +36,7 @@ def test_the_answer_has_the_names_of_the_contract_and_each_check():
     assert not HealthReport({"database": Check("failed", Message("health.no_worker"))}, 0).db_connected
 
 
-def test_a_disk_that_runs_full_is_told_before_it_is(tmp_path, monkeypatch):
+def test_a_disk_that_runs_full_is_reported_before_it_is(tmp_path, monkeypatch):
     for free, status in ((10 * 1024**3, "ok"), (1024**3, "degraded"), (1024**2, "failed")):
         monkeypatch.setattr(health, "free_disk_bytes", lambda _path, free=free: free)
         assert disk_check(tmp_path).status == status

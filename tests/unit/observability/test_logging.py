@@ -77,7 +77,7 @@ def test_an_exception_is_logged_without_the_password_in_its_text():
     st.sampled_from(["password", "X-API-Key", "api_key", "Authorization", "client_secret", "DB_PASSWORD", "token"]),
     st.text(min_size=4),
 )
-def test_a_value_under_a_telling_name_never_appears(name, secret):
+def test_a_value_under_the_name_of_a_secret_never_appears(name, secret):
     event = without_secrets(None, "info", {"event": "x", name: secret, "request": {"headers": [{name: secret}]}})
     assert event[name] == "***"
     assert event["request"]["headers"] == [{name: "***"}]

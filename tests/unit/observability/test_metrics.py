@@ -105,7 +105,7 @@ def test_every_name_of_the_contract_is_there():
     assert found["ml_active_jobs", ()] == 2
 
 
-def test_what_the_database_could_not_say_is_left_out():
+def test_what_the_database_could_not_show_is_left_out():
     found = {name for name, _ in samples(Metrics().text(ServiceState(1.0, db_connected=False)).decode())}
     assert "ml_db_connected" in found
     assert not found & {"ml_models_total", "ml_active_jobs", "ml_active_models"}

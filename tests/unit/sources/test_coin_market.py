@@ -184,8 +184,8 @@ def test_some_coins_rise_and_their_precursors_show_it(rows):
     late = known & (rows["phase_id_at_time"] > BABY.id) & (rows["num_buys"] >= 4)
     signs = (rows["buy_pressure_ratio"] > 0.75) & (rows["unique_signer_ratio"] > 0.85)
     assert rise[late & signs].mean() / base > 2.5
-    assert rise[late & signs].mean() / rise[late].mean() > 1.1  # more than trading alone tells
-    assert rise[late & signs].mean() < 0.8  # they tell something, but not all
+    assert rise[late & signs].mean() / rise[late].mean() > 1.1  # more than trading alone explains
+    assert rise[late & signs].mean() < 0.8  # they explain something, but not all
 
 
 def test_developers_leave_and_prices_fall(rows):

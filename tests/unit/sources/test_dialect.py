@@ -1,4 +1,4 @@
-"""How a text file is written is told from its beginning."""
+"""How a text file is written is recognised from its beginning."""
 
 import csv
 import io

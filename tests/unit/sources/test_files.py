@@ -1,4 +1,4 @@
-"""Files are what they say they are, and give all their rows, or are one clear line."""
+"""Files are of their declared format, and give all their rows, or are one clear line."""
 
 import gzip
 import struct
@@ -166,7 +166,7 @@ def test_a_million_columns_are_refused_soon(tmp_path):
         ("a.parquet", b"PAR1" + b"\x07" * 40 + struct.pack("<I", 40) + b"PAR1", "not readable as Parquet"),
     ],
 )
-def test_what_is_not_what_it_says_is_one_clear_line(tmp_path, name, content, message):
+def test_a_file_of_another_format_is_one_clear_line(tmp_path, name, content, message):
     path = written(tmp_path / name, content)
     with pytest.raises(DataFileError, match=message) as caught:
         open_candles(path, COINS)

@@ -58,7 +58,7 @@ def test_missing_numbers_are_nan_and_integers_and_booleans_are_numbers(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("columns", "error", "says"),
+    ("columns", "error", "message"),
     [
         ({"timestamp": moments(1)}, DataFileError, "no column mint or symbol"),
         ({"mint": ["a"]}, DataFileError, "no column timestamp or date"),
@@ -69,9 +69,9 @@ def test_missing_numbers_are_nan_and_integers_and_booleans_are_numbers(tmp_path)
         ({"mint": ["a", "a"], "timestamp": moments(1, 1)}, DataError, "stand twice"),
     ],
 )
-def test_what_makes_no_panel_is_refused(tmp_path, columns, error, says):
+def test_what_makes_no_panel_is_refused(tmp_path, columns, error, message):
     path = write(tmp_path / "in.parquet", **columns)
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         read_panel(path, COINS)
 
 

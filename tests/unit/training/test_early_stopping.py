@@ -55,7 +55,7 @@ def test_rows_outside_the_training_part_change_no_bit(examples, smote):
 @pytest.mark.parametrize(
     ("fields", "count"),
     [({"params": {**PARAMS, "early_stopping_rounds": 0}}, ROWS), ({}, 900)],
-    ids=["switched off", "too few positives to tell"],
+    ids=["switched off", "too few positives to decide"],
 )
 def test_all_rows_and_all_trees(examples, fields, count):
     assert len(fit_rows(spec(**fields), examples, np.arange(count)).trees_.roots) == 150

@@ -102,17 +102,17 @@ def test_at_most_so_many_rows_are_loaded_at_once(tmp_path, monkeypatch):
     assert max(loaded) <= 700
 
 
-def test_the_result_and_the_metadata_say_what_it_is(tmp_path):
+def test_the_result_and_the_metadata_show_what_it_is(tmp_path):
     result, file = exported(tmp_path, features=["price_close", "volume_ratio_5"], instruments=["COIN3", "COIN1", "X"])
     data = (tmp_path / result.path).read_bytes()
     assert (result.bytes, result.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (result.rows, result.instruments) == (2 * 241, 2)
     assert file.metadata.row_group(0).column(2).compression == "ZSTD"
-    told = json.loads(file.metadata.metadata[export.METADATA_KEY.encode()])
+    document = json.loads(file.metadata.metadata[export.METADATA_KEY.encode()])
     plan = FeaturePlan(["price_close", "volume_ratio_5"], COINS)
-    assert (told["features"], told["definition_hash"]) == (plan.definitions, plan.definition_hash)
-    assert (told["market"], told["rows"], told["target"]) == ("coins", result.rows, None)
-    assert told["data_fingerprint"] == result.data_fingerprint
+    assert (document["features"], document["definition_hash"]) == (plan.definitions, plan.definition_hash)
+    assert (document["market"], document["rows"], document["target"]) == ("coins", result.rows, None)
+    assert document["data_fingerprint"] == result.data_fingerprint
 
 
 def test_the_fingerprint_follows_the_data_and_not_the_period(tmp_path):

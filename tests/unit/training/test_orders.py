@@ -100,7 +100,7 @@ def test_a_market_that_allows_no_feature_is_refused(panel: Panel):
         order_training(spec, desk_over(only_whales))
 
 
-def test_an_empty_market_says_so(panel: Panel):
+def test_an_empty_market_is_named_as_the_reason(panel: Panel):
     class EmptyMarket(MemoryMarket):
         def has_rows(self, **_: object) -> bool:
             return False
@@ -177,16 +177,16 @@ def test_a_training_is_carried_out_with_its_certificate(desk: JobDesk):
     job = order_training(a_spec(name="c"), desk, priority=9, request_id="r")
     assert (job.job_type, job.priority, job.request_id) == ("TRAIN", 9, "r")
     assert desk.models.get("c").status == "TRAINING"
-    heard: list[float] = []
-    desk.service.run(desk.jobs.start(job.id), lambda share, _: heard.append(share))  # type: ignore[attr-defined]
+    received: list[float] = []
+    desk.service.run(desk.jobs.start(job.id), lambda share, _: received.append(share))  # type: ignore[attr-defined]
     record = desk.models.get("c")
     assert (record.id, record.status, desk.jobs.get(job.id).status) == (job.result_model_id, "READY", "COMPLETED")
     assert record.certificate is not None
     assert record.certificate["certified"]
     assert record.certificate["artifact_sha256"] == record.artifact_sha256
-    assert heard == sorted(heard)
-    assert heard[0] >= 0
-    assert heard[-1] <= 1
+    assert received == sorted(received)
+    assert received[0] >= 0
+    assert received[-1] <= 1
 
 
 def test_results_are_stored_with_the_end_of_their_job(desk: JobDesk):

@@ -23,9 +23,9 @@ def test_predictions_are_counted_once_their_outcome_is_known(record):
     panel = Panel.from_columns(["a"] * 4, START_US + np.arange(4) * MINUTE_US, {"price_close": prices})
     goal = {"future_minutes": 1, "min_percent_change": 1.5, "target_var": "price_close", "direction": "up"}
     one = replace(record, spec=dict(record.spec) | goal)
-    said = [("a", START_US + k * MINUTE_US, yes) for k, yes in enumerate([1, 1, 0, 1])]
-    said += [("gone", START_US, 1), ("a", START_US + 1, 1)]  # rows that are not there any more
-    found = outcomes_of(one, said, MemoryMarket(panel))
+    made = [("a", START_US + k * MINUTE_US, yes) for k, yes in enumerate([1, 1, 0, 1])]
+    made += [("gone", START_US, 1), ("a", START_US + 1, 1)]  # rows that are not there any more
+    found = outcomes_of(one, made, MemoryMarket(panel))
     assert found == Outcomes(
         known=3, positive=1, predicted_positives=2, true_positives=1
     )  # the last row's outcome is not known yet

@@ -54,11 +54,11 @@ def market():
 @pytest.fixture(scope="module")
 def trained(market):
     registry = MemoryRegistry()
-    heard: list[float] = []
-    train(a_spec(), stores(market, registry), progress=lambda share, _: heard.append(share))
+    received: list[float] = []
+    train(a_spec(), stores(market, registry), progress=lambda share, _: received.append(share))
     train(a_spec(name="forest", model_type="random_forest", use_smote=True), stores(market, registry))
-    assert heard == sorted(heard)
-    assert heard[-1] <= 1.0
+    assert received == sorted(received)
+    assert received[-1] <= 1.0
     return registry
 
 
@@ -131,7 +131,7 @@ def test_a_test_reports_overlap_baselines_and_trades_net_of_costs(market, traine
     assert "100.0% of the test period" in seen.overlap_note
 
 
-def test_a_period_without_data_tells_the_range(market, trained):
+def test_a_period_without_data_names_the_range(market, trained):
     with pytest.raises(NoDataError, match="the data reach from 2024-01-01T00:00:00Z to 2024-01-01T09:59:00Z"):
         run_test("small", Period(START_US + 10**12, START_US + 2 * 10**12), stores(market, trained))
     with pytest.raises(NoDataError, match="no rows of NOBODY from"):
@@ -208,7 +208,7 @@ def test_an_artifact_that_is_not_what_was_registered_is_refused(trained):
         plan_of(replace(record, feature_hashes=hashes))
 
 
-def test_a_taken_name_is_a_conflict_and_a_failed_training_says_why(market):
+def test_a_taken_name_is_a_conflict_and_a_failed_training_names_the_reason(market):
     registry = MemoryRegistry()
     with pytest.raises(DataError, match="have the label 0"):
         train(a_spec(min_percent_change=1e6), stores(market, registry))

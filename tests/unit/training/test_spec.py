@@ -1,4 +1,4 @@
-"""A specification: what it accepts, what it refuses, and how it says so."""
+"""A specification: what it accepts, what it refuses, and with which message."""
 
 import json
 from datetime import UTC, datetime
