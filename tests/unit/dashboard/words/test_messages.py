@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kurswerk.checks import LABEL_LAWS, SPLIT_LAWS
-from kurswerk.checks._probes import PIPELINE_LAWS, PROBED_FEATURE_LAWS
+from kurswerk.checks import LABEL_PROPERTIES, SPLIT_PROPERTIES
+from kurswerk.checks._probes import PIPELINE_PROPERTIES, PROBED_FEATURE_PROPERTIES
 from kurswerk.core.errors import KurswerkError, UnknownNameError
 from kurswerk.dashboard.widgets.specification_document import field_errors
 from kurswerk.dashboard.words.catalogue import LANGUAGES
@@ -58,7 +58,7 @@ def test_reasons_of_refused_rows_are_known(violation: Violation):
 
 
 def test_checks_of_a_certificate_are_known():
-    laws = (*PROBED_FEATURE_LAWS, *LABEL_LAWS, *SPLIT_LAWS, *PIPELINE_LAWS)
+    laws = (*PROBED_FEATURE_PROPERTIES, *LABEL_PROPERTIES, *SPLIT_PROPERTIES, *PIPELINE_PROPERTIES)
     assert [law.name for law in laws if law.name not in GERMAN] == []
 
 
