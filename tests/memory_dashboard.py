@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,16 @@ from job_orders import JobDesk
 from kurswerk.channels import KINDS
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import MINUTE_US, to_datetime
-from kurswerk.dashboard import Alert, ApiKey, DashboardOptions, DashboardServices, Prediction, Quarantined, mount
+from kurswerk.dashboard import (
+    Alert,
+    ApiKey,
+    DashboardOptions,
+    DashboardServices,
+    Prediction,
+    PredictionBatch,
+    Quarantined,
+    mount,
+)
 from kurswerk.market import Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import ResourceSample
@@ -137,9 +146,9 @@ class Live:
     def per_minute(self) -> float:
         return 3.5
 
-    async def stream(self) -> AsyncIterator[Sequence[Prediction]]:
-        yield self.found[-3:]
-        yield []
+    async def stream(self, **_: Any) -> AsyncGenerator[PredictionBatch, None]:
+        yield PredictionBatch()
+        yield PredictionBatch(self.found[-3:])
 
 
 class Alerts:

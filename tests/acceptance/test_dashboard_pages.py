@@ -7,11 +7,11 @@ from functools import cache
 
 import pytest
 from fastapi import FastAPI
-from psycopg import OperationalError
 
 from dashboard_browser import CHROMIUM, NO_CHROMIUM, Visit, chromium, visit
 from dashboard_looks import cut_texts, grave_findings
-from kurswerk.dashboard import DashboardOptions, DashboardServices, mount
+from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.dashboard import DashboardOptions, DashboardServices, PredictionBatch, mount
 from memory_dashboard import Registry, services_over, trained_registry
 from memory_market import random_market
 from running_app import running
@@ -234,19 +234,21 @@ def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
     later = replace(services.live.found[0], id=77, coin_id="LATER")
     tries: list[str] = []
 
-    async def stream():
+    async def stream(**_):
         tries.append("again")
         if len(tries) == 1:
-            raise OperationalError("the server closed the connection")
-        yield [later]
+            raise DatabaseUnavailableError("database.predictions_lost", reason="the server closed the connection")
+        yield PredictionBatch()
+        yield PredictionBatch([later], skipped=1200)
 
     monkeypatch.setattr(services.live, "stream", stream)
-    monkeypatch.setattr("kurswerk.dashboard.widgets.prediction_stream._AGAIN_S", 10.0)  # long enough to be seen
+    monkeypatch.setattr("kurswerk.dashboard.widgets.prediction_stream._RETRY_S", 10.0)  # long enough to be seen
     with serving(services) as url, visit(browser, url, language="de-DE") as seen:
         seen.go("/dashboard/live")
         seen.see("unterbrochen; versucht es wieder")
         seen.page.locator("#live-table").get_by_text("LATER").wait_for()
         seen.see("verbunden")
+        seen.see("1.200 übersprungen")
         assert seen.troubles == []
 
 

@@ -142,8 +142,8 @@ class Broadcast:
                 async for rows in self._source.stored(lambda: bool(self._subscribers)):
                     self._listening.set()
                     self._subscribers.publish(rows)
-            except DatabaseUnavailableError as error:
-                log.warning("predictions are not streamed", reason=str(error))
+            except DatabaseUnavailableError:
+                pass  # the feed has logged it, once for all its readers
             await asyncio.sleep(_PAUSE_S)
 
 

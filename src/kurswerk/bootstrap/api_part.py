@@ -48,6 +48,7 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
     services = api_services(
         service.database,
         service.settings.data_dir,
+        stream=service.prediction_feed,
         health=health_service.health,
         metrics_text=health_service.metrics_text,
         on_request=service.metrics.observe_request,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kurswerk.api import ApiPorts
+from kurswerk.api.ports import PredictionFeed
 from kurswerk.bootstrap.job_kinds import job_files, job_kinds, training_stores
 from kurswerk.channels import KINDS
 from kurswerk.jobs import JobService
@@ -19,6 +20,7 @@ def api_services(
     database: Database,
     data_dir: Path,
     *,
+    stream: PredictionFeed | None = None,
     health: Callable[[], HealthReport],
     metrics_text: Callable[[], bytes],
     on_request: Callable[[str, str, int, float], None],
@@ -31,6 +33,8 @@ def api_services(
     ----------
     data_dir
         The folder of the files that jobs write.
+    stream
+        Reports stored predictions; None listens on a connection of its own.
     health, metrics_text, on_request
         As in `kurswerk.api.ApiPorts`.
     alert_threshold
@@ -47,7 +51,7 @@ def api_services(
         market=stores.market,
         predictions=PostgresPredictionStore(database),
         activations=PostgresActivationStore(database),
-        stream=PostgresPredictionFeed(database),
+        stream=stream or PostgresPredictionFeed(database),
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,
         keys=PostgresKeyStore(database),

@@ -1,9 +1,9 @@
 """Joins the dashboard's pages to the adapters."""
 
-import asyncio
 import dataclasses
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,15 @@ from kurswerk.bootstrap.settings import Settings
 from kurswerk.channels import KINDS
 from kurswerk.core.errors import DataFileError, InvalidInputError
 from kurswerk.core.timestamps import to_us
-from kurswerk.dashboard import Alert, ApiKey, DashboardServices, HealthReport, Prediction, Quarantined
+from kurswerk.dashboard import (
+    Alert,
+    ApiKey,
+    DashboardServices,
+    HealthReport,
+    Prediction,
+    PredictionBatch,
+    Quarantined,
+)
 from kurswerk.ingest import ingest_files
 from kurswerk.jobs import JobService, Progress
 from kurswerk.market import COINS
@@ -27,12 +35,10 @@ from kurswerk.sources.files import open_candles
 from kurswerk.sources.simulated_candles import SimulatedCandles
 from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore, coverage
 from kurswerk.storage.operations import PostgresKeyStore
-from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore
+from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore, SharedPredictionFeed
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database
 
-_LOOK_S = 0.25
-_MOST_AT_ONCE = 5000
 _MOST_UPLOAD_BYTES = 512 << 20
 _SECRET_NAMES = ("password", "secret", "token", "key")
 
@@ -114,8 +120,10 @@ class StoredPredictions:
         store: PostgresPredictionStore,
         activations: PostgresActivationStore,
         market: PostgresMarketStore,
+        feed: SharedPredictionFeed,
     ) -> None:
         self._models, self._store, self._activations, self._market = models, store, activations, market
+        self._feed = feed
 
     def activate(self, model_id: int) -> None:
         """Let a certified model predict each new row."""
@@ -170,35 +178,54 @@ class StoredPredictions:
         """Return how many predictions a minute were stored within the last hour."""
         return float(self._store.stats()["predictions_last_hour"]) / 60
 
-    async def stream(self) -> AsyncIterator[Sequence[Prediction]]:
-        """Yield predictions as they are stored, and an empty sequence where there are none for a while."""
-        newest = await asyncio.to_thread(self._store.find, PredictionFilter(), 1)
-        last = int(newest[0]["id"]) if newest else 0
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            rows = await asyncio.to_thread(self._store.between, last + 1, last + _MOST_AT_ONCE)
-            if not rows and (newest := await asyncio.to_thread(self._store.find, PredictionFilter(), 1)):
-                # Ids are reserved in blocks, so that many may be missing before the next.
-                skipped = int(newest[0]["id"]) > last + _MOST_AT_ONCE
-                last = int(newest[0]["id"]) - 1 if skipped else last
-            last = max([last, *(int(row["id"]) for row in rows)])
-            yield self._with_alerts(rows)
+    async def stream(
+        self,
+        *,
+        coin_id: str | None = None,
+        model_id: int | None = None,
+        min_probability: float | None = None,
+        max_rows: int = 300,
+    ) -> AsyncGenerator[PredictionBatch, None]:
+        """Yield predictions of rows in scope as they are stored."""
+
+        def fits(row: Mapping[str, Any]) -> bool:
+            return bool(
+                row["in_scope"]
+                and (coin_id is None or row["coin_id"] == coin_id)
+                and (model_id is None or row["model_id"] == model_id)
+                and (min_probability is None or row["probability"] >= min_probability)
+            )
+
+        async with aclosing(self._feed.subscribe(fits, max_rows=max_rows)) as batches:
+            async for batch in batches:
+                yield PredictionBatch(
+                    tuple(_prediction(row, alert=row["alert_id"] is not None) for row in batch.rows),
+                    tuple(_alert_of_prediction(row) for row in batch.alerts),
+                    batch.skipped,
+                )
 
     def _with_alerts(self, rows: Sequence[Mapping[str, Any]]) -> Sequence[Prediction]:
         thresholds = self._models.alert_thresholds() if rows else {}
-        return [
-            Prediction(
-                row["id"],
-                row["coin_id"],
-                row["timestamp"],
-                row["model_id"],
-                row["prediction"],
-                row["probability"],
-                row["probability"] >= thresholds.get(row["model_id"], 2.0),
-            )
-            for row in rows
-            if row["in_scope"]
-        ]
+        return [_prediction(row, alert=row["probability"] >= thresholds.get(row["model_id"], 2.0)) for row in rows]
+
+
+def _prediction(row: Mapping[str, Any], *, alert: bool) -> Prediction:
+    return Prediction(
+        row["id"], row["coin_id"], row["timestamp"], row["model_id"], row["prediction"], row["probability"], alert
+    )
+
+
+def _alert_of_prediction(row: Mapping[str, Any]) -> Alert:
+    """Return the alert that a prediction has just raised; it cannot have been sent yet."""
+    return Alert(
+        row["alert_id"],
+        row["coin_id"],
+        row["model_id"],
+        row["probability"],
+        row["alert_threshold"],
+        row["alert_created_at"],
+        sent=False,
+    )
 
 
 class StoredKeys:
@@ -228,6 +255,7 @@ class StoredKeys:
 def dashboard_services(
     settings: Settings,
     database: Database,
+    feed: SharedPredictionFeed,
     jobs: JobService,
     health: Callable[[], HealthReport],
     resource_samples: Callable[[], Sequence[ResourceSample]],
@@ -236,6 +264,8 @@ def dashboard_services(
 
     Parameters
     ----------
+    feed
+        Reports stored predictions.
     jobs
         Where the API takes orders.
     health
@@ -257,7 +287,9 @@ def dashboard_services(
         resource_samples=resource_samples,
         settings=settings_in_force(settings.model_dump()),
         keys=StoredKeys(PostgresKeyStore(database)),
-        live=StoredPredictions(models, PostgresPredictionStore(database), PostgresActivationStore(database), market),
+        live=StoredPredictions(
+            models, PostgresPredictionStore(database), PostgresActivationStore(database), market, feed
+        ),
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,
     )

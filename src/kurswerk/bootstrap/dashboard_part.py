@@ -23,7 +23,14 @@ def part(service: Service) -> api_part.ApiPart:
 
     def add_dashboard(app: FastAPI, services: ApiPorts, options: ApiOptions) -> AbstractContextManager[object]:
         sampler = ResourceSampler(services.metrics_text, service.settings.data_dir)
-        pages = dashboard_services(service.settings, service.database, services.jobs, services.health, sampler.samples)
+        pages = dashboard_services(
+            service.settings,
+            service.database,
+            service.prediction_feed,
+            services.jobs,
+            services.health,
+            sampler.samples,
+        )
         mount(app, pages, DashboardOptions(options.require_keys, options.allowed_hosts))
         return sampler
 

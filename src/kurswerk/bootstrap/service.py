@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from kurswerk.bootstrap.setting_groups import WorkerSettings
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, UnknownNameError
 from kurswerk.observability import Metrics, configure_logging, get_logger, memory_limit_bytes
+from kurswerk.storage.predictions import PostgresPredictionFeed, SharedPredictionFeed
 from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 
 log = get_logger(__name__)
@@ -57,6 +59,11 @@ class Service:
     ensure_database: Callable[[], object] | None = None
     insecure: bool = False
     started_s: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def prediction_feed(self) -> SharedPredictionFeed:
+        """Reports stored predictions to WebSocket clients and pages, over one connection."""
+        return SharedPredictionFeed(PostgresPredictionFeed(self.database))
 
 
 def memory_budget_bytes(worker: WorkerSettings) -> int:

@@ -12,6 +12,7 @@ from kurswerk.dashboard.ports import (
     Market,
     Models,
     Prediction,
+    PredictionBatch,
     Quarantined,
     Results,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Market",
     "Models",
     "Prediction",
+    "PredictionBatch",
     "Quarantined",
     "Results",
     "mount",

@@ -1,6 +1,6 @@
 """What the dashboard needs of the outside."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -114,6 +114,25 @@ class Alert:
     sent: bool
 
 
+@dataclass(frozen=True)
+class PredictionBatch:
+    """What was stored since a reader took the batch before.
+
+    Attributes
+    ----------
+    predictions
+        Those that the reader asked for, in the order they were stored.
+    alerts
+        Alerts of all models, whatever the reader asked for.
+    skipped
+        How many predictions were dropped because the reader did not take them in time.
+    """
+
+    predictions: Sequence[Prediction] = ()
+    alerts: Sequence[Alert] = ()
+    skipped: int = 0
+
+
 class Live(Protocol):
     """Models at work: which are, what they predict, and which alerts they raise."""
 
@@ -158,8 +177,31 @@ class Live(Protocol):
         """Return how many predictions a minute were stored of late."""
         ...
 
-    def stream(self) -> AsyncIterator[Sequence[Prediction]]:
-        """Yield predictions of rows in scope as they are stored, batch by batch; an empty one is a sign of life."""
+    def stream(
+        self,
+        *,
+        coin_id: str | None = None,
+        model_id: int | None = None,
+        min_probability: float | None = None,
+        max_rows: int = 300,
+    ) -> AsyncGenerator[PredictionBatch, None]:
+        """Yield predictions of rows in scope as they are stored.
+
+        The first batch is empty and comes once the feed listens: what is stored from then on is reported. Further
+        empty ones come about every second in which nothing is stored.
+
+        Parameters
+        ----------
+        coin_id, model_id, min_probability
+            Which predictions; None is all.
+        max_rows
+            How many predictions may wait for the reader; of more, the oldest are skipped.
+
+        Raises
+        ------
+        DatabaseUnavailableError
+            When the connection cannot be made, or is lost.
+        """
         ...
 
 

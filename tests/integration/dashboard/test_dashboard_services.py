@@ -9,10 +9,11 @@ from job_orders import JobDesk
 from kurswerk.bootstrap.dashboard import dashboard_services, settings_in_force
 from kurswerk.bootstrap.settings import read_settings
 from kurswerk.core.errors import NotFoundError
-from kurswerk.dashboard import DashboardServices
+from kurswerk.dashboard import DashboardServices, PredictionBatch
 from kurswerk.jobs import no_progress
 from kurswerk.market import COINS
 from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.predictions import PostgresPredictionFeed, SharedPredictionFeed
 from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database
 from memory_dashboard import Browser, Health
@@ -29,7 +30,8 @@ def services(database: Database, tmp_path: Path) -> DashboardServices:
         PostgresResultStore(database),
         job_store(database),
     )
-    return dashboard_services(settings, database, desk.service, Health, list)
+    feed = SharedPredictionFeed(PostgresPredictionFeed(database))
+    return dashboard_services(settings, database, feed, desk.service, Health, list)
 
 
 def test_a_market_is_simulated_and_files_are_brought_in(services: DashboardServices):
@@ -65,7 +67,7 @@ def test_models_are_switched_and_their_predictions_found(services: DashboardServ
             return found
         return None
 
-    assert list(asyncio.run(first())) == []
+    assert asyncio.run(first()) == PredictionBatch()
 
 
 def test_keys_are_made_checked_and_revoked(services: DashboardServices):

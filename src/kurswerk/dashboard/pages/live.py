@@ -13,7 +13,7 @@ from kurswerk.dashboard.callbacks.feedback import notify, require_scope
 from kurswerk.dashboard.callbacks.model_lookup import ready_models
 from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.widgets.alert_rules import register_rules, rules_card
-from kurswerk.dashboard.widgets.alert_table import alert_table
+from kurswerk.dashboard.widgets.alert_table import MAX_ALERTS, alert_table
 from kurswerk.dashboard.widgets.components import (
     callout,
     card,
@@ -57,7 +57,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             ),
             dcc.Store(id="live-alone"),  # what is wished while nothing comes over the socket
             dcc.Store(id="live-renewed"),  # and what comes of it
-            dcc.Store(id="live-alerted"),  # the newest alerts, whether or not anybody has seen the table
+            dcc.Store(id="live-alerted"),  # alerts raised since, the newest first
             dmc.Stack(
                 [
                     html.Div(hint, id="live-hint"),
@@ -126,6 +126,7 @@ def _filters(user: UserContext, ready: Sequence[ModelRecord], query: Mapping[str
             ),
             dmc.Switch(id="live-pause", label=user.t("Pause"), checked=False, mb=8),
             dmc.Text("", id="live-state", size="sm", c="dimmed", mb=8),
+            dmc.Text("", id="live-skipped", size="sm", c="dimmed", mb=8),
         ],
         align="flex-end",
     )
@@ -241,11 +242,11 @@ def register_callbacks(app: DashboardApp) -> None:
     def raised(user: UserContext) -> Any:
         return alert_table(app, user, _ALERTS)
 
+    # The table may be there before the alerts or after them.
     app.clientside_callback(
-        f"""(rows) => {{
-            if (document.getElementById('{_ALERTS}')) dash_clientside.set_props('{_ALERTS}', {{rowData: rows}});
-        }}""",
+        f"(rows) => {{ kurswerk.addRows('{_ALERTS}', rows || [], {MAX_ALERTS}); }}",
         Input("live-alerted", "data"),
+        Input("live-raised", "children"),
     )
     _register_thresholds(app)
     register_rules(app)

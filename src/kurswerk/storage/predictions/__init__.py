@@ -2,14 +2,17 @@
 
 from kurswerk.storage.predictions._alerts import PostgresAlertStore, add_deliveries, rules_in_force
 from kurswerk.storage.predictions._feed import PostgresPredictionFeed
+from kurswerk.storage.predictions._shared_feed import FeedBatch, SharedPredictionFeed
 from kurswerk.storage.predictions._store import PostgresPredictionStore
 from kurswerk.storage.predictions._writer import PredictionWriter
 
 __all__ = [
+    "FeedBatch",
     "PostgresAlertStore",
     "PostgresPredictionFeed",
     "PostgresPredictionStore",
     "PredictionWriter",
+    "SharedPredictionFeed",
     "add_deliveries",
     "rules_in_force",
 ]

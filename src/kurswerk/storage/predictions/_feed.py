@@ -14,9 +14,13 @@ from kurswerk.storage.server import Database, translated
 _SILENCE_S = 5.0
 _READ = (
     'SELECT p.id, p.coin_id, p."timestamp", p.model_id, m.name AS model_name, p.prediction,'
-    " p.probability::float8 AS probability, p.in_scope, p.created_at"
+    " p.probability::float8 AS probability, p.in_scope, p.created_at,"
+    " a.id AS alert_id, a.threshold::float8 AS alert_threshold, a.created_at AS alert_created_at"
     " FROM predictions p JOIN ml_models m ON m.id = p.model_id"
-    " WHERE p.id BETWEEN %s AND %s ORDER BY p.id"
+    # Limited by itself: it is then read by its index once, not once for each prediction.
+    " LEFT JOIN (SELECT * FROM prediction_alerts WHERE prediction_id BETWEEN %(first)s AND %(last)s) a"
+    " ON a.prediction_id = p.id"
+    " WHERE p.id BETWEEN %(first)s AND %(last)s ORDER BY p.id"
 )
 
 
@@ -28,6 +32,9 @@ class PostgresPredictionFeed:
 
     async def stored(self, wanted: Callable[[], bool]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
         """Yield the predictions of each batch once it is committed; an empty one when it begins to listen.
+
+        A prediction that raised an alert comes with ``alert_id``, ``alert_threshold`` and ``alert_created_at``; they
+        are None for the others.
 
         Parameters
         ----------
@@ -53,6 +60,6 @@ class PostgresPredictionFeed:
                         await connection.execute("SELECT 1")
                     for payload in heard:
                         for first, last in json.loads(payload) if wanted() else ():
-                            yield await (await connection.execute(_READ, [first, last])).fetchall()
+                            yield await (await connection.execute(_READ, {"first": first, "last": last})).fetchall()
         except psycopg.Error as error:
             raise DatabaseUnavailableError("database.predictions_lost", reason=translated(error, url)) from error

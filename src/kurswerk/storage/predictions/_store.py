@@ -77,13 +77,6 @@ class PostgresPredictionStore:
             raise NotFoundError("prediction.none_for_coin", coin=coin_id)
         return rows
 
-    def between(self, first_id: int, last_id: int) -> Sequence[Mapping[str, Any]]:
-        """Return predictions by id, both ends inclusive, ascending."""
-        query = sql.SQL(
-            "SELECT {} FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE p.id BETWEEN {} AND {} ORDER BY 1"
-        ).format(_FIELDS, sql.Literal(first_id), sql.Literal(last_id))
-        return self._rows(query)
-
     def alerts(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Mapping[str, Any]]:
         """Return alerts, newest first. Errors as for `find`."""
         query = sql.SQL(

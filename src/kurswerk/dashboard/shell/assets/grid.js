@@ -27,6 +27,28 @@
     if (api) api.forEachNode((row) => { found ||= fits(row.data); });
     return found;
   };
+  // Adds rows on top that are not there yet, and keeps the newest `most`. A table that is not drawn yet is waited for.
+  const pending = {};
+  const addPending = (name, most, tries) => {
+    const api = table(name);
+    if (!api) {
+      if (tries) setTimeout(addPending, 100, name, most, tries - 1);
+      else pending[name].waiting = false;
+      return;
+    }
+    const add = pending[name].rows.filter((row) => !api.getRowNode(row.id));
+    delete pending[name];
+    if (add.length) api.applyTransaction({add, addIndex: 0});
+    const gone = [];
+    api.forEachNode((row, k) => { if (k >= most) gone.push(row.data); });
+    if (gone.length) api.applyTransaction({remove: gone});
+  };
+  window.kurswerk.addRows = (name, rows, most) => {
+    const known = (pending[name] || {rows: []}).rows.filter((one) => !rows.some((row) => row.id === one.id));
+    const waiting = !!(pending[name] || {}).waiting;
+    pending[name] = {rows: [...rows, ...known].slice(0, most), waiting: true};
+    if (!waiting) addPending(name, most, 50);
+  };
   // Whether each word is part of one of a row's values.
   window.kurswerk.holds = ({id, href, ...row}, text) => {
     const values = Object.values(row).map((value) => String(value).toLowerCase());
