@@ -12,6 +12,7 @@ from dashboard_browser import CHROMIUM, NO_CHROMIUM, Visit, chromium, visit
 from dashboard_looks import cut_texts, grave_findings
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.dashboard import DashboardOptions, DashboardServices, PredictionBatch, mount
+from kurswerk.dashboard.words.formats import Formats
 from memory_dashboard import Registry, services_over, trained_registry
 from memory_market import random_market
 from running_app import running
@@ -166,6 +167,21 @@ def test_decimals_are_typed_behind_the_readers_mark(browser, filled):
         seen.page.reload()
         seen.page.wait_for_function("() => document.querySelector('#live-min')?.value === '62,5'")
         assert seen.troubles == []
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_tables_write_numbers_as_the_server_does(browser, filled, language):
+    values = [(1e-5, 2), (-0.000034, 3), (1.23e-40, 3), (1234567.891, 2), (0.5, 0), (0.00995, 2), (0, 1), (9.99e-10, 3)]
+    server = Formats(language)
+    with visit(browser, filled, language={"en": "en-GB", "de": "de-DE"}[language]) as seen:
+        seen.go("/dashboard/system")
+        for name in ("number", "share"):
+            written = seen.page.evaluate(f"(all) => all.map(([value, n]) => kurswerk.{name}(value, n))", values)
+            expected = [
+                (server.number if name == "number" else server.percent)(value, digits) for value, digits in values
+            ]
+            assert written == expected
+        assert seen.page.evaluate("() => kurswerk.threshold(0.5)") == server.threshold(0.5)
 
 
 def test_a_page_that_stays_open_keeps_no_history_of_its_inputs(browser, filled):

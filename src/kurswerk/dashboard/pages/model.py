@@ -197,7 +197,8 @@ def _judged(user: UserContext, record: ModelRecord, test: TestResult | None, thr
                         user.t("Figures beside the naive"),
                         shown.metric_table(user, evaluation),
                         text=user.t(
-                            "In brackets: where the true value lies with {share}, by coin and time.", share="95 %"
+                            "In brackets: where the true value lies with {share}, by coin and time.",
+                            share=user.percent(0.95, 0),
                         ),
                         span={"base": 12, "lg": 7},
                     ),

@@ -64,7 +64,7 @@ UPDATE_THRESHOLD: Final = """(percent, table) => {
     return [
         kurswerk.share(share(tp, tp + fp), 1), kurswerk.share(share(tp, tp + fn), 1),
         kurswerk.number(share(2 * tp, 2 * tp + fp + fn), 3), kurswerk.number(tp + fp, 0),
-        table.profit_pct ? kurswerk.signed(table.profit_pct[k], 2, ' %') : '–',
+        table.profit_pct ? kurswerk.signed(table.profit_pct[k], 2, kurswerk.percentSign()) : '–',
         table.trades ? kurswerk.number(table.trades[k], 0) : '–',
         kurswerk.number(tp, 0), kurswerk.number(fp, 0), kurswerk.number(fn, 0), kurswerk.number(tn, 0),
     ];
@@ -152,7 +152,7 @@ def threshold_panel(user: UserContext, evaluation: Json, threshold: str | None =
         max=100 if step == 1 else 90,
         step=step,
         updatemode="drag",
-        marks=[{"value": k, "label": f"{k} %"} for k in (0, 25, 50, 75)] if step == 1 else None,
+        marks=[{"value": k, "label": user.percent(k / 100, 0)} for k in (0, 25, 50, 75)] if step == 1 else None,
         thumbLabel=user.t("Threshold in percent"),
         mb="xl",
     )

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -14,6 +15,8 @@ from babel.units import format_unit
 
 NOTHING: Final = "–"
 MINUS: Final = "−"
+# More zeros behind the mark than this nobody counts; such a number is written with its power of ten.
+_MAX_LEADING_ZEROS: Final = 9
 # Seconds, unit, seconds of the smaller unit behind it, that unit.
 _DURATIONS: Final = (
     (86_400, "duration-day", 3_600, "duration-hour"),
@@ -62,6 +65,14 @@ def _unit(language: str, value: float, unit: str, digits: int = 0) -> str:
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
+def _two_digits(value: float) -> str:
+    """Write a number below one with two significant digits, without an exponent as long as its zeros can be counted."""
+    mantissa, _, exponent = f"{value:.1e}".partition("e")
+    if int(exponent) < -_MAX_LEADING_ZEROS:
+        return f"{float(mantissa):g}E{int(exponent)}"
+    return f"{Decimal(f'{value:.1e}'):f}".rstrip("0")
+
+
 def time_zone_of(name: str) -> ZoneInfo:
     """Return a time zone by its IANA name; UTC where the system does not know it."""
     try:
@@ -97,13 +108,15 @@ class Formats:
         --------
         >>> Formats().number(1234.5, 1), Formats("de").number(1234.5, 1)
         ('1,234.5', '1.234,5')
-        >>> Formats().number(0.00042, 2), Formats().number(None)
-        ('0.00042', '–')
+        >>> Formats().number(0.00042, 2), Formats("de").number(1e-5, 2), Formats().number(None)
+        ('0.00042', '0,00001', '–')
+        >>> Formats("de").number(1.23e-40, 3)
+        '1,2E−40'
         """
         if value is None or isinstance(value, bool) or not math.isfinite(value):
             return NOTHING
         small = digits > 0 and 0 < abs(value) < 10.0**-digits
-        text = f"{value:.2g}" if small else f"{value:,.{digits}f}"
+        text = _two_digits(value) if small else f"{value:,.{digits}f}"
         return text.translate(_number_marks(self.language))
 
     @property

@@ -38,9 +38,13 @@ window.kurswerk = (() => {
   // To make one of these takes longer than to write a hundred values.
   const forms = {};
   const form = (name, make) => (forms[`${tongue()} ${name}`] ||= make(tongue()));
+  const styles = {
+    small: {maximumSignificantDigits: 2},
+    tiny: {maximumSignificantDigits: 2, notation: 'scientific'},
+  };
   const numbers = (digits) =>
-    form(`number ${digits}`, (language) => new Intl.NumberFormat(language, digits === 'small'
-      ? {maximumSignificantDigits: 2} : {minimumFractionDigits: digits, maximumFractionDigits: digits}));
+    form(`number ${digits}`, (language) => new Intl.NumberFormat(
+      language, styles[digits] || {minimumFractionDigits: digits, maximumFractionDigits: digits}));
   // English is written in many countries, and each has its own order of day and month.
   const region = () => (navigator.languages || []).find((one) => one.split('-')[0] === tongue()) || tongue();
   const moment = (value) =>
@@ -48,13 +52,19 @@ window.kurswerk = (() => {
       .format(new Date(value));
   const number = (value, digits) => {
     if (none(value)) return '–';
-    const small = digits > 0 && value !== 0 && Math.abs(value) < 10 ** -digits;
-    return numbers(small ? 'small' : digits).format(value).replace('-', '−');
+    const size = Math.abs(value);
+    const small = digits > 0 && value !== 0 && size < 10 ** -digits;
+    // As the server writes them: nobody counts more zeros than nine.
+    const style = small ? (Number(size.toExponential(1)) < 1e-9 ? 'tiny' : 'small') : digits;
+    return numbers(style).format(value).replaceAll('-', '−');
   };
-  const share = (value, digits) => (none(value) ? '–' : `${number(100 * value, digits)} %`);
+  // The percent sign with the space that the language puts before it, if any.
+  const percentSign = () => form('percent sign', (language) => new Intl.NumberFormat(language, {style: 'percent'})
+    .formatToParts(1).filter(({type}) => type !== 'integer').map(({value}) => value).join(''));
+  const share = (value, digits) => (none(value) ? '–' : `${number(100 * value, digits)}${percentSign()}`);
   // What somebody has chosen has the decimals that it was given, at most two.
   const threshold = (value) => (none(value) ? '–' : `${form('threshold', (language) =>
-    new Intl.NumberFormat(language, {maximumFractionDigits: 2})).format(100 * value)} %`);
+    new Intl.NumberFormat(language, {maximumFractionDigits: 2})).format(100 * value)}${percentSign()}`);
   const signed = (value, digits, unit = '') =>
     none(value) ? '–' : `${value < 0 ? '' : '+'}${number(value, digits)}${unit}`;
   // The last of ascending values that is not above the one given.
@@ -142,6 +152,7 @@ window.kurswerk = (() => {
     moment,
     share,
     threshold,
+    percentSign,
     signed,
     place,
     choose(name, value) {
