@@ -19,6 +19,7 @@ from kurswerk.dashboard import (
     ApiKey,
     DashboardOptions,
     DashboardServices,
+    MinuteCount,
     Prediction,
     PredictionBatch,
     Quarantined,
@@ -143,8 +144,8 @@ class Live:
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> list[Alert]:
         return [Alert(1, "COIN0", 1, 0.9, 0.7, WHEN, True)]
 
-    def per_minute(self) -> float:
-        return 3.5
+    def minute_counts(self, minutes: int) -> list[MinuteCount]:
+        return [MinuteCount(WHEN + timedelta(minutes=k), 10 * k) for k in range(minutes)]
 
     async def stream(self, **_: Any) -> AsyncGenerator[PredictionBatch, None]:
         yield PredictionBatch()

@@ -20,6 +20,7 @@ from kurswerk.dashboard import (
     ApiKey,
     DashboardServices,
     HealthReport,
+    MinuteCount,
     Prediction,
     PredictionBatch,
     Quarantined,
@@ -174,9 +175,9 @@ class StoredPredictions:
             for row in self._store.alerts(PredictionFilter(model_id=model_id), limit)
         ]
 
-    def per_minute(self) -> float:
-        """Return how many predictions a minute were stored within the last hour."""
-        return float(self._store.stats()["predictions_last_hour"]) / 60
+    def minute_counts(self, minutes: int) -> Sequence[MinuteCount]:
+        """Return how many predictions of rows in scope were stored in each of the last full minutes, oldest first."""
+        return [MinuteCount(row["minute"], row["predictions"]) for row in self._store.minute_counts(minutes)]
 
     async def stream(
         self,

@@ -115,6 +115,14 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class MinuteCount:
+    """How many predictions were stored in the minute that begins at ``minute``."""
+
+    minute: datetime
+    predictions: int
+
+
+@dataclass(frozen=True)
 class PredictionBatch:
     """What was stored since a reader took the batch before.
 
@@ -173,8 +181,8 @@ class Live(Protocol):
         """Return alerts, the newest first."""
         ...
 
-    def per_minute(self) -> float:
-        """Return how many predictions a minute were stored of late."""
+    def minute_counts(self, minutes: int) -> Sequence[MinuteCount]:
+        """Return how many predictions of rows in scope were stored in each of the last full minutes, oldest first."""
         ...
 
     def stream(

@@ -60,7 +60,7 @@ def test_models_are_switched_and_their_predictions_found(services: DashboardServ
     record = services.models.get(model)
     assert (record.is_active, record.alert_threshold) == (False, 0.4)
     assert list(services.live.predictions(model_id=model)) == list(services.live.alerts(model_id=model)) == []
-    assert services.live.per_minute() == 0
+    assert [one.predictions for one in services.live.minute_counts(3)] == [0, 0, 0]
 
     async def first() -> object:
         async for found in services.live.stream():

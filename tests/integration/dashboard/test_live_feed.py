@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -171,3 +173,20 @@ def test_an_outage_is_logged_once_whoever_tries_and_so_is_its_end(database, mode
         ("warning", "stored predictions are not reported"),
         ("info", "stored predictions are reported again"),
     ]
+
+
+def test_predictions_are_counted_in_the_minute_they_were_stored_in(database, live, model):
+    with database.connection() as connection:
+        (now,) = connection.execute("SELECT date_trunc('minute', now())").fetchone()
+        for slot, back, count in ((0, 0, 100), (0, 1, 3), (1, 1, 4), (0, 3, 5), (-1, 3, 9)):
+            connection.execute(
+                "INSERT INTO prediction_counts (slot, minute, model_id, predictions) VALUES (%s, %s, %s, %s)",
+                [slot, now - timedelta(minutes=back), model, count],
+            )
+    counts = live.minute_counts(5)
+    found = {one.minute: one.predictions for one in counts}
+    # Full minutes, all lanes, and no sum of a whole day; a minute may have gone by since.
+    assert [found[now - timedelta(minutes=back)] for back in (3, 2, 1)] == [5, 0, 7]
+    assert max(found) == now - timedelta(minutes=1) or found[now] == 100
+    assert len(counts) == 5
+    assert {b.minute - a.minute for a, b in pairwise(counts)} == {timedelta(minutes=1)}

@@ -25,6 +25,7 @@ from kurswerk.dashboard.widgets.components import (
     stat_row,
     status_badge,
 )
+from kurswerk.dashboard.widgets.prediction_rate import prediction_rate_stat
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import job_title
 from kurswerk.dashboard.words.user_context import UserContext
@@ -157,8 +158,6 @@ def _figures(app: DashboardApp, user: UserContext, there: Availability, models: 
     active = [record for record in ready if record.is_active]
     under_way = [job for job in jobs if job.status in {"RUNNING", "PENDING"}]
     newest = None if there.last_us is None else to_datetime(there.last_us)
-    live = app.services.live
-    per_minute = None if live is None else app.cache.get("per-minute", live.per_minute, max_age_s=3)
     lag = None if newest is None else (datetime.now(UTC) - newest).total_seconds()
     return stat_row(
         stat(user.t("Market rows"), user.number(there.rows), detail=user.t("{n} coins", n=user.number(there.coins))),
@@ -173,7 +172,7 @@ def _figures(app: DashboardApp, user: UserContext, there: Availability, models: 
             detail=user.t("{ready} ready, {active} active", ready=len(ready), active=len(active)),
         ),
         stat(user.t("Jobs under way"), user.number(len(under_way))),
-        stat(user.t("Predictions per minute"), user.number(per_minute, 1)),
+        prediction_rate_stat(app, user),
     )
 
 

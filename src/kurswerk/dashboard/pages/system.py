@@ -14,6 +14,7 @@ from kurswerk.dashboard.widgets.charts import chart, localise_chart
 from kurswerk.dashboard.widgets.components import callout, card, page_header, scrollable, stat, stat_row
 from kurswerk.dashboard.widgets.confirm_button import confirm_button
 from kurswerk.dashboard.widgets.evaluation import key_value_table
+from kurswerk.dashboard.widgets.prediction_rate import minute_counts, prediction_rate_stat
 from kurswerk.dashboard.widgets.utilisation_chart import TIME_SPANS, utilisation_chart
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
@@ -39,7 +40,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             page_header(user.t("System"), *links, text=user.t("The machine, the service, and how both are set up.")),
             dmc.Stack(
                 [
-                    html.Div(_now(user, app.services.resource_samples()), id="system-now"),
+                    html.Div(_now(app, user, app.services.resource_samples()), id="system-now"),
                     _over_time(app, user, _span_of(query.get("minutes"))),
                     dmc.Grid(
                         [
@@ -63,7 +64,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     )
 
 
-def _now(user: UserContext, loads: Sequence[ResourceSample]) -> Any:
+def _now(app: DashboardApp, user: UserContext, loads: Sequence[ResourceSample]) -> Any:
     if not loads:
         return dmc.Text(user.t("The first measurement is taken a second after the start."), size="sm", c="dimmed")
     now = loads[-1]
@@ -83,6 +84,7 @@ def _now(user: UserContext, loads: Sequence[ResourceSample]) -> Any:
             detail=None if each_ms is None else user.t("{ms} ms each", ms=user.number(each_ms, 1)),
         ),
         stat(user.t("Predictions in all"), user.number(now.predictions)),
+        prediction_rate_stat(app, user),
     )
 
 
@@ -98,7 +100,7 @@ def _over_time(app: DashboardApp, user: UserContext, minutes: int) -> Any:
         chart(
             user,
             "system-load",
-            utilisation_chart(user, app.services.resource_samples(), minutes),
+            utilisation_chart(user, app.services.resource_samples(), minute_counts(app, minutes), minutes),
             label=user.t("Lines: shares of the machine in use, API calls and predictions per minute"),
         ),
         text=user.t("Measured every five seconds; the last day is kept."),
@@ -175,9 +177,10 @@ def register_callbacks(app: DashboardApp) -> None:
     )
     def renew(user: UserContext, _: int | None, minutes: str | None) -> Any:
         loads = app.services.resource_samples()
-        drawing = utilisation_chart(user, loads, _span_of(minutes))
+        span = _span_of(minutes)
+        drawing = utilisation_chart(user, loads, minute_counts(app, span), span)
         localise_chart(user, drawing)
-        return _now(user, loads), drawing
+        return _now(app, user, loads), drawing
 
     @app.callback(
         Output("key-made", "children"),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from plotly.subplots import make_subplots
 
+from kurswerk.dashboard.ports import MinuteCount
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.observability import ResourceSample
@@ -20,8 +21,14 @@ _LEAST_SHOWN: Final = timedelta(minutes=1)
 _FORM: Final = "%Y-%m-%d %H:%M:%S"
 
 
-def utilisation_chart(user: UserContext, loads: Sequence[ResourceSample], minutes: int) -> Any:
-    """Draw the last minutes: shares of the machine in use, and what the service did each minute."""
+def utilisation_chart(
+    user: UserContext, loads: Sequence[ResourceSample], counts: Sequence[MinuteCount], minutes: int
+) -> Any:
+    """Draw the last minutes: shares of the machine in use, and what the service did each minute.
+
+    API calls are those of this machine, between two measurements; predictions are those of all predictors, in each full
+    minute since the first measurement shown.
+    """
     drawing = make_subplots(
         rows=3,
         shared_xaxes=True,
@@ -36,12 +43,17 @@ def utilisation_chart(user: UserContext, loads: Sequence[ResourceSample], minute
         (1, user.t("memory"), [whole[-1].memory for whole in stretches]),
         (1, user.t("disk"), [whole[-1].disk for whole in stretches]),
         (2, user.t("API calls per minute"), [_per_minute(whole, "requests") for whole in stretches]),
-        (3, user.t("Predictions per minute"), [_per_minute(whole, "predictions") for whole in stretches]),
     ]
-    mode = "lines+markers" if len(times) < 3 else "lines"
-    for k, (row, name, values) in enumerate(lines):
+    shown = [one for one in counts if stretches and one.minute >= stretches[0][0].moment]
+    ends = [user.local(one.minute + timedelta(minutes=1)).strftime(_FORM) for one in shown]
+    drawn = [
+        *((row, name, times, values) for row, name, values in lines),
+        (3, user.t("Predictions per minute"), ends, [one.predictions for one in shown]),
+    ]
+    for k, (row, name, x, y) in enumerate(drawn):
+        mode = "lines+markers" if len(x) < 3 else "lines"
         line = user.theme.line(k)
-        drawing.add_scatter(x=times, y=values, name=name, mode=mode, line=line, showlegend=row == 1, row=row, col=1)
+        drawing.add_scatter(x=x, y=y, name=name, mode=mode, line=line, showlegend=row == 1, row=row, col=1)
     drawing.update_layout(user.theme.layout(height=440, hovermode="x unified", uirevision=minutes))
     drawing.update_annotations(font_size=12, x=0, xanchor="left")
     drawing.update_yaxes(range=[0, 1.02], tickformat=".0%", row=1)

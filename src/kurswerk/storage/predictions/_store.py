@@ -104,6 +104,19 @@ class PostgresPredictionStore:
         ).format(ALIVE)
         return self._rows(query)[0]
 
+    def minute_counts(self, minutes: int) -> Sequence[Mapping[str, Any]]:
+        """Return minute and predictions of each of the last full minutes, oldest first; those without any are 0.
+
+        Counted are predictions of rows in scope, by when they were stored. Counts of minutes are kept for two days.
+        """
+        query = sql.SQL(
+            "SELECT m.minute, coalesce(sum(c.predictions), 0)::bigint AS predictions FROM generate_series("
+            " date_trunc('minute', now()) - {minutes} * interval '1 minute',"
+            " date_trunc('minute', now()) - interval '1 minute', '1 minute') AS m(minute)"
+            " LEFT JOIN prediction_counts c ON c.minute = m.minute AND c.slot >= 0 GROUP BY 1 ORDER BY 1"
+        ).format(minutes=sql.Literal(minutes))
+        return self._rows(query)
+
     def stored_prediction(self, prediction_id: int) -> StoredPrediction:
         """Return what a replay needs of a prediction.
 
