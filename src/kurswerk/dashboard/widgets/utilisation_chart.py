@@ -44,7 +44,8 @@ def utilisation_chart(
         (1, user.t("disk"), [whole[-1].disk for whole in stretches]),
         (2, user.t("API calls per minute"), [_per_minute(whole, "requests") for whole in stretches]),
     ]
-    shown = [one for one in counts if stretches and one.minute >= stretches[0][0].moment]
+    begin = max(loads[0].moment, loads[-1].moment - timedelta(minutes=minutes)) if loads else None
+    shown = [one for one in counts if begin is not None and one.minute >= begin]
     ends = [user.local(one.minute + timedelta(minutes=1)).strftime(_FORM) for one in shown]
     drawn = [
         *((row, name, times, values) for row, name, values in lines),

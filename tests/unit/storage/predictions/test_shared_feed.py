@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 class Source:
-    """Reports what it is given, and counts who listens to it."""
+    """Reports what it is given, and counts its listeners."""
 
     def __init__(self) -> None:
         self.listeners = self.opened = 0
