@@ -13,7 +13,7 @@ from kurswerk.observability import get_logger
 Row = Mapping[str, Any]
 
 log = get_logger(__name__)
-# A reader that waits hears at least this often that the feed is alive.
+# A reader that waits is given an empty batch at least this often.
 _HEARTBEAT_S = 1.0
 # Alerts are listed by the hundred; an older one would be pushed out of every list.
 _MAX_ALERTS = 100
