@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from job_orders import JobDesk
 from kurswerk.channels import KINDS
 from kurswerk.core.errors import ConflictError, NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MINUTE_US, to_datetime
 from kurswerk.dashboard import (
     Alert,
@@ -231,7 +232,7 @@ def trained_registry(panel: Panel) -> Registry:
     compare_models(a, b, LATER, stores)
     registry.set_certificate(a, {"certified": True, "values_compared": 10, "leak_probes": 3, "leaks_found": 0})
     failed = registry.create(type("New", (), {"spec": a_spec(name="c").as_json()})())
-    registry.fail(failed, "all rows have the label 0")
+    registry.fail(failed, Message("all rows have the label 0"))
     return registry
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ConflictError, NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MINUTE_US, to_datetime, to_us
 from kurswerk.market import Panel
 from kurswerk.registry import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
@@ -171,11 +172,13 @@ class MemoryRegistry:
             certificate=version.certificate,
         )
 
-    def fail(self, model_id: int, reason: str) -> None:
-        self.records[model_id] = replace(self.records[model_id], status="FAILED", error_msg=reason)
+    def fail(self, model_id: int, reason: Message) -> None:
+        self.records[model_id] = replace(
+            self.records[model_id], status="FAILED", error_msg=str(reason), error_detail=reason
+        )
 
     def reopen(self, model_id: int) -> None:
-        self.records[model_id] = replace(self.records[model_id], status="TRAINING", error_msg=None)
+        self.records[model_id] = replace(self.records[model_id], status="TRAINING", error_msg=None, error_detail=None)
 
     def get(self, model: int | str) -> ModelRecord:
         for record in self.records.values():

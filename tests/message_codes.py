@@ -15,7 +15,7 @@ CODE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 NO_VALUES = {"known", "kinds", "headers", "status_code", "failed_checks", "keys"}
 BECOME = {"known": "hint"}
 # Kept by their error whether or not its message shows them.
-KEPT = {"constraint", "job_id", "status", "field"}
+KEPT = {"constraint", "job_id", "status", "field", "retry_after_s"}
 # Make errors or messages out of others.
 NO_REPORTS = {"RequestRefusedError"}
 

@@ -56,7 +56,7 @@ def read_job(job_id: JobId, ports: Ports) -> JobRead:
 def read_job_log(job_id: JobId, query: Annotated[JobLogQuery, Query()], ports: Ports) -> JobLogRead:
     """Show what happened to a job, line by line: each try, what it did, how it ended and why; at most 1,000 a try."""
     found = ports.jobs.store.log(job_id, after=query.after, limit=query.limit)
-    lines = [JobLineRead.model_validate(vars(line)) for line in found]
+    lines = [JobLineRead.model_validate({**vars(one), "detail": one.detail and one.detail.as_json()}) for one in found]
     return JobLogRead(lines=lines, next_after=lines[-1].id if lines else query.after)
 
 

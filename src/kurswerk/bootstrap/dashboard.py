@@ -59,7 +59,7 @@ class LocalDataIngestion:
             COINS,
             self._market,
             self._quarantine,
-            progress=lambda step: progress((step.fraction + (step.step == "store")) / 2, step.step),
+            progress=lambda step: progress((step.fraction + (step.step == "store")) / 2, step.message),
         )
         self._context.write_streams(market.streams())
         self._context.write_exchange_rates(market.exchange_rates())

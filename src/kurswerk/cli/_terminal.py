@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from kurswerk.core.messages import Message
+
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
+def progress_bar(title: str) -> Iterator[Callable[[float, Message], None]]:
     """Show a bar on stderr while the block runs; silent where stderr is no terminal."""
     console = Console(stderr=True)
     columns = (
@@ -23,7 +25,7 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
     )
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("", total=1.0, title=title)
-        yield lambda fraction, message: bar.update(task, completed=fraction, description=message)
+        yield lambda fraction, message: bar.update(task, completed=fraction, description=str(message))
 
 
 def print_table(title: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
+from kurswerk.core.messages import Message
 from kurswerk.features import FeaturePlan, LiveEngine
 from kurswerk.jobs import Progress
 from kurswerk.market import Panel
@@ -56,5 +57,5 @@ def _replay(plan: FeaturePlan, panel: Panel, chunk: int, progress: Progress) -> 
         rows = order[start : start + chunk]
         values[rows] = engine.update(list(names[codes[rows]]), panel.timestamps[rows], inputs[rows])
         if start % (64 * chunk) == 0:
-            progress(start / len(order), f"{start:,} rows")
+            progress(start / len(order), Message("progress.rows", count=start))
     return values

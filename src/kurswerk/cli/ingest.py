@@ -39,7 +39,7 @@ def ingest_command(market: MarketSchema) -> click.Command:
                 app.settings.quarantine_dir,
                 instrument=instrument,
                 date_format=date_format,
-                progress=lambda step: bar(step.fraction, f"{step.file}: {step.step}, {step.rows:,} rows"),
+                progress=lambda step: bar(step.fraction, step.message),
             )
         if as_json:
             print_json(summary_document(summary))

@@ -12,6 +12,7 @@ from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.core.errors import ConflictError, NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.market import CANDLE_ROLES, COINS, Panel
 from kurswerk.registry import ModelRecord
@@ -35,12 +36,12 @@ def command(models: tuple[str, ...], output: Path | None, *, as_json: bool) -> N
     moment = datetime.now(UTC)
     app = open_application()
     with progress_bar("report") as progress:
-        progress(0.0, "reading models")
+        progress(0.0, Message("progress.reading_models"))
         records = _records(app, models)
         reported = tuple(ReportedModel(record, tuple(app.results.tests_of(record.id))) for record in records)
-        progress(0.3, "reading the market")
+        progress(0.3, Message("progress.reading_market"))
         market = _market(app)
-        progress(0.6, "drawing")
+        progress(0.6, Message("progress.drawing"))
         path = write_report(
             output or Path("exports") / f"kurswerk-report-{moment:%Y%m%dT%H%M%SZ}.html",
             Report(

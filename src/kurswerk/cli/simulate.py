@@ -11,6 +11,7 @@ from kurswerk.cli._options import seed_option, speed_option
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.serve import run_service
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
 from kurswerk.ingest import IngestSummary, ingest_files
 from kurswerk.jobs import Progress
@@ -89,17 +90,15 @@ def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -
 
 def store_market(market: CoinMarket, app: Application, progress: Progress) -> IngestSummary:
     """Bring a simulated market into the database, by the same way as a file."""
-    progress(0.0, "simulating")
+    progress(0.0, Message("progress.simulating"))
     summary = ingest_files(
         [SimulatedCandles(market)],
         COINS,
         app.market,
         app.settings.quarantine_dir,
-        progress=lambda step: progress(
-            0.9 * (step.fraction + (step.step == "store")) / 2, f"{step.step}, {step.rows:,} rows"
-        ),
+        progress=lambda step: progress(0.9 * (step.fraction + (step.step == "store")) / 2, step.message),
     )
     app.context.write_streams(market.streams())
     app.context.write_exchange_rates(market.exchange_rates())
-    progress(1.0, "stored")
+    progress(1.0, Message("progress.stored"))
     return summary

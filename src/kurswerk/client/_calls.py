@@ -92,7 +92,9 @@ def failure_of(job: Job) -> JobFailedError:
     """Return the error that says why a job came to nothing."""
     if not job.error_msg:
         return JobFailedError("client.job_ended", job_id=job.id, status=job.status)
-    return JobFailedError("client.job_ended_for_reason", job_id=job.id, status=job.status, reason=job.error_msg)
+    message = Message.from_json(job.error_detail.model_dump()) if job.error_detail else None
+    reason = message if message is not None and message.is_known else job.error_msg
+    return JobFailedError("client.job_ended_for_reason", job_id=job.id, status=job.status, reason=reason)
 
 
 def job_number(job: Job | Order | int) -> int:

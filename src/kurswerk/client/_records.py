@@ -81,6 +81,13 @@ class Comparison(_Record):
     winner_id: int | None = None
 
 
+class Detail(_Record):
+    """Code and parameters of a message; the text beside it is its English rendering."""
+
+    code: str
+    params: dict[str, Any] = {}
+
+
 class Job(_Record):
     """A job; ``progress`` is in [0, 1], and one of the results is there once it is COMPLETED."""
 
@@ -90,7 +97,9 @@ class Job(_Record):
     priority: int = 0
     progress: float = 0.0
     progress_msg: str | None = None
+    progress_detail: Detail | None = None
     error_msg: str | None = None
+    error_detail: Detail | None = None
     result_model_id: int | None = None
     result_test_id: int | None = None
     result_comparison_id: int | None = None
@@ -117,6 +126,7 @@ class JobLine(_Record):
     attempt: int
     level: str
     message: str
+    detail: Detail | None = None
 
 
 class Prediction(_Record):

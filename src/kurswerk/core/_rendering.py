@@ -2,7 +2,8 @@
 
 Templates are format strings. ``{name}`` is the value as it is, a list parted by commas. After a colon stands how a
 value is written in the reader's language: ``{rows:n}`` a number with grouped thousands, ``{share:n1}`` one with exactly
-one decimal, ``{start:t}`` a moment, in UTC, ``{names:or}`` and ``{names:and}`` a list.
+one decimal, ``{start:t}`` a moment, in UTC, ``{names:or}`` and ``{names:and}`` a list, ``{status:status}`` the state of
+a model, job or delivery.
 """
 
 import re
@@ -45,6 +46,8 @@ class _LocaleFormatter(Formatter):
             return value.render(self._locale)
         if format_spec == "t":
             return self._moment(str(value))
+        if format_spec == "status":
+            return _template(f"status.{str(value).lower()}", None, self._locale) or str(value)
         number = _NUMBER.fullmatch(format_spec)
         if number and isinstance(value, int | float) and not isinstance(value, bool):
             decimals = f"#,##0.{'0' * int(number[1])}" if number[1] else _UP_TO_SIX_DECIMALS

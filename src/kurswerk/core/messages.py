@@ -50,6 +50,19 @@ class Message:
 
         return render(self.code, self.params, locale)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether this version has words for it and for all messages in it.
+
+        Examples
+        --------
+        >>> Message("job.done").is_known, Message("job.put_back", reason=Message("of.a.later.version")).is_known
+        (True, False)
+        """
+        from kurswerk.core._rendering import is_known  # noqa: PLC0415 - as in render
+
+        return is_known(self.code) and all(map(_is_known, self.params.values()))
+
     def map_text(self, change: Callable[[str], str]) -> "Message":
         """Return the message with every text among its values changed, for example without secrets.
 
@@ -86,6 +99,13 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a number of numpy
         return _plain(value.item())
     return str(value)
+
+
+def _is_known(value: Any) -> bool:
+    if isinstance(value, Message):
+        return value.is_known
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return all(map(_is_known, items))
 
 
 def _map_text(value: Any, change: Callable[[str], str]) -> Any:

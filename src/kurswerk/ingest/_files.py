@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from kurswerk.core.errors import DataFileError
+from kurswerk.core.messages import Message
 from kurswerk.ingest._duplicates import CONFLICT, KEEP, RepeatedKeys, Verdicts
 from kurswerk.ingest._normalise import Normaliser, ValidatedRows
 from kurswerk.ingest._quarantine import Quarantine
@@ -24,6 +25,12 @@ class Progress:
     step: str
     rows: int
     fraction: float
+
+    @property
+    def message(self) -> Message:
+        """What is happening."""
+        step = Message("progress.look" if self.step == "look" else "progress.storing")
+        return Message("progress.rows_of_file", file=self.file, step=step, count=self.rows)
 
 
 @dataclass(frozen=True)

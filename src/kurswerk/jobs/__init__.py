@@ -13,6 +13,7 @@ from kurswerk.jobs._job import (
     JobLine,
     JobResult,
     WorkerStatus,
+    unexpected_error,
 )
 from kurswerk.jobs._kind import JobHooks, JobKind, JobKinds
 from kurswerk.jobs._service import JobService
@@ -43,4 +44,5 @@ __all__ = [
     "Runner",
     "WorkerStatus",
     "no_progress",
+    "unexpected_error",
 ]

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from kurswerk.core.messages import Message
+
 JOB_STATUSES = ("PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
 JOB_SORTS = ("id", "created_at", "priority")
 # Higher runs first.
@@ -15,6 +17,8 @@ LARGEST_PRIORITY = 1000
 # Names under which the queue knows jobs: whoever enqueues them and whoever fetches them must agree.
 QUEUE = "kurswerk"
 QUEUE_TASK = "kurswerk.run_job"
+_DONE = Message("job.done")
+_DONE = Message("job.done")
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,9 @@ class Job:
     priority
         Higher runs first.
     progress, progress_msg
-        Share done in [0, 1], and what is happening.
+        Share done in [0, 1], and what is happening, in English.
     error_msg
-        Why it failed or was cancelled, or why it runs again.
+        Why it failed or was cancelled, or why it runs again, in English.
     request
         What was ordered, as JSON that the kind's request model reads.
     result
@@ -47,6 +51,9 @@ class Job:
         Of the HTTP request that ordered it.
     created_at, started_at, completed_at
         UTC; ``started_at`` is of the latest run.
+    progress_detail, error_detail
+        The same as ``progress_msg`` and ``error_msg`` in every language; None where an older version stored the text
+        alone, or a newer one a code that this one does not know.
     """
 
     id: int
@@ -67,6 +74,8 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    progress_detail: Message | None = None
+    error_detail: Message | None = None
 
     @property
     def finished(self) -> bool:
@@ -122,7 +131,9 @@ class JobLine:
     level
         ``info``, ``warning`` or ``error``.
     message
-        What happened, without secrets.
+        What happened, in English, without secrets.
+    detail
+        The same in every language; None as in `Job`.
     """
 
     id: int
@@ -130,6 +141,7 @@ class JobLine:
     attempt: int
     level: str
     message: str
+    detail: Message | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +157,21 @@ class Ending:
     """
 
     outcome: Literal["completed", "failed", "interrupted", "died"]
-    reason: str = ""
+    reason: Message = _DONE
+
+
+def unexpected_error(error: BaseException) -> Message:
+    """Return what a job failed of that nobody foresaw.
+
+    Examples
+    --------
+    >>> str(unexpected_error(ZeroDivisionError("by zero"))), str(unexpected_error(KeyboardInterrupt()))
+    ('ZeroDivisionError: by zero', 'KeyboardInterrupt')
+    """
+    name = type(error).__name__
+    return (
+        Message("job.unexpected_error", type=name, reason=error) if str(error) else Message("job.unexpected", type=name)
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from kurswerk.core.errors import SpecError, UnknownNameError
+from kurswerk.core.messages import Message
 from kurswerk.jobs._job import Job, JobResult
 from kurswerk.jobs.ports import Progress
 
@@ -20,10 +21,10 @@ class JobHooks(Generic[Request]):
         """Prepare a job that is ordered; return the model it is about, if it has one from the start."""
         return None
 
-    def failed(self, job: Job, reason: str, /) -> None:
+    def failed(self, job: Job, reason: Message, /) -> None:
         """Clean up after a job that failed for good."""
 
-    def cancelled(self, job: Job, reason: str, /) -> None:
+    def cancelled(self, job: Job, reason: Message, /) -> None:
         """Clean up after a job that was cancelled."""
 
     def retried(self, job: Job, /) -> None:

@@ -5,21 +5,22 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+from kurswerk.core.messages import Message
 from kurswerk.jobs._job import DEFAULT_PRIORITY, Ending, Job, JobLine, JobResult
 
-ProgressListener = Callable[[float, str], Awaitable[None]]
+ProgressListener = Callable[[float, Message], Awaitable[None]]
 """Is given what a run reports: a share in [0, 1] and what is happening."""
 
 
 class Progress(Protocol):
     """Takes how far the work has come."""
 
-    def __call__(self, fraction: float, message: str, /) -> None:
+    def __call__(self, fraction: float, message: Message, /) -> None:
         """Take a share in [0, 1] and what is happening."""
         ...
 
 
-def no_progress(fraction: float, message: str) -> None:
+def no_progress(fraction: float, message: Message) -> None:
     """Ignore progress."""
 
 
@@ -97,7 +98,7 @@ class RunStore(Protocol):
         """Begin a run of a PENDING job; None if the job no longer waits, or not under this queue entry."""
         ...
 
-    def report(self, job: Job, fraction: float, message: str) -> None:
+    def report(self, job: Job, fraction: float, message: Message) -> None:
         """Store how far a run is; counts as a heartbeat."""
         ...
 
@@ -105,11 +106,11 @@ class RunStore(Protocol):
         """Store a heartbeat of several runs, by job their attempt; return the jobs whose run is the current one."""
         ...
 
-    def fail(self, job: Job, reason: str) -> bool:
+    def fail(self, job: Job, reason: Message) -> bool:
         """End a run and its job as FAILED; return whether the run was the current one."""
         ...
 
-    def put_back(self, job: Job, reason: str, *, counted: bool, delay_s: int = 0) -> bool:
+    def put_back(self, job: Job, reason: Message, *, counted: bool, delay_s: int = 0) -> bool:
         """End a run and enqueue its job again, or fail it after its last try; return as `fail` does."""
         ...
 

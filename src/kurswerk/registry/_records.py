@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from kurswerk.core.messages import Message
 from kurswerk.evaluation import Metrics
 
 Json = Mapping[str, Any]
@@ -86,6 +87,7 @@ class ModelRecord:
     feature_importance: Mapping[str, float] = field(default_factory=dict)
     certificate: Json | None = None
     error_msg: str | None = None
+    error_detail: Message | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kurswerk.core.messages import Message
 from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
 
 
@@ -36,7 +37,7 @@ class ModelStore(Protocol):
         """Store artifact and metrics and turn the model READY, all in one transaction."""
         ...
 
-    def fail(self, model_id: int, reason: str) -> None:
+    def fail(self, model_id: int, reason: Message) -> None:
         """Turn the model FAILED with a reason."""
         ...
 

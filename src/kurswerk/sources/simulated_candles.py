@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from kurswerk.core.digest import sha256_json
+from kurswerk.core.messages import Message
 from kurswerk.ingest import RawRows, arrow_schema
 from kurswerk.market import COINS
 from kurswerk.sources.coin_market import CoinMarket
@@ -46,7 +47,7 @@ class SimulatedCandles:
             yield RawRows(batch.select(list(columns)), numbers, (), min(coins_done / self._market.n_coins, 1.0))
 
 
-def write_market(market: CoinMarket, path: Path, progress: Callable[[float, str], None]) -> int:
+def write_market(market: CoinMarket, path: Path, progress: Callable[[float, Message], None]) -> int:
     """Write the rows of a simulated market to a Parquet file and return their number."""
     written, coins_done = 0, 0
     with pq.ParquetWriter(path, arrow_schema(list(COINS.columns), COINS)) as writer:
@@ -54,5 +55,5 @@ def write_market(market: CoinMarket, path: Path, progress: Callable[[float, str]
             writer.write_batch(batch)
             written += batch.num_rows
             coins_done += len(batch.column("mint").unique())
-            progress(min(coins_done / market.n_coins, 1.0), f"{written:,} rows")
+            progress(min(coins_done / market.n_coins, 1.0), Message("progress.rows", count=written))
     return written

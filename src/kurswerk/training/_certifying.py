@@ -20,6 +20,7 @@ from kurswerk.checks import (
 )
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import KurswerkError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.evaluation import Fold
 from kurswerk.features import FeaturePlan
@@ -146,7 +147,7 @@ def evaluate_certificate(
     """Do what `certify` does, and store nothing."""
     record = models.get(model)
     spec, served, plan = ModelSpec.stored(record.spec), load_model(record, models), plan_of(record)
-    progress(0.0, "loading the model's data")
+    progress(0.0, Message("progress.loading_model_data"))
     panel = load_for_plan(market, plan, spec.label_spec(), spec.train_end_us, spec.mints)
     document = _examine(record, TrainingPipeline(spec, plan), served, panel, effort, random_state, progress)
     return record, document
@@ -192,7 +193,9 @@ def _examine(
     findings: list[Finding] = []
     for finding in probe_pipeline(pipeline, panel, random_state, name=record.name, effort=effort):
         findings.append(finding)
-        progress(min(0.05 * len(findings), 0.9), f"{finding.check}: {'held' if finding.passed else 'BROKEN'}")
+        code = "progress.probe_held" if finding.passed else "progress.probe_broken"
+        check = f"check.{finding.check}"
+        progress(min(0.05 * len(findings), 0.9), Message(code, check=Message(check)))
     findings.append(_served_alike(record, pipeline, served, panel))
     return certificate(
         findings,
@@ -243,5 +246,5 @@ def reproduce(model: int | str, market: MarketStore, models: ModelStore, progres
         )
     if tuple(dataset.plan.names) != record.features:
         raise KurswerkError("model.features_changed", name=record.name)
-    progress(0.5, "fitting again")
+    progress(0.5, Message("progress.fitting_again"))
     return fit_final(spec, dataset)[1]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.core.errors import NoDataError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.evaluation import compare_paired, winner
 from kurswerk.jobs import Progress, no_progress
@@ -77,12 +78,12 @@ def evaluate_comparison(
     record_a, record_b = different_models(model_a, model_b, stores.models)
     for record in (record_a, record_b):
         check_scoring(record, period, mints, stores)
-    progress(0.0, f"predicting with '{record_a.name}'")
+    progress(0.0, Message("progress.comparing", name=record_a.name))
     a = score(record_a, period, mints, stores.market, stores.models)
-    progress(0.4, f"predicting with '{record_b.name}'")
+    progress(0.4, Message("progress.comparing", name=record_b.name))
     b = score(record_b, period, mints, stores.market, stores.models)
     a, b = _on_identical_rows(a, b)
-    progress(0.7, f"evaluating {len(a.probability):,} rows")
+    progress(0.7, Message("progress.evaluating", count=len(a.probability)))
     result_a, result_b = result_of(a, period, costs), result_of(b, period, costs)
     first = winner(result_a.metrics.f1, result_b.metrics.f1)
     comparison = Comparison(

@@ -277,7 +277,7 @@ class _Export:
                     rows += batch.num_rows
                     groups.add(batch)
                 there += self._instruments_of(panel)
-                progress(done, f"{rows:,} rows")
+                progress(done, Message("progress.rows", count=rows))
             groups.close()
             if not rows:
                 start, end = (
@@ -389,11 +389,11 @@ class _UnfinishedFile(JobHooks[FeaturesRequest]):
         self._files = files
 
     @override
-    def failed(self, job: Job, reason: str, /) -> None:
+    def failed(self, job: Job, reason: Message, /) -> None:
         self._files.discard(_path_of(job))
 
     @override
-    def cancelled(self, job: Job, reason: str, /) -> None:
+    def cancelled(self, job: Job, reason: Message, /) -> None:
         self._files.discard(_path_of(job))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from kurswerk.core.digest import sha256_json
 from kurswerk.core.errors import DataError
+from kurswerk.core.messages import Message
 from kurswerk.evaluation import TradeCosts, evaluate_panel, summarize_folds
 from kurswerk.jobs import Progress, no_progress
 from kurswerk.market import Role
@@ -24,11 +25,11 @@ _OUTSIDE_RECIPE = frozenset({"name", "description", "costs", "params"})
 
 def load_dataset(spec: ModelSpec, market: MarketStore, progress: Progress = no_progress) -> Dataset:
     """Load the market up to the end of training and compute features and labels."""
-    progress(0.0, "loading rows")
+    progress(0.0, Message("progress.loading_rows"))
     columns = columns_to_load(spec, market.columns())
     panel = market.load_panel(columns, end_us=spec.train_end_us, mints=spec.mints)
     refuse_empty(panel, spec.train_end_us, spec.mints)
-    progress(0.15, f"computing features of {len(panel):,} rows")
+    progress(0.15, Message("progress.computing_features", count=len(panel)))
     plan = training_plan(spec, panel)
     return build_dataset(panel, plan, spec.label_spec(), (spec.train_start_us, spec.train_end_us), spec.phases)
 
@@ -61,10 +62,10 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
     y = dataset.y
     if not 0 < int(y.sum()) < len(y):
         raise DataError("training.single_label", rows=len(y), label=int(y[0]))
-    outcomes = run_folds(spec, dataset, lambda share, text: progress(0.3 + 0.4 * share, text))
-    progress(0.7, f"fitting on all {len(y):,} rows")
+    outcomes = run_folds(spec, dataset, lambda share, message: progress(0.3 + 0.4 * share, message))
+    progress(0.7, Message("progress.fitting", count=len(y)))
     classifier, artifact = fit_final(spec, dataset)
-    progress(0.85, "evaluating out of fold")
+    progress(0.85, Message("progress.evaluating_out_of_fold"))
     costs = costs_of(spec.costs)
     evaluation = evaluate_panel(
         dataset.panel,
@@ -79,7 +80,7 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
         zip(dataset.plan.names, (float(share) for share in classifier.feature_importance_), strict=True),
         key=lambda item: -item[1],
     )
-    progress(0.98, "storing")
+    progress(0.98, Message("progress.storing"))
     return TrainedVersion(
         artifact=artifact,
         features=tuple(dataset.plan.names),

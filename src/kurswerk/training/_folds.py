@@ -1,6 +1,5 @@
 """Cross-validation: every fitted step sees its training fold alone."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
+from kurswerk.core.messages import Message
 from kurswerk.evaluation import Fold, FoldScores, classification_metrics, pr_auc, purged_hold_out, purged_walk_forward
+from kurswerk.jobs import Progress
 from kurswerk.models import Estimator, create, needs_balance, resample, row_blocks
 from kurswerk.training._dataset import Dataset, Examples
 from kurswerk.training.spec import ModelSpec
@@ -96,7 +97,7 @@ def plan_folds(spec: ModelSpec, timestamps: NDArray[np.int64], label_end_us: NDA
     return [purged_hold_out(timestamps, label_end_us, _TEST_SHARE, spec.embargo_us)]
 
 
-def run_folds(spec: ModelSpec, dataset: Dataset, progress: Callable[[float, str], None]) -> list[FoldOutcome]:
+def run_folds(spec: ModelSpec, dataset: Dataset, progress: Progress) -> list[FoldOutcome]:
     """Fit and test every fold; folds whose training rows hold one class only are left out.
 
     Raises
@@ -107,7 +108,8 @@ def run_folds(spec: ModelSpec, dataset: Dataset, progress: Callable[[float, str]
     outcomes = []
     folds = plan_folds(spec, dataset.timestamps, dataset.labels.end_us[dataset.rows])
     for number, fold in enumerate(folds):
-        progress(number / len(folds), f"fold {number + 1} of {len(folds)}: {len(fold.train):,} rows")
+        message = Message("progress.fold", number=number + 1, folds=len(folds), count=len(fold.train))
+        progress(number / len(folds), message)
         y_train = dataset.y[fold.train]
         if len(fold.train) and 0 < int(y_train.sum()) < len(y_train):
             outcomes.append(_run_fold(spec, dataset, fold))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt
 from typing_extensions import override
 
 from kurswerk.core.errors import ConflictError, NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_us
 from kurswerk.jobs import Job, JobHooks, JobKind, JobResult, Progress
 from kurswerk.registry import ModelStore, NewModel, plan_of
@@ -101,12 +102,12 @@ class _ReservedModel(JobHooks[ModelSpec]):
         return self._models.create(NewModel(request.as_json()))
 
     @override
-    def failed(self, job: Job, reason: str, /) -> None:
+    def failed(self, job: Job, reason: Message, /) -> None:
         with suppress(NotFoundError, ConflictError):  # deleted meanwhile
             self._models.fail(int(job.result_model_id or 0), reason)
 
     @override
-    def cancelled(self, job: Job, reason: str, /) -> None:
+    def cancelled(self, job: Job, reason: Message, /) -> None:
         self.failed(job, reason)
         with suppress(NotFoundError):
             self._models.delete(int(job.result_model_id or 0))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.evaluation import TradeCosts, accuracy_degradation, evaluate_panel, is_overfitted, overlap
 from kurswerk.jobs import Progress, no_progress
@@ -114,7 +115,7 @@ def evaluate_test(
     """Do what `run_test` does, and store nothing."""
     record = ready_model(model, stores.models)
     check_scoring(record, period, mints, stores)
-    progress(0.0, "loading rows")
+    progress(0.0, Message("progress.loading_rows"))
     scored = score(record, period, mints, stores.market, stores.models)
-    progress(0.6, f"evaluating {len(scored.probability):,} rows")
+    progress(0.6, Message("progress.evaluating", count=len(scored.probability)))
     return result_of(scored, period, costs)

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from kurswerk.core.errors import KurswerkError
-from kurswerk.jobs import Progress, no_progress
+from kurswerk.core.messages import Message
+from kurswerk.jobs import Progress, no_progress, unexpected_error
 from kurswerk.registry import ModelRecord, NewModel, TrainedVersion
 from kurswerk.training._certifying import certify_version
 from kurswerk.training._checks import check_training
@@ -38,10 +39,10 @@ def train(spec: ModelSpec, stores: TrainingStores, *, progress: Progress = no_pr
     try:
         models.complete(model_id, train_version(models.get(model_id), stores, progress))
     except KurswerkError as error:
-        models.fail(model_id, str(error))
+        models.fail(model_id, error.message)
         raise
     except BaseException as error:  # interrupted or out of memory: the row must not stay TRAINING for ever
-        models.fail(model_id, f"{type(error).__name__}: {error}".rstrip(": "))
+        models.fail(model_id, unexpected_error(error))
         raise
     return models.get(model_id)
 
@@ -68,7 +69,7 @@ def train_version(record: ModelRecord, stores: TrainingStores, progress: Progres
 def _part(progress: Progress, start: float, end: float) -> Progress:
     """Return a progress whose 0 to 1 is a part of another one."""
 
-    def report(fraction: float, message: str, /) -> None:
+    def report(fraction: float, message: Message, /) -> None:
         progress(start + (end - start) * fraction, message)
 
     return report

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError
-from kurswerk.jobs import Ending, Job, JobLock, JobService
+from kurswerk.core.messages import Message
+from kurswerk.jobs import Ending, Job, JobLock, JobService, unexpected_error
 from kurswerk.observability import get_logger, log_context
-from kurswerk.workers._messages import Assignment, Message, Report, Setup, decode, encode
+from kurswerk.workers._messages import Assignment, Line, Report, Setup, decode, encode
 from kurswerk.workers._process import DATABASE_LOST
 
 log = get_logger(__name__)
@@ -50,7 +51,7 @@ def serve_jobs(connect: Callable[[Setup], JobAccess]) -> None:
     _die_with_parent()
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    orders: queue.SimpleQueue[Line] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, orders), daemon=True).start()
     setup = orders.get()
     if not isinstance(setup, Setup):
@@ -67,7 +68,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _receive(source: BinaryIO, orders: "queue.SimpleQueue[Message]") -> None:
+def _receive(source: BinaryIO, orders: "queue.SimpleQueue[Line]") -> None:
     for line in source:
         orders.put(decode(line))
     os._exit(0)  # the worker is gone
@@ -77,14 +78,14 @@ def _carry_out(order: Assignment, access: JobAccess, output: BinaryIO) -> Ending
     try:
         with access.lock.hold(order.job_id, on_lost=_exit_without_database) as free:
             if not free:
-                return Ending("interrupted", "another process is still at this job")
+                return Ending("interrupted", Message("job.interrupted_by_other"))
             job = access.jobs.store.get(order.job_id)
             if (job.status, job.attempt) != ("RUNNING", order.attempt):
-                return Ending("interrupted", "the job was cancelled or begun again meanwhile")
+                return Ending("interrupted", Message("job.interrupted_meanwhile"))
             with log_context(job_id=job.id, request_id=job.request_id):
                 return _run(access.jobs, job, output)
     except DatabaseUnavailableError as error:
-        return Ending("interrupted", str(error))
+        return Ending("interrupted", error.message)
 
 
 def _exit_without_database() -> None:
@@ -101,12 +102,12 @@ def _run(jobs: JobService, job: Job, output: BinaryIO) -> Ending:
         raise
     except KurswerkError as error:
         log.warning("job failed", reason=str(error))
-        return Ending("failed", str(error))
+        return Ending("failed", error.message)
     except MemoryError:
-        return Ending("failed", "out of memory; choose fewer coins, an earlier end or fewer features")
+        return Ending("failed", Message("job.out_of_memory"))
     except Exception as error:  # a fault of ours: it must end the job, not the process
         log.exception("job failed")
-        return Ending("failed", f"{type(error).__name__}: {error}")
+        return Ending("failed", unexpected_error(error))
     log.info("job done", seconds=round(time.monotonic() - began, 3))
     return Ending("completed")
 
@@ -118,7 +119,7 @@ class _Reporter:
         self._output = output
         self._last = -_LEAST_S_BETWEEN_REPORTS
 
-    def __call__(self, fraction: float, message: str, /) -> None:
+    def __call__(self, fraction: float, message: Message, /) -> None:
         now = time.monotonic()
         if now - self._last >= _LEAST_S_BETWEEN_REPORTS:
             self._last = now

@@ -1,8 +1,9 @@
-"""Messages between a worker and its job processes: one JSON object a line."""
+"""Lines between a worker and its job processes: one JSON object each."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
+from kurswerk.core.messages import Message
 from kurswerk.jobs import Ending
 
 
@@ -31,31 +32,34 @@ class Report:
     """How far the job is: a share in [0, 1] and what is happening."""
 
     fraction: float
-    message: str
+    message: Message
 
 
-Message = Setup | Assignment | Report | Ending
-_KINDS: dict[str, type[Message]] = {kind.__name__: kind for kind in (Setup, Assignment, Report, Ending)}
+Line = Setup | Assignment | Report | Ending
+_KINDS: dict[str, type[Line]] = {kind.__name__: kind for kind in (Setup, Assignment, Report, Ending)}
 
 
-def encode(message: Message) -> bytes:
-    r"""Write a message as a line.
+def encode(line: Line) -> bytes:
+    r"""Write a line.
 
     Examples
     --------
     >>> encode(Assignment(7, attempt=1))
     b'{"kind": "Assignment", "job_id": 7, "attempt": 1}\n'
     """
-    return json.dumps({"kind": type(message).__name__, **asdict(message)}).encode() + b"\n"
+    fields = {name: value.as_json() if isinstance(value, Message) else value for name, value in vars(line).items()}
+    return json.dumps({"kind": type(line).__name__, **fields}).encode() + b"\n"
 
 
-def decode(line: bytes) -> Message:
+def decode(line: bytes) -> Line:
     """Read a line.
 
     Examples
     --------
-    >>> decode(encode(Report(0.5, "fold 2 of 4")))
-    Report(fraction=0.5, message='fold 2 of 4')
+    >>> str(decode(encode(Report(0.5, Message("progress.rows", count=1200)))).message)
+    '1,200 rows'
     """
     fields = json.loads(line)
+    for name in {"message", "reason"} & fields.keys():
+        fields[name] = Message.from_json(fields[name])
     return _KINDS[fields.pop("kind")](**fields)

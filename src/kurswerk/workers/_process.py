@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Sequence
 
 import psutil
 
+from kurswerk.core.messages import Message
 from kurswerk.jobs import Ending, Job, ProgressListener
 from kurswerk.workers._messages import Assignment, Report, Setup, decode, encode
 
@@ -84,7 +86,7 @@ class ProcessRunner:
     async def _listen(self, listener: ProgressListener) -> Ending:
         process = self._process
         if process is None or process.stdout is None:
-            return Ending("died", "its process could not be started")
+            return Ending("died", Message("job.process_not_started"))
         while line := await process.stdout.readline():
             message = decode(line)
             if isinstance(message, Report):
@@ -93,7 +95,7 @@ class ProcessRunner:
                 return message
         return ending_of(await process.wait())
 
-    async def _memory_exceeded(self) -> str:
+    async def _memory_exceeded(self) -> Message:
         """Return the reason once the process takes more than it may; never, where there is no limit."""
         budget = self._setup.memory_budget_bytes
         with contextlib.suppress(psutil.Error):  # gone: its output ends, too
@@ -101,10 +103,7 @@ class ProcessRunner:
             while process and budget:
                 used = process.memory_info().rss
                 if used > budget:
-                    return (
-                        f"it took {used / _GIB:.2f} GiB of memory, allowed are {budget / _GIB:.2f} GiB; "
-                        "choose fewer coins, an earlier end or fewer features, or raise the memory allowed per job"
-                    )
+                    return Message("job.memory_exceeded", used=used / _GIB, allowed=budget / _GIB)
                 await asyncio.sleep(_MEMORY_CHECK_S)
         return await asyncio.Future()
 
@@ -114,12 +113,12 @@ def ending_of(returncode: int) -> Ending:
 
     Examples
     --------
-    >>> ending_of(-9).reason
+    >>> str(ending_of(-9).reason)
     'its process was killed by signal 9 (perhaps out of memory)'
     """
     if returncode == DATABASE_LOST:
-        return Ending("interrupted", "the connection to the database was lost")
+        return Ending("interrupted", Message("job.database_lost"))
     if returncode < 0:
-        cause = " (perhaps out of memory)" if returncode == -9 else ""
-        return Ending("died", f"its process was killed by signal {-returncode}{cause}")
-    return Ending("died", f"its process ended with code {returncode}")
+        code = "job.process_killed_memory" if returncode == -signal.SIGKILL else "job.process_killed"
+        return Ending("died", Message(code, signal=-returncode))
+    return Ending("died", Message("job.process_ended", exit_code=returncode))

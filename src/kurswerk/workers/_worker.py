@@ -13,6 +13,7 @@ from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 
 from kurswerk.core.errors import StorageError
+from kurswerk.core.messages import Message
 from kurswerk.jobs import QUEUE, QUEUE_TASK, Ending, Job, Runner, RunStore
 from kurswerk.observability import get_logger, log_context
 
@@ -26,7 +27,7 @@ _ABORT_POLL_S = 1.0
 _FETCH_POLL_S = 2.0
 # A job that was interrupted waits so long, so that a database that comes and goes is not stormed.
 _DELAY_S = 1
-_STOPPED = Ending("interrupted", "its worker was stopped")
+_STOPPED = Ending("interrupted", Message("job.worker_stopped"))
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class WorkerEvent:
     kind: Literal["started", "progress", "completed", "failed", "interrupted", "died", "outdated"]
     job: Job
     fraction: float = 0.0
-    message: str = ""
+    message: Message | None = None
 
 
 class Worker:
@@ -176,8 +177,8 @@ class Worker:
                         await self._store_ending(job, _STOPPED)
             raise
 
-    def _listener(self, job: Job) -> Callable[[float, str], Coroutine[Any, Any, None]]:
-        async def listen(fraction: float, message: str) -> None:
+    def _listener(self, job: Job) -> Callable[[float, Message], Coroutine[Any, Any, None]]:
+        async def listen(fraction: float, message: Message) -> None:
             self._emit(WorkerEvent("progress", job, fraction, message))
             with contextlib.suppress(StorageError):  # the next report comes in a moment
                 await asyncio.to_thread(self._runs.report, job, fraction, message)
@@ -192,8 +193,8 @@ class Worker:
             self._unstored_endings.append((job, ending))
             return
         kind = ending.outcome if current else "outdated"
-        reason = ending.reason if current else "cancelled, or begun again elsewhere"
-        log.info("run ended", outcome=kind, reason=reason, attempt=job.attempt)
+        reason = ending.reason if current else Message("job.outdated")
+        log.info("run ended", outcome=kind, reason=str(reason), attempt=job.attempt)
         self._emit(WorkerEvent(kind, job, message=reason))
 
     def _write_ending(self, job: Job, ending: Ending) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.core.messages import Message
 from kurswerk.jobs import Ending, Job, JobResult, JobService, Progress
 from kurswerk.storage.jobs import PostgresJobLock, _lock
 from kurswerk.storage.jobs._lock import LOCK_SPACE, _watch
@@ -85,21 +86,24 @@ def test_a_job_never_runs_twice_at_once(database: Database, job: Job, monkeypatc
     with Database(database.url).connection() as other:
         other.execute("SELECT pg_advisory_lock(%s)", [LOCK_SPACE + job.id])
         ending = carried_out(database, job, monkeypatch, failing(AssertionError("it ran")))
-    assert ending == Ending("interrupted", "another process is still at this job")
+    assert ending == Ending("interrupted", Message("job.interrupted_by_other"))
 
 
 def test_a_cancelled_job_is_not_begun(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch):
     desk_of(database).jobs.cancel(job.id)
     ending = carried_out(database, job, monkeypatch, failing(AssertionError("it ran")))
-    assert ending == Ending("interrupted", "the job was cancelled or begun again meanwhile")
+    assert ending == Ending("interrupted", Message("job.interrupted_meanwhile"))
 
 
 @pytest.mark.parametrize(
     ("error", "ending"),
     [
-        (DatabaseUnavailableError("gone"), Ending("interrupted", "gone")),
-        (MemoryError(), Ending("failed", "out of memory; choose fewer coins, an earlier end or fewer features")),
-        (ZeroDivisionError("by zero"), Ending("failed", "ZeroDivisionError: by zero")),
+        (DatabaseUnavailableError("gone"), Ending("interrupted", Message("gone"))),
+        (MemoryError(), Ending("failed", Message("job.out_of_memory"))),
+        (
+            ZeroDivisionError("by zero"),
+            Ending("failed", Message("job.unexpected_error", type="ZeroDivisionError", reason="by zero")),
+        ),
     ],
 )
 def test_every_error_is_an_ending(
@@ -111,14 +115,15 @@ def test_every_error_is_an_ending(
 def test_work_that_fails_for_a_known_reason_says_it(database: Database, job: Job):
     ending = carry_out(database, job)
     assert ending.outcome == "failed"
-    assert "model_id: Field required" in ending.reason
+    assert "model_id: Field required" in str(ending.reason)
 
 
 def test_a_kind_of_job_that_this_version_lacks_fails_with_what_there_is(database: Database, job: Job):
     with database.connection() as connection:
         connection.execute("UPDATE ml_jobs SET job_type = 'TRIAN'")
     ending = carry_out(database, job)
-    assert ending == Ending("failed", "unknown type of job 'TRIAN'; did you mean 'TRAIN'?")
+    hint = Message("hint.did_you_mean", name="TRAIN")
+    assert ending == Ending("failed", Message("job.unknown_type", name="TRIAN", hint=hint))
     assert run_store(database).fail(job, ending.reason)
     assert desk_of(database).jobs.get(job.id).status == "FAILED"
 
@@ -130,9 +135,9 @@ def test_reports_come_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch):
     report = _Reporter(output)
     for step in range(101):
         now[0] = step / 50
-        report(step / 100, f"step {step}")
+        report(step / 100, Message(f"step {step}"))
     heard = [decode(line) for line in output.getvalue().splitlines()]
-    assert heard == [Report(step / 100, f"step {step}") for step in (0, 25, 50, 75, 100)]
+    assert heard == [Report(step / 100, Message(f"step {step}")) for step in (0, 25, 50, 75, 100)]
 
 
 def test_a_lost_lock_ends_the_process(database: Database, monkeypatch: pytest.MonkeyPatch):

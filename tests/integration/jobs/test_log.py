@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from database import clone_of
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.jobs import Job
 from kurswerk.storage.jobs._log import MOST_LINES
 from kurswerk.storage.server import Database
@@ -107,11 +108,11 @@ def happen(database: Database, job: Job, what: str) -> Job:
         if what == "begin":
             return begun(database, job.id) or job
         if what.startswith("fold"):
-            runs.report(job, 0.5, what)
+            runs.report(job, 0.5, Message(what))
         elif what == "fail":
-            runs.fail(job, "no rows")
+            runs.fail(job, Message("no rows"))
         elif what in {"die", "stop"}:
-            runs.put_back(job, "killed" if what == "die" else "stopped", counted=what == "die")
+            runs.put_back(job, Message("killed" if what == "die" else "stopped"), counted=what == "die")
         elif what == "complete":
             jobs.complete(job, nothing)
         else:
@@ -147,11 +148,11 @@ def test_the_log_is_what_happened(kept: Database, steps: Sequence[str], parts: S
 
 def test_what_a_run_taken_for_dead_says_is_not_in_the_log(database: Database):
     old = running(database)
-    run_store(database).put_back(old, "silent", counted=True)
+    run_store(database).put_back(old, Message("silent"), counted=True)
     begun(database, old.id)
     before = messages(database, old.id)
-    run_store(database).report(old, 0.5, "late")
-    assert not run_store(database).fail(old, "late")
+    run_store(database).report(old, 0.5, Message("late"))
+    assert not run_store(database).fail(old, Message("late"))
     with pytest.raises(ConflictError):
         job_store(database).complete(old, nothing)
     assert messages(database, old.id) == before
@@ -169,14 +170,14 @@ def test_a_try_that_says_too_much_is_cut_but_never_its_end(database: Database):
     runs, job = run_store(database), running(database)
     fill(database, job, MOST_LINES - 11)
     for step in range(3):
-        runs.report(job, 0.5, f"step {step}")
+        runs.report(job, 0.5, Message(f"step {step}"))
     assert len(messages(database, job.id)) == MOST_LINES - 10
     assert job_store(database).get(job.id).progress_msg == "step 2"
-    runs.put_back(job, "killed", counted=True)
+    runs.put_back(job, Message("killed"), counted=True)
     assert messages(database, job.id)[-1] == (1, "warning", "killed; waiting to run again")
     again = begun(database, job.id)
     assert again is not None
-    runs.report(again, 0.5, "room again")
+    runs.report(again, 0.5, Message("room again"))
     assert messages(database, job.id)[-1] == (2, "info", "room again")
 
 
@@ -192,11 +193,47 @@ def test_a_job_that_is_cancelled_and_ordered_again_without_end_fills_nothing(dat
 
 def test_secrets_do_not_reach_the_log_nor_the_job(database: Database):
     runs, job = run_store(database), running(database)
-    runs.report(job, 0.5, "with password=hidden\0")
-    runs.fail(job, "no answer from postgresql://me:hidden@host/db with kw_hidden-hidden-hidden")
-    reason = "no answer from postgresql://me:***@host/db with kw_***"
+    runs.report(job, 0.5, Message("client.service_message", text="with password=hidden\0"))
+    cause = Message("client.service_message", text="postgresql://me:hidden@host/db with kw_hidden-hidden-hidden")
+    runs.fail(job, Message("job.put_back", reason=cause))
+    reason = "postgresql://me:***@host/db with kw_***; waiting to run again"
     assert messages(database, job.id)[1:] == [(1, "info", "with password=***"), (1, "error", reason)]
     assert job_store(database).get(job.id).error_msg == reason
+    with database.connection() as connection:
+        kept = connection.execute("SELECT ml_jobs::text FROM ml_jobs UNION ALL SELECT ml_job_log::text FROM ml_job_log")
+        assert not any("hidden" in row[0] for row in kept)
+
+
+def test_messages_come_back_in_every_language(database: Database):
+    jobs, runs, job = job_store(database), run_store(database), running(database)
+    fold = Message("progress.fold", number=2, folds=5, count=1200)
+    runs.report(job, 0.5, fold)
+    assert (jobs.get(job.id).progress_msg, jobs.get(job.id).progress_detail) == ("fold 2 of 5: 1,200 rows", fold)
+    runs.put_back(job, Message("job.worker_stopped"), counted=False)
+    waiting = jobs.get(job.id)
+    assert waiting.error_detail == Message("job.worker_stopped")
+    assert [line.detail and line.detail.render("de") for line in jobs.log(job.id)] == [
+        "Versuch 1 von 3, Arbeiter w",
+        "Teilung 2 von 5: 1.200 Zeilen",
+        "Sein Arbeiter wurde angehalten; wartet auf den nächsten Lauf",
+    ]
+    jobs.cancel(job.id)
+    assert jobs.retry(job.id).error_detail is None
+
+
+def test_text_of_older_versions_and_codes_of_later_ones_are_shown_as_text(database: Database):
+    job = running(database)
+    run_store(database).report(job, 0.5, Message("of.a.later.version", count=3))
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO ml_job_log (job_id, attempt, level, message) VALUES (%s, 1, 'info', 'old')", [job.id]
+        )
+    found = job_store(database).get(job.id)
+    assert (found.progress_msg, found.progress_detail) == ("of.a.later.version", None)
+    assert [(line.message, line.detail) for line in job_store(database).log(job.id)[1:]] == [
+        ("of.a.later.version", None),
+        ("old", None),
+    ]
 
 
 def test_the_log_goes_with_its_job(database: Database):

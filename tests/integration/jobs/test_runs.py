@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from kurswerk.core.errors import ConflictError
+from kurswerk.core.messages import Message
 from kurswerk.jobs import Job
 from kurswerk.storage.jobs import PostgresJobStore, PostgresRunStore
 from kurswerk.storage.registry import PostgresModelStore
@@ -58,12 +59,12 @@ def test_a_run_taken_for_dead_can_change_nothing(database: Database, runs: Postg
     job_id = jobs.order("TEST", {})
     old = begun(database, runs, job_id)
     assert runs.beat({job_id: 1}) == {job_id}
-    assert runs.put_back(old, "silent", counted=True)
+    assert runs.put_back(old, Message("silent"), counted=True)
     for attempt in (1, 2):  # while it waits, and while another run is on
         assert runs.beat({job_id: 1}) == set()
-        runs.report(old, 0.5, "half")
-        assert not runs.fail(old, "no")
-        assert not runs.put_back(old, "no", counted=True)
+        runs.report(old, 0.5, Message("half"))
+        assert not runs.fail(old, Message("no"))
+        assert not runs.put_back(old, Message("no"), counted=True)
         with pytest.raises(ConflictError):
             jobs.complete(old, nothing)
         job = jobs.get(job_id)
@@ -77,7 +78,7 @@ def test_a_run_taken_for_dead_can_change_nothing(database: Database, runs: Postg
 def test_progress_stays_between_0_and_1(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job = begun(database, runs, jobs.order("TEST", {}))
     for fraction, kept in ((-1.0, 0.0), (0.25, 0.25), (7.0, 1.0)):
-        runs.report(job, fraction, "at\0work")
+        runs.report(job, fraction, Message("at\0work"))
         assert (jobs.get(job.id).progress, jobs.get(job.id).progress_msg) == (kept, "at�work")
 
 
@@ -90,15 +91,15 @@ def test_tries_are_counted_and_interruptions_are_not(
 ):
     job_id, model_id = training
     for _ in range(5):
-        assert runs.put_back(begun(database, runs, job_id), "stopped", counted=False)
+        assert runs.put_back(begun(database, runs, job_id), Message("stopped"), counted=False)
     for _ in range(2):
-        assert runs.put_back(begun(database, runs, job_id), "died", counted=True)
+        assert runs.put_back(begun(database, runs, job_id), Message("died"), counted=True)
     assert tickets(database)[-1] == (job_id, "todo")
-    assert runs.put_back(begun(database, runs, job_id), "died", counted=True)
+    assert runs.put_back(begun(database, runs, job_id), Message("died"), counted=True)
     assert (jobs.get(job_id).status, jobs.get(job_id).error_msg) == ("FAILED", "given up after 3 tries: died")
     assert (models.get(model_id).status, models.get(model_id).error_msg) == ("FAILED", "given up after 3 tries: died")
     jobs.retry(job_id)
-    assert runs.put_back(begun(database, runs, job_id), "died", counted=True)
+    assert runs.put_back(begun(database, runs, job_id), Message("died"), counted=True)
     assert jobs.get(job_id).status == "PENDING"
 
 
@@ -106,7 +107,7 @@ def test_a_job_interrupted_without_end_is_given_up(database: Database, runs: Pos
     job_id = jobs.order("TEST", {})
     for _ in range(30):
         assert jobs.get(job_id).status == "PENDING"
-        runs.put_back(begun(database, runs, job_id), "no database", counted=False)
+        runs.put_back(begun(database, runs, job_id), Message("no database"), counted=False)
     assert jobs.get(job_id).error_msg == "given up after 30 tries: no database"
 
 

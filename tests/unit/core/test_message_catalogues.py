@@ -6,6 +6,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
+from kurswerk.checks import LABEL_PROPERTIES, PIPELINE_PROPERTIES, PROBED_FEATURE_PROPERTIES, SPLIT_PROPERTIES
 from kurswerk.core.catalogues import LOCALES, catalogue
 from message_codes import CODE, KEPT, ROOT, code_prefixes, literal_codes, reports
 
@@ -41,12 +42,18 @@ def test_the_source_is_read():
 
 
 # Where errors are still sentences.
-SENTENCES = ("dashboard/", "jobs/")
+SENTENCES = ("dashboard/",)
 
 
 def test_every_code_has_its_words():
     wrong = [one for one in REPORTS if one.code and one.code not in ENGLISH]
     assert [one.place for one in wrong if CODE.fullmatch(one.code) or not one.place.startswith(SENTENCES)] == []
+
+
+def test_every_probe_of_a_certificate_has_its_words():
+    properties = (*PROBED_FEATURE_PROPERTIES, *LABEL_PROPERTIES, *SPLIT_PROPERTIES, *PIPELINE_PROPERTIES)
+    probes = {f"check.{one.name}" for one in properties} | {"check.served_row_by_row"}
+    assert {code for code in ENGLISH if code.startswith("check.")} == probes
 
 
 def test_no_words_are_left_without_use():
@@ -84,7 +91,7 @@ def test_codes_are_dotted_names_and_all_have_words(locale: str):
 def test_values_are_written_in_ways_that_there_are(locale: str):
     for code, texts in templates(locale).items():
         hints = {hint for text in texts for hint in holes(text).values()}
-        assert hints <= {"", "n", "n0", "n1", "n2", "t", "or", "and"}, code
+        assert hints <= {"", "n", "n0", "n1", "n2", "t", "or", "and", "status"}, code
 
 
 def test_catalogues_are_sorted_by_code():

@@ -15,6 +15,7 @@ from kurswerk.core.errors import (
     SpecError,
     UnknownNameError,
 )
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.market import Panel
 from kurswerk.registry import NewModel
@@ -163,7 +164,7 @@ def test_orders_about_models_are_checked(desk: JobDesk, order, error: type[Excep
 
 def test_a_failed_model_and_one_of_other_definitions_are_refused(desk: JobDesk, trained: MemoryRegistry):
     failed = desk.models.create(NewModel(a_spec(name="failed").as_json()))
-    desk.models.fail(failed, "no")
+    desk.models.fail(failed, Message("no"))
     with pytest.raises(ConflictError, match="is FAILED, not READY; train it again"):
         order_test("failed", LATER, None, desk)
     hashes = dict.fromkeys(trained.records[1].feature_hashes, "0" * 64)

@@ -36,6 +36,16 @@ class ResponseModel(BaseModel):
         return [cls.model_validate(row) for row in rows]
 
 
+class MessageRead(BaseModel):
+    """A message in every language: the text beside it is its English rendering."""
+
+    code: str = Field(description="Names the message.", examples=["progress.fold"])
+    params: Json = Field(
+        description="The values in it, further messages among them.",
+        examples=[{"number": 3, "folds": 5, "count": 1200}],
+    )
+
+
 class RequestModel(BaseModel):
     """Sent by a client; a field nobody knows is refused."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from kurswerk.api.schemas._base import LARGEST_ID, Json, PageQuery, PageResponse, ResponseModel, UtcTime
+from kurswerk.api.schemas._base import LARGEST_ID, Json, MessageRead, PageQuery, PageResponse, ResponseModel, UtcTime
 from kurswerk.api.schemas.models import ModelRead
 from kurswerk.api.schemas.results import ComparisonRead, IdQuery, TestRead
 
@@ -39,7 +39,9 @@ class JobSummary(ResponseModel):
     priority: int = Field(description="Higher runs first.")
     progress: float = Field(description="Share done, in [0, 1].", examples=[0.4])
     progress_msg: str | None = Field(description="What is happening.", examples=["fold 3 of 5"])
+    progress_detail: MessageRead | None = Field(None, description="Code and parameters of `progress_msg`.")
     error_msg: str | None = Field(description="Why it failed, was cancelled, or runs again.")
+    error_detail: MessageRead | None = Field(None, description="Code and parameters of `error_msg`.")
     request: Json | None = Field(description="What was ordered.")
     result: Json | None = Field(description="What came of it, as its kind describes it; null until it is COMPLETED.")
     result_model_id: int | None
@@ -78,6 +80,7 @@ class JobLineRead(ResponseModel):
     attempt: int = Field(description="Which run it is of; 0 before the first.", examples=[1])
     level: Literal["info", "warning", "error"]
     message: str = Field(examples=["fold 3 of 5"])
+    detail: MessageRead | None = Field(None, description="Code and parameters of `message`.")
 
 
 class JobLogRead(ResponseModel):

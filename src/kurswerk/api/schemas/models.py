@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from kurswerk.api.schemas._base import (
     Importance,
     Json,
+    MessageRead,
     PageQuery,
     PageResponse,
     Ratio,
@@ -160,6 +161,7 @@ class ModelSummary(ResponseModel):
     description: str | None
     artifact_sha256: str | None
     error_msg: str | None = Field(description="Why the training failed.")
+    error_detail: MessageRead | None = Field(None, description="Code and parameters of `error_msg`.")
     created_at: UtcTime
     updated_at: UtcTime
 

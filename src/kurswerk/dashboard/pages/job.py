@@ -92,7 +92,7 @@ def _log(app: DashboardApp, user: UserContext, job: Job, lines: Sequence[JobLine
 
 
 def _row(user: UserContext, line: JobLine) -> Any:
-    words: list[Any] = [user.message(line.message)]
+    words: list[Any] = [user.message(line.detail or line.message)]
     if line.level in _LEVEL_WORDS:
         words.insert(0, html.Span(f"{user.t(_LEVEL_WORDS[line.level])}: ", className="kw-bad"))
     return html.Tr([html.Th(user.date_time_seconds(line.created_at), scope="row"), html.Td(words)])

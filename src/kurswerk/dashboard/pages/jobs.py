@@ -132,12 +132,17 @@ def history(user: UserContext, job: Job) -> list[tuple[str, str]]:
         moments.append((job.started_at, words))
     if job.completed_at is not None:
         words = user.t(STATUS_WORDS[job.status])
-        moments.append((job.completed_at, f"{words}: {user.message(job.error_msg)}" if job.error_msg else words))
+        moments.append(
+            (
+                job.completed_at,
+                f"{words}: {user.message(job.error_detail or job.error_msg)}" if job.error_msg else words,
+            )
+        )
     elif job.status in {"RUNNING", "PENDING"}:
-        said = user.message(job.progress_msg or "") or user.t("waits for a worker")
+        said = user.message(job.progress_detail or job.progress_msg or "") or user.t("waits for a worker")
         moments.append((datetime.now(UTC), f"{user.percent(job.progress, 0)} · {said}"))
         if job.error_msg:
-            moments.insert(-1, (job.started_at or job.created_at, user.message(job.error_msg)))
+            moments.insert(-1, (job.started_at or job.created_at, user.message(job.error_detail or job.error_msg)))
     return [(user.date_time_seconds(moment), text) for moment, text in moments if moment is not None]
 
 

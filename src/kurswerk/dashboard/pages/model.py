@@ -108,7 +108,13 @@ def _trouble(user: UserContext, record: ModelRecord) -> list[Any]:
         return [
             callout(
                 dmc.Stack(
-                    [dmc.Text(user.message(record.error_msg or "") or user.t("no details"), size="sm"), html.Div(again)]
+                    [
+                        dmc.Text(
+                            user.message(record.error_detail or record.error_msg or "") or user.t("no details"),
+                            size="sm",
+                        ),
+                        html.Div(again),
+                    ]
                 ),
                 title=user.t("The training failed"),
                 color="red",

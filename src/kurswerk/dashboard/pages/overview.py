@@ -233,7 +233,7 @@ def _jobs(app: DashboardApp, user: UserContext, jobs: Any) -> Any:
                         animated=job.status == "RUNNING",
                         **{"aria-label": user.t("Progress")},
                     ),
-                    dmc.Text(user.message(job.progress_msg or ""), size="xs", c="dimmed"),
+                    dmc.Text(user.message(job.progress_detail or job.progress_msg or ""), size="xs", c="dimmed"),
                 ],
                 gap=4,
             )

@@ -66,7 +66,7 @@ def progress(user: UserContext, job: Job) -> list[Any]:
     if job.finished:
         return []
     bar = dmc.Progress(value=100 * job.progress, animated=job.status == "RUNNING", **{"aria-label": user.t("Progress")})
-    words = user.message(job.progress_msg or "") or user.t("waits for a worker")
+    words = user.message(job.progress_detail or job.progress_msg or "") or user.t("waits for a worker")
     return [bar, dmc.Text(f"{user.percent(job.progress, 0)} · {words}", size="xs", c="dimmed")]
 
 
@@ -76,7 +76,7 @@ def reason(user: UserContext, job: Job) -> list[Any]:
         return []
     title = user.t("Why it failed") if job.status == "FAILED" else user.t("Remark")
     color = "red" if job.status == "FAILED" else "gray"
-    return [callout(dmc.Text(user.message(job.error_msg), size="sm"), title=title, color=color)]
+    return [callout(dmc.Text(user.message(job.error_detail or job.error_msg), size="sm"), title=title, color=color)]
 
 
 def summary(user: UserContext, job: Job) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from kurswerk.core.messages import Message
 from kurswerk.jobs import Job, JobKinds
-from kurswerk.storage.jobs._log import stored_text, write_line, write_progress
+from kurswerk.storage.jobs._log import stored_message, stored_text, write_line, write_progress
 from kurswerk.storage.jobs._queue import enqueue
 from kurswerk.storage.jobs._store import job_of
 from kurswerk.storage.server import Database
@@ -22,14 +23,17 @@ _MOST_RUNS_PER_TRY = 10
 _SWEEP_LOCK = 0x4B75_7273_5377_6570
 # Workers whose last heartbeat is older are forgotten.
 _FORGET_WORKERS_AFTER_S = 60.0
+_STARTING = Message("job.starting")
+_WAITING_AGAIN = Message("job.waiting_again")
 
 _BEGIN = """
 UPDATE ml_jobs SET status = 'RUNNING', attempt = attempt + 1, worker_id = %(worker_id)s, started_at = now(),
-    heartbeat_at = now(), progress = 0, progress_msg = 'starting'
+    heartbeat_at = now(), progress = 0, progress_msg = %(text)s, progress_detail = %(detail)s
 WHERE id = %(id)s AND procrastinate_id = %(entry_id)s AND status = 'PENDING' RETURNING *"""
 # Says whether the message is another one than before.
 _REPORT = """
-UPDATE ml_jobs j SET progress = %(fraction)s, progress_msg = %(message)s, heartbeat_at = now()
+UPDATE ml_jobs j SET progress = %(fraction)s, progress_msg = %(text)s, progress_detail = %(detail)s,
+    heartbeat_at = now()
 FROM (SELECT id, progress_msg FROM ml_jobs WHERE id = %(id)s FOR UPDATE) was
 WHERE j.id = was.id AND j.attempt = %(attempt)s AND j.status = 'RUNNING'
 RETURNING was.progress_msg IS DISTINCT FROM j.progress_msg"""
@@ -83,17 +87,18 @@ class PostgresRunStore:
     def start(self, job_id: int, entry_id: int, worker_id: str) -> Job | None:
         """Begin a run of a PENDING job; None if the job no longer waits, or not under this queue entry."""
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            row = cursor.execute(_BEGIN, {"id": job_id, "entry_id": entry_id, "worker_id": worker_id}).fetchone()
+            values = {"id": job_id, "entry_id": entry_id, "worker_id": worker_id, **stored_message(_STARTING)}
+            row = cursor.execute(_BEGIN, values).fetchone()
             if row is None:
                 return None
             number = row["attempt"] - row["interruptions"]
-            message = f"try {number} of {row['max_attempts']}, worker {worker_id}"
+            message = Message("job.try", number=number, most=row["max_attempts"], worker=worker_id)
             write_line(connection, job_id, row["attempt"], message)
         return job_of(row)
 
-    def report(self, job: Job, fraction: float, message: str) -> None:
+    def report(self, job: Job, fraction: float, message: Message) -> None:
         """Store how far a run is, and a line in the log where the message is a new one; counts as a heartbeat."""
-        values = {"fraction": min(max(fraction, 0.0), 1.0), "message": stored_text(message), **_run(job)}
+        values = {"fraction": min(max(fraction, 0.0), 1.0), **stored_message(message), **_run(job)}
         with self._database.connection() as connection:
             row = connection.execute(_REPORT, values).fetchone()
             if row and row[0]:
@@ -109,21 +114,20 @@ class PostgresRunStore:
             )
             return {row[0] for row in rows}
 
-    def fail(self, job: Job, reason: str) -> bool:
+    def fail(self, job: Job, reason: Message) -> bool:
         """End a run and its job as FAILED; return whether the run was the current one."""
-        reason = stored_text(reason)
         with self._database.transaction() as connection:
             done = connection.execute(
-                "UPDATE ml_jobs SET status = 'FAILED', error_msg = %(reason)s, completed_at = now()"
-                " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'",
-                {"reason": reason, **_run(job)},
+                "UPDATE ml_jobs SET status = 'FAILED', error_msg = %(text)s, error_detail = %(detail)s,"
+                " completed_at = now() WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'",
+                {**stored_message(reason), **_run(job)},
             )
             if done.rowcount:
                 write_line(connection, job.id, job.attempt, reason, level="error")
-                self._kinds.hooks_of(job).failed(job, reason)
+                self._kinds.hooks_of(job).failed(job, reason.map_text(stored_text))
         return bool(done.rowcount)
 
-    def put_back(self, job: Job, reason: str, *, counted: bool, delay_s: int = 0) -> bool:
+    def put_back(self, job: Job, reason: Message, *, counted: bool, delay_s: int = 0) -> bool:
         """End a run and let its job wait for another one, unless it has used up its tries.
 
         Parameters
@@ -141,19 +145,25 @@ class PostgresRunStore:
         with self._database.transaction() as connection:
             row = connection.execute(
                 "UPDATE ml_jobs SET status = 'PENDING', interruptions = interruptions + %(interrupted)s, progress = 0,"
-                " progress_msg = 'waiting to run again', error_msg = %(reason)s"
+                " progress_msg = %(waiting_text)s, progress_detail = %(waiting_detail)s,"
+                " error_msg = %(text)s, error_detail = %(detail)s"
                 " WHERE id = %(id)s AND attempt = %(attempt)s AND status = 'RUNNING'"
                 " RETURNING attempt - interruptions, attempt, max_attempts",
-                {"interrupted": 0 if counted else 1, "reason": stored_text(reason), **_run(job)},
+                {
+                    "interrupted": 0 if counted else 1,
+                    **stored_message(reason),
+                    **{f"waiting_{name}": value for name, value in stored_message(_WAITING_AGAIN).items()},
+                    **_run(job),
+                },
             ).fetchone()
             if row is None:
                 return False
             tries, runs, most = row
             if tries >= most or runs >= most * _MOST_RUNS_PER_TRY:
                 connection.execute("UPDATE ml_jobs SET status = 'RUNNING' WHERE id = %s", [job.id])
-                self.fail(job, f"given up after {tries if tries >= most else runs} tries: {reason}")
+                self.fail(job, Message("job.given_up", count=tries if tries >= most else runs, reason=reason))
             else:
-                write_line(connection, job.id, job.attempt, f"{reason}; waiting to run again", level="warning")
+                write_line(connection, job.id, job.attempt, Message("job.put_back", reason=reason), level="warning")
                 enqueue(connection, job.id, job.priority, delay_s=delay_s)
         return True
 
@@ -175,7 +185,8 @@ class PostgresRunStore:
             with connection.cursor(row_factory=dict_row) as cursor:
                 stalled = [job_of(row) for row in cursor.execute(_STALLED_RUNS, given)]
             for job in stalled:
-                self.put_back(job, f"worker {job.worker_id} gave no sign of life for {patience_s:g} s", counted=True)
+                silent = Message("job.no_sign_of_life", worker=job.worker_id, seconds=patience_s)
+                self.put_back(job, silent, counted=True)
             for job_id, priority in connection.execute(_LOST_ENTRIES, given).fetchall():
                 enqueue(connection, job_id, priority)
             _clean_queue(connection, patience_s)

@@ -10,17 +10,20 @@ from psycopg import Connection, sql
 from psycopg.rows import DictRow, dict_row
 
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError, UnknownNameError
+from kurswerk.core.messages import Message
 from kurswerk.jobs import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, Job, JobKinds, JobLine, JobResult
-from kurswerk.storage.jobs._log import write_line
+from kurswerk.storage.jobs._log import stored_message, write_line
 from kurswerk.storage.jobs._queue import enqueue, withdraw
-from kurswerk.storage.server import Database, jsonb
+from kurswerk.storage.server import Database, jsonb, message_of
 
 _LARGEST_ID = 2**63 - 1
-_CANCELLED = "cancelled before it was finished"
+_CANCELLED = Message("job.cancelled")
+_WAITING = Message("job.waiting")
+_DONE = Message("job.done")
 # A row without a line tells a job that has none from one that does not exist.
 _LOG = """
 SELECT l.* FROM ml_jobs j LEFT JOIN LATERAL (
-    SELECT id, created_at, attempt, level, message FROM ml_job_log
+    SELECT id, created_at, attempt, level, message, detail FROM ml_job_log
     WHERE job_id = j.id AND id > %(after)s ORDER BY id {way} LIMIT %(limit)s
 ) l ON true WHERE j.id = %(job_id)s ORDER BY l.id {way}"""
 
@@ -61,9 +64,9 @@ class PostgresJobStore:
         self._kinds.named(job_type)
         with self._database.transaction() as connection:
             row = connection.execute(
-                "INSERT INTO ml_jobs (job_type, request, result_model_id, priority, request_id, progress_msg)"
-                " VALUES (%s, %s, %s, %s, %s, 'waiting for a worker') RETURNING id",
-                [job_type, jsonb(request), model_id, priority, request_id],
+                "INSERT INTO ml_jobs (job_type, request, result_model_id, priority, request_id, progress_msg,"
+                " progress_detail) VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
+                [job_type, jsonb(request), model_id, priority, request_id, *stored_message(_WAITING).values()],
             ).fetchone()
             job_id = int(row[0]) if row else 0
             enqueue(connection, job_id, priority)
@@ -146,7 +149,7 @@ class PostgresJobStore:
             rows = cursor.execute(query, given).fetchall()
         if not rows:
             raise NotFoundError("job.not_found", id=job_id)
-        return [JobLine(**{**row, "created_at": row["created_at"].astimezone(UTC)}) for row in rows if row["id"]]
+        return [_line_of(row) for row in rows if row["id"]]
 
     def cancel(self, job_id: int) -> Job:
         """Turn a PENDING or RUNNING job CANCELLED; the worker that runs it stops within a second.
@@ -162,9 +165,9 @@ class PostgresJobStore:
         """
         with self._database.transaction() as connection:
             row = connection.execute(
-                "UPDATE ml_jobs SET status = 'CANCELLED', error_msg = %s, completed_at = now()"
+                "UPDATE ml_jobs SET status = 'CANCELLED', error_msg = %s, error_detail = %s, completed_at = now()"
                 " WHERE id = %s AND status IN ('PENDING', 'RUNNING') RETURNING procrastinate_id",
-                [_CANCELLED, min(job_id, _LARGEST_ID)],
+                [*stored_message(_CANCELLED).values(), min(job_id, _LARGEST_ID)],
             ).fetchone()
             job = self.get(job_id)
             if row is None:
@@ -187,15 +190,15 @@ class PostgresJobStore:
         with self._database.transaction() as connection:
             row = connection.execute(
                 "UPDATE ml_jobs SET status = 'PENDING', interruptions = attempt, progress = 0, error_msg = NULL,"
-                " progress_msg = 'waiting for a worker', completed_at = NULL"
+                " error_detail = NULL, progress_msg = %s, progress_detail = %s, completed_at = NULL"
                 " WHERE id = %s AND status IN ('FAILED', 'CANCELLED') RETURNING priority",
-                [min(job_id, _LARGEST_ID)],
+                [*stored_message(_WAITING).values(), min(job_id, _LARGEST_ID)],
             ).fetchone()
             job = self.get(job_id)
             if row is None:
                 raise ConflictError("job.not_retryable", id=job_id, status=job.status)
             self._kinds.hooks_of(job).retried(job)
-            write_line(connection, job_id, job.attempt, "ordered to run again")
+            write_line(connection, job_id, job.attempt, Message("job.ordered_again"))
             enqueue(connection, job_id, job.priority)
         return job
 
@@ -210,9 +213,10 @@ class PostgresJobStore:
         with self._database.transaction() as connection:
             # The job's row first: whoever cancels takes the locks in the same order.
             done = connection.execute(
-                "UPDATE ml_jobs SET status = 'COMPLETED', progress = 1, progress_msg = 'done', error_msg = NULL,"
-                " completed_at = now() WHERE id = %s AND attempt = %s AND status = 'RUNNING'",
-                [job.id, job.attempt],
+                "UPDATE ml_jobs SET status = 'COMPLETED', progress = 1, progress_msg = %s, progress_detail = %s,"
+                " error_msg = NULL, error_detail = NULL, completed_at = now()"
+                " WHERE id = %s AND attempt = %s AND status = 'RUNNING'",
+                [*stored_message(_DONE).values(), job.id, job.attempt],
             )
             if not done.rowcount:
                 raise ConflictError("job.run_superseded", attempt=job.attempt, id=job.id)
@@ -221,7 +225,7 @@ class PostgresJobStore:
                 "UPDATE ml_jobs SET result = %s, result_test_id = %s, result_comparison_id = %s WHERE id = %s",
                 [jsonb(result.document.model_dump(mode="json")), result.test_id, result.comparison_id, job.id],
             )
-            write_line(connection, job.id, job.attempt, "done")
+            write_line(connection, job.id, job.attempt, _DONE)
 
 
 def _refuse_unknown(code: str, name: str, known: Sequence[str]) -> None:
@@ -238,4 +242,10 @@ def job_of(row: DictRow) -> Job:
     """Return a row of ``ml_jobs`` as a `Job`."""
     values = {field.name: row[field.name] for field in fields(Job)}
     moments = {name: value.astimezone(UTC) for name, value in values.items() if isinstance(value, datetime)}
-    return Job(**{**values, **moments, "request": row["request"] or {}})
+    details = {name: message_of(row[name]) for name in ("progress_detail", "error_detail")}
+    return Job(**{**values, **moments, **details, "request": row["request"] or {}})
+
+
+def _line_of(row: DictRow) -> JobLine:
+    created_at = row["created_at"].astimezone(UTC)
+    return JobLine(**{**row, "created_at": created_at, "detail": message_of(row["detail"])})

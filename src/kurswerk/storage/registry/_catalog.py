@@ -43,7 +43,8 @@ _MODEL_COLUMNS = (
     "target_value", "future_minutes", "price_change_percent", "target_direction", "horizon_mode", "features",
     "phases", "params", "train_start", "train_end", "training_accuracy", "training_f1", "training_precision",
     "training_recall", "roc_auc", "mcc", "fpr", "fnr", "confusion_matrix", "cv_overfitting_gap",
-    "simulated_profit_pct", "description", "artifact_sha256", "error_msg", "created_at", "updated_at",
+    "simulated_profit_pct", "description", "artifact_sha256", "error_msg", "error_detail", "created_at",
+    "updated_at",
 )
 # fmt: on
 _MODEL_SCORES = ("training_f1", "training_accuracy", "roc_auc", "mcc")

@@ -16,15 +16,17 @@ from kurswerk.core.errors import (
     UnknownNameError,
     name_hint,
 )
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import parse_timestamp, to_datetime
 from kurswerk.evaluation import Metrics
 from kurswerk.market import DEFAULT_MARKET
 from kurswerk.registry import ModelRecord, NewModel, TrainedVersion
 from kurswerk.storage.registry._metrics_row import number
-from kurswerk.storage.server import Connection, Database, jsonb
+from kurswerk.storage.server import Connection, Database, jsonb, message_of
 
 _NAME_KEY = "ml_models_name_key"
 _STATUSES = ("TRAINING", "READY", "FAILED")
+_NO_ERROR: dict[str, Any] = {"error_msg": None, "error_detail": None}
 _SORTS_WITHOUT_GAPS = ("id", "name", "created_at", "updated_at")
 _SORTS = (*_SORTS_WITHOUT_GAPS, "training_f1", "training_accuracy", "roc_auc", "mcc")
 _CHANGEABLE = ("name", "description", "alert_threshold")
@@ -75,7 +77,12 @@ class PostgresModelStore:
             If it is not being trained.
         """
         sha256 = sha256_bytes(version.artifact)
-        row = {**_row_of_version(version), "artifact_sha256": sha256, "status": "READY", "error_msg": None}
+        row = {
+            **_row_of_version(version),
+            "artifact_sha256": sha256,
+            "status": "READY",
+            **_NO_ERROR,
+        }
         with self._database.connection() as connection:
             connection.execute(
                 "INSERT INTO ml_artifacts (sha256, data, size) VALUES (%s, %b, %s) ON CONFLICT (sha256) DO NOTHING",
@@ -83,7 +90,7 @@ class PostgresModelStore:
             )
             self._change(connection, model_id, row, only_training=True)
 
-    def fail(self, model_id: int, reason: str) -> None:
+    def fail(self, model_id: int, reason: Message) -> None:
         """Turn the model FAILED with a reason.
 
         Raises
@@ -91,7 +98,8 @@ class PostgresModelStore:
         NotFoundError, ConflictError
             As for `complete`.
         """
-        row = {"status": "FAILED", "error_msg": reason.replace("\0", "�")}
+        text = str(reason).replace("\0", "�")
+        row = {"status": "FAILED", "error_msg": text, "error_detail": jsonb(reason.as_json())}
         with self._database.connection() as connection:
             self._change(connection, model_id, row, only_training=True)
 
@@ -106,8 +114,8 @@ class PostgresModelStore:
         try:
             with self._database.connection() as connection:
                 done = connection.execute(
-                    "UPDATE ml_models SET status = 'TRAINING', is_deleted = false, error_msg = NULL, updated_at = now()"
-                    " WHERE id = %s AND status = 'FAILED'",
+                    "UPDATE ml_models SET status = 'TRAINING', is_deleted = false, updated_at = now(),"
+                    " error_msg = NULL, error_detail = NULL WHERE id = %s AND status = 'FAILED'",
                     [model_id],
                 )
         except ConstraintError as error:
@@ -379,6 +387,7 @@ def _record(row: DictRow) -> ModelRecord:
         feature_importance=dict(sorted(importance.items(), key=lambda item: (-item[1], item[0]))),
         certificate=row["certificate"],
         error_msg=row["error_msg"],
+        error_detail=message_of(row["error_detail"]),
     )
 
 

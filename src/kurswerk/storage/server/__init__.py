@@ -7,7 +7,7 @@ from kurswerk.storage.server._database import Connection, Database
 from kurswerk.storage.server._embedded import EmbeddedPostgres, ServerStatus
 from kurswerk.storage.server._errors import translated, translating
 from kurswerk.storage.server._feed_trigger import FeedNames, trigger_creation, trigger_removal
-from kurswerk.storage.server._json import jsonb
+from kurswerk.storage.server._json import jsonb, message_of
 from kurswerk.storage.server._revisions import HEAD
 from kurswerk.storage.server._schema import (
     SchemaStatus,
@@ -30,6 +30,7 @@ __all__ = [
     "current_revision",
     "downgrade",
     "jsonb",
+    "message_of",
     "schema_status",
     "translated",
     "translating",

@@ -17,6 +17,7 @@ from kurswerk.core.errors import (
     StorageError,
     UnknownNameError,
 )
+from kurswerk.core.messages import Message
 from kurswerk.evaluation import Metrics
 from kurswerk.registry import Comparison, ModelStore, NewModel, ResultStore, TestResult, TrainedVersion
 from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
@@ -138,7 +139,7 @@ def test_only_some_fields_of_a_model_can_be_changed(store: PostgresModelStore):
 
 def test_a_failure_keeps_its_reason(models: ModelStore):
     number = models.create(new())
-    models.fail(number, "one class only")
+    models.fail(number, Message("one class only"))
     assert (models.get(number).status, models.get(number).error_msg) == ("FAILED", "one class only")
 
 
@@ -221,7 +222,7 @@ def test_a_model_is_finished_once(store: PostgresModelStore):
     number = store.create(new())
     store.complete(number, VERSION)
     with pytest.raises(ConflictError, match="is READY, not TRAINING"):
-        store.fail(number, "late")
+        store.fail(number, Message("late"))
     with pytest.raises(ConflictError):
         store.complete(number, VERSION)
     assert store.get(number).error_msg is None
@@ -231,7 +232,7 @@ def test_what_is_not_there(store: PostgresModelStore, database: Database):
     with pytest.raises(NotFoundError):
         store.complete(7, VERSION)
     assert run(database, "SELECT count(*) FROM ml_artifacts") == [(0,)]  # the artifact went with its model
-    for action in (lambda: store.fail(7, ""), lambda: store.set_certificate(7, {}), lambda: store.delete(7)):
+    for action in (lambda: store.fail(7, Message("")), lambda: store.set_certificate(7, {}), lambda: store.delete(7)):
         with pytest.raises(NotFoundError, match="unknown model '7'"):
             action()
     with pytest.raises(NotFoundError, match="no artifact"):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.market import Panel
 from memory_dashboard import WHEN, Browser, Live, Market, Registry, notices, services_over
@@ -318,7 +319,7 @@ def test_the_market_in_memory_is_the_one_asked(panel: Panel):
     assert Market(panel).coins() == list(panel.instruments)
 
 
-REASON = "model 'a' is FAILED, not READY; train it again"
+REASON = Message("model.not_ready", name="a", status="FAILED", remedy=Message("training.again"))
 
 
 @pytest.mark.parametrize(
@@ -338,10 +339,11 @@ def test_what_others_say_is_in_the_readers_language(
     panel: Panel, registry: Registry, path: str, search: str, words: str
 ):
     services = services_over(panel, registry)
-    registry.records[3] = replace(registry.records[3], error_msg=REASON)
+    registry.records[3] = replace(registry.records[3], error_msg=str(REASON), error_detail=REASON)
     number = services.jobs.order("TEST", {"model_id": 1})
     job = services.jobs.get(number)
-    services.jobs.jobs[number] = replace(job, status="FAILED", error_msg=REASON, started_at=WHEN, completed_at=WHEN)
+    ended = replace(job, status="FAILED", started_at=WHEN, completed_at=WHEN)
+    services.jobs.jobs[number] = replace(ended, error_msg=str(REASON), error_detail=REASON)
     browser = Browser(services)
     browser.client.headers["accept-language"] = "de"
     assert words in browser.open(path, search)
