@@ -1,4 +1,4 @@
-"""PostgresRunStore kernels as plain Python, so that compiled and interpreted results can be held against each other."""
+"""Compiled kernels run as plain Python, so that compiled and interpreted results can be compared."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

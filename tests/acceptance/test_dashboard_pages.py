@@ -9,12 +9,12 @@ import pytest
 from fastapi import FastAPI
 
 from dashboard_browser import CHROMIUM, NO_CHROMIUM, Visit, chromium, visit
-from dashboard_looks import cut_texts, grave_findings
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.dashboard import DashboardOptions, DashboardServices, PredictionBatch, mount
 from kurswerk.dashboard.words.formats import Formats
 from memory_dashboard import Registry, services_over, trained_registry
 from memory_market import random_market
+from page_findings import cut_texts, serious_findings
 from running_app import running
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
@@ -72,7 +72,7 @@ def looks_right(seen, page: str, widths=WIDTHS) -> None:
         seen.settle()
         assert seen.too_wide_by <= 0, (page, width)
         assert cut_texts(seen) == [], (page, width)
-    assert grave_findings(seen) == [], page
+    assert serious_findings(seen) == [], page
     assert seen.troubles == [], page
 
 
@@ -304,7 +304,7 @@ def test_where_keys_are_on_one_is_asked_for_and_its_scope_kept_to(browser):
         seen.page.goto(f"{url}/dashboard/models")
         assert seen.page.url.endswith("/dashboard/login")
         assert cut_texts(seen) == []
-        assert grave_findings(seen) == []
+        assert serious_findings(seen) == []
         seen.page.get_by_label("API key").fill("reader")
         seen.press("Sign in")
         seen.page.wait_for_selector("#page h1")
@@ -327,4 +327,4 @@ def test_a_key_that_nobody_made_is_refused_in_words(browser):
         seen.page.locator("#key").fill("wrong")
         seen.page.locator("button").click()
         seen.see("kurswerk keys create")
-        assert grave_findings(seen) == []
+        assert serious_findings(seen) == []

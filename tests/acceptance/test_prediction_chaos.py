@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hostile import Receiver, SteppedClock
+from fault_injection import Receiver, SteppedClock
 from kurswerk.core.errors import StorageError
 from kurswerk.market import COINS
 from kurswerk.serving import replay
@@ -246,9 +246,9 @@ def alerts_are_complete(database: Database, receiver: Receiver) -> None:
                 'SELECT rule_id, coin_id, (extract(epoch FROM "timestamp") * 1000000)::bigint FROM alert_deliveries'
             )
         }
-    assert keys <= set(receiver.heard)
+    assert keys <= set(receiver.received)
     # What a crash of PostgreSQL took back was sent again; only a cool-down may have chosen another row then.
-    assert {key for key in set(receiver.heard) - keys if key.startswith("1:")} == set()
+    assert {key for key in set(receiver.received) - keys if key.startswith("1:")} == set()
     assert [key for key, bodies in receiver.bodies.items() if len(bodies) > 1] == []
     assert receiver.forged == 0
 

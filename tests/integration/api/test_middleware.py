@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from heard_logs import logged_by
+from captured_logs import logged_by
 from integration.api.api_service import SPEC, error_of
 from kurswerk.api import ApiOptions, create_app, errors
 from kurswerk.core.errors import ConstraintError, DatabaseUnavailableError, InvalidInputError, StorageError

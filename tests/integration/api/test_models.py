@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from heard_logs import logged_by
+from captured_logs import logged_by
 from integration.api.api_service import PERIOD, SPEC, error_of
 from integration.storage.coins import run
 from kurswerk.api import errors

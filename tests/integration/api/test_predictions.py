@@ -3,13 +3,13 @@
 import httpx
 import pytest
 
+from feed_lanes import COINS, a_lane, drain
 from integration.api.api_service import Service, error_of
 from kurswerk.alerts import Notification
 from kurswerk.client import Client
 from kurswerk.market import market_named
 from kurswerk.storage.feed import PostgresFeedSession
 from kurswerk.storage.predictions._alerts import add_deliveries
-from lanes import COINS, a_lane, drain
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 
 

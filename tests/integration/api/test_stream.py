@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
+from feed_lanes import COINS, a_lane, drain
 from integration.api.api_service import Service
 from kurswerk.api import FrameProtocol, frames, stream
 from kurswerk.api.frames import text_frame
@@ -26,7 +27,6 @@ from kurswerk.api.stream import MOST_WAITING_BYTES, Subscribers, message_of
 from kurswerk.api.stream import SubscriptionFilter as Filter
 from kurswerk.market import market_named
 from kurswerk.storage.feed import PostgresFeedSession
-from lanes import COINS, a_lane, drain
 from served_models import coin_rows, register, write_rows
 
 

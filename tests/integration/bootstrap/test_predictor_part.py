@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from feed_lanes import COINS, expected, stored
 from kurswerk.bootstrap import predictor_part
 from kurswerk.bootstrap.predictor_part import part
 from kurswerk.bootstrap.service import Service
@@ -11,7 +12,6 @@ from kurswerk.bootstrap.settings import Settings
 from kurswerk.observability import Metrics, ServiceState
 from kurswerk.storage.predictions import PostgresAlertStore
 from kurswerk.storage.server import Database
-from lanes import COINS, expected, stored
 from served_models import coin_rows, register, write_rows
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hostile import Doorman
+from fault_injection import StartingPostgres
 from kurswerk.bootstrap import service
 from kurswerk.bootstrap.service import open_service
 from kurswerk.bootstrap.settings import Settings
@@ -13,7 +13,7 @@ from kurswerk.storage.server import Database
 
 
 def test_a_database_that_is_restarted_is_waited_for(database: Database, tmp_path: Path):
-    with Doorman(database, deaf_s=0.5, refused=2).standing() as url:
+    with StartingPostgres(database, silent_s=0.5, refused=2).listening() as url:
         started, watch = open_service(Settings(data_dir=tmp_path, database_url=url))
         assert started.database.check()
         assert watch == []
@@ -22,5 +22,8 @@ def test_a_database_that_is_restarted_is_waited_for(database: Database, tmp_path
 
 def test_a_database_that_stays_away_is_named(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(service, "_DATABASE_PATIENCE_S", 0.3)
-    with Doorman(database, deaf_s=600.0).standing() as url, pytest.raises(DatabaseUnavailableError, match=r"on 127\.0"):
+    with (
+        StartingPostgres(database, silent_s=600.0).listening() as url,
+        pytest.raises(DatabaseUnavailableError, match=r"on 127\.0"),
+    ):
         open_service(Settings(data_dir=tmp_path, database_url=url))

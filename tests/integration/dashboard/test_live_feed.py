@@ -12,9 +12,9 @@ import numpy as np
 import psycopg
 import pytest
 
+from captured_logs import logged_by
 from contracts.feed_session import batch
 from database import execute, url_of
-from heard_logs import logged_by
 from kurswerk.bootstrap.dashboard import StoredPredictions
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.dashboard import PredictionBatch

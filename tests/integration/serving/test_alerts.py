@@ -9,6 +9,7 @@ import threading
 import httpx
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, stored
 from kurswerk.alerts import Dispatcher, Notification, deliver
 from kurswerk.channels import KINDS, DatabaseChannel, LogChannel, SmtpChannel, WebhookChannel, open_channels
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError
@@ -17,7 +18,6 @@ from kurswerk.storage.markets import MarketRowReader
 from kurswerk.storage.predictions import PostgresAlertStore
 from kurswerk.storage.predictions._alerts import add_deliveries
 from kurswerk.storage.server import Database
-from lanes import COINS, a_lane, drain, stored
 from served_models import WINDOWED, coin_rows, register, write_rows
 
 RULE = {"name": "both", "model_ids": [], "least_agreeing": 2, "cooldown_seconds": 0, "channel": "webhook"}

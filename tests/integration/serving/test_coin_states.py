@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, expected, stored
 from kurswerk.market import market_named
 from kurswerk.storage.feed import install_feed
 from kurswerk.storage.feed._session import PostgresFeedTransaction
 from kurswerk.storage.registry import PostgresActivationStore
-from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows, register, write_rows
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import lanes
+import feed_lanes
 from contracts.feed_session import FeedSessionContract
 from kurswerk.market import COINS
 from kurswerk.storage.feed import PostgresFeedSession
@@ -31,10 +31,10 @@ class PostgresWorld:
         return PostgresFeedSession(self.database, COINS)
 
     def predictions(self) -> dict[tuple[str, int, int], np.float32]:
-        return lanes.stored(self.database)
+        return feed_lanes.stored(self.database)
 
     def expected(self, model_ids: Sequence[int]) -> dict[tuple[str, int, int], np.float32]:
-        return lanes.expected(self.database, list(model_ids))
+        return feed_lanes.expected(self.database, list(model_ids))
 
 
 class TestPostgresFeed(FeedSessionContract):

@@ -6,13 +6,13 @@ import time
 import psycopg
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, expected, stored
 from kurswerk.core.errors import ConflictError, NotFoundError, SpecError
 from kurswerk.market import market_named
 from kurswerk.serving import NotCertifiedError, activate
 from kurswerk.storage.feed import PostgresFeedSession, install_feed, remove_feed
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
 from kurswerk.storage.server import Database, upgrade
-from lanes import COINS, a_lane, drain, expected, stored
 from served_models import COLUMNS, RECURSIVE, START_US, STEP_US, artifact, coin_rows, register, write_rows
 
 FOREIGN = """

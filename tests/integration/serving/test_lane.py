@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, expected, stored
 from kurswerk.market import market_named
 from kurswerk.storage.feed import PostgresFeedSession
-from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows, register, write_rows
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, expected, stored
 from kurswerk.market import market_named
 from kurswerk.storage.feed import PostgresFeedSession, install_feed, remove_feed
 from kurswerk.storage.markets import PostgresMarketStore
 from kurswerk.storage.registry import PostgresActivationStore
 from kurswerk.storage.server import Database, upgrade
-from lanes import COINS, a_lane, drain, expected, stored
 from served_models import COLUMNS, RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows, register, write_rows
 
 FOREIGN = f"""

@@ -10,6 +10,7 @@ import numpy as np
 import psycopg
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, expected, stored
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError
 from kurswerk.market import COINS as MARKET
 from kurswerk.market import market_named
@@ -22,7 +23,6 @@ from kurswerk.storage.feed import PostgresFeedSession
 from kurswerk.storage.feed._session import PostgresFeedTransaction
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
 from kurswerk.storage.server import Database
-from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 from waiting import until
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, expected, stored
 from kurswerk.channels import KINDS
 from kurswerk.serving import PredictionFilter
 from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore
-from lanes import COINS, a_lane, drain, expected, stored
 from served_models import RECURSIVE, START_US, STEP_US, coin_rows, register, write_rows
 
 PHASES = {"phases": [2]}

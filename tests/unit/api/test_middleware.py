@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from heard_logs import logged_by
+from captured_logs import logged_by
 from kurswerk.api import ApiOptions, _middleware
 from kurswerk.api._authentication import Authenticator
 from kurswerk.api._limits import RateLimiter

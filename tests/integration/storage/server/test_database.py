@@ -5,7 +5,7 @@ import threading
 import psycopg
 import pytest
 
-from hostile import Doorman
+from fault_injection import StartingPostgres
 from kurswerk.core.errors import ConstraintError, DatabaseUnavailableError
 from kurswerk.storage.server import Database, _database
 
@@ -104,13 +104,16 @@ def test_a_connection_lost_in_the_middle_is_unavailability(numbers: Database):
 
 
 def test_a_server_that_begins_is_waited_for(database: Database):
-    doorman = Doorman(database, refused=6)
-    with doorman.standing() as url:
+    starting = StartingPostgres(database, refused=6)
+    with starting.listening() as url:
         assert Database(url).check()
-    assert doorman.to_refuse == 0
+    assert starting.to_refuse == 0
 
 
 def test_a_server_that_never_gets_ready_is_given_up(database: Database, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_database, "_PATIENCE_WITH_START_S", 0.5)
-    with Doorman(database, refused=1000).standing() as url, pytest.raises(DatabaseUnavailableError, match="startet"):
+    with (
+        StartingPostgres(database, refused=1000).listening() as url,
+        pytest.raises(DatabaseUnavailableError, match="startet"),
+    ):
         Database(url).check()

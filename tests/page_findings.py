@@ -1,4 +1,4 @@
-"""What a look at a page in a real browser finds wrong: text that is cut, and what axe reports."""
+"""What is wrong with a page in a real browser: text that is cut, and what axe reports."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def cut_texts(seen: Visit) -> list[str]:
     return found
 
 
-def grave_findings(seen: Visit) -> list[str]:
+def serious_findings(seen: Visit) -> list[str]:
     """Return what axe calls serious or critical, each with the first element that it is about."""
     found: dict[str, Any] = Axe().run(seen.page).response
     return [

@@ -1,4 +1,4 @@
-"""Lanes on a real feed, and what they should have predicted."""
+"""Lanes of the prediction service on a real feed, and the predictions that are expected of them."""
 
 import numpy as np
 

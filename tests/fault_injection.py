@@ -1,4 +1,4 @@
-"""What a service meets outside a test: a clock that is set, a slow receiver of alerts, a database that begins."""
+"""What a service meets outside a test: a clock that is set, a slow receiver of alerts, a PostgreSQL that starts."""
 
 import hashlib
 import hmac
@@ -86,11 +86,11 @@ class SteppedClock:
 
 
 class Receiver:
-    """A webhook that is slow at times, refuses some messages, and takes others without saying so.
+    """A webhook that is slow at times, refuses some messages, and takes others without an answer.
 
     Attributes
     ----------
-    heard
+    received
         Key → how often it came; ``bodies`` holds all bodies that came with it.
     forged
         How many came without the right signature.
@@ -98,7 +98,7 @@ class Receiver:
 
     def __init__(self, secret: str, seed: int) -> None:
         self._secret, self._rng, self._lock = secret.encode(), random.Random(seed), threading.Lock()
-        self.heard: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
         self.bodies: dict[str, set[bytes]] = {}
         self.forged = 0
 
@@ -107,11 +107,11 @@ class Receiver:
         key = headers["X-Kurswerk-Delivery"]
         signed = hmac.new(self._secret, headers["X-Kurswerk-Timestamp"].encode() + b"." + body, hashlib.sha256)
         with self._lock:
-            self.heard[key] += 1
+            self.received[key] += 1
             self.bodies.setdefault(key, set()).add(body)
             self.forged += headers["X-Kurswerk-Signature"] != f"sha256={signed.hexdigest()}"
             pause = self._rng.choice([0.0] * 9 + [0.5])
-            answer = self._rng.choice([204] * 18 + [503, None]) if self.heard[key] <= 2 else 204
+            answer = self._rng.choice([204] * 18 + [503, None]) if self.received[key] <= 2 else 204
         time.sleep(pause)
         return answer
 
@@ -147,28 +147,28 @@ class Receiver:
             server.server_close()
 
 
-class Doorman:
-    """A PostgreSQL that begins: deaf for a while, then so many refusals in German, then a database."""
+class StartingPostgres:
+    """A PostgreSQL that starts: silent for a while, then so many refusals in German, then a database."""
 
     REFUSAL = b"SFATAL\0VFATAL\0C57P03\0Mdas Datenbanksystem startet\0\0"
 
-    def __init__(self, database: Database, *, deaf_s: float = 0.0, refused: int = 0) -> None:
+    def __init__(self, database: Database, *, silent_s: float = 0.0, refused: int = 0) -> None:
         with database.connection() as connection:
             self._known = connection.info.get_parameters() | {
                 "host": connection.info.host,
                 "password": connection.info.password,
             }
             self._port = connection.info.port
-        self._deaf_s, self.to_refuse = deaf_s, refused
+        self._silent_s, self.to_refuse = silent_s, refused
         self._ended = threading.Event()
 
     @contextmanager
-    def standing(self) -> Iterator[str]:
+    def listening(self) -> Iterator[str]:
         """Take a free port and give the URL."""
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             listener.settimeout(0.1)
-            if not self._deaf_s:
+            if not self._silent_s:
                 listener.listen()
             thread = threading.Thread(target=self._serve, args=[listener])
             thread.start()
@@ -181,27 +181,27 @@ class Doorman:
                 thread.join()
 
     def _serve(self, listener: socket.socket) -> None:
-        self._ended.wait(self._deaf_s)
+        self._ended.wait(self._silent_s)
         listener.listen()
         while not self._ended.is_set():
             with suppress(TimeoutError):
-                visitor, _ = listener.accept()
+                client, _ = listener.accept()
                 if self.to_refuse:
                     self.to_refuse -= 1
-                    with visitor:
-                        visitor.recv(1024)
-                        visitor.sendall(b"E" + (len(self.REFUSAL) + 4).to_bytes(4, "big") + self.REFUSAL)
+                    with client:
+                        client.recv(1024)
+                        client.sendall(b"E" + (len(self.REFUSAL) + 4).to_bytes(4, "big") + self.REFUSAL)
                 else:
-                    self._lead(visitor)
+                    self._forward(client)
 
-    def _lead(self, visitor: socket.socket) -> None:
+    def _forward(self, client: socket.socket) -> None:
         host = self._known["host"]
         if host.startswith("/"):
             inside = socket.socket(socket.AF_UNIX)
             inside.connect(f"{host}/.s.PGSQL.{self._port}")
         else:
             inside = socket.create_connection((host, self._port))
-        for source, sink in ((visitor, inside), (inside, visitor)):
+        for source, sink in ((client, inside), (inside, client)):
             threading.Thread(target=_pump, args=[source, sink], daemon=True).start()
 
 
