@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from benchmarks._coin_rows import START_US, coin_batches
 from kurswerk.bootstrap.dashboard import LocalDataIngestion
-from kurswerk.bootstrap.job_kinds import training_stores
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.core.timestamps import MINUTE_US, format_timestamp
 from kurswerk.jobs import no_progress
 from kurswerk.market import COINS
@@ -41,10 +41,11 @@ FROM ml_models"""
 
 def fill_dashboard(database: Database, folder: Path, *, coins: int, models: int) -> list[int]:
     """Put coins and models into a migrated database, some of them at work; return the models' ids."""
-    market = PostgresMarketStore(database, COINS)
-    provision = LocalDataIngestion(market, MarketContextStore(database), folder / "quarantine")
+    markets = open_stores(database).markets
+    market = markets[COINS.name]
+    provision = LocalDataIngestion(markets, MarketContextStore(database), folder / "quarantine")
     provision.simulate(coins, _HOURS, 42, no_progress)
-    provision.ingest("refused.csv", _REFUSED.encode())
+    provision.ingest("refused.csv", _REFUSED.encode(), COINS)
     there = market.availability()
     first_us, last_us = there.first_us or 0, there.last_us or 0
     middle_us = (first_us + (last_us - first_us) * 2 // 3) // MINUTE_US * MINUTE_US
@@ -107,7 +108,7 @@ def _spec(span_us: tuple[int, int]) -> ModelSpec:
 
 def _judge(database: Database, ids: Sequence[int], period: Period) -> None:
     """Test all models and compare two; the models are alike, so that one test stands for the others'."""
-    stores = training_stores(database)
+    stores = open_stores(database).training()
     _, tested = run_test(ids[0], period, stores)
     for model_id in ids[1:]:
         stores.results.save_test(replace(tested, model_id=model_id))

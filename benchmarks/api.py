@@ -21,6 +21,7 @@ from benchmarks._coin_rows import own_database
 from benchmarks._load import Load, load
 from kurswerk.api import ApiOptions, create_app
 from kurswerk.bootstrap.api_services import api_services
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.models import create
 from kurswerk.observability import HealthReport, Metrics
 from kurswerk.registry import Page
@@ -105,12 +106,11 @@ def our_app(url: str) -> FastAPI:
     """Build the API as it is served."""
     database, metrics = Database(url, pool_size=8), Metrics()
     services = api_services(
-        database,
+        open_stores(database),
         Path(os.devnull),  # nothing is written
         health=lambda: HealthReport({}, 0.0),
         metrics_text=lambda: b"",
         on_request=metrics.observe_request,
-        alert_threshold=None,
     )
     return create_app(services, ApiOptions(read_limit="100000000/minute"))
 

@@ -9,6 +9,7 @@ from typing import Any
 from kurswerk.bootstrap.job_kinds import job_files, job_kinds
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.jobs import Job, JobService, JobStore
+from kurswerk.market import DEFAULT_MARKET
 from kurswerk.registry import ModelStore, ResultStore
 from kurswerk.training import MarketSurvey, ModelSpec, Period, TrainingStores
 
@@ -29,7 +30,7 @@ class JobDesk:
 
     @property
     def stores(self) -> TrainingStores:
-        return TrainingStores(self.market, self.models, self.results, self.memory_budget_bytes)
+        return TrainingStores({DEFAULT_MARKET: self.market}, self.models, self.results, self.memory_budget_bytes)
 
     @property
     def service(self) -> JobService:

@@ -26,7 +26,7 @@ from kurswerk.dashboard import (
     Quarantined,
     mount,
 )
-from kurswerk.market import Panel
+from kurswerk.market import MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import ResourceSample
 from kurswerk.registry import Comparison, TestResult
@@ -89,7 +89,7 @@ class DataIngestion:
         self.market.empty = False
         return 1234
 
-    def ingest(self, file_name: str, content: bytes) -> str:
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> str:
         self.asked.append((file_name, content))
         return f"{file_name}: read"
 
@@ -224,7 +224,7 @@ class Health:
 def trained_registry(panel: Panel) -> Registry:
     """Two READY models, one FAILED, tests on later rows and a comparison."""
     registry = Registry()
-    stores = TrainingStores(Market(panel), registry, registry)
+    stores = TrainingStores({"coins": Market(panel)}, registry, registry)
     for name in ("a", "b"):
         train(a_spec(name=name), stores)
     a, b = (registry.get(name).id for name in ("a", "b"))
@@ -252,11 +252,11 @@ def services_over(panel: Panel, registry: Registry, **changes: Any) -> Dashboard
     fields: dict[str, Any] = {
         "models": registry,
         "results": registry,
-        "market": market,
+        "markets": {"coins": market},
         "job_service": desk.service,
         "jobs": jobs,
         "ingestion": DataIngestion(market),
-        "coverage": lambda: [CoinCoverage("COIN0", 600, first, last, 2, 1)],
+        "coverage": lambda _: [CoinCoverage("COIN0", 600, first, last, 2, 1)],
         "health": Health,
         "resource_samples": lambda: SAMPLES,
         "settings": {"http.port": "8000"},

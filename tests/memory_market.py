@@ -75,7 +75,7 @@ def write_panel(panel: Panel, path: Path, names: dict[str, str] | None = None) -
 
 def stores_of(panel: Panel, registry: "MemoryRegistry") -> TrainingStores:
     """Return what trainings and tests work with, over one panel."""
-    return TrainingStores(MemoryMarket(panel), registry, registry)
+    return TrainingStores({"coins": MemoryMarket(panel)}, registry, registry)
 
 
 class MemoryMarket:
@@ -187,12 +187,20 @@ class MemoryRegistry:
         raise NotFoundError(f"no model {model}")
 
     def find(
-        self, *, status: str | None = None, model_type: str | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        status: str | None = None,
+        model_type: str | None = None,
+        market: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> list[ModelRecord]:
         found = [
             record
             for record in reversed(self.records.values())
-            if status in {None, record.status} and model_type in {None, record.model_type}
+            if status in {None, record.status}
+            and model_type in {None, record.model_type}
+            and market in {None, record.spec.get("market", "coins")}
         ]
         return found[offset : offset + limit]
 

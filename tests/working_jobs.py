@@ -16,7 +16,8 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from job_orders import NO_FILES, JobDesk
-from kurswerk.bootstrap.job_kinds import job_files, job_kinds, training_stores
+from kurswerk.bootstrap.job_kinds import job_files, job_kinds
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.bootstrap.worker_part import open_worker
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.jobs import JobResult
@@ -62,12 +63,12 @@ def nothing() -> JobResult:
 
 def job_store(database: Database) -> PostgresJobStore:
     """Return the store of a database's jobs, of all registered kinds."""
-    return PostgresJobStore(database, job_kinds(training_stores(database), job_files(NO_FILES)))
+    return PostgresJobStore(database, job_kinds(open_stores(database).training(), job_files(NO_FILES)))
 
 
 def run_store(database: Database) -> PostgresRunStore:
     """Return the store of a database's runs."""
-    return PostgresRunStore(database, job_kinds(training_stores(database), job_files(NO_FILES)))
+    return PostgresRunStore(database, job_kinds(open_stores(database).training(), job_files(NO_FILES)))
 
 
 def desk_of(database: Database, **changes: Any) -> JobDesk:

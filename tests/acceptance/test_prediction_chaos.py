@@ -14,12 +14,10 @@ from pathlib import Path
 import pytest
 
 from fault_injection import Receiver, SteppedClock
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.core.errors import StorageError
-from kurswerk.market import COINS
 from kurswerk.serving import replay
-from kurswerk.storage.markets import PostgresMarketStore
 from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore
-from kurswerk.storage.registry import PostgresModelStore
 from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 
@@ -255,14 +253,10 @@ def alerts_are_complete(database: Database, receiver: Receiver) -> None:
 
 def all_replay(database: Database, rng: random.Random, most: int) -> int:
     """Replay some predictions; return how many rows had come late for them."""
-    store, market, models = (
-        PostgresPredictionStore(database),
-        PostgresMarketStore(database, COINS),
-        PostgresModelStore(database),
-    )
+    log, stores = PostgresPredictionStore(database), open_stores(database)
     with database.connection() as connection:
         ids = [row[0] for row in connection.execute("SELECT id FROM predictions ORDER BY id")]
-    found = [replay(number, store, market, models) for number in rng.sample(ids, min(most, len(ids)))]
+    found = [replay(number, log, stores.markets, stores.models) for number in rng.sample(ids, min(most, len(ids)))]
     assert [one for one in found if not one.equal] == []
     return sum(one.late_rows for one in found)
 

@@ -135,8 +135,8 @@ class ApiPorts:
         Orders work.
     models
         Model versions and their artifacts.
-    market
-        The market's rows, and what data there are.
+    markets
+        Name of a registered market → its rows, and what data there are.
     predictions
         Finds stored predictions and alerts.
     activations
@@ -162,7 +162,7 @@ class ApiPorts:
     catalog: Catalog
     jobs: JobService
     models: ModelStore
-    market: MarketSurvey
+    markets: Mapping[str, MarketSurvey]
     predictions: PredictionStore
     activations: ActivationStore
     stream: PredictionFeed

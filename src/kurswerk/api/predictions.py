@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 
 from kurswerk.api._dependencies import Ports
 from kurswerk.api._openapi import errors
-from kurswerk.api.schemas._base import LARGEST_ID
+from kurswerk.api.schemas._base import LARGEST_ID, MarketName
 from kurswerk.api.schemas.predictions import (
     CoinName,
     LatestPredictions,
@@ -20,11 +20,16 @@ from kurswerk.api.schemas.predictions import (
 )
 from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import to_datetime, to_us
+from kurswerk.market import DEFAULT_MARKET
 from kurswerk.serving import predict_instrument, replay
 
 router = APIRouter(prefix="/api", tags=["predictions"])
 
 PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A prediction's id.")]
+
+ActiveOf = Annotated[
+    MarketName, Query(description="Whose active models predict where none are named; those named say it themselves.")
+]
 
 
 @router.get("/predictions", responses=errors())
@@ -52,20 +57,21 @@ def read_prediction(prediction_id: PredictionId, ports: Ports) -> PredictionRead
 @router.get("/predictions/{prediction_id:int}/replay", responses=errors(404, 409))
 def replay_prediction(prediction_id: PredictionId, ports: Ports) -> ReplayRead:
     """Compute a prediction again from the stored rows that were known then, and hold it against what was stored."""
-    found = replay(prediction_id, ports.predictions, ports.market, ports.models)
+    found = replay(prediction_id, ports.predictions, ports.markets, ports.models)
     moments = [to_datetime(moment) for moment in found.corrected_rows]
     return ReplayRead.model_validate(vars(found) | {"corrected_rows": moments})
 
 
 @router.post("/predict", responses=errors(404, 409, 413))
-def predict(order: PredictOrder, ports: Ports) -> PredictRead:
+def predict(order: PredictOrder, ports: Ports, market: ActiveOf = DEFAULT_MARKET) -> PredictRead:
     """Predict from a coin's latest row, or its latest at a moment, with only what was known then; nothing is stored."""
-    ids = order.model_ids if order.model_ids is not None else [row["id"] for row in ports.activations.active()]
+    active = ports.activations.active() if order.model_ids is None else ()
+    ids = order.model_ids or [row["id"] for row in active if row["market"] == market]
     if not ids:
         raise NotFoundError("model.none_active")
     records = [ports.models.get(model_id) for model_id in dict.fromkeys(ids)]
     at_us = None if order.timestamp is None else to_us(order.timestamp)
-    found = predict_instrument(order.coin_id, records, ports.market, ports.models, at_us=at_us)
+    found = predict_instrument(order.coin_id, records, ports.markets, ports.models, at_us=at_us)
     return PredictRead.model_validate(
         {
             "coin_id": found.coin_id,

@@ -46,13 +46,12 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
     listener = bind(http.host, http.port)
     health_service = HealthService(service)
     services = api_services(
-        service.database,
+        service.stores,
         service.settings.data_dir,
         stream=service.prediction_feed,
         health=health_service.health,
         metrics_text=health_service.metrics_text,
         on_request=service.metrics.observe_request,
-        alert_threshold=service.settings.alerts.threshold,
         memory_budget_bytes=memory_budget_bytes(service.settings.worker),
     )
     app = create_app(services, options)

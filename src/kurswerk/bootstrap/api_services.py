@@ -5,7 +5,8 @@ from pathlib import Path
 
 from kurswerk.api import ApiPorts
 from kurswerk.api.ports import PredictionFeed
-from kurswerk.bootstrap.job_kinds import job_files, job_kinds, training_stores
+from kurswerk.bootstrap.job_kinds import job_files, job_kinds
+from kurswerk.bootstrap.stores import Stores
 from kurswerk.channels import KINDS
 from kurswerk.jobs import JobService
 from kurswerk.observability import HealthReport
@@ -13,18 +14,16 @@ from kurswerk.storage.jobs import PostgresJobStore
 from kurswerk.storage.operations import PostgresChangeFeed, PostgresKeyStore
 from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionFeed, PostgresPredictionStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresCatalog
-from kurswerk.storage.server import Database
 
 
 def api_services(
-    database: Database,
+    stores: Stores,
     data_dir: Path,
     *,
     stream: PredictionFeed | None = None,
     health: Callable[[], HealthReport],
     metrics_text: Callable[[], bytes],
     on_request: Callable[[str, str, int, float], None],
-    alert_threshold: float | None,
     memory_budget_bytes: int | None = None,
 ) -> ApiPorts:
     """Return what the API works with.
@@ -37,18 +36,16 @@ def api_services(
         Reports stored predictions; None listens on a connection of its own.
     health, metrics_text, on_request
         As in `kurswerk.api.ApiPorts`.
-    alert_threshold
-        What a model that is ordered begins with; None is the database's default.
     memory_budget_bytes
         What one job may take; None is unlimited.
     """
-    stores = training_stores(database, memory_budget_bytes, alert_threshold)
-    kinds = job_kinds(stores, job_files(data_dir))
+    database = stores.database
+    kinds = job_kinds(stores.training(memory_budget_bytes), job_files(data_dir))
     return ApiPorts(
         catalog=PostgresCatalog(database),
         jobs=JobService(kinds, PostgresJobStore(database, kinds)),
         models=stores.models,
-        market=stores.market,
+        markets=stores.markets,
         predictions=PostgresPredictionStore(database),
         activations=PostgresActivationStore(database),
         stream=stream or PostgresPredictionFeed(database),

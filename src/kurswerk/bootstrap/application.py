@@ -1,11 +1,12 @@
 """Joins the adapters to the use cases; the only place that knows both."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kurswerk.bootstrap.settings import Settings, read_settings
-from kurswerk.market import COINS
+from kurswerk.bootstrap.stores import Stores, open_stores
 from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore
 from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
@@ -17,16 +18,33 @@ class Application:
     """A migrated database with everything that works on it."""
 
     settings: Settings
-    database: Database
-    market: PostgresMarketStore
+    stores: Stores
     context: MarketContextStore
-    models: PostgresModelStore
-    results: PostgresResultStore
+
+    @property
+    def database(self) -> Database:
+        """The database itself."""
+        return self.stores.database
+
+    @property
+    def markets(self) -> Mapping[str, PostgresMarketStore]:
+        """The rows of each registered market, by its name."""
+        return self.stores.markets
+
+    @property
+    def models(self) -> PostgresModelStore:
+        """Models and their artifacts."""
+        return self.stores.models
+
+    @property
+    def results(self) -> PostgresResultStore:
+        """Tests and comparisons."""
+        return self.stores.results
 
     @property
     def training(self) -> TrainingStores:
         """What trainings, tests, comparisons and certificates work with."""
-        return TrainingStores(self.market, self.models, self.results)
+        return self.stores.training()
 
 
 def current_settings() -> Settings:
@@ -47,9 +65,6 @@ def open_application(settings: Settings | None = None) -> Application:
     upgrade(database)
     return Application(
         settings=settings,
-        database=database,
-        market=PostgresMarketStore(database, COINS),
+        stores=open_stores(database, alert_threshold=settings.alerts.threshold),
         context=MarketContextStore(database),
-        models=PostgresModelStore(database, alert_threshold=settings.alerts.threshold),
-        results=PostgresResultStore(database),
     )

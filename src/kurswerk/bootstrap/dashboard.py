@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import SecretStr
 
 from kurswerk.bootstrap.settings import Settings
+from kurswerk.bootstrap.stores import Stores
 from kurswerk.channels import KINDS
 from kurswerk.core.errors import DataFileError, InvalidInputError
 from kurswerk.core.timestamps import to_us
@@ -27,7 +28,7 @@ from kurswerk.dashboard import (
 )
 from kurswerk.ingest import ingest_files
 from kurswerk.jobs import JobService, Progress
-from kurswerk.market import COINS
+from kurswerk.market import MarketSchema, market_named
 from kurswerk.observability import ResourceSample
 from kurswerk.reports import without_secret
 from kurswerk.serving import PredictionFilter, Replay, activate, replay
@@ -37,27 +38,28 @@ from kurswerk.sources.simulated_candles import SimulatedCandles
 from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore, coverage
 from kurswerk.storage.operations import PostgresKeyStore
 from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore, SharedPredictionFeed
-from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
-from kurswerk.storage.server import Database
+from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
 
 _MOST_UPLOAD_BYTES = 512 << 20
 _SECRET_NAMES = ("password", "secret", "token", "key")
 
 
 class LocalDataIngestion:
-    """Fills the market from a simulation or an uploaded file."""
+    """Fills markets from a simulation of coins or an uploaded file."""
 
-    def __init__(self, market: PostgresMarketStore, context: MarketContextStore, quarantine: Path) -> None:
-        self._market, self._context, self._quarantine = market, context, quarantine
+    def __init__(
+        self, markets: Mapping[str, PostgresMarketStore], context: MarketContextStore, quarantine: Path
+    ) -> None:
+        self._markets, self._context, self._quarantine = markets, context, quarantine
 
     def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> int:
         """Store a simulated market that ends now."""
         start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=hours)
-        market = CoinMarket(coins, hours, seed, to_us(start))
+        market, coins_market = CoinMarket(coins, hours, seed, to_us(start)), market_named("coins")
         summary = ingest_files(
             [SimulatedCandles(market)],
-            COINS,
-            self._market,
+            coins_market,
+            self._markets[coins_market.name],
             self._quarantine,
             progress=lambda step: progress((step.fraction + (step.step == "store")) / 2, step.message),
         )
@@ -65,8 +67,8 @@ class LocalDataIngestion:
         self._context.write_exchange_rates(market.exchange_rates())
         return summary.accepted
 
-    def ingest(self, file_name: str, content: bytes) -> str:
-        """Store the rows of a CSV or Parquet file."""
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> str:
+        """Store the rows of a CSV or Parquet file in a market."""
         if len(content) > _MOST_UPLOAD_BYTES:
             raise InvalidInputError(
                 "upload.too_large",
@@ -78,7 +80,7 @@ class LocalDataIngestion:
         with tempfile.TemporaryDirectory(prefix="kurswerk-upload-") as folder:
             path = Path(folder) / Path(file_name.replace("\\", "/")).name
             path.write_bytes(content)
-            summary = ingest_files([open_candles(path, COINS)], COINS, self._market, self._quarantine)
+            summary = ingest_files([open_candles(path, market)], market, self._markets[market.name], self._quarantine)
         return (
             f"{file_name}: {summary.rows_read:,} rows read, {summary.accepted:,} accepted, "
             f"{summary.duplicates:,} repeated, {sum(sum(f.quarantined.values()) for f in summary.files):,} quarantined"
@@ -120,10 +122,10 @@ class StoredPredictions:
         models: PostgresModelStore,
         store: PostgresPredictionStore,
         activations: PostgresActivationStore,
-        market: PostgresMarketStore,
+        markets: Mapping[str, PostgresMarketStore],
         feed: SharedPredictionFeed,
     ) -> None:
-        self._models, self._store, self._activations, self._market = models, store, activations, market
+        self._models, self._store, self._activations, self._markets = models, store, activations, markets
         self._feed = feed
 
     def activate(self, model_id: int) -> None:
@@ -158,7 +160,7 @@ class StoredPredictions:
 
     def replay(self, prediction_id: int) -> Replay:
         """Compute a stored prediction again, and hold it against what was stored."""
-        return replay(prediction_id, self._store, self._market, self._models)
+        return replay(prediction_id, self._store, self._markets, self._models)
 
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:
         """Return alerts, the newest first."""
@@ -255,7 +257,7 @@ class StoredKeys:
 
 def dashboard_services(
     settings: Settings,
-    database: Database,
+    stores: Stores,
     feed: SharedPredictionFeed,
     jobs: JobService,
     health: Callable[[], HealthReport],
@@ -274,22 +276,21 @@ def dashboard_services(
     resource_samples
         What machine and service did until now.
     """
-    models = PostgresModelStore(database)
-    market = PostgresMarketStore(database, COINS)
+    database, models, markets = stores.database, stores.models, stores.markets
     return DashboardServices(
         models=models,
-        results=PostgresResultStore(database),
-        market=market,
+        results=stores.results,
+        markets=markets,
         job_service=jobs,
         jobs=jobs.store,
-        ingestion=LocalDataIngestion(market, MarketContextStore(database), settings.quarantine_dir),
-        coverage=lambda: coverage(database, COINS),
+        ingestion=LocalDataIngestion(markets, MarketContextStore(database), settings.quarantine_dir),
+        coverage=lambda market: coverage(database, market),
         health=health,
         resource_samples=resource_samples,
         settings=settings_in_force(settings.model_dump()),
         keys=StoredKeys(PostgresKeyStore(database)),
         live=StoredPredictions(
-            models, PostgresPredictionStore(database), PostgresActivationStore(database), market, feed
+            models, PostgresPredictionStore(database), PostgresActivationStore(database), markets, feed
         ),
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,

@@ -25,7 +25,7 @@ def part(service: Service) -> api_part.ApiPart:
         sampler = ResourceSampler(services.metrics_text, service.settings.data_dir)
         pages = dashboard_services(
             service.settings,
-            service.database,
+            service.stores,
             service.prediction_feed,
             services.jobs,
             services.health,

@@ -38,19 +38,21 @@ def compile_here() -> None:
     from kurswerk.core.timestamps import MINUTE_US  # noqa: PLC0415 - as above
     from kurswerk.features import FeaturePlan, LiveEngine, engineered_names  # noqa: PLC0415 - as above
     from kurswerk.labels import LabelSpec, compute_labels  # noqa: PLC0415 - as above
-    from kurswerk.market import COINS, Panel  # noqa: PLC0415 - as above
+    from kurswerk.market import Panel, Role, market_named  # noqa: PLC0415 - as above
 
     times = np.arange(_ROWS, dtype=np.int64) * MINUTE_US
-    columns = {name: np.linspace(1.0, 2.0, _ROWS) for name in COINS.columns}
+    market = market_named()
+    columns = {name: np.linspace(1.0, 2.0, _ROWS) for name in market.columns}
     panel = Panel.from_columns(np.repeat("coin", _ROWS), times, columns)
-    plan = FeaturePlan(engineered_names(panel.columns, COINS, (5,)), COINS)
+    plan = FeaturePlan(engineered_names(panel.columns, market, (5,)), market)
     plan.compute(panel)
     engine = LiveEngine(plan)
     engine.rebuild(panel)
     engine.update(["coin"], np.array([_ROWS * MINUTE_US]), np.ones((1, len(plan.inputs))))
+    close = market.column_of(Role.CLOSE)
     for mode in ("at", "within"):
-        compute_labels(panel, LabelSpec("price_close", minutes=5, min_percent_change=1, direction="up", mode=mode))
-    compute_labels(panel, LabelSpec("price_close", operator=">", target_value=1.5))
+        compute_labels(panel, LabelSpec(close, minutes=5, min_percent_change=1, direction="up", mode=mode))
+    compute_labels(panel, LabelSpec(close, operator=">", target_value=1.5))
 
 
 def main() -> None:

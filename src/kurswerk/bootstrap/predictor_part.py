@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from cachetools.func import ttl_cache
 
 from kurswerk.alerts import Dispatcher
 from kurswerk.bootstrap.kernels import compile_elsewhere
@@ -14,18 +15,20 @@ from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import PredictorSettings
 from kurswerk.channels import WebhookChannel, open_channels
 from kurswerk.core.errors import KurswerkError
-from kurswerk.market import COINS
+from kurswerk.market import DEFAULT_MARKET, MARKETS, MarketSchema
 from kurswerk.observability import Metrics, get_logger
 from kurswerk.serving import BatchReport, LaneOptions, ModelCache, Predictor
 from kurswerk.storage.feed import PostgresFeedSession
 from kurswerk.storage.markets import MarketRowReader
 from kurswerk.storage.operations import tidy
 from kurswerk.storage.predictions import PostgresAlertStore
-from kurswerk.storage.registry import PostgresModelStore
+from kurswerk.storage.registry import PostgresActivationStore
 
 # Of each batch so many lags are counted, evenly over its rows: a histogram is not worth a share of the processor.
 _LAGS_PER_BATCH = 16
 _ALERT_LOOK_S = 0.5
+# How long a market's first active model waits for its lanes at most; its rows wait in the feed meanwhile.
+_MARKET_LOOK_S = 1.0
 # The rule that posts every alert where the settings say; their older name is its name.
 WEBHOOK_RULE = "ALERT_WEBHOOK_URL"
 # How often is looked for messages that wait only because the clock was set back.
@@ -47,7 +50,7 @@ class PredictorPart:
         settings = service.settings.predictor
         self.ready = asyncio.Event()
         cache = ModelCache(
-            PostgresModelStore(service.database),
+            service.stores.models,
             settings.model_cache,
             on_load=service.metrics.model_load_seconds.observe,
         )
@@ -58,29 +61,38 @@ class PredictorPart:
         secret = alerts.webhook_secret.get_secret_value() if alerts.webhook_secret else None
         self._alerts.keep_rule(WEBHOOK_RULE, WebhookChannel.kind.name, alerts.webhook_url, secret)
         self._stop, self._raised = threading.Event(), threading.Event()
-        self._predictors = [
-            Predictor(
-                lambda: PostgresFeedSession(service.database, COINS, overlap_s=settings.overlap_seconds),
+        active_markets = ttl_cache(1, _MARKET_LOOK_S)(PostgresActivationStore(service.database).active_markets)
+        self._lanes = settings.lanes
+
+        def predictor(market: MarketSchema, lane: int) -> Predictor:
+            return Predictor(
+                lambda: PostgresFeedSession(service.database, market, overlap_s=settings.overlap_seconds),
                 cache,
                 lane_options(settings),
-                LaneEvents(tally, lane, on_alerts=self._raised.set),
-                COINS,
+                LaneEvents(tally, f"{market.name}-{lane}", on_alerts=self._raised.set),
+                market,
                 poll_s=settings.poll_seconds,
+                # Health counts the lanes of the default market: they stay connected.
+                has_work=lambda: market.name == DEFAULT_MARKET or market.name in active_markets(),
             )
+
+        self._predictors = {
+            f"{market.name}-{lane}": predictor(market, lane)
+            for market in MARKETS.values()
             for lane in range(settings.lanes)
-        ]
+        }
 
     @property
     def addresses(self) -> Mapping[str, str]:
         """What it does."""
-        lanes = len(self._predictors)
+        lanes = self._lanes
         return {"predictor": f"every new row, {lanes} lane{'s' if lanes > 1 else ''}"}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Predict until ``stop`` is set, and the batch under way to its end."""
         threads = [
-            threading.Thread(target=predictor.run, args=[self._stop], name=f"kurswerk-lane-{k}", daemon=True)
-            for k, predictor in enumerate(self._predictors)
+            threading.Thread(target=predictor.run, args=[self._stop], name=f"kurswerk-lane-{lane}", daemon=True)
+            for lane, predictor in self._predictors.items()
         ]
         # Rows wait in the feed, so that nobody has to wait for the first kernels to be compiled.
         self.ready.set()
@@ -141,7 +153,7 @@ class Tally:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._states: dict[int, Mapping[str, Any]] = {}
+        self._states: dict[str, Mapping[str, Any]] = {}
 
     def stored(self, report: BatchReport) -> None:
         """Count a batch."""
@@ -162,7 +174,7 @@ class Tally:
         """Count an error."""
         self._metrics.errors.labels(kind).inc()
 
-    def state(self, lane: int, state: Mapping[str, Any]) -> None:
+    def state(self, lane: str, state: Mapping[str, Any]) -> None:
         """Keep a lane's figures and show the sum."""
         with self._lock:
             self._states[lane] = state
@@ -174,7 +186,7 @@ class Tally:
 class LaneEvents:
     """One lane's voice in the tally; ``on_alerts`` is called when a batch raised any."""
 
-    def __init__(self, tally: Tally, lane: int, on_alerts: Callable[[], None]) -> None:
+    def __init__(self, tally: Tally, lane: str, on_alerts: Callable[[], None]) -> None:
         self._tally, self._lane, self._on_alerts = tally, lane, on_alerts
 
     def stored(self, report: BatchReport) -> None:

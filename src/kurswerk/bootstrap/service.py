@@ -16,6 +16,7 @@ from typing import Protocol
 
 from kurswerk.bootstrap.setting_groups import WorkerSettings
 from kurswerk.bootstrap.settings import Settings
+from kurswerk.bootstrap.stores import Stores, open_stores
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, UnknownNameError
 from kurswerk.observability import Metrics, configure_logging, get_logger, memory_limit_bytes
 from kurswerk.storage.predictions import PostgresPredictionFeed, SharedPredictionFeed
@@ -59,6 +60,11 @@ class Service:
     ensure_database: Callable[[], object] | None = None
     insecure: bool = False
     started_s: float = field(default_factory=time.monotonic)
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The database's stores, for all parts the same."""
+        return open_stores(self.database, alert_threshold=self.settings.alerts.threshold)
 
     @cached_property
     def prediction_feed(self) -> SharedPredictionFeed:

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kurswerk.bootstrap.job_kinds import job_files, job_kinds, training_stores
+from kurswerk.bootstrap.job_kinds import job_files, job_kinds
 from kurswerk.bootstrap.job_process import COMMAND
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.storage.jobs import PostgresRunStore
 from kurswerk.storage.server import Database
 from kurswerk.workers import ProcessRunner, Setup, Worker, WorkerEvent
@@ -79,7 +80,7 @@ def open_worker(
     """
     # Without a pool: a worker survives the loss of its database.
     database = Database(database_url)
-    runs = PostgresRunStore(database, job_kinds(training_stores(database), job_files(data_dir)))
+    runs = PostgresRunStore(database, job_kinds(open_stores(database).training(), job_files(data_dir)))
     setup = Setup(database_url, str(data_dir), memory_budget_bytes)
     runners = [ProcessRunner(command, setup) for _ in range(concurrency)]
     return Worker(database_url, runs=runs, runners=runners, **options)

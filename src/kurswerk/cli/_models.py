@@ -7,6 +7,7 @@ import click
 
 from kurswerk.cli._terminal import cell_text, print_table
 from kurswerk.labels import label_name
+from kurswerk.market import DEFAULT_MARKET
 from kurswerk.registry import Comparison, Metrics, ModelRecord, TestResult
 from kurswerk.training import ModelSpec
 
@@ -49,6 +50,7 @@ def model_document(record: ModelRecord, *, whole: bool = True) -> dict[str, Any]
     short = {
         "id": record.id,
         "name": record.name,
+        "market": record.spec.get("market", DEFAULT_MARKET),
         "model_type": record.model_type,
         "status": record.status,
         "is_active": record.is_active,
@@ -82,7 +84,7 @@ def model_document(record: ModelRecord, *, whole: bool = True) -> dict[str, Any]
 def print_model(record: ModelRecord) -> None:
     """Show a model: what it predicts, how it did out of fold, and what it looks at."""
     spec = ModelSpec.stored(record.spec)
-    click.echo(f"model {record.id} '{record.name}' ({record.model_type}) is {record.status}")
+    click.echo(f"model {record.id} '{record.name}' ({record.model_type}, {spec.market}) is {record.status}")
     click.echo(f"  predicts  {label_name(spec.label_spec())}")
     click.echo(f"  trained   {record.train_start:%Y-%m-%d %H:%M} to {record.train_end:%Y-%m-%d %H:%M} UTC")
     if record.error_msg:

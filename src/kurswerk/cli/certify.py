@@ -23,7 +23,7 @@ def command(model: str, seed: int, *, as_json: bool) -> None:
     """
     app = open_application()
     with progress_bar("certify") as progress:
-        document = certify(model_key(model), app.market, app.models, random_state=seed, progress=progress)
+        document = certify(model_key(model), app.markets, app.models, random_state=seed, progress=progress)
     if as_json:
         print_json(document)
     else:

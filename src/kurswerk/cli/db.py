@@ -6,7 +6,7 @@ from kurswerk.bootstrap.application import current_settings, database_url
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.errors import ConflictError
-from kurswerk.market import COINS
+from kurswerk.market import DEFAULT_MARKET, MARKETS, market_named
 from kurswerk.storage.feed import install_feed, remove_feed
 from kurswerk.storage.server import Database, EmbeddedPostgres, current_revision, schema_status, upgrade
 
@@ -73,22 +73,24 @@ def url_command(*, as_json: bool) -> None:
 
 
 @command.command("install-feed")
+@click.argument("market", type=click.Choice(list(MARKETS)), default=DEFAULT_MARKET, metavar="[MARKET]")
 @click.option("--remove", is_flag=True, help="Take the triggers away; the table is then looked at again and again.")
 @json_option
-def install_feed_command(*, remove: bool, as_json: bool) -> None:
-    """Put triggers on coin_metrics that report every new row.
+def install_feed_command(market: str, *, remove: bool, as_json: bool) -> None:
+    """Put triggers on the table of MARKET that feed every new row to the predictor; coins by default.
 
     They are there already on a table that Kurswerk made. On one of others' rows are found by looking until then, which
     misses those that are much older than the newest.
     """
     database = Database(database_url(current_settings()))
     upgrade(database)
-    changed = remove_feed(database, COINS) if remove else install_feed(database, COINS)
+    schema = market_named(market)
+    changed = remove_feed(database, schema) if remove else install_feed(database, schema)
     if as_json:
-        print_json({"database": str(database), "installed": not remove, "changed": changed})
+        print_json({"database": str(database), "market": market, "installed": not remove, "changed": changed})
     else:
         state = "are gone" if remove else "are in place"
-        click.echo(f"{database}: the feed's triggers {state}{'' if changed else ', as they were'}")
+        click.echo(f"{database}: the triggers on {schema.table} {state}{'' if changed else ', as they were'}")
 
 
 @command.command("stop")

@@ -191,8 +191,9 @@ def _forget(app: Application, name: str) -> None:
 
 def _report(run: Run, app: Application, market: CoinMarket) -> Report:
     first = run.records[0]
-    panel = app.market.load_panel(_CHARTED, end_us=market.end_us, mints=first.spec["mints"])
-    target = label_name(ModelSpec.stored(first.spec).label_spec())
+    spec = ModelSpec.stored(first.spec)
+    panel = app.markets[spec.market].load_panel(_CHARTED, end_us=market.end_us, mints=spec.mints)
+    target = label_name(spec.label_spec())
     return Report(
         title="Kurswerk demo",
         written_at=datetime.now(UTC),

@@ -35,7 +35,7 @@ def ingest_command(market: MarketSchema) -> click.Command:
             summary = ingest_files(
                 sources,
                 market,
-                app.market,
+                app.markets[market.name],
                 app.settings.quarantine_dir,
                 instrument=instrument,
                 date_format=date_format,

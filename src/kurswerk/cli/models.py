@@ -12,6 +12,7 @@ from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ConflictError, KurswerkError
+from kurswerk.market import MARKETS
 from kurswerk.registry import load_model
 from kurswerk.training import reproduce
 
@@ -20,6 +21,7 @@ from kurswerk.training import reproduce
 @click.argument("model", required=False)
 @click.option("--status", type=click.Choice(["TRAINING", "READY", "FAILED"]), help="Only models of this status.")
 @click.option("--type", "model_type", help="Only models of this type.")
+@click.option("--market", type=click.Choice(list(MARKETS)), help="Only models of this market.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @click.option("--offset", type=click.IntRange(0), default=0)
 @click.option("--export", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write MODEL's ONNX file.")
@@ -30,6 +32,7 @@ def command(
     model: str | None,
     status: str | None,
     model_type: str | None,
+    market: str | None,
     limit: int,
     offset: int,
     target: Path | None,
@@ -42,7 +45,7 @@ def command(
     if model is None:
         if target or again or delete:
             raise click.UsageError("name the MODEL to export, reproduce or delete")
-        _list(status, model_type, limit, offset, as_json=as_json)
+        _list(status, model_type, market, limit, offset, as_json=as_json)
     elif sum((target is not None, again, delete)) > 1:
         raise click.UsageError("--export, --reproduce and --delete are one at a time")
     elif target is not None:
@@ -59,8 +62,12 @@ def command(
             print_model(record)
 
 
-def _list(status: str | None, model_type: str | None, limit: int, offset: int, *, as_json: bool) -> None:
-    records = open_application().models.find(status=status, model_type=model_type, limit=limit, offset=offset)
+def _list(
+    status: str | None, model_type: str | None, market: str | None, limit: int, offset: int, *, as_json: bool
+) -> None:
+    records = open_application().models.find(
+        status=status, model_type=model_type, market=market, limit=limit, offset=offset
+    )
     documents = [model_document(record, whole=False) for record in records]
     if as_json:
         print_json({"models": documents, "limit": limit, "offset": offset})
@@ -72,6 +79,7 @@ def _list(status: str | None, model_type: str | None, limit: int, offset: int, *
         (
             document["id"],
             document["name"],
+            document["market"],
             document["model_type"],
             document["status"],
             document["target"],
@@ -80,7 +88,7 @@ def _list(status: str | None, model_type: str | None, limit: int, offset: int, *
         )
         for document in documents
     ]
-    print_table("models", ("id", "name", "type", "status", "predicts", "F1 out of fold", "certified"), rows)
+    print_table("models", ("id", "name", "market", "type", "status", "predicts", "F1 out of fold", "certified"), rows)
 
 
 def _export(model: str, target: Path, *, as_json: bool) -> None:
@@ -100,7 +108,7 @@ def _reproduce(model: str, *, as_json: bool) -> None:
     if record.status != "READY":
         raise ConflictError("model.nothing_to_reproduce", name=record.name, status=record.status)
     with progress_bar("reproduce") as progress:
-        found = sha256_bytes(reproduce(record.id, app.market, app.models, progress))
+        found = sha256_bytes(reproduce(record.id, app.markets, app.models, progress))
     if found != record.artifact_sha256:
         raise KurswerkError(
             "model.not_reproduced",

@@ -7,20 +7,30 @@ from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
+from kurswerk.market import DEFAULT_MARKET, MARKETS
 from kurswerk.serving import predict_instrument
 
 
 @click.command("predict")
 @click.argument("coin")
 @click.option("--model", "names", multiple=True, help="Id or name; may be given several times. All READY by default.")
+@click.option(
+    "--market",
+    type=click.Choice(list(MARKETS)),
+    default=DEFAULT_MARKET,
+    show_default=True,
+    help="Whose READY models predict where none are named; those named say it themselves.",
+)
 @click.option("--at", "moment", metavar="TIME", help="Use only what was known at this moment.")
 @json_option
-def command(coin: str, names: tuple[str, ...], moment: str | None, *, as_json: bool) -> None:
+def command(coin: str, names: tuple[str, ...], market: str, moment: str | None, *, as_json: bool) -> None:
     """Predict from COIN's latest stored row with all READY models or those named."""
     at_us = None if moment is None else parse_timestamp(moment)
     app = open_application()
-    records = [app.models.get(model_key(name)) for name in names] or list(app.models.find(status="READY", limit=1000))
-    found = predict_instrument(coin, records, app.market, app.models, at_us=at_us)
+    records = [app.models.get(model_key(name)) for name in names] or list(
+        app.models.find(status="READY", market=market, limit=1000)
+    )
+    found = predict_instrument(coin, records, app.markets, app.models, at_us=at_us)
     if as_json:
         print_json(
             {

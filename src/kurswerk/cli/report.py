@@ -14,9 +14,10 @@ from kurswerk.cli._terminal import progress_bar
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime
-from kurswerk.market import CANDLE_ROLES, COINS, Panel
-from kurswerk.registry import ModelRecord
+from kurswerk.market import CANDLE_ROLES, MarketSchema, Panel
+from kurswerk.registry import ModelRecord, market_of
 from kurswerk.reports import Command, MarketOverview, Place, Report, ReportedModel, write_report
+from kurswerk.storage.markets import PostgresMarketStore
 
 _MOST_MODELS = 10
 # The page shows one coin's price: that with the most rows among the first few.
@@ -40,7 +41,7 @@ def command(models: tuple[str, ...], output: Path | None, *, as_json: bool) -> N
         records = _records(app, models)
         reported = tuple(ReportedModel(record, tuple(app.results.tests_of(record.id))) for record in records)
         progress(0.3, Message("progress.reading_market"))
-        market = _market(app)
+        market = _market(app, market_of(records[0]))
         progress(0.6, Message("progress.drawing"))
         path = write_report(
             output or Path("exports") / f"kurswerk-report-{moment:%Y%m%dT%H%M%SZ}.html",
@@ -73,9 +74,9 @@ def _records(app: Application, models: Sequence[str]) -> list[ModelRecord]:
     return records
 
 
-def _market(app: Application) -> MarketOverview | None:
-    """Describe the stored market; None if it is empty."""
-    there = app.market.availability()
+def _market(app: Application, market: MarketSchema) -> MarketOverview | None:
+    """Describe what is stored of a market; None if it is empty."""
+    there = app.markets[market.name].availability()
     if there.first_us is None or there.last_us is None:
         return None
     return MarketOverview(
@@ -83,16 +84,17 @@ def _market(app: Application) -> MarketOverview | None:
         coins=there.coins,
         start=to_datetime(there.first_us),
         end=to_datetime(there.last_us),
-        example=_example(app),
+        example=_example(app.markets[market.name], market),
+        schema=market,
     )
 
 
-def _example(app: Application) -> Panel | None:
+def _example(rows: PostgresMarketStore, market: MarketSchema) -> Panel | None:
     """Return the last rows of one coin."""
-    stored = app.market.columns()
-    columns = [name for role in CANDLE_ROLES if (name := COINS.column_of(role)) in stored]
-    coins = app.market.coins()[:_MOST_COINS_TRIED]
-    panels = [app.market.latest_rows(coin, _MOST_EXAMPLE_ROWS, columns) for coin in coins] if columns else []
+    stored = rows.columns()
+    columns = [name for role in CANDLE_ROLES if (name := market.roles.get(role)) in stored]
+    coins = rows.coins()[:_MOST_COINS_TRIED]
+    panels = [rows.latest_rows(coin, _MOST_EXAMPLE_ROWS, columns) for coin in coins] if columns else []
     return max(panels, key=len, default=None)
 
 

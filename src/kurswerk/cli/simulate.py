@@ -74,7 +74,7 @@ def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -
     """
     configure_logging(level="warning")
     app = open_application()
-    market = open_market(app.market, speed=speed, births_per_hour=births)
+    market = open_market(app.markets[COINS.name], speed=speed, births_per_hour=births)
     with closing(Database(app.database.url, pool_size=1)) as database:
         trading = MarketPart(PostgresMarketStore(database, COINS), market, seconds=seconds)
         if not as_json:
@@ -94,7 +94,7 @@ def store_market(market: CoinMarket, app: Application, progress: Progress) -> In
     summary = ingest_files(
         [SimulatedCandles(market)],
         COINS,
-        app.market,
+        app.markets[COINS.name],
         app.settings.quarantine_dir,
         progress=lambda step: progress(0.9 * (step.fraction + (step.step == "store")) / 2, step.message),
     )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from kurswerk.alerts import AlertStore, ChannelKind
 from kurswerk.jobs import JobService, JobStore, Progress
-from kurswerk.market import Panel
+from kurswerk.market import DEFAULT_MARKET, MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import ResourceSample
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
@@ -25,6 +25,7 @@ class Models(ModelStore, Protocol):
         *,
         status: str | None = None,
         model_type: str | None = None,
+        market: str | None = None,
         limit: int = 100,
         offset: int = 0,
         sort: str = "id",
@@ -73,14 +74,14 @@ class Market(MarketSurvey, Protocol):
 
 
 class DataIngestion(Protocol):
-    """Fills an empty market; each says in words what it did."""
+    """Fills markets; each says in words what it did."""
 
     def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> int:
         """Store a simulated market that ends now; return how many rows it has."""
         ...
 
-    def ingest(self, file_name: str, content: bytes) -> str:
-        """Store the rows of a CSV or Parquet file."""
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> str:
+        """Store the rows of a CSV or Parquet file in a market."""
         ...
 
     def quarantined(self, limit: int) -> Sequence[Quarantined]:
@@ -260,8 +261,10 @@ class DashboardServices:
 
     Attributes
     ----------
-    models, results, market
+    models, results
         What is kept.
+    markets
+        Name of a registered market → its rows.
     job_service
         Where trainings, tests, comparisons and certificates are ordered.
     jobs
@@ -269,7 +272,7 @@ class DashboardServices:
     ingestion
         Fills an empty market.
     coverage
-        Says what there is of each coin.
+        Returns what there is of each instrument of a market.
     health
         Looks at everything that serving needs.
     resource_samples
@@ -288,11 +291,11 @@ class DashboardServices:
 
     models: Models
     results: Results
-    market: Market
+    markets: Mapping[str, Market]
     job_service: JobService
     jobs: JobStore
     ingestion: DataIngestion
-    coverage: Callable[[], Sequence[CoinCoverage]]
+    coverage: Callable[[MarketSchema], Sequence[CoinCoverage]]
     health: Callable[[], HealthReport]
     resource_samples: Callable[[], Sequence[ResourceSample]]
     settings: Mapping[str, str]
@@ -300,6 +303,11 @@ class DashboardServices:
     live: Live | None = None
     alerts: AlertStore | None = None
     channels: Mapping[str, ChannelKind] = field(default_factory=dict)
+
+    @property
+    def market(self) -> Market:
+        """The market of coins, which the pages about coins show."""
+        return self.markets[DEFAULT_MARKET]
 
 
 @dataclass(frozen=True)

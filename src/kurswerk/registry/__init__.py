@@ -1,7 +1,7 @@
 """Model versions, their artifacts and certificates."""
 
 from kurswerk.evaluation import Metrics
-from kurswerk.registry._artifacts import load_model, market_of, plan_of
+from kurswerk.registry._artifacts import common_market, load_model, market_of, plan_of
 from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
 from kurswerk.registry.ports import Listing, ModelStore, Page, ResultStore
 
@@ -16,6 +16,7 @@ __all__ = [
     "ResultStore",
     "TestResult",
     "TrainedVersion",
+    "common_market",
     "load_model",
     "market_of",
     "plan_of",

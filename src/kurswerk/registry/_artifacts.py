@@ -1,5 +1,7 @@
 """Loading a registered model: only bytes that are proven to be what was registered."""
 
+from collections.abc import Sequence
+
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ArtifactCorruptError, ArtifactForeignError, ConflictError
 from kurswerk.features import FeaturePlan
@@ -50,6 +52,29 @@ def market_of(record: ModelRecord) -> MarketSchema:
         If it is not registered any more.
     """
     return market_named(record.spec.get("market", DEFAULT_MARKET))
+
+
+def common_market(records: Sequence[ModelRecord]) -> MarketSchema:
+    """Return the market of several models, at least one.
+
+    Raises
+    ------
+    ConflictError
+        If they are of different markets, so that no row can be predicted by all of them.
+    UnknownNameError
+        As for `market_of`.
+    """
+    first, market = records[0], market_of(records[0])
+    for other in records[1:]:
+        if market_of(other) is not market:
+            raise ConflictError(
+                "model.different_markets",
+                a=first.name,
+                market_a=market.name,
+                b=other.name,
+                market_b=market_of(other).name,
+            )
+    return market
 
 
 def plan_of(record: ModelRecord) -> FeaturePlan:

@@ -50,7 +50,13 @@ class ModelStore(Protocol):
         ...
 
     def find(
-        self, *, status: str | None = None, model_type: str | None = None, limit: int = 100, offset: int = 0
+        self,
+        *,
+        status: str | None = None,
+        model_type: str | None = None,
+        market: str | None = None,
+        limit: int = 100,
+        offset: int = 0,
     ) -> Sequence[ModelRecord]:
         """Return models, newest first."""
         ...

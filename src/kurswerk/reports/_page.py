@@ -114,7 +114,7 @@ def _market(market: MarketOverview | None, charts: Charts) -> dict[str, Any] | N
     example, coin, figure = market.example, "", None
     if example is not None and len(example):
         coin = example.instruments[0]
-        figure = charts.add("candles", lambda theme: figure_candles(example, theme=theme))
+        figure = charts.add("candles", lambda theme: figure_candles(example, market.schema, theme=theme))
     length: timedelta = as_utc(market.end) - as_utc(market.start)
     return {
         "rows": number(market.rows),

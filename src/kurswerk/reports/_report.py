@@ -1,13 +1,13 @@
 """The content of a report. Everything in it comes from stored records; a report computes no metric of its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from kurswerk.core.errors import DataError
 from kurswerk.core.timestamps import to_datetime
-from kurswerk.market import Panel
+from kurswerk.market import MarketSchema, Panel, market_named
 from kurswerk.registry import Comparison, ModelRecord, TestResult
 
 
@@ -51,6 +51,8 @@ class MarketOverview:
         Where the rows come from, in plain words.
     example
         Rows of one coin for a chart of its price; with several coins in it the first is shown.
+    schema
+        Says which of the example's columns are prices.
     """
 
     rows: int
@@ -59,6 +61,7 @@ class MarketOverview:
     end: datetime
     source: str = ""
     example: Panel | None = None
+    schema: MarketSchema = field(default_factory=market_named)
 
     @classmethod
     def of(cls, panel: Panel, source: str = "", coin: str | None = None) -> "MarketOverview":

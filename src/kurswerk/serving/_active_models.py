@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError
 from kurswerk.features import FeaturePlan
-from kurswerk.market import MarketSchema
 from kurswerk.models import OnnxModel
 from kurswerk.registry import ModelStore, load_model, plan_of
 from kurswerk.serving._scope import Scope
@@ -120,14 +119,10 @@ class ActiveModels:
         Where models come from.
     on_fault
         Called with the type of every fault.
-    market
-        The market whose models are served; None is all, where there is only one.
     """
 
-    def __init__(
-        self, cache: ModelCache, on_fault: Callable[[str], None] | None = None, market: MarketSchema | None = None
-    ) -> None:
-        self._cache, self._on_fault, self._market = cache, on_fault, market
+    def __init__(self, cache: ModelCache, on_fault: Callable[[str], None] | None = None) -> None:
+        self._cache, self._on_fault = cache, on_fault
         self._active: tuple[ActiveModel, ...] = ()
         self.models: list[ServedModel] = []
         self.plan: FeaturePlan | None = None
@@ -143,7 +138,7 @@ class ActiveModels:
         return [served for served in self.models if served.fault is not None]
 
     def update(self, active: Sequence[ActiveModel]) -> bool:
-        """Serve these models from now on, and retry those whose pause is over; return whether the union has changed.
+        """Serve these models, all of one market, and retry those whose pause is over; return whether the union changed.
 
         Raises
         ------
@@ -162,8 +157,7 @@ class ActiveModels:
             served.model = model
             if served.runtime is None or served in due:
                 self._load(served)
-            if self._market is None or served.plan is None or served.plan.market is self._market:
-                self.models.append(served)
+            self.models.append(served)
         self._active = wanted
         return self._build_plan()
 

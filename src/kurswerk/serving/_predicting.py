@@ -1,6 +1,6 @@
 """Predict from a coin's stored rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.models import as_model_input
-from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
+from kurswerk.registry import ModelRecord, ModelStore, common_market, load_model, plan_of
 from kurswerk.serving._scope import Scope
 from kurswerk.serving.ports import MarketHistory
 
@@ -45,7 +45,7 @@ class InstrumentPredictions:
 def predict_instrument(
     coin: str,
     records: Sequence[ModelRecord],
-    history: MarketHistory,
+    markets: Mapping[str, MarketHistory],
     models: ModelStore,
     *,
     at_us: int | None = None,
@@ -57,13 +57,14 @@ def predict_instrument(
     NotFoundError
         If the coin has no row up to then, or there is no model.
     ConflictError, ArtifactError
-        If a model is not READY or must not be loaded.
+        If a model is not READY or must not be loaded, or they are of different markets.
     """
     if not records:
         raise NotFoundError("model.none_ready")
+    market = common_market(records)
     plans = [plan_of(record) for record in records]
     wanted = {name for plan in plans for name in plan.inputs}
-    market = plans[0].market
+    history = markets[market.name]
     segment = (
         market.segment.column if market.segment is not None and market.segment.column in history.columns() else None
     )

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from kurswerk.features import FeaturePlan, LiveEngine
-from kurswerk.market import COINS, MarketSchema, Panel
+from kurswerk.market import MarketSchema, Panel, market_named
 from kurswerk.models import as_model_input
 from kurswerk.observability import get_logger
 from kurswerk.serving._active_models import ActiveModels, ModelCache
@@ -24,6 +24,7 @@ _LEASE_EVERY_S = 1.0
 _NEW_SHARE = 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _SHUTDOWN_S = 1.0
+_IDLE: Mapping[str, Any] = {"partitions": 0, "coins": 0, "memory_bytes": 0, "loaded": [], "faults": {}}
 # So few that rows that come meanwhile hardly wait.
 _STATES_BETWEEN_ROWS = 16
 
@@ -31,7 +32,7 @@ _STATES_BETWEEN_ROWS = 16
 @cache
 def compile_now() -> None:
     """Compile what computes features, so that the first rows need not wait for it."""
-    plan = FeaturePlan(["price_change_1", "ema_20"], COINS)
+    plan = FeaturePlan(["price_change_1", "ema_20"], market_named())
     engine = LiveEngine(plan)
     row = np.ones((1, len(plan.inputs)))
     features = engine.update(["A"], np.ones(1, dtype=np.int64), row)
@@ -74,6 +75,9 @@ class Predictor:
         Whose rows it predicts.
     poll_s
         How long it waits at most when nothing tells it of new rows.
+    has_work
+        Whether the market has a model that predicts, looked at once a second; without one there is no connection.
+        Always by default.
     """
 
     def __init__(
@@ -85,9 +89,10 @@ class Predictor:
         market: MarketSchema,
         *,
         poll_s: float = 1.0,
+        has_work: Callable[[], bool] = lambda: True,
     ) -> None:
         self._open_session, self._cache, self._options, self._events = open_session, cache, options, events
-        self._market, self._poll_s = market, poll_s
+        self._market, self._poll_s, self._has_work = market, poll_s, has_work
         self._row_ms: float | None = None
         self.ready = threading.Event()
 
@@ -98,6 +103,9 @@ class Predictor:
         while not stop.is_set():
             started = time.monotonic()
             try:
+                if not self._has_work():
+                    self._idle(stop)
+                    continue
                 with closing(self._open_session()) as session:
                     self._serve(session, stop)
             except Exception as error:  # noqa: BLE001 - whatever it was, the rows are still there: begin again
@@ -106,17 +114,24 @@ class Predictor:
                 pause = _FIRST_PAUSE_S if lasted else min(_LONGEST_PAUSE_S, 2 * pause)
                 stop.wait(pause)
 
+    def _idle(self, stop: threading.Event) -> None:
+        self._events.state(_IDLE)
+        self.ready.set()
+        stop.wait(_LEASE_EVERY_S)
+
     def _report_failure(self, error: Exception) -> None:
         self._events.failed(type(error).__name__)
         log.warning("the predictor starts again", reason=str(error), kind=type(error).__name__)
 
     def _serve(self, session: FeedSession, stop: threading.Event) -> None:
-        active = ActiveModels(self._cache, on_fault=self._events.failed, market=self._market)
+        active = ActiveModels(self._cache, on_fault=self._events.failed)
         lane = Lane(session, active, self._options, self._market)
         next_report = next_poll = 0.0
         while not stop.is_set():
             now = time.monotonic()
             if now >= next_report:
+                if not self._has_work():
+                    break
                 lane.lease()
                 lane.backfill()
                 lane.store_states()

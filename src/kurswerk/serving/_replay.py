@@ -1,6 +1,6 @@
 """A stored prediction computed again from the stored rows, and held against what was stored, bit by bit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,7 +65,7 @@ class Replay:
     corrected_rows: tuple[int, ...]
 
 
-def replay(prediction_id: int, log: PredictionLog, history: MarketHistory, models: ModelStore) -> Replay:
+def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketHistory], models: ModelStore) -> Replay:
     """Compute a stored prediction again, from the rows that were known then.
 
     Raises
@@ -83,7 +83,7 @@ def replay(prediction_id: int, log: PredictionLog, history: MarketHistory, model
     record = models.get(stored.model_id)
     plan = plan_of(record)
     columns = plan.market.in_order(plan.inputs)
-    panel = history.load_panel(columns, end_us=stored.timestamp_us, mints=[stored.coin_id])
+    panel = markets[plan.market.name].load_panel(columns, end_us=stored.timestamp_us, mints=[stored.coin_id])
     # Asked after the rows were read: what came in between is named, and left out.
     late, corrected = log.revisions_after(stored.coin_id, prediction_id)
     known = panel.where(~np.isin(panel.timestamps, late))

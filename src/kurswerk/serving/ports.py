@@ -159,7 +159,7 @@ class FeedTransaction(Protocol):
         ...
 
     def active_models(self) -> Sequence[ActiveModel]:
-        """Return the models that predict, by id."""
+        """Return the models of the session's market that predict, by id."""
         ...
 
     def history(self, instruments: Sequence[str], first_us: Int, columns: Sequence[str], lookback: int | None) -> Panel:

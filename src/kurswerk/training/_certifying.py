@@ -108,7 +108,7 @@ class TrainingPipeline:
 
 def certify(
     model: int | str,
-    market: MarketStore,
+    markets: Mapping[str, MarketStore],
     models: ModelStore,
     *,
     effort: Effort | None = None,
@@ -129,7 +129,7 @@ def certify(
         If the model does not exist, is not READY or must not be loaded.
     """
     record, document = evaluate_certificate(
-        model, market, models, effort=effort, random_state=random_state, progress=progress
+        model, markets, models, effort=effort, random_state=random_state, progress=progress
     )
     models.set_certificate(record.id, document)
     return document
@@ -137,7 +137,7 @@ def certify(
 
 def evaluate_certificate(
     model: int | str,
-    market: MarketStore,
+    markets: Mapping[str, MarketStore],
     models: ModelStore,
     *,
     effort: Effort | None = None,
@@ -148,7 +148,7 @@ def evaluate_certificate(
     record = models.get(model)
     spec, served, plan = ModelSpec.stored(record.spec), load_model(record, models), plan_of(record)
     progress(0.0, Message("progress.loading_model_data"))
-    panel = load_for_plan(market, plan, spec.label_spec(), spec.train_end_us, spec.mints)
+    panel = load_for_plan(markets[spec.market], plan, spec.label_spec(), spec.train_end_us, spec.mints)
     document = _examine(record, TrainingPipeline(spec, plan), served, panel, effort, random_state, progress)
     return record, document
 
@@ -228,7 +228,9 @@ def _served_alike(record: ModelRecord, pipeline: TrainingPipeline, served: OnnxM
     )
 
 
-def reproduce(model: int | str, market: MarketStore, models: ModelStore, progress: Progress = no_progress) -> bytes:
+def reproduce(
+    model: int | str, markets: Mapping[str, MarketStore], models: ModelStore, progress: Progress = no_progress
+) -> bytes:
     """Train a stored version again from its record and return the artifact's bytes.
 
     Raises
@@ -238,7 +240,7 @@ def reproduce(model: int | str, market: MarketStore, models: ModelStore, progres
     """
     record = models.get(model)
     spec = ModelSpec.stored(record.spec)
-    dataset = load_dataset(spec, market, progress)
+    dataset = load_dataset(spec, markets[spec.market], progress)
     found = dataset.panel.fingerprint()
     if found != record.dataset_fingerprint:
         raise KurswerkError(

@@ -6,7 +6,7 @@ from kurswerk.core.errors import ConflictError, DataError, NoDataError, SpecErro
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.features import FeaturePlan, engineered_names
-from kurswerk.registry import ModelRecord, ModelStore, plan_of
+from kurswerk.registry import ModelRecord, ModelStore, common_market, plan_of
 from kurswerk.training._memory_estimate import refuse_above, scoring_bytes, training_bytes
 from kurswerk.training._period import Period
 from kurswerk.training.ports import MarketSurvey, TrainingStores
@@ -28,7 +28,8 @@ def check_training(spec: ModelSpec, stores: TrainingStores) -> None:
     DataError
         If it would take more memory than a job may.
     """
-    market, stored = spec.market_schema, stores.market.columns()
+    market, rows_of_market = spec.market_schema, stores.markets[spec.market]
+    stored = rows_of_market.columns()
     require_columns([spec.target_var], stored, "target_var")
     for name in spec.raw_features:
         require_columns(FeaturePlan([name], market).inputs, stored, Message("market.needed_by_feature", feature=name))
@@ -36,8 +37,8 @@ def check_training(spec: ModelSpec, stores: TrainingStores) -> None:
         raise DataError("training.columns_without_engineered_features", columns=stored)
     if spec.phases is not None and market.segment is not None:
         require_columns([market.segment.column], stored, "phases")
-    refuse_without_rows(stores.market, Period(spec.train_start_us, spec.train_end_us), spec.mints, spec.phases)
-    rows = stores.market.estimated_rows(end_us=spec.train_end_us, mints=spec.mints)
+    refuse_without_rows(rows_of_market, Period(spec.train_start_us, spec.train_end_us), spec.mints, spec.phases)
+    rows = rows_of_market.estimated_rows(end_us=spec.train_end_us, mints=spec.mints)
     refuse_above(stores.memory_budget_bytes, training_bytes(spec, stored, rows), rows)
 
 
@@ -51,11 +52,12 @@ def check_scoring(record: ModelRecord, period: Period, mints: Sequence[str] | No
     UnknownNameError, NoDataError, DataError
         As for `check_training`.
     """
-    spec, plan, stored = ModelSpec.stored(record.spec), plan_of(record), stores.market.columns()
+    spec, plan = ModelSpec.stored(record.spec), plan_of(record)
+    market = stores.markets[spec.market]
     inputs = {*plan.inputs, spec.target_var}
-    require_columns(sorted(inputs), stored, Message("market.needed_by_model", model=record.name))
-    refuse_without_rows(stores.market, period, mints, spec.phases)
-    rows = stores.market.estimated_rows(end_us=period.end_us, mints=mints)
+    require_columns(sorted(inputs), market.columns(), Message("market.needed_by_model", model=record.name))
+    refuse_without_rows(market, period, mints, spec.phases)
+    rows = market.estimated_rows(end_us=period.end_us, mints=mints)
     refuse_above(stores.memory_budget_bytes, scoring_bytes(len(inputs), len(plan.names), rows), rows)
 
 
@@ -81,12 +83,15 @@ def different_models(model_a: int | str, model_b: int | str, models: ModelStore)
     ------
     SpecError
         If both are the same model.
+    ConflictError
+        If they are of different markets.
     NotFoundError, ConflictError
         As for `ready_model`.
     """
     record_a, record_b = ready_model(model_a, models), ready_model(model_b, models)
     if record_a.id == record_b.id:
         raise SpecError("comparison.same_model", name=record_a.name)
+    common_market([record_a, record_b])
     return record_a, record_b
 
 

@@ -79,9 +79,9 @@ def evaluate_comparison(
     for record in (record_a, record_b):
         check_scoring(record, period, mints, stores)
     progress(0.0, Message("progress.comparing", name=record_a.name))
-    a = score(record_a, period, mints, stores.market, stores.models)
+    a = score(record_a, period, mints, stores)
     progress(0.4, Message("progress.comparing", name=record_b.name))
-    b = score(record_b, period, mints, stores.market, stores.models)
+    b = score(record_b, period, mints, stores)
     a, b = _on_identical_rows(a, b)
     progress(0.7, Message("progress.evaluating", count=len(a.probability)))
     result_a, result_b = result_of(a, period, costs), result_of(b, period, costs)

@@ -171,14 +171,14 @@ def check_export(request: FeaturesRequest, stores: TrainingStores) -> FeaturesRe
     DataError
         If it would take more memory than a job may.
     """
-    stored = stores.market.columns()
+    stored = stores.markets[request.market].columns()
     names = _selected(request, stored)
     plan = FeaturePlan(names, request.market_schema)
     require_columns(plan.inputs, stored, "features")
     if request.target is not None:
         require_columns([request.target.target_var], stored, "target_var")
-    refuse_without_rows(stores.market, request.period, request.instruments, None)
-    rows = stores.market.estimated_rows(end_us=request.period.end_us, mints=request.instruments)
+    refuse_without_rows(stores.markets[request.market], request.period, request.instruments, None)
+    rows = stores.markets[request.market].estimated_rows(end_us=request.period.end_us, mints=request.instruments)
     at_once = min(rows, _ROWS_AT_ONCE)
     refuse_above(stores.memory_budget_bytes, scoring_bytes(len(plan.inputs) + 1, 2 * len(names), at_once), at_once)
     return request.model_copy(update={"features": tuple(names)})
@@ -239,7 +239,7 @@ def _write(
     export = _Export(request, plan, None if request.target is None else request.target.label_spec())
     part = files.part(path)
     try:
-        written = export.write(part, stores.market, progress)
+        written = export.write(part, stores.markets[request.market], progress)
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return FeaturesResult(path=path, bytes=part.stat().st_size, sha256=digest, **vars(written))

@@ -227,7 +227,7 @@ def certify_kind(stores: TrainingStores) -> JobKind[CertifyRequest]:
         return order.model_copy(update={"model_id": record.id})
 
     def run(_: Job, order: CertifyRequest, progress: Progress) -> Callable[[], JobResult]:
-        record, document = evaluate_certificate(order.model_id, stores.market, stores.models, progress=progress)
+        record, document = evaluate_certificate(order.model_id, stores.markets, stores.models, progress=progress)
 
         def save() -> JobResult:
             stores.models.set_certificate(record.id, document)

@@ -1,6 +1,6 @@
 """Outcomes of live predictions, as far as they are known by now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,9 @@ class Outcomes:
         return self.true_positives / self.predicted_positives if self.predicted_positives else None
 
 
-def outcomes_of(record: ModelRecord, predictions: Sequence[tuple[str, int, int]], market: MarketStore) -> Outcomes:
+def outcomes_of(
+    record: ModelRecord, predictions: Sequence[tuple[str, int, int]], markets: Mapping[str, MarketStore]
+) -> Outcomes:
     """Compare a model's predictions with the labels of their rows, as far as they are known by now.
 
     Parameters
@@ -53,9 +55,11 @@ def outcomes_of(record: ModelRecord, predictions: Sequence[tuple[str, int, int]]
     """
     if not predictions:
         return Outcomes(0, 0, 0, 0)
-    label = ModelSpec.stored(record.spec).label_spec()
+    spec = ModelSpec.stored(record.spec)
+    label = spec.label_spec()
     coins = sorted({coin for coin, _, _ in predictions})
-    panel = market.load_panel([label.target_var], start_us=min(moment for _, moment, _ in predictions), mints=coins)
+    first_us = min(moment for _, moment, _ in predictions)
+    panel = markets[spec.market].load_panel([label.target_var], start_us=first_us, mints=coins)
     labels = compute_labels(panel, label)
     names = np.repeat(np.array(panel.instruments, dtype=object), np.diff(panel.offsets))
     found = {

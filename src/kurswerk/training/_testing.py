@@ -11,13 +11,13 @@ from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.evaluation import TradeCosts, accuracy_degradation, evaluate_panel, is_overfitted, overlap
 from kurswerk.jobs import Progress, no_progress
 from kurswerk.market import Role
-from kurswerk.registry import ModelRecord, ModelStore, TestResult, load_model, plan_of
+from kurswerk.registry import ModelRecord, TestResult, load_model, plan_of
 from kurswerk.training._checks import check_scoring, ready_model
 from kurswerk.training._costs import Costs, costs_of
 from kurswerk.training._dataset import Dataset, build_dataset, load_for_plan
 from kurswerk.training._folds import predict_rows
 from kurswerk.training._period import Period
-from kurswerk.training.ports import MarketStore, TrainingStores
+from kurswerk.training.ports import TrainingStores
 from kurswerk.training.spec import ModelSpec
 
 
@@ -31,13 +31,11 @@ class Scored:
     probability: NDArray[np.float32]
 
 
-def score(
-    record: ModelRecord, period: Period, mints: Sequence[str] | None, market: MarketStore, models: ModelStore
-) -> Scored:
+def score(record: ModelRecord, period: Period, mints: Sequence[str] | None, stores: TrainingStores) -> Scored:
     """Load what a model needs and predict every row of the period whose label is known."""
     spec = ModelSpec.stored(record.spec)
-    model, plan = load_model(record, models), plan_of(record)
-    panel = load_for_plan(market, plan, spec.label_spec(), period.end_us, mints)
+    model, plan = load_model(record, stores.models), plan_of(record)
+    panel = load_for_plan(stores.markets[spec.market], plan, spec.label_spec(), period.end_us, mints)
     dataset = build_dataset(panel, plan, spec.label_spec(), (period.start_us, period.end_us), spec.phases)
     return Scored(record, spec, dataset, predict_rows(model, dataset.features, dataset.rows))
 
@@ -116,6 +114,6 @@ def evaluate_test(
     record = ready_model(model, stores.models)
     check_scoring(record, period, mints, stores)
     progress(0.0, Message("progress.loading_rows"))
-    scored = score(record, period, mints, stores.market, stores.models)
+    scored = score(record, period, mints, stores)
     progress(0.6, Message("progress.evaluating", count=len(scored.probability)))
     return result_of(scored, period, costs)

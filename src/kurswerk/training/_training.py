@@ -58,7 +58,7 @@ def train_version(record: ModelRecord, stores: TrainingStores, progress: Progres
     spec = ModelSpec.stored(record.spec)
     check_training(spec, stores)
     training = _part(progress, 0, _TRAINING_SHARE)
-    dataset = load_dataset(spec, stores.market, training)
+    dataset = load_dataset(spec, stores.markets[spec.market], training)
     version = fit_version(spec, dataset, progress=training)
     panel = dataset.panel
     del dataset  # the features of all rows: the probes compute those they need

@@ -1,6 +1,6 @@
 """What training needs of the outside."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,11 +65,13 @@ class TrainingStores:
 
     Attributes
     ----------
+    markets
+        Name of a registered market → its rows; a specification names its market.
     memory_budget_bytes
         What one of them may take; None is unlimited.
     """
 
-    market: MarketSurvey
+    markets: Mapping[str, MarketSurvey]
     models: ModelStore
     results: ResultStore
     memory_budget_bytes: int | None = None

@@ -16,6 +16,7 @@ from job_orders import NO_FILES
 from kurswerk.api import ApiOptions, ApiPorts, create_app
 from kurswerk.api.ports import ChangeFeed
 from kurswerk.bootstrap.api_services import api_services
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.core.messages import Message
 from kurswerk.evaluation import Metrics
 from kurswerk.features import FeaturePlan
@@ -84,12 +85,11 @@ class Service:
         database = self.database
         self.results = PostgresResultStore(database)
         ports = api_services(
-            database,
+            open_stores(database),
             self.data_dir,
             health=lambda: self.health,
             metrics_text=lambda: b"ml_db_connected 1.0\n",
             on_request=lambda method, template, status, _seconds: self.requests.append((method, template, status)),
-            alert_threshold=None,
         )
         self.changes = WatchedChanges(ports.changes)
         self.ports = replace(ports, changes=self.changes)

@@ -5,7 +5,9 @@ from unittest.mock import MagicMock
 import pytest
 
 from kurswerk.bootstrap import api_part
+from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.settings import read_settings
+from kurswerk.observability import Metrics
 from kurswerk.registry import NewModel
 from kurswerk.storage.registry import PostgresModelStore
 from memory_market import a_spec
@@ -23,6 +25,6 @@ def test_an_ordered_model_begins_with_the_threshold_of_the_settings(
     monkeypatch.setattr(api_part, "bind", MagicMock())
     monkeypatch.setattr(api_part, "ApiPart", MagicMock())
     settings = read_settings({"KURSWERK_DATA_DIR": str(tmp_path), **environment}, tmp_path)
-    api_part.part(MagicMock(database=database, settings=settings, insecure=False))
+    api_part.part(Service(settings, database, Metrics()))
     model_id = built[0].models.create(NewModel(a_spec().as_json()))
     assert PostgresModelStore(database).get(model_id).alert_threshold == threshold

@@ -8,6 +8,7 @@ import pytest
 from job_orders import JobDesk
 from kurswerk.bootstrap.dashboard import dashboard_services, settings_in_force
 from kurswerk.bootstrap.settings import read_settings
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.core.errors import NotFoundError
 from kurswerk.dashboard import DashboardServices, PredictionBatch
 from kurswerk.jobs import no_progress
@@ -31,21 +32,21 @@ def services(database: Database, tmp_path: Path) -> DashboardServices:
         job_store(database),
     )
     feed = SharedPredictionFeed(PostgresPredictionFeed(database))
-    return dashboard_services(settings, database, feed, desk.service, Health, list)
+    return dashboard_services(settings, open_stores(database), feed, desk.service, Health, list)
 
 
 def test_a_market_is_simulated_and_files_are_brought_in(services: DashboardServices):
-    assert services.coverage() == []
+    assert services.coverage(COINS) == []
     assert services.ingestion.quarantined(10) == []
     services.ingestion.simulate(2, 1.0, 7, no_progress)
-    assert len(services.coverage()) == 2
+    assert len(services.coverage(COINS)) == 2
     head = "mint,timestamp,open,high,low,close,volume"
     rows = f"{head}\nX,2024-01-01T00:00:00Z,1,2,0.5,1.5,10\nX,2024-01-01T00:01:00Z,1,0.1,5,1,1\n"
-    said = services.ingestion.ingest("../candles.csv", rows.encode())
+    said = services.ingestion.ingest("../candles.csv", rows.encode(), COINS)
     assert "2 rows read, 1 accepted, 0 repeated, 1 quarantined" in said
     refused = services.ingestion.quarantined(10)
     assert [(one.file, one.row) for one in refused] == [("candles", 2)]
-    assert "X" in {one.mint for one in services.coverage()}
+    assert "X" in {one.mint for one in services.coverage(COINS)}
 
 
 def test_models_are_switched_and_their_predictions_found(services: DashboardServices, database: Database):

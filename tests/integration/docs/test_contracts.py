@@ -13,6 +13,7 @@ from kurswerk.api import ApiOptions, create_app
 from kurswerk.bootstrap import settings
 from kurswerk.bootstrap.api_services import api_services
 from kurswerk.bootstrap.setting_groups import variable_of
+from kurswerk.bootstrap.stores import open_stores
 from kurswerk.cli._main import COMMANDS
 from kurswerk.observability import Metrics, ServiceState
 
@@ -64,12 +65,11 @@ def test_every_table_column_and_type(database):
 
 def test_every_route(database, tmp_path):
     services = api_services(
-        database,
+        open_stores(database),
         tmp_path,
         health=MagicMock(),
         metrics_text=MagicMock(),
         on_request=MagicMock(),
-        alert_threshold=None,
     )
     document = create_app(services, ApiOptions()).openapi()
     calls = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}

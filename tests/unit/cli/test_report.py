@@ -77,7 +77,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
         app = SimpleNamespace(
             models=Models(*records),
             results=Results(),
-            market=Market(market()[0] if panel is None else panel),
+            markets={"coins": Market(market()[0] if panel is None else panel)},
             database=Database(),
             settings=SimpleNamespace(data_dir=tmp_path / "data"),
         )

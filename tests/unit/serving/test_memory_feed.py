@@ -12,7 +12,6 @@ from kurswerk.features import FeaturePlan
 from kurswerk.market import COINS, Panel
 from kurswerk.models import as_model_input
 from kurswerk.registry import load_model
-from kurswerk.serving import ActiveModels, ModelCache
 from kurswerk.serving.ports import ActiveModel
 from memory_feed import MemoryFeed, MemoryFeedSession
 from memory_market import MemoryRegistry
@@ -62,14 +61,3 @@ class TestMemoryFeed(FeedSessionContract):
     @pytest.fixture
     def world(self) -> MemoryWorld:
         return MemoryWorld()
-
-
-def test_a_lane_serves_the_models_of_its_market_alone():
-    world = MemoryWorld()
-    world.register("coins")
-    (model,) = world.feed.models
-    other = replace(COINS, name="elsewhere")
-    for market, served in ((COINS, 1), (other, 0), (None, 1)):
-        active = ActiveModels(ModelCache(world.models), market=market)
-        active.update([model])
-        assert len(active.models) == served

@@ -96,7 +96,7 @@ def test_at_most_so_many_rows_are_loaded_at_once(tmp_path, monkeypatch):
         return panel
 
     monkeypatch.setattr(export, "_ROWS_AT_ONCE", 700)
-    exported(tmp_path, replace(STORES, market=Hooked(PANEL, watch)))
+    exported(tmp_path, replace(STORES, markets={"coins": Hooked(PANEL, watch)}))
     assert sum(loaded) == 5 * 301
     assert len(loaded) > 1
     assert max(loaded) <= 700
@@ -120,7 +120,7 @@ def test_the_fingerprint_follows_the_data_and_not_the_period(tmp_path):
     later, _ = exported(tmp_path, features=["price_close"], start="2024-01-01T04:00:00Z")
     changed = PANEL.values.copy()
     changed[PANEL.columns.index("price_close"), 0] += 1e-9
-    other_data = replace(STORES, market=MemoryMarket(replace(PANEL, values=changed)))
+    other_data = replace(STORES, markets={"coins": MemoryMarket(replace(PANEL, values=changed))})
     other, _ = exported(tmp_path, other_data, features=["price_close"])
     assert first.data_fingerprint == later.data_fingerprint != other.data_fingerprint
     assert first.sha256 != later.sha256
@@ -205,7 +205,7 @@ def test_a_run_that_breaks_off_leaves_what_was_there(tmp_path):
         raise RuntimeError("gone")
 
     with pytest.raises(RuntimeError, match="gone"):
-        export_features(request_of(), replace(STORES, market=Hooked(PANEL, break_off)), files, PATH)
+        export_features(request_of(), replace(STORES, markets={"coins": Hooked(PANEL, break_off)}), files, PATH)
     assert (tmp_path / PATH).read_bytes() == before
     assert files.part(PATH).exists()
     files.discard(PATH)
@@ -231,7 +231,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 def test_rows_that_went_meanwhile_are_an_error_and_no_empty_file(tmp_path):
-    stores = replace(STORES, market=Hooked(PANEL, lambda panel: panel.until(START_US)))
+    stores = replace(STORES, markets={"coins": Hooked(PANEL, lambda panel: panel.until(START_US))})
     with pytest.raises(NoDataError, match="have no rows from 2024-01-01T01:00:00Z to 2024-01-01T05:00:00Z"):
         exported(tmp_path, stores)
     assert not (tmp_path / PATH).exists()

@@ -25,7 +25,7 @@ def test_predictions_are_counted_once_their_outcome_is_known(record):
     one = replace(record, spec=dict(record.spec) | goal)
     made = [("a", START_US + k * MINUTE_US, yes) for k, yes in enumerate([1, 1, 0, 1])]
     made += [("gone", START_US, 1), ("a", START_US + 1, 1)]  # rows that are not there any more
-    found = outcomes_of(one, made, MemoryMarket(panel))
+    found = outcomes_of(one, made, {"coins": MemoryMarket(panel)})
     assert found == Outcomes(
         known=3, positive=1, predicted_positives=2, true_positives=1
     )  # the last row's outcome is not known yet
@@ -33,5 +33,5 @@ def test_predictions_are_counted_once_their_outcome_is_known(record):
 
 
 def test_without_predictions_nothing_is_known(record):
-    found = outcomes_of(record, [], MemoryMarket(random_market()))
+    found = outcomes_of(record, [], {"coins": MemoryMarket(random_market())})
     assert (found.known, found.precision, found.base_rate) == (0, None, None)

@@ -35,11 +35,11 @@ from kurswerk.training import (
     train,
     training_plan,
 )
-from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market
+from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market, stores_of
 
 
 def stores(market: MemoryMarket, registry: MemoryRegistry) -> TrainingStores:
-    return TrainingStores(market, registry, registry)
+    return stores_of(market.panel, registry)
 
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
@@ -164,7 +164,7 @@ def test_models_with_other_targets_are_compared_without_a_paired_test(market, tr
 
 def test_a_clean_model_is_certified_with_no_bit_different(market, trained):
     for name in ("small", "forest"):
-        document = certify(name, market, trained, effort=EFFORT)
+        document = certify(name, {"coins": market}, trained, effort=EFFORT)
         assert document["certified"], [probe for probe in document["probes"] if not probe["passed"]]
         assert document["differing_bits"] == document["leaks_found"] == 0
         assert document["values_compared"] > 1000
@@ -174,20 +174,20 @@ def test_a_clean_model_is_certified_with_no_bit_different(market, trained):
 def test_a_model_of_one_coin_alone_is_certified_too(market):
     registry = MemoryRegistry()
     train(a_spec(mints=["COIN1"]), stores(market, registry))
-    document = certify("small", market, registry, effort=EFFORT)
+    document = certify("small", {"coins": market}, registry, effort=EFFORT)
     assert document["certified"], [probe for probe in document["probes"] if not probe["passed"]]
 
 
 def test_training_again_from_the_record_gives_the_same_bytes(market, trained):
     for name in ("small", "forest"):
-        assert sha256_bytes(reproduce(name, market, trained)) == trained.get(name).artifact_sha256
+        assert sha256_bytes(reproduce(name, {"coins": market}, trained)) == trained.get(name).artifact_sha256
 
 
 def test_changed_data_cannot_pass_as_a_reproduction(market, trained):
     values = market.panel.values.copy()
     values[0, 5] += 1e-12
     with pytest.raises(KurswerkError, match="have changed since it was trained"):
-        reproduce("small", MemoryMarket(replace(market.panel, values=values)), trained)
+        reproduce("small", {"coins": MemoryMarket(replace(market.panel, values=values))}, trained)
 
 
 def test_an_artifact_that_is_not_what_was_registered_is_refused(trained):
@@ -247,7 +247,7 @@ def test_a_feature_without_data_is_named(market):
 def test_prediction_uses_only_what_was_known(market, trained):
     records = trained.find()
     moment = START_US + 300 * MINUTE_US + 5
-    found = predict_instrument("COIN2", records, market, trained, at_us=moment)
+    found = predict_instrument("COIN2", records, {"coins": market}, trained, at_us=moment)
     assert found.timestamp_us == START_US + 300 * MINUTE_US
     assert {prediction.model_name for prediction in found.predictions} == {"small", "forest"}
     record = trained.get("small")
@@ -262,14 +262,14 @@ def test_prediction_uses_only_what_was_known(market, trained):
     assert by_name["small"].probability == float(expected[0])
     assert by_name["small"].prediction == int(expected[0] >= 0.5)
     assert by_name["small"].missing_features == ()
-    early = predict_instrument("COIN2", records, market, trained, at_us=START_US)
+    early = predict_instrument("COIN2", records, {"coins": market}, trained, at_us=START_US)
     assert "price_change_5" in early.predictions[0].missing_features
 
 
 def test_prediction_names_what_is_missing(market, trained):
     with pytest.raises(NotFoundError, match="'NOBODY' has no stored row"):
-        predict_instrument("NOBODY", trained.find(), market, trained)
+        predict_instrument("NOBODY", trained.find(), {"coins": market}, trained)
     with pytest.raises(NotFoundError, match="up to 1970"):
-        predict_instrument("COIN1", trained.find(), market, trained, at_us=0)
+        predict_instrument("COIN1", trained.find(), {"coins": market}, trained, at_us=0)
     with pytest.raises(NotFoundError, match="no model is READY"):
-        predict_instrument("COIN1", [], market, trained)
+        predict_instrument("COIN1", [], {"coins": market}, trained)

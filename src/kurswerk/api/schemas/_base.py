@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from kurswerk.market import MARKETS
 from kurswerk.registry import Listing, Page
 
+if TYPE_CHECKING:
+    MarketName = str
+else:
+    # The register decides; a literal of names that are known when the program runs.
+    MarketName = Literal[tuple(MARKETS)]
 UtcTime = Annotated[datetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
 Json = dict[str, Any]
 # The largest whole number that every JSON parser reads exactly.

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from kurswerk.api.schemas._base import (
     Importance,
     Json,
+    MarketName,
     MessageRead,
     PageQuery,
     PageResponse,
@@ -123,6 +124,7 @@ class ModelQuery(PageQuery):
     name: str | None = Field(None, max_length=255, pattern=r"^[^\x00]*$", description="Only the one with this name.")
     status: ModelStatus | None = Field(None, description="Only those in this state.")
     model_type: ModelType | None = Field(None, description="Only those of this type.")
+    market: MarketName | None = Field(None, description="Only those of this market.")
     is_active: bool | None = Field(None, description="Only those that predict, or that do not.")
 
 
@@ -131,6 +133,7 @@ class ModelSummary(ResponseModel):
 
     id: int = Field(examples=[7])
     name: str = Field(examples=["up 2 % within the hour"])
+    market: str = Field(description="Whose rows it predicts.", examples=["coins"])
     model_type: str = Field(examples=["xgboost"])
     status: ModelStatus
     is_active: bool = Field(description="Whether it predicts every new row.")

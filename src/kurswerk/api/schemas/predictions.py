@@ -188,6 +188,7 @@ class ActiveModelRead(ResponseModel):
 
     id: int = Field(examples=[7])
     name: str = Field(examples=["up 2 % within the hour"])
+    market: str = Field(description="Whose rows it predicts.", examples=["coins"])
     model_type: str = Field(examples=["xgboost"])
     is_active: bool = Field(examples=[True])
     alert_threshold: float = Field(examples=[0.7])

@@ -166,7 +166,7 @@ def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, mo
     order = sorted(range(len(names)), key=lambda i: -importance.get(names[i], 0.0))[:25]
     rows = [(names[i], user.number(float(values[k, i]), 4)) for i in order]
     (said,) = predict_instrument(
-        mint, [record], app.services.market, app.services.models, at_us=int(times[k])
+        mint, [record], app.services.markets, app.services.models, at_us=int(times[k])
     ).predictions
     return dmc.Stack(
         [
@@ -220,7 +220,7 @@ def _replayed(user: UserContext, found: Replay) -> Any:
 def _all_features(app: DashboardApp, model_id: int, mint: str) -> Any:
     record = app.services.models.get(model_id)
     plan = plan_of(record)
-    panel = app.services.market.load_panel(list(plan.inputs), mints=[mint])
+    panel = app.services.markets[plan.market.name].load_panel(list(plan.inputs), mints=[mint])
     return panel.timestamps, plan.compute(panel), plan.names
 
 

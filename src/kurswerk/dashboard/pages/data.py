@@ -28,6 +28,7 @@ from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
 from kurswerk.dashboard.widgets.period_picker import availability_chart
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.market import market_named
 
 _MOST_REFUSED: Final = 500
 _MOST_UPLOAD_BYTES: Final = 256 << 20
@@ -128,7 +129,7 @@ def _content(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any
 
 
 def _coins(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
-    found = app.cache.get("coverage", app.services.coverage, max_age_s=30, stale_s=120)
+    found = app.cache.get("coverage", lambda: app.services.coverage(market_named()), max_age_s=30, stale_s=120)
     rows = [
         {
             "coin": one.mint,
@@ -224,7 +225,7 @@ def register_callbacks(app: DashboardApp) -> None:
             content = base64.b64decode((contents or "").partition(",")[2], validate=True)
         except binascii.Error as error:
             raise DataFileError(user.t("The file did not arrive whole; send it again.")) from error
-        said = app.services.ingestion.ingest(name or "upload.csv", content)
+        said = app.services.ingestion.ingest(name or "upload.csv", content, market_named())
         app.cache.clear()
         return _content(app, user, {}), callout(user.message(said), title=user.t("Brought in"), color="teal")
 

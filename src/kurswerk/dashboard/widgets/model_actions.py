@@ -120,7 +120,7 @@ def _came(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any:
     horizon = timedelta(minutes=record.spec.get("future_minutes") or 0)
     old = app.services.live.predictions(model_id=record.id, until=datetime.now(UTC) - horizon, limit=_MOST_JUDGED)
     said = [(one.coin_id, to_us(one.timestamp), one.prediction) for one in old]
-    came = outcomes_of(record, said, app.services.market)
+    came = outcomes_of(record, said, app.services.markets)
     return stat_row(
         stat(
             user.t("Came true where it said yes"),

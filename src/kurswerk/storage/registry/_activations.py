@@ -15,7 +15,7 @@ from kurswerk.storage.server import Connection, Database
 # One activation at a time. Any constant: "KWa" in hexadecimal.
 _ACTIVATING = 0x4B5761
 _ACTIVE = sql.SQL("""
-SELECT m.id, m.name, m.model_type, m.is_active, m.alert_threshold::float8 AS alert_threshold, m.active_since,
+SELECT m.id, m.name, m.market, m.model_type, m.is_active, m.alert_threshold::float8 AS alert_threshold, m.active_since,
     (SELECT p.created_at FROM predictions p WHERE p.model_id = m.id ORDER BY p.id DESC LIMIT 1) AS last_prediction,
     (SELECT bool_or(r.state -> 'loaded' @> to_jsonb(m.id)) FROM serving_replicas r
      WHERE {alive}) AS loaded,
@@ -84,12 +84,18 @@ class PostgresActivationStore:
             _note(connection, model_id, "reload", forced=False, reason=None)
 
     def active(self) -> Sequence[Mapping[str, Any]]:
-        """Return the active models: id, name, model_type, is_active, alert_threshold, active_since, last_prediction,
-        loaded (by any replica), fault and owed (rows, at most 10,000 are counted).
+        """Return the active models: id, name, market, model_type, is_active, alert_threshold, active_since,
+        last_prediction, loaded (by any replica), fault and owed (rows, at most 10,000 are counted).
         """
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(_ACTIVE).fetchall()
         return [row | {"loaded": bool(row["loaded"])} for row in rows]
+
+    def active_markets(self) -> frozenset[str]:
+        """Return the names of the markets that have active models."""
+        with self._database.connection() as connection:
+            rows = connection.execute("SELECT DISTINCT market FROM ml_models WHERE is_active AND NOT is_deleted")
+            return frozenset(row[0] for row in rows)
 
     @staticmethod
     def _switch(connection: Connection, model_id: int, *, active: bool) -> bool:

@@ -39,10 +39,10 @@ class _List:
 # All but what is large: evaluation, certificate, scores per fold, importance and hashes of features.
 # fmt: off
 _MODEL_COLUMNS = (
-    "id", "name", "model_type", "status", "is_active", "alert_threshold", "target_variable", "target_operator",
-    "target_value", "future_minutes", "price_change_percent", "target_direction", "horizon_mode", "features",
-    "phases", "params", "train_start", "train_end", "training_accuracy", "training_f1", "training_precision",
-    "training_recall", "roc_auc", "mcc", "fpr", "fnr", "confusion_matrix", "cv_overfitting_gap",
+    "id", "name", "market", "model_type", "status", "is_active", "alert_threshold", "target_variable",
+    "target_operator", "target_value", "future_minutes", "price_change_percent", "target_direction", "horizon_mode",
+    "features", "phases", "params", "train_start", "train_end", "training_accuracy", "training_f1",
+    "training_precision", "training_recall", "roc_auc", "mcc", "fpr", "fnr", "confusion_matrix", "cv_overfitting_gap",
     "simulated_profit_pct", "description", "artifact_sha256", "error_msg", "error_detail", "created_at",
     "updated_at",
 )
@@ -57,6 +57,7 @@ MODELS = _List(
         "name": "name = %(name)s",
         "status": "status = %(status)s",
         "model_type": "model_type = %(model_type)s",
+        "market": "market = %(market)s",
         "is_active": "is_active = %(is_active)s",
     },
     gaps=frozenset(_MODEL_SCORES),
@@ -88,7 +89,8 @@ class PostgresCatalog:
         self._database = database
 
     def models(self, page: Page, filters: Mapping[str, Any]) -> Listing:
-        """Return models, without what is large; filters: ``name``, ``status``, ``model_type``, ``is_active``.
+        """Return models, without what is large; filters: ``name``, ``status``, ``model_type``, ``market``,
+        ``is_active``.
 
         Raises
         ------

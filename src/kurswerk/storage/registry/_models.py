@@ -147,6 +147,7 @@ class PostgresModelStore:
         *,
         status: str | None = None,
         model_type: str | None = None,
+        market: str | None = None,
         limit: int = 100,
         offset: int = 0,
         sort: str = "id",
@@ -167,7 +168,7 @@ class PostgresModelStore:
             raise UnknownNameError("list.unknown_sort_column", name=sort, known=_SORTS)
         if limit < 0 or offset < 0:
             raise InvalidInputError("list.negative_limit", limit=limit, offset=offset)
-        filters = {"status": status, "model_type": model_type}
+        filters = {"status": status, "model_type": model_type, "market": market}
         given = {name: value for name, value in filters.items() if value is not None}
         query = sql.SQL("SELECT * FROM ml_models WHERE {} ORDER BY {} LIMIT %(limit)s OFFSET %(offset)s").format(
             sql.SQL(" AND ").join(

@@ -1,0 +1,52 @@
+"""What is kept in one database: the one place that makes its stores, those of every registered market among them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kurswerk.market import MARKETS
+from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
+from kurswerk.storage.server import Database
+from kurswerk.training import TrainingStores
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The stores of one database.
+
+    Attributes
+    ----------
+    markets
+        Name of a registered market → its rows.
+    """
+
+    database: Database
+    markets: Mapping[str, PostgresMarketStore]
+    models: PostgresModelStore
+    results: PostgresResultStore
+
+    def training(self, memory_budget_bytes: int | None = None) -> TrainingStores:
+        """Return what trainings, tests, comparisons and certificates work with.
+
+        Parameters
+        ----------
+        memory_budget_bytes
+            What one of them may take; None is unlimited.
+        """
+        return TrainingStores(self.markets, self.models, self.results, memory_budget_bytes)
+
+
+def open_stores(database: Database, *, alert_threshold: float | None = None) -> Stores:
+    """Return the stores of a database.
+
+    Parameters
+    ----------
+    alert_threshold
+        What a model that is ordered begins with; None is the database's default.
+    """
+    return Stores(
+        database=database,
+        markets={name: PostgresMarketStore(database, market) for name, market in MARKETS.items()},
+        models=PostgresModelStore(database, alert_threshold=alert_threshold),
+        results=PostgresResultStore(database),
+    )

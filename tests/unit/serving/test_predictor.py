@@ -1,0 +1,59 @@
+"""A predictor of a market that nobody predicts costs nothing, and works as soon as there is a model."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.feed_session import NAMES
+from kurswerk.market import market_named
+from kurswerk.serving import BatchReport, LaneOptions, ModelCache, Predictor, _predictor
+from kurswerk.serving.ports import FeedSession
+from served_models import coin_rows
+from unit.serving.test_memory_feed import MemoryWorld
+from waiting import until
+
+
+class Events:
+    def __init__(self) -> None:
+        self.states: list[Mapping[str, Any]] = []
+
+    def stored(self, report: BatchReport) -> None:
+        pass
+
+    def failed(self, kind: str) -> None:
+        raise AssertionError(kind)
+
+    def state(self, state: Mapping[str, Any]) -> None:
+        self.states.append(state)
+
+
+def test_there_is_a_session_only_while_a_model_of_the_market_predicts(monkeypatch):
+    monkeypatch.setattr(_predictor, "_LEASE_EVERY_S", 0.05)
+    world, events = MemoryWorld(), Events()
+    opened: list[FeedSession] = []
+    stop, work = threading.Event(), threading.Event()
+
+    def open_session() -> FeedSession:
+        opened.append(world.open_session())
+        return opened[-1]
+
+    predictor = Predictor(
+        open_session, ModelCache(world.models), LaneOptions(), events, market_named(), has_work=work.is_set
+    )
+    thread = threading.Thread(target=predictor.run, args=[stop])
+    thread.start()
+    try:
+        assert predictor.ready.wait(300)
+        assert (opened, events.states[-1]["coins"]) == ([], 0)
+        ids = [world.register("first")]
+        world.write(coin_rows(NAMES, 0, 3))  # rows wait in the feed until the lane begins
+        work.set()
+        until(lambda: len(world.predictions()) == 3 * len(NAMES))
+        until(lambda: events.states[-1]["coins"] == len(NAMES))
+        work.clear()
+        until(lambda: events.states[-1]["coins"] == 0)
+        assert len(opened) == 1
+    finally:
+        stop.set()
+        thread.join(60)
+    assert world.predictions() == world.expected(ids)
