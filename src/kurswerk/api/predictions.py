@@ -28,7 +28,7 @@ router = APIRouter(prefix="/api", tags=["predictions"])
 PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A prediction's id.")]
 
 ActiveOf = Annotated[
-    MarketName, Query(description="Whose active models predict where none are named; those named say it themselves.")
+    MarketName, Query(description="Whose active models predict where none are named; named ones have their market.")
 ]
 
 

@@ -19,7 +19,7 @@ from kurswerk.serving import predict_instrument
     type=click.Choice(list(MARKETS)),
     default=DEFAULT_MARKET,
     show_default=True,
-    help="Whose READY models predict where none are named; those named say it themselves.",
+    help="Whose READY models predict where none are named; named ones have their market.",
 )
 @click.option("--at", "moment", metavar="TIME", help="Use only what was known at this moment.")
 @json_option

@@ -17,7 +17,7 @@ def figure_candles(panel: Panel, market: MarketSchema | None = None, *, theme: T
     """Draw the first coin of a panel: candles where all four prices are there, else a line of closes.
 
     Rows are joined into at most 180 candles of equal length in time (first open, highest high, lowest low, last
-    close). Rows with a missing price are left out. The market says which columns are prices; coins if there is none.
+    close). Rows with a missing price are left out. The market names the columns of prices; it is coins by default.
     """
     column_of = (market or market_named()).roles
     figure = go.Figure(layout=theme.layout(height=380, showlegend=False, hovermode="x unified"))

@@ -52,7 +52,7 @@ class MarketOverview:
     example
         Rows of one coin for a chart of its price; with several coins in it the first is shown.
     schema
-        Says which of the example's columns are prices.
+        Names the example's columns of prices.
     """
 
     rows: int
