@@ -69,7 +69,7 @@ def create_app(ports: ApiPorts, options: ApiOptions | None = None) -> FastAPI:
     )
     app.state.ports, app.state.versions = ports, versions
     handle_errors(app)
-    for router in (*ROUTERS, alerts.creation_router(ports.channels.values())):
+    for router in (*ROUTERS, jobs.creation_router(ports.jobs.kinds), alerts.creation_router(ports.channels.values())):
         app.include_router(router)
     app.router.routes.append(Broadcast(ports.stream).route())
     add_docs(app)

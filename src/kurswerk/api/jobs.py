@@ -1,13 +1,14 @@
 """Jobs: what was ordered, how far it is, what came of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import FileResponse
 
-from kurswerk.api._dependencies import Ports
-from kurswerk.api._openapi import errors
-from kurswerk.api._response_cache import cached
+from kurswerk.api._dependencies import Ports, request_id_of
+from kurswerk.api._openapi import Responses, errors
+from kurswerk.api._response_cache import cached, matches
 from kurswerk.api.ports import ApiPorts
 from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.jobs import (
@@ -19,9 +20,10 @@ from kurswerk.api.schemas.jobs import (
     JobQuery,
     JobRead,
     JobSummary,
+    job_body,
 )
-from kurswerk.core.errors import NotFoundError
-from kurswerk.jobs import LARGEST_PRIORITY, Job
+from kurswerk.core.errors import ConflictError, NotFoundError
+from kurswerk.jobs import LARGEST_PRIORITY, FileResult, Job, JobKind
 
 # Both prefixes name the same: older clients know the first.
 queue_router = APIRouter(prefix="/api/queue", tags=["jobs"])
@@ -30,6 +32,13 @@ jobs_router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 JobId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="A job's id.")]
 Priority = Annotated[int, Query(ge=0, le=LARGEST_PRIORITY, description="A job with a higher priority runs first.")]
 
+_FILE: Responses = {
+    200: {"description": "The file.", "content": {"application/octet-stream": {}}},
+    206: {"description": "The part of it that was asked for.", "content": {"application/octet-stream": {}}},
+    304: {"description": "The client has it already."},
+    416: {"description": "The file has no such part."},
+    **errors(404, 409),
+}
 _RESULT_TABLES = ("ml_jobs", "ml_models", "ml_test_results", "ml_comparisons")
 
 
@@ -74,6 +83,47 @@ def retry_job(job_id: JobId, ports: Ports) -> JobRead:
     """Let a FAILED or CANCELLED job run again."""
     ports.jobs.store.retry(job_id)
     return job_with_result(job_id, ports)
+
+
+@queue_router.get("/{job_id:int}/file", response_class=Response, responses=_FILE)
+@jobs_router.get("/{job_id:int}/file", response_class=Response, responses=_FILE)
+def download_job_file(job_id: JobId, request: Request, ports: Ports) -> Response:
+    """Download the file that a COMPLETED job has written, or with `Range` a part of it; the ETag is its SHA-256."""
+    job = ports.jobs.store.get(job_id)
+    kind = ports.jobs.kinds.find(job.job_type)
+    if kind is None or not issubclass(kind.result, FileResult):
+        raise NotFoundError("job.without_file", id=job_id, type=job.job_type)
+    if job.result is None:
+        raise ConflictError("job.file_not_ready", id=job_id, status=job.status)
+    result = FileResult.model_validate(job.result)
+    path = ports.job_files.find(result.path)
+    if path.stat().st_size != result.bytes:
+        raise ConflictError("job.file_changed", path=result.path)
+    headers = {"ETag": f'"{result.sha256}"', "X-SHA256": result.sha256}
+    if_none_match = request.headers.get("if-none-match")
+    if if_none_match is not None and matches(headers["ETag"].encode(), if_none_match.encode()):
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, headers=headers, media_type="application/octet-stream", filename=path.name)
+
+
+def creation_router(kinds: Iterable[JobKind[Any]]) -> APIRouter:
+    """Return the calls that order a job of any kind; their body depends on which kinds there are."""
+    creation = APIRouter(tags=["jobs"])
+
+    def order_job(job: Any, ports: Ports, request: Request, response: Response) -> JobOrdered:
+        """Order a job of any kind; what cannot succeed is refused at once, as by the call for that kind.
+
+        An order that is sent twice is two jobs.
+        """
+        request_id = job.request_id or request_id_of(request)
+        found = ports.jobs.order(job.type, job.request, priority=job.priority, request_id=request_id)
+        return ordered(found, f"{found.job_type} is queued", response)
+
+    # FastAPI reads the body's type here; it is known only once the kinds are.
+    order_job.__annotations__["job"] = job_body(kinds)
+    for path in (queue_router.prefix, jobs_router.prefix):
+        creation.post(path, status_code=201, responses=errors(404, 409, 413))(order_job)
+    return creation
 
 
 def job_with_result(job_id: int, ports: ApiPorts) -> JobRead:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kurswerk.alerts import AlertStore, ChannelKind
-from kurswerk.jobs import JobService
+from kurswerk.jobs import JobFiles, JobService
 from kurswerk.observability import HealthReport
 from kurswerk.registry import Listing, ModelStore, Page
 from kurswerk.serving import ActivationStore, PredictionFilter, PredictionLog
@@ -133,6 +133,8 @@ class ApiPorts:
         Reads models, tests, comparisons, jobs and phases as rows, filtered, sorted and paged.
     jobs
         Orders work.
+    job_files
+        Finds the files that jobs have written.
     models
         Model versions and their artifacts.
     markets
@@ -161,6 +163,7 @@ class ApiPorts:
 
     catalog: Catalog
     jobs: JobService
+    job_files: JobFiles
     models: ModelStore
     markets: Mapping[str, MarketSurvey]
     predictions: PredictionStore

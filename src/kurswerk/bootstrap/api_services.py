@@ -39,11 +39,12 @@ def api_services(
     memory_budget_bytes
         What one job may take; None is unlimited.
     """
-    database = stores.database
-    kinds = job_kinds(stores.training(memory_budget_bytes), job_files(data_dir))
+    database, files = stores.database, job_files(data_dir)
+    kinds = job_kinds(stores.training(memory_budget_bytes), files)
     return ApiPorts(
         catalog=PostgresCatalog(database),
         jobs=JobService(kinds, PostgresJobStore(database, kinds)),
+        job_files=files,
         models=stores.models,
         markets=stores.markets,
         predictions=PostgresPredictionStore(database),

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -78,6 +80,17 @@ class AsyncClient:
     ) -> Order:
         """Order a comparison of two models on identical rows."""
         return await self._send(calls.compare(model_a_id, model_b_id, start, end, mints))
+
+    async def order(
+        self,
+        job_type: str,
+        request: Mapping[str, Any],
+        *,
+        priority: int | None = None,
+        request_id: str | None = None,
+    ) -> Order:
+        """Order a job of any kind, such as ``"FEATURES"``; its result is in `job` once it is completed."""
+        return await self._send(calls.order(job_type, request, priority, request_id))
 
     async def wait(
         self,
@@ -182,6 +195,21 @@ class AsyncClient:
     ) -> list[JobLine]:
         """Return the lines of a job's log after the one with an id, 100 of them unless told otherwise."""
         return await self._send(calls.job_log(calls.job_number(job), {"after": after, "limit": limit}))
+
+    async def download_job_file(self, job: Job | Order | int, target: str | PathLike[str]) -> Path:
+        """Write the file that a completed job made and return its path; ServiceError if it is not what it wrote."""
+        download = calls.FileDownload(calls.job_number(job), Path(target))
+        try:
+            async with self._http.stream("GET", download.path) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise calls.refusal(response)
+                with download:
+                    async for data in response.aiter_bytes():
+                        download.write(data)
+                    return download.finish(response)
+        except httpx.TransportError as error:
+            raise calls.unavailable(error, str(self._http.base_url)) from error
 
     async def cancel(self, job: Job | Order | int) -> Job:
         """Cancel a job that waits or runs."""

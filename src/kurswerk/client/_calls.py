@@ -1,10 +1,12 @@
 """The calls of the REST API as values, shared by both clients: what to send, and how to read the answer."""
 
+import hashlib
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -66,7 +68,7 @@ class Call(Generic[Answer]):
             If it is no Kurswerk service.
         """
         if response.status_code >= 400 and response.status_code not in self.good:
-            raise _refusal(response)
+            raise refusal(response)
         try:
             return self.read(response)
         except (ValueError, KeyError, TypeError) as error:  # ValidationError and JSON errors are ValueErrors
@@ -160,6 +162,53 @@ def job(number: int) -> Call[Job]:
     return Call("GET", f"/api/jobs/{number}", _one(Job))
 
 
+def order(job_type: str, request: Mapping[str, Any], priority: int | None, request_id: str | None) -> Call[Order]:
+    given = {"priority": priority, "request_id": request_id}
+    body = {"type": job_type, "request": request, **{name: value for name, value in given.items() if value is not None}}
+    return Call("POST", "/api/jobs", _one(Order), body)
+
+
+class FileDownload:
+    """A job's file on its way to the disk; it appears there whole or not at all."""
+
+    def __init__(self, number: int, target: Path) -> None:
+        self.path = f"/api/jobs/{number}/file"
+        self._target = target
+        self._part = target.with_name(f"{target.name}.part")
+        self._digest = hashlib.sha256()
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        self._file = self._part.open("wb")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def write(self, data: bytes) -> None:
+        """Take what has come."""
+        self._digest.update(data)
+        if self._file is not None:
+            self._file.write(data)
+
+    def finish(self, response: httpx.Response) -> Path:
+        """Put the file in its place.
+
+        Raises
+        ------
+        ServiceError
+            If its SHA-256 is not the one that the service states.
+        """
+        if response.headers.get("etag", "").strip('"') != self._digest.hexdigest():
+            raise ServiceError("client.file_differs", url=response.url)
+        if self._file is not None:
+            self._file.close()
+        self._part.replace(self._target)
+        return self._target
+
+
 def job_log(number: int, query: Mapping[str, Any]) -> Call[list[JobLine]]:
     def read(response: httpx.Response) -> list[JobLine]:
         return [JobLine.model_validate(row) for row in response.json()["lines"]]
@@ -232,7 +281,8 @@ def _iso(moment: Moment) -> str:
     return moment if isinstance(moment, str) else moment.isoformat()
 
 
-def _refusal(response: httpx.Response) -> RequestRefusedError:
+def refusal(response: httpx.Response) -> RequestRefusedError:
+    """Return our error for an error answer that was read."""
     try:
         error = response.json()["error"]
         text, details = error["message"], error.get("details") or ()

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -94,6 +96,17 @@ class Client:
     ) -> Order:
         """Order a comparison of two models on identical rows."""
         return self._send(calls.compare(model_a_id, model_b_id, start, end, mints))
+
+    def order(
+        self,
+        job_type: str,
+        request: Mapping[str, Any],
+        *,
+        priority: int | None = None,
+        request_id: str | None = None,
+    ) -> Order:
+        """Order a job of any kind, such as ``"FEATURES"``; its result is in `job` once it is completed."""
+        return self._send(calls.order(job_type, request, priority, request_id))
 
     def wait(
         self,
@@ -213,6 +226,27 @@ class Client:
     def job_log(self, job: Job | Order | int, *, after: int | None = None, limit: int | None = None) -> list[JobLine]:
         """Return the lines of a job's log after the one with an id, 100 of them unless told otherwise."""
         return self._send(calls.job_log(calls.job_number(job), {"after": after, "limit": limit}))
+
+    def download_job_file(self, job: Job | Order | int, target: str | PathLike[str]) -> Path:
+        """Write the file that a completed job made, such as an export of features, and return its path.
+
+        Raises
+        ------
+        ServiceError
+            If what came is not what the job wrote; there is no file then.
+        """
+        download = calls.FileDownload(calls.job_number(job), Path(target))
+        try:
+            with self._http.stream("GET", download.path) as response:
+                if response.is_error:
+                    response.read()
+                    raise calls.refusal(response)
+                with download:
+                    for data in response.iter_bytes():
+                        download.write(data)
+                    return download.finish(response)
+        except httpx.TransportError as error:
+            raise calls.unavailable(error, str(self._http.base_url)) from error
 
     def cancel(self, job: Job | Order | int) -> Job:
         """Cancel a job that waits or runs."""

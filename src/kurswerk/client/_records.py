@@ -100,6 +100,7 @@ class Job(_Record):
     progress_detail: Detail | None = None
     error_msg: str | None = None
     error_detail: Detail | None = None
+    result: dict[str, Any] | None = None
     result_model_id: int | None = None
     result_test_id: int | None = None
     result_comparison_id: int | None = None

@@ -1,6 +1,7 @@
 """Both clients: what they send, what they make of answers, and when they try again."""
 
 import asyncio
+import hashlib
 import inspect
 import io
 import json
@@ -54,6 +55,11 @@ CALLS = {
             "/api/models/compare",
             {"model_a_id": 1, "model_b_id": 2, "test_start": "2024-02-01", "test_end": "2024-03-01"},
         ),
+        ORDER,
+    ),
+    "order": (
+        ("FEATURES", {"features": ["*"]}),
+        ("POST", "/api/jobs", {"type": "FEATURES", "request": {"features": ["*"]}}),
         ORDER,
     ),
     "models": ((), ("GET", "/api/models", None), {"models": [MODEL], **PAGE}),
@@ -135,7 +141,7 @@ def test_every_method_sends_one_request_and_reads_its_answer(connect, name):
 
 def test_every_method_is_tried_above_and_both_clients_have_the_same():
     public = {name for name, _ in inspect.getmembers(Client, inspect.isfunction) if not name.startswith("_")}
-    assert public == set(CALLS) | {"wait", "close"}
+    assert public == set(CALLS) | {"wait", "close", "download_job_file"}
     for name in public:
         assert str(inspect.signature(getattr(Client, name))) == str(inspect.signature(getattr(AsyncClient, name)))
 
@@ -225,6 +231,45 @@ def test_at_last_the_error_is_told(connect):
 
     with pytest.raises(ServiceUnavailableError, match=r"no answer from http://127.0.0.1:8000.*kurswerk serve"):
         connect(refuse, tries=1).job(7)
+
+
+def test_a_jobs_file_comes_to_the_disk_whole_or_not_at_all(connect, tmp_path):
+    data = bytes(range(256)) * 1000
+    sha256 = hashlib.sha256(data).hexdigest()
+    target = tmp_path / "a.parquet"
+
+    def answer(request):
+        assert request.url.path == "/api/jobs/7/file"
+        return httpx.Response(200, content=data, headers={"ETag": f'"{sha256}"'})
+
+    assert connect(answer).download_job_file(Job.model_validate(JOB), target) == target
+    assert target.read_bytes() == data
+    with pytest.raises(ServiceError, match="is not the one that the job wrote"):
+        connect(lambda _: httpx.Response(200, content=b"half", headers={"ETag": f'"{sha256}"'})).download_job_file(
+            7, str(target)
+        )
+    with pytest.raises(RequestRefusedError) as refused:
+        connect(always(409, ERROR)).download_job_file(7, target)
+    assert (refused.value.status, refused.value.code) == (409, "conflict")
+
+    def unreachable(request):
+        raise httpx.ConnectError("refused", request=request)
+
+    with pytest.raises(ServiceUnavailableError):
+        connect(unreachable).download_job_file(7, target)
+    assert target.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_order_takes_priority_and_request_id(connect):
+    seen: list[httpx.Request] = []
+    connect(always(201, ORDER, seen)).order("TEST", {"model_id": 1}, priority=9, request_id="r")
+    assert json.loads(seen[0].content) == {
+        "type": "TEST",
+        "request": {"model_id": 1},
+        "priority": 9,
+        "request_id": "r",
+    }
 
 
 def test_a_report_on_a_service_that_cannot_serve_is_an_answer(connect):

@@ -1,15 +1,28 @@
 """Jobs."""
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints, create_model
 
-from kurswerk.api.schemas._base import LARGEST_ID, Json, MessageRead, PageQuery, PageResponse, ResponseModel, UtcTime
+from kurswerk.api.schemas._base import (
+    LARGEST_ID,
+    Json,
+    MessageRead,
+    PageQuery,
+    PageResponse,
+    RequestModel,
+    ResponseModel,
+    UtcTime,
+)
 from kurswerk.api.schemas.models import ModelRead
 from kurswerk.api.schemas.results import ComparisonRead, IdQuery, TestRead
+from kurswerk.jobs import DEFAULT_PRIORITY, LARGEST_PRIORITY, JobKind
 
 # Which kinds there are, the register says; the OpenAPI document lists them.
 JobType = Annotated[str, Field(examples=["TRAIN"])]
+# As the middleware takes X-Request-ID.
+RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
 JobStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
@@ -19,6 +32,34 @@ class JobOrdered(ResponseModel):
     job_id: int = Field(examples=[42])
     message: str = Field(examples=["training of 'up 2 % within the hour' is queued"])
     status: JobStatus = "PENDING"
+
+
+class JobCreate(RequestModel):
+    """A job to order; `type` decides what `request` has to be."""
+
+    type: str
+    request: Any = Field(description="What to do.")
+    priority: int = Field(
+        DEFAULT_PRIORITY, ge=0, le=LARGEST_PRIORITY, description="A job with a higher priority runs first."
+    )
+    request_id: RequestId | None = Field(
+        None, description="Under which the job remembers who ordered it; null is the X-Request-ID of the call."
+    )
+
+
+def job_body(kinds: Iterable[JobKind[Any]]) -> Any:
+    """Return what a request for a job looks like: one model per registered kind of job, told apart by ``type``."""
+    models = tuple(_job_of(kind) for kind in kinds)
+    return Annotated[Union[models], Field(discriminator="type")]  # noqa: UP007  # of as many as are registered
+
+
+def _job_of(kind: JobKind[Any]) -> type[JobCreate]:
+    fields: dict[str, Any] = {
+        "type": (Literal[kind.name], Field(description="The kind of job.")),
+        "request": (kind.request, Field(description="What to do.")),
+    }
+    name = f"JobCreate{kind.name.capitalize()}"
+    return create_model(name, __base__=JobCreate, __doc__=f"A job of kind {kind.name}.", **fields)
 
 
 class JobQuery(PageQuery):
