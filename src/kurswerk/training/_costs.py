@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Strict, Tag
 
 from kurswerk.core.errors import UnknownNameError
+from kurswerk.core.messages import Message
 from kurswerk.evaluation import TradeCosts
 
 Points = Annotated[float, Strict(), Field(ge=0, lt=10_000)]
@@ -30,6 +31,9 @@ COST_PRESETS: Final[Mapping[str, Costs]] = {
 }
 
 
+_NEITHER = Message("costs.neither_preset_nor_values", presets=list(COST_PRESETS))
+
+
 def _known(value: Any) -> Any:
     if isinstance(value, str) and value not in COST_PRESETS:
         raise UnknownNameError("costs.unknown_preset", name=value, known=COST_PRESETS)
@@ -40,7 +44,25 @@ def _known(value: Any) -> Any:
     return value
 
 
-CostsField = Annotated[str | Costs | None, BeforeValidator(_known)]
+def _shape(value: Any) -> str | None:
+    if value is None:
+        return "none"
+    if isinstance(value, str):
+        return "preset"
+    return "values" if isinstance(value, Mapping | Costs) else None
+
+
+CostsField = Annotated[
+    Annotated[str, Tag("preset")] | Annotated[Costs, Tag("values")] | Annotated[None, Tag("none")],
+    # Told apart by their shape, so that what is wrong with fee and slippage is all that is reported.
+    Discriminator(
+        _shape,
+        custom_error_type=_NEITHER.code,
+        custom_error_message="{english}",
+        custom_error_context={**_NEITHER.params, "english": str(_NEITHER)},
+    ),
+    BeforeValidator(_known),
+]
 """Name of a preset, or fee and slippage; None leaves them to the model, or to the defaults of `Costs`."""
 
 
