@@ -14,6 +14,11 @@ def job_files(data_dir: Path) -> JobFiles:
     return FolderJobFiles(data_dir)
 
 
+def files_in(folder: Path) -> JobFiles:
+    """Return files that lie in a folder itself, for work that is done without a job."""
+    return FolderJobFiles(folder, within=".")
+
+
 def job_kinds(stores: TrainingStores, files: JobFiles) -> JobKinds:
     """Return the register of kinds of job."""
     return JobKinds(

@@ -1,4 +1,4 @@
-"""``kurswerk features``: a specification's features for a file, in batch or as live would compute them."""
+"""``kurswerk features``: a specification's features for a file, or features of stored rows as a file."""
 
 from pathlib import Path
 
@@ -6,6 +6,9 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from kurswerk.bootstrap.application import open_application
+from kurswerk.bootstrap.job_kinds import files_in
+from kurswerk.cli._groups import CommandGroup
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.core.messages import Message
@@ -13,7 +16,7 @@ from kurswerk.features import FeaturePlan, LiveEngine
 from kurswerk.jobs import Progress
 from kurswerk.market import Panel
 from kurswerk.sources.panel_file import read_panel, write_features
-from kurswerk.training import ModelSpec, training_plan
+from kurswerk.training import FeaturesRequest, ModelSpec, export_features, read_document, training_plan
 
 
 @click.command("features")
@@ -23,7 +26,7 @@ from kurswerk.training import ModelSpec, training_plan
 @click.option("--live", is_flag=True, help="Compute through the live path, row by row in order of time.")
 @click.option("--chunk", type=click.IntRange(1), default=1, show_default=True, help="Rows at a time with --live.")
 @json_option
-def command(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, as_json: bool) -> None:
+def features(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, as_json: bool) -> None:
     """Compute the features of SPEC.json for IN.parquet and write OUT.parquet.
 
     OUT has the keys of IN and one float64 column per feature; both paths give the same bits.
@@ -59,3 +62,29 @@ def _replay(plan: FeaturePlan, panel: Panel, chunk: int, progress: Progress) -> 
         if start % (64 * chunk) == 0:
             progress(start / len(order), Message("progress.rows", count=start))
     return values
+
+
+@click.command("export")
+@click.argument("request_path", metavar="REQUEST.json", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("target", metavar="OUT.parquet", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+def export_command(request_path: Path, target: Path, *, as_json: bool) -> None:
+    """Export features of stored rows, as REQUEST.json asks for, to OUT.parquet.
+
+    The request is that of a job of kind FEATURES: features, start, end, and if wanted market, instruments, target. OUT
+    has the bytes that such a job writes; it appears whole or not at all.
+    """
+    request = FeaturesRequest.parse(read_document(request_path))
+    app = open_application()
+    with progress_bar("export") as progress:
+        result = export_features(request, app.training, files_in(target.parent), target.name, progress=progress)
+    if as_json:
+        print_json({**result.model_dump(), "path": str(target)})
+    else:
+        click.echo(
+            f"{result.rows:,} rows of {result.instruments:,} instruments × {len(result.columns)} columns → {target} "
+            f"({result.bytes:,} bytes, SHA-256 {result.sha256})"
+        )
+
+
+command = CommandGroup(features, [export_command])

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from kurswerk.bootstrap.application import open_application
+from kurswerk.cli._groups import CommandGroup
 from kurswerk.cli._models import model_document, print_model
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
@@ -28,7 +29,7 @@ from kurswerk.training import reproduce
 @click.option("--reproduce", "again", is_flag=True, help="Train MODEL again from its record and compare the bytes.")
 @click.option("--delete", is_flag=True, help="Mark MODEL deleted; its name is free again.")
 @json_option
-def command(
+def models(
     model: str | None,
     status: str | None,
     model_type: str | None,
@@ -102,13 +103,38 @@ def _export(model: str, target: Path, *, as_json: bool) -> None:
     )
 
 
+@click.command("reproduce")
+@click.argument("model")
+@json_option
+def reproduce_command(model: str, *, as_json: bool) -> None:
+    """Train MODEL (id or name) again from its stored specification and data, and compare the artifacts byte by byte.
+
+    Nothing is stored. Exits with 1, saying why, if the market data or the features have changed since, or if the bytes
+    differ.
+    """
+    document = _reproduced(model)
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(
+            f"model {document['model_id']} is reproduced: the artifact trained again has the same "
+            f"{document['bytes']:,} bytes, SHA-256 {document['sha256']}"
+        )
+
+
 def _reproduce(model: str, *, as_json: bool) -> None:
+    document = _reproduced(model)
+    _print_result({name: document[name] for name in ("model_id", "reproduced", "sha256")}, as_json=as_json)
+
+
+def _reproduced(model: str) -> dict[str, Any]:
     app = open_application()
     record = app.models.get(model_key(model))
     if record.status != "READY":
         raise ConflictError("model.nothing_to_reproduce", name=record.name, status=record.status)
     with progress_bar("reproduce") as progress:
-        found = sha256_bytes(reproduce(record.id, app.markets, app.models, progress))
+        artifact = reproduce(record.id, app.markets, app.models, progress)
+    found = sha256_bytes(artifact)
     if found != record.artifact_sha256:
         raise KurswerkError(
             "model.not_reproduced",
@@ -117,7 +143,7 @@ def _reproduce(model: str, *, as_json: bool) -> None:
             registered=str(record.artifact_sha256)[:12],
             versions=dict(record.library_versions),
         )
-    _print_result({"model_id": record.id, "reproduced": True, "sha256": found}, as_json=as_json)
+    return {"model_id": record.id, "name": record.name, "reproduced": True, "bytes": len(artifact), "sha256": found}
 
 
 def _delete(model: str, *, as_json: bool) -> None:
@@ -132,3 +158,6 @@ def _print_result(document: dict[str, Any], *, as_json: bool) -> None:
         print_json(document)
     else:
         click.echo(", ".join(f"{key} {value}" for key, value in document.items()))
+
+
+command = CommandGroup(models, [reproduce_command])

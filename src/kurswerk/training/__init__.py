@@ -14,7 +14,7 @@ from kurswerk.training._period import Period
 from kurswerk.training._testing import run_test
 from kurswerk.training._training import train
 from kurswerk.training.ports import Availability, MarketStore, MarketSurvey, TrainingStores
-from kurswerk.training.spec import ModelSpec
+from kurswerk.training.spec import ModelSpec, read_document
 
 __all__ = [
     "COST_PRESETS",
@@ -49,6 +49,7 @@ __all__ = [
     "load_for_plan",
     "outcomes_of",
     "predict_rows",
+    "read_document",
     "reproduce",
     "run_folds",
     "run_test",

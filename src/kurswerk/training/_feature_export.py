@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, model_validator
 from typing_extensions import override
 
 from kurswerk.core.errors import DataFileError, NoDataError, UnknownNameError
@@ -27,7 +27,7 @@ from kurswerk.training._dataset import FEATURE_THREADS
 from kurswerk.training._memory_estimate import refuse_above, scoring_bytes
 from kurswerk.training._period import Period
 from kurswerk.training.ports import MarketSurvey, TrainingStores
-from kurswerk.training.spec import Number, Text, UtcTime
+from kurswerk.training.spec import Number, Text, UtcTime, problems_of
 
 # Rows that are loaded and computed at once; their number decides how much memory an export takes, not what it writes.
 _ROWS_AT_ONCE = 250_000
@@ -113,6 +113,14 @@ class FeaturesRequest(BaseModel):
     start: UtcTime
     end: UtcTime
     target: ExportTarget | None = None
+
+    @classmethod
+    def parse(cls, document: object) -> Self:
+        """Validate a JSON object; SpecError or UnknownNameError with all that is wrong."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise problems_of(error) from error
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

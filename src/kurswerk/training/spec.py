@@ -130,7 +130,7 @@ class ModelSpec(BaseModel):
         try:
             return cls.model_validate(lifted)
         except ValidationError as error:
-            raise _problems(error) from error
+            raise problems_of(error) from error
 
     @classmethod
     def stored(cls, document: Mapping[str, Any]) -> Self:
@@ -150,15 +150,7 @@ class ModelSpec(BaseModel):
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read and validate a JSON file."""
-        try:
-            if path.stat().st_size > _MOST_SPEC_BYTES:
-                raise SpecError("spec.too_large", path=path)
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise DataFileError("spec.not_readable", path=path, reason=error.strerror) from error
-        except (ValueError, RecursionError) as error:
-            raise SpecError("spec.no_json", path=path, reason=error) from error
-        return cls.parse(document)
+        return cls.parse(read_document(path))
 
     @model_validator(mode="before")
     @classmethod
@@ -301,6 +293,26 @@ class ModelSpec(BaseModel):
         return {key: value for key, value in document.items() if key not in absent}
 
 
+def read_document(path: Path) -> Any:
+    """Read a JSON file of at most 1 MiB.
+
+    Raises
+    ------
+    DataFileError
+        If it cannot be read.
+    SpecError
+        If it is larger, or no JSON.
+    """
+    try:
+        if path.stat().st_size > _MOST_SPEC_BYTES:
+            raise SpecError("spec.too_large", path=path)
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataFileError("spec.not_readable", path=path, reason=error.strerror) from error
+    except (ValueError, RecursionError) as error:
+        raise SpecError("spec.no_json", path=path, reason=error) from error
+
+
 def lift_from_params(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a specification with the fields that older clients send inside ``params`` in their place."""
     lifted = dict(document)
@@ -321,7 +333,7 @@ def _refusal(code: str, **params: Any) -> PydanticCustomError:
     return PydanticCustomError(code, "{english}", {"english": str(message), **message.params})
 
 
-def _problems(error: ValidationError) -> SpecError:
+def problems_of(error: ValidationError) -> SpecError:
     """Return all that is wrong as one error, a clause for each field."""
     items = error.errors(include_url=False)
     clauses = []

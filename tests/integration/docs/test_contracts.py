@@ -14,6 +14,7 @@ from kurswerk.bootstrap import settings
 from kurswerk.bootstrap.api_services import api_services
 from kurswerk.bootstrap.setting_groups import variable_of
 from kurswerk.bootstrap.stores import open_stores
+from kurswerk.cli._groups import CommandGroup
 from kurswerk.cli._main import COMMANDS
 from kurswerk.observability import Metrics, ServiceState
 
@@ -78,6 +79,8 @@ def test_every_route(database, tmp_path):
 
 def commands(command: click.Command, words: str) -> Iterator[tuple[str, set[str]]]:
     """Yield every command with its options."""
+    if isinstance(command, CommandGroup):
+        yield from commands(command.own, words)
     if isinstance(command, click.Group):
         for name, inner in command.commands.items():
             yield from commands(inner, f"{words} {name}")
