@@ -1,7 +1,7 @@
 """One job: how far it is, why it failed, and its log, line by line as it is written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import dash
@@ -18,7 +18,7 @@ from kurswerk.dashboard.widgets.job_status import actions, progress, reason, reg
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import job_title
 from kurswerk.dashboard.words.user_context import UserContext
-from kurswerk.jobs import Job, JobLine
+from kurswerk.jobs import FileResult, Job, JobLine
 
 _EVERY_MS: Final = 1000
 _SHOWN: Final = 200
@@ -30,7 +30,6 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str)
     """Return one job's page."""
     job = app.services.jobs.get(_number(user, job_id))
     lines = app.services.jobs.log(job.id, limit=_SHOWN, newest_first=True)
-    request = html.Pre(json.dumps(dict(job.request), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
     return html.Div(
         [
             page_header(
@@ -53,7 +52,7 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str)
                         ),
                         text=user.t("What happened, line by line; the newest line is on top."),
                     ),
-                    card(user.t("What was ordered"), request),
+                    card(user.t("What was ordered"), _document(job.request)),
                 ]
             ),
             dcc.Store(id="job-id", data=job.id),
@@ -74,7 +73,23 @@ def _now(app: DashboardApp, user: UserContext, job: Job) -> Any:
         [status_badge(user, job.status), dmc.Group(actions(app, user, job, _PLACE), gap="xs")], justify="space-between"
     )
     text = dmc.Text(summary(user, job), size="sm", c="dimmed")
-    return dmc.Stack([*reason(user, job), head, *progress(user, job), text], gap="xs")
+    return dmc.Stack([*reason(user, job), head, *progress(user, job), text, *_result(app, user, job)], gap="xs")
+
+
+def _result(app: DashboardApp, user: UserContext, job: Job) -> list[Any]:
+    """Return what came of a job, and where its file is to be had if it wrote one."""
+    if job.result is None:
+        return []
+    words: list[Any] = [dmc.Text(user.t("What came of it"), size="sm", fw=600), _document(job.result)]
+    kind = app.services.job_service.kinds.find(job.job_type)
+    if kind is not None and issubclass(kind.result, FileResult):
+        path = f"{app.options.api_path}/jobs/{job.id}/file"
+        words.append(dmc.Text(user.t("The file: GET {path}", path=path), size="xs", c="dimmed"))
+    return words
+
+
+def _document(document: Mapping[str, Any]) -> Any:
+    return html.Pre(json.dumps(dict(document), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
 
 
 def _log(app: DashboardApp, user: UserContext, job: Job, lines: Sequence[JobLine]) -> Any:
