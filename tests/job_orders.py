@@ -18,7 +18,7 @@ NO_FILES = Path(os.devnull)
 
 
 @dataclass(frozen=True)
-class JobDesk:
+class JobEnvironment:
     """Market, models, results and jobs, all of one database or all in memory."""
 
     market: MarketSurvey
@@ -37,25 +37,27 @@ class JobDesk:
         return JobService(job_kinds(self.stores, job_files(self.data_dir)), self.jobs)
 
 
-def order_training(spec: ModelSpec, desk: JobDesk, **options: Any) -> Job:
-    return desk.service.order("TRAIN", spec, **options)
+def order_training(spec: ModelSpec, env: JobEnvironment, **options: Any) -> Job:
+    return env.service.order("TRAIN", spec, **options)
 
 
-def order_test(model: int | str, period: Period, mints: Sequence[str] | None, desk: JobDesk, **options: Any) -> Job:
-    return desk.service.order("TEST", {"model_id": model, **period.as_request(), "mints": mints}, **options)
+def order_test(
+    model: int | str, period: Period, mints: Sequence[str] | None, env: JobEnvironment, **options: Any
+) -> Job:
+    return env.service.order("TEST", {"model_id": model, **period.as_request(), "mints": mints}, **options)
 
 
 def order_comparison(
-    a: int | str, b: int | str, period: Period, mints: Sequence[str] | None, desk: JobDesk, **options: Any
+    a: int | str, b: int | str, period: Period, mints: Sequence[str] | None, env: JobEnvironment, **options: Any
 ) -> Job:
     request = {"model_a_id": a, "model_b_id": b, **period.as_request(), "mints": mints}
-    return desk.service.order("COMPARE", request, **options)
+    return env.service.order("COMPARE", request, **options)
 
 
-def order_certificate(model: int | str, desk: JobDesk, **options: Any) -> Job:
-    return desk.service.order("CERTIFY", {"model_id": model}, **options)
+def order_certificate(model: int | str, env: JobEnvironment, **options: Any) -> Job:
+    return env.service.order("CERTIFY", {"model_id": model}, **options)
 
 
-def order_features(desk: JobDesk, *, start_us: int, end_us: int, **request: Any) -> Job:
+def order_features(env: JobEnvironment, *, start_us: int, end_us: int, **request: Any) -> Job:
     period = {"start": format_timestamp(start_us), "end": format_timestamp(end_us)}
-    return desk.service.order("FEATURES", {**period, **request})
+    return env.service.order("FEATURES", {**period, **request})

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from job_orders import JobDesk
+from job_orders import JobEnvironment
 from kurswerk.channels import KINDS
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.messages import Message
@@ -247,13 +247,13 @@ SAMPLES = tuple(
 def services_over(panel: Panel, registry: Registry, **changes: Any) -> DashboardServices:
     """Everything a page can reach, in memory."""
     market, jobs = Market(panel), MemoryJobs()
-    desk = JobDesk(market=market, models=registry, results=registry, jobs=jobs)
+    env = JobEnvironment(market=market, models=registry, results=registry, jobs=jobs)
     first, last = to_datetime(START_US), to_datetime(START_US + 599 * MINUTE_US)
     fields: dict[str, Any] = {
         "models": registry,
         "results": registry,
         "markets": {"coins": market},
-        "job_service": desk.service,
+        "job_service": env.service,
         "jobs": jobs,
         "ingestion": DataIngestion(market),
         "coverage": lambda _: [CoinCoverage("COIN0", 600, first, last, 2, 1)],

@@ -15,7 +15,7 @@ import psutil
 import pyarrow as pa
 from pydantic import BaseModel
 
-from job_orders import NO_FILES, JobDesk
+from job_orders import NO_FILES, JobEnvironment
 from kurswerk.bootstrap.job_kinds import job_files, job_kinds
 from kurswerk.bootstrap.stores import open_stores
 from kurswerk.bootstrap.worker_part import open_worker
@@ -71,9 +71,9 @@ def run_store(database: Database) -> PostgresRunStore:
     return PostgresRunStore(database, job_kinds(open_stores(database).training(), job_files(NO_FILES)))
 
 
-def desk_of(database: Database, **changes: Any) -> JobDesk:
-    """Return the desk of a database."""
-    return JobDesk(
+def environment_of(database: Database, **changes: Any) -> JobEnvironment:
+    """Return the environment of a database."""
+    return JobEnvironment(
         market=PostgresMarketStore(database, COINS),
         models=PostgresModelStore(database),
         results=PostgresResultStore(database),
@@ -82,10 +82,10 @@ def desk_of(database: Database, **changes: Any) -> JobDesk:
     )
 
 
-def market_desk(database: Database, coins: int = 4, minutes: int = 600) -> JobDesk:
-    """Fill a database with a small market and return its desk."""
+def market_environment(database: Database, coins: int = 4, minutes: int = 600) -> JobEnvironment:
+    """Fill a database with a small market and return its environment."""
     store_panel(database, random_market(coins, minutes))
-    return desk_of(database)
+    return environment_of(database)
 
 
 @asynccontextmanager

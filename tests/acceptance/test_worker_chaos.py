@@ -12,14 +12,14 @@ from subprocess import Popen
 import psutil
 import pytest
 
-from job_orders import JobDesk, order_test, order_training
+from job_orders import JobEnvironment, order_test, order_training
 from kurswerk.core.errors import StorageError
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 from kurswerk.training import Period
 from memory_market import START_US, a_spec
 from waiting import until
-from working_jobs import broken_promises, kill, market_desk, start_worker, until_async, working
+from working_jobs import broken_promises, kill, market_environment, start_worker, until_async, working
 
 LATER = Period(START_US + 401 * MINUTE_US, START_US + 599 * MINUTE_US)
 
@@ -48,23 +48,23 @@ class Workers:
             process.wait()
 
 
-def finished(desk: JobDesk) -> int:
+def finished(env: JobEnvironment) -> int:
     with suppress(StorageError):
-        return sum(job.finished for job in desk.jobs.find(limit=1000))
+        return sum(job.finished for job in env.jobs.find(limit=1000))
     return -1
 
 
 def rampage(
     postgres: EmbeddedPostgres, *, trainings: int, kills: int, crashes: int, seed: int, longest_pause_s: float
-) -> tuple[Database, JobDesk]:
+) -> tuple[Database, JobEnvironment]:
     """Order trainings, kill workers, their processes and PostgreSQL at random moments, and wait for the end."""
     rng = random.Random(seed)
     database = Database(postgres.start(), patience_s=30)
     upgrade(database)
-    desk = market_desk(database)
+    env = market_environment(database)
     for number in range(trainings):
         model_type = ("xgboost", "random_forest")[number % 2]
-        order_training(a_spec(name=f"m{number}", model_type=model_type), desk, priority=rng.randrange(10))
+        order_training(a_spec(name=f"m{number}", model_type=model_type), env, priority=rng.randrange(10))
     workers = Workers(database, 2)
     moments: list[Callable[[], None]] = [
         *[lambda: workers.kill_one(rng)] * (kills - kills // 3),
@@ -76,10 +76,10 @@ def rampage(
         for moment in moments:
             time.sleep(rng.uniform(0, longest_pause_s))
             moment()
-        until(lambda: finished(desk) == trainings, 1800)
+        until(lambda: finished(env) == trainings, 1800)
     finally:
         workers.stop()
-    return database, desk
+    return database, env
 
 
 def crash(postgres: EmbeddedPostgres) -> None:
@@ -88,46 +88,46 @@ def crash(postgres: EmbeddedPostgres) -> None:
     postgres.start()
 
 
-def counts(desk: JobDesk) -> dict[str, int]:
-    states = [job.status for job in desk.jobs.find(limit=1000)]
+def counts(env: JobEnvironment) -> dict[str, int]:
+    states = [job.status for job in env.jobs.find(limit=1000)]
     return {state: states.count(state) for state in set(states)}
 
 
 def test_killing_workers_and_the_database(postgres: EmbeddedPostgres):
-    database, desk = rampage(postgres, trainings=4, kills=3, crashes=1, seed=1, longest_pause_s=3)
+    database, env = rampage(postgres, trainings=4, kills=3, crashes=1, seed=1, longest_pause_s=3)
     assert broken_promises(database) == []
-    assert counts(desk).get("COMPLETED", 0) >= 1
+    assert counts(env).get("COMPLETED", 0) >= 1
 
 
 @pytest.mark.slow
 def test_killing_at_twenty_random_moments_and_the_database_twice(postgres: EmbeddedPostgres):
-    database, desk = rampage(postgres, trainings=25, kills=20, crashes=2, seed=7, longest_pause_s=8)
+    database, env = rampage(postgres, trainings=25, kills=20, crashes=2, seed=7, longest_pause_s=8)
     assert broken_promises(database) == []
-    assert counts(desk).get("COMPLETED", 0) >= 10
+    assert counts(env).get("COMPLETED", 0) >= 10
 
 
-def order_at_once(database: Database, desk: JobDesk, *, jobs: int, clients: int) -> None:
+def order_at_once(database: Database, env: JobEnvironment, *, jobs: int, clients: int) -> None:
     """Have clients order tests of one model at once, and workers do them all."""
-    training = order_training(a_spec(), desk)
+    training = order_training(a_spec(), env)
     # As in production: on a busy machine a worker may well be silent for a second without being dead.
     workers = [start_worker(database, heartbeat_s=5.0) for _ in range(2)]
     try:
-        until(lambda: desk.jobs.get(training.id).finished, 600)  # with kernels to compile first
-        assert desk.jobs.get(training.id).status == "COMPLETED"
+        until(lambda: env.jobs.get(training.id).finished, 600)  # with kernels to compile first
+        assert env.jobs.get(training.id).status == "COMPLETED"
         gate = threading.Barrier(clients)
 
         def client(number: int) -> list[int]:
             gate.wait()
-            return [order_test("small", LATER, None, desk).id for _ in range(number, jobs, clients)]
+            return [order_test("small", LATER, None, env).id for _ in range(number, jobs, clients)]
 
         with ThreadPoolExecutor(clients) as pool:
             ordered = [job_id for ids in pool.map(client, range(clients)) for job_id in ids]
         assert len(set(ordered)) == jobs
-        until(lambda: not desk.jobs.find(status="PENDING", limit=1) and not desk.jobs.find(status="RUNNING"), 1800)
+        until(lambda: not env.jobs.find(status="PENDING", limit=1) and not env.jobs.find(status="RUNNING"), 1800)
     finally:
         stop_all(workers)
-    assert [job.attempt for job in desk.jobs.find(limit=jobs + 1)] == [1] * (jobs + 1)
-    assert len(desk.results.tests_of(training.result_model_id or 0, limit=jobs * 2)) == jobs
+    assert [job.attempt for job in env.jobs.find(limit=jobs + 1)] == [1] * (jobs + 1)
+    assert len(env.results.tests_of(training.result_model_id or 0, limit=jobs * 2)) == jobs
     assert broken_promises(database) == []
 
 
@@ -138,13 +138,13 @@ def stop_all(workers: list[Popen[str]]) -> None:
 
 
 def test_many_clients_at_once(database: Database):
-    order_at_once(database, market_desk(database), jobs=20, clients=10)
+    order_at_once(database, market_environment(database), jobs=20, clients=10)
 
 
 @pytest.mark.slow
 def test_a_thousand_jobs_of_fifty_clients(database: Database):
     pooled = Database(database.url, pool_size=10, patience_s=60)
-    order_at_once(pooled, market_desk(pooled), jobs=1000, clients=50)
+    order_at_once(pooled, market_environment(pooled), jobs=1000, clients=50)
     pooled.close()
 
 
@@ -152,13 +152,13 @@ def test_a_worker_starts_the_embedded_database_again(postgres: EmbeddedPostgres)
     async def scenario() -> None:
         database = Database(postgres.start())
         upgrade(database)
-        desk = market_desk(database)
-        job = order_training(a_spec(), desk)
+        env = market_environment(database)
+        job = order_training(a_spec(), env)
         async with working(database, ensure_database=postgres.start):
-            await until_async(lambda: desk.jobs.get(job.id).progress > 0)
+            await until_async(lambda: env.jobs.get(job.id).progress > 0)
             kill(postgres.status().pid)
-            await until_async(lambda: finished(desk) == 1)
-        assert desk.jobs.get(job.id).status == "COMPLETED"
+            await until_async(lambda: finished(env) == 1)
+        assert env.jobs.get(job.id).status == "COMPLETED"
         assert broken_promises(database) == []
 
     asyncio.run(scenario())

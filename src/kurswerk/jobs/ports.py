@@ -114,7 +114,7 @@ class RunStore(Protocol):
         """End a run and enqueue its job again, or fail it after its last try; return as `fail` does."""
         ...
 
-    def sweep(self, patience_s: float) -> list[Job]:
+    def sweep(self, stalled_after_s: float) -> list[Job]:
         """Enqueue stalled jobs again, whose last heartbeat is older, and return them; repair the queue."""
         ...
 

@@ -54,7 +54,7 @@ def _shape(value: Any) -> str | None:
 
 CostsField = Annotated[
     Annotated[str, Tag("preset")] | Annotated[Costs, Tag("values")] | Annotated[None, Tag("none")],
-    # Told apart by their shape, so that what is wrong with fee and slippage is all that is reported.
+    # Distinguished by their shape, so that what is wrong with fee and slippage is all that is reported.
     Discriminator(
         _shape,
         custom_error_type=_NEITHER.code,

@@ -35,14 +35,14 @@ _ROWS_AT_ONCE = 250_000
 _ROW_GROUP = 65_536
 _FOLDER = "exports/features"
 _LABEL = "label"
-# Key of the file's metadata under which JSON says what the values were computed from.
+# Key of the file's metadata under which JSON states what the values were computed from.
 METADATA_KEY = "kurswerk"
 _ALL = "*"
 _PATTERN_SIGNS = frozenset("*?[")
 
 
 class ExportTarget(BaseModel):
-    """What the column ``label`` says, in the fields by which a model's specification states its target."""
+    """What the column ``label`` means, in the fields by which a model's specification states its target."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

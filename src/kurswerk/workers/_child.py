@@ -51,15 +51,15 @@ def serve_jobs(connect: Callable[[Setup], JobAccess]) -> None:
     _die_with_parent()
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    orders: queue.SimpleQueue[Line] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(sys.stdin.buffer, orders), daemon=True).start()
-    setup = orders.get()
+    messages: queue.SimpleQueue[Line] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, messages), daemon=True).start()
+    setup = messages.get()
     if not isinstance(setup, Setup):
         raise TypeError(f"the first line is to be a Setup, not {setup!r}")
     while True:
-        order = orders.get()
-        if isinstance(order, Assignment):
-            output.write(encode(_carry_out(order, connect(setup), output)))
+        message = messages.get()
+        if isinstance(message, Assignment):
+            output.write(encode(_carry_out(message, connect(setup), output)))
 
 
 def _die_with_parent() -> None:
@@ -68,19 +68,19 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _receive(source: BinaryIO, orders: "queue.SimpleQueue[Line]") -> None:
+def _receive(source: BinaryIO, messages: "queue.SimpleQueue[Line]") -> None:
     for line in source:
-        orders.put(decode(line))
+        messages.put(decode(line))
     os._exit(0)  # the worker is gone
 
 
-def _carry_out(order: Assignment, access: JobAccess, output: BinaryIO) -> Ending:
+def _carry_out(assignment: Assignment, access: JobAccess, output: BinaryIO) -> Ending:
     try:
-        with access.lock.hold(order.job_id, on_lost=_exit_without_database) as free:
+        with access.lock.hold(assignment.job_id, on_lost=_exit_without_database) as free:
             if not free:
                 return Ending("interrupted", Message("job.interrupted_by_other"))
-            job = access.jobs.store.get(order.job_id)
-            if (job.status, job.attempt) != ("RUNNING", order.attempt):
+            job = access.jobs.store.get(assignment.job_id)
+            if (job.status, job.attempt) != ("RUNNING", assignment.attempt):
                 return Ending("interrupted", Message("job.interrupted_meanwhile"))
             with log_context(job_id=job.id, request_id=job.request_id):
                 return _run(access.jobs, job, output)

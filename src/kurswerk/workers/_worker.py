@@ -20,12 +20,12 @@ from kurswerk.observability import get_logger, log_context
 log = get_logger(__name__)
 
 # The jobs of a worker that has missed this many heartbeats are stalled.
-_HEARTBEATS_OF_PATIENCE = 3
+_MISSED_UNTIL_STALLED = 3
 _DATABASE_PAUSE_S = 1.0
 _DATABASE_WAIT_S = 3.0
 _ABORT_POLL_S = 1.0
 _FETCH_POLL_S = 2.0
-# A job that was interrupted waits so long, so that a database that comes and goes is not stormed.
+# A job that was interrupted waits so long, so that a database that comes and goes is not flooded with runs.
 _DELAY_S = 1
 _STOPPED = Ending("interrupted", Message("job.worker_stopped"))
 
@@ -135,12 +135,12 @@ class Worker:
             fetch_job_polling_interval=_FETCH_POLL_S,
             abort_job_polling_interval=_ABORT_POLL_S,
             update_heartbeat_interval=self._heartbeat_s,
-            stalled_worker_timeout=self._patience_s,
+            stalled_worker_timeout=self._stalled_after_s,
         )
 
     @property
-    def _patience_s(self) -> float:
-        return self._heartbeat_s * _HEARTBEATS_OF_PATIENCE
+    def _stalled_after_s(self) -> float:
+        return self._heartbeat_s * _MISSED_UNTIL_STALLED
 
     async def _run_entry(self, context: JobContext, job_id: int) -> None:
         """Run a job, if it still waits under this queue entry."""
@@ -226,7 +226,7 @@ class Worker:
     def _beat_and_sweep(self, attempts: Mapping[int, int]) -> tuple[set[int], list[Job]]:
         # In one transaction, so at one moment: after a pause between the two our own runs would look stalled.
         with self._runs.transaction():
-            return self._runs.beat(attempts), self._runs.sweep(self._patience_s)
+            return self._runs.beat(attempts), self._runs.sweep(self._stalled_after_s)
 
     async def _bring_back_database(self, stop: asyncio.Event) -> None:
         if self._ensure_database is not None:

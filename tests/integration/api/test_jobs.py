@@ -169,7 +169,7 @@ def test_a_file_is_downloaded_whole_in_part_or_not_again(client, exported):
     assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
 
 
-def test_jobs_without_a_file_say_so(client, service):
+def test_jobs_without_a_file_are_refused(client, service):
     model = service.ready_model("a")
     number = client.post(f"/api/models/{model}/certify").json()["job_id"]
     assert "writes no file" in error_of(client.get(f"/api/jobs/{number}/file"), 404, "not_found")["message"]

@@ -21,7 +21,7 @@ def stocked(run, candles):
     return run
 
 
-def test_a_model_is_reproduced_or_it_is_said_why_not(stocked, spec, database, monkeypatch):
+def test_a_model_is_reproduced_or_the_reason_is_given(stocked, spec, database, monkeypatch):
     run = stocked
     trained = run("train", spec(), "--json").json
     for words in (("models", "reproduce", "small"), ("models", "reproduce", trained["id"])):
@@ -65,11 +65,11 @@ def test_features_are_exported_as_a_job_would(stocked, tmp_path):
     run = stocked
     request, target = tmp_path / "request.json", tmp_path / "out.parquet"
     request.write_text(json.dumps(REQUEST))
-    told = run("features", "export", request, target, "--json").json
-    assert (told["rows"], told["instruments"], told["path"]) == (4 * 61, 4, str(target))
-    assert told["sha256"] == sha256_bytes(target.read_bytes())
+    result = run("features", "export", request, target, "--json").json
+    assert (result["rows"], result["instruments"], result["path"]) == (4 * 61, 4, str(target))
+    assert result["sha256"] == sha256_bytes(target.read_bytes())
     table = pq.read_table(target)
-    assert table.column_names == ["mint", "timestamp", "price_close", "price_change_5"] == told["columns"]
+    assert table.column_names == ["mint", "timestamp", "price_close", "price_change_5"] == result["columns"]
     again = run("features", "export", request, tmp_path / "again.parquet")
     assert f"244 rows of 4 instruments × 4 columns → {tmp_path / 'again.parquet'}" in again.out
     assert (tmp_path / "again.parquet").read_bytes() == target.read_bytes()

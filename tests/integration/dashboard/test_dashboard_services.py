@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from job_orders import JobDesk
+from job_orders import JobEnvironment
 from kurswerk.bootstrap.dashboard import dashboard_services, settings_in_force
 from kurswerk.bootstrap.settings import read_settings
 from kurswerk.bootstrap.stores import open_stores
@@ -25,14 +25,14 @@ from working_jobs import job_store
 @pytest.fixture
 def services(database: Database, tmp_path: Path) -> DashboardServices:
     settings = read_settings({"KURSWERK_DATA_DIR": str(tmp_path)}, tmp_path)
-    desk = JobDesk(
+    env = JobEnvironment(
         PostgresMarketStore(database, COINS),
         PostgresModelStore(database),
         PostgresResultStore(database),
         job_store(database),
     )
     feed = SharedPredictionFeed(PostgresPredictionFeed(database))
-    return dashboard_services(settings, open_stores(database), feed, desk.service, Health, list)
+    return dashboard_services(settings, open_stores(database), feed, env.service, Health, list)
 
 
 def test_a_market_is_simulated_and_files_are_brought_in(services: DashboardServices):

@@ -19,7 +19,7 @@ from kurswerk.workers._child import JobAccess, _carry_out, _receive, _Reporter
 from kurswerk.workers._messages import Assignment, Report, decode, encode
 from kurswerk.workers._process import DATABASE_LOST
 from waiting import until
-from working_jobs import desk_of, run_store
+from working_jobs import environment_of, run_store
 
 Work = Callable[[Job, JobService, Progress], None]
 
@@ -36,9 +36,9 @@ class Exited(BaseException):
 def job(database: Database) -> Job:
     """A job that has just been begun."""
     with database.transaction() as connection:
-        job_id = desk_of(database).jobs.order("TEST", {})
-        ticket = connection.execute("SELECT procrastinate_id FROM ml_jobs").fetchone()
-    begun = run_store(database).start(job_id, ticket[0] if ticket else 0, "w")
+        job_id = environment_of(database).jobs.order("TEST", {})
+        entry = connection.execute("SELECT procrastinate_id FROM ml_jobs").fetchone()
+    begun = run_store(database).start(job_id, entry[0] if entry else 0, "w")
     assert begun is not None
     return begun
 
@@ -49,7 +49,7 @@ def carried_out(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch, w
 
 
 def carry_out(database: Database, job: Job) -> Ending:
-    access = JobAccess(desk_of(database).service, PostgresJobLock(Database(database.url)))
+    access = JobAccess(environment_of(database).service, PostgresJobLock(Database(database.url)))
     return _carry_out(Assignment(job.id, job.attempt), access, io.BytesIO())
 
 
@@ -90,7 +90,7 @@ def test_a_job_never_runs_twice_at_once(database: Database, job: Job, monkeypatc
 
 
 def test_a_cancelled_job_is_not_begun(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch):
-    desk_of(database).jobs.cancel(job.id)
+    environment_of(database).jobs.cancel(job.id)
     ending = carried_out(database, job, monkeypatch, failing(AssertionError("it ran")))
     assert ending == Ending("interrupted", Message("job.interrupted_meanwhile"))
 
@@ -125,7 +125,7 @@ def test_a_kind_of_job_that_this_version_lacks_fails_with_what_there_is(database
     hint = Message("hint.did_you_mean", name="TRAIN")
     assert ending == Ending("failed", Message("job.unknown_type", name="TRIAN", hint=hint))
     assert run_store(database).fail(job, ending.reason)
-    assert desk_of(database).jobs.get(job.id).status == "FAILED"
+    assert environment_of(database).jobs.get(job.id).status == "FAILED"
 
 
 def test_reports_come_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch):

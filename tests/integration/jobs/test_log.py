@@ -146,7 +146,7 @@ def test_the_log_is_what_happened(kept: Database, steps: Sequence[str], parts: S
     assert jobs.log(job.id, newest_first=True, limit=2) == whole[::-1][:2]
 
 
-def test_what_a_run_taken_for_dead_says_is_not_in_the_log(database: Database):
+def test_what_a_stalled_run_says_is_not_in_the_log(database: Database):
     old = running(database)
     run_store(database).put_back(old, Message("silent"), counted=True)
     begun(database, old.id)

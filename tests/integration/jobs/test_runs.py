@@ -1,4 +1,4 @@
-"""PostgresRunStore: begun once, fenced off once they are taken for dead, given up after their tries."""
+"""PostgresRunStore: begun once, fenced off once they are stalled, given up after their tries."""
 
 from typing import Any
 
@@ -28,17 +28,17 @@ def change(database: Database, statement: str) -> None:
         connection.execute(statement)  # type: ignore[call-overload]
 
 
-def ticket_of(database: Database, job_id: int) -> int:
+def entry_of(database: Database, job_id: int) -> int:
     return int(rows(database, "SELECT procrastinate_id FROM ml_jobs WHERE id = %s", job_id)[0][0])
 
 
 def begun(database: Database, runs: PostgresRunStore, job_id: int) -> Job:
-    job = runs.start(job_id, ticket_of(database, job_id), "w")
+    job = runs.start(job_id, entry_of(database, job_id), "w")
     assert job is not None
     return job
 
 
-def tickets(database: Database) -> list[tuple[Any, ...]]:
+def queue_entries(database: Database) -> list[tuple[Any, ...]]:
     return rows(database, "SELECT (args->>'job_id')::bigint, status::text FROM procrastinate_jobs ORDER BY id")
 
 
@@ -46,16 +46,18 @@ def silent(database: Database) -> None:
     change(database, "UPDATE ml_jobs SET heartbeat_at = now() - interval '100 days'")
 
 
-def test_a_run_begins_once_and_for_its_ticket_alone(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
+def test_a_run_begins_once_and_for_its_queue_entry_alone(
+    database: Database, runs: PostgresRunStore, jobs: PostgresJobStore
+):
     job_id = jobs.order("TEST", {})
-    assert runs.start(job_id, ticket_of(database, job_id) + 1, "w") is None
+    assert runs.start(job_id, entry_of(database, job_id) + 1, "w") is None
     job = begun(database, runs, job_id)
     assert (job.status, job.attempt, job.worker_id, job.progress) == ("RUNNING", 1, "w", 0)
     assert job.started_at is not None
-    assert runs.start(job_id, ticket_of(database, job_id), "v") is None
+    assert runs.start(job_id, entry_of(database, job_id), "v") is None
 
 
-def test_a_run_taken_for_dead_can_change_nothing(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
+def test_a_stalled_run_can_change_nothing(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job_id = jobs.order("TEST", {})
     old = begun(database, runs, job_id)
     assert runs.beat({job_id: 1}) == {job_id}
@@ -94,7 +96,7 @@ def test_tries_are_counted_and_interruptions_are_not(
         assert runs.put_back(begun(database, runs, job_id), Message("stopped"), counted=False)
     for _ in range(2):
         assert runs.put_back(begun(database, runs, job_id), Message("died"), counted=True)
-    assert tickets(database)[-1] == (job_id, "todo")
+    assert queue_entries(database)[-1] == (job_id, "todo")
     assert runs.put_back(begun(database, runs, job_id), Message("died"), counted=True)
     assert (jobs.get(job_id).status, jobs.get(job_id).error_msg) == ("FAILED", "given up after 3 tries: died")
     assert (models.get(model_id).status, models.get(model_id).error_msg) == ("FAILED", "given up after 3 tries: died")
@@ -146,14 +148,14 @@ def test_one_sweep_at_a_time(database: Database, runs: PostgresRunStore, jobs: P
         "UPDATE ml_jobs SET procrastinate_id = NULL",
     ],
 )
-def test_the_sweep_gives_a_lost_job_a_new_ticket(
+def test_the_sweep_gives_a_lost_job_a_new_queue_entry(
     database: Database, runs: PostgresRunStore, jobs: PostgresJobStore, loss: str
 ):
     job_id = jobs.order("TEST", {})
-    before = ticket_of(database, job_id)
+    before = entry_of(database, job_id)
     change(database, loss)
     runs.sweep(15)
-    assert ticket_of(database, job_id) != before
+    assert entry_of(database, job_id) != before
     assert begun(database, runs, job_id).attempt == 1
 
 
@@ -168,13 +170,13 @@ def test_the_sweep_clears_away_what_dead_workers_left(
     )
     jobs.complete(begun(database, runs, job_id), nothing)
     runs.sweep(15)
-    assert tickets(database) == []
+    assert queue_entries(database) == []
     assert rows(database, "SELECT * FROM procrastinate_workers") == []
 
 
 def test_the_sweep_leaves_waiting_jobs_alone(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     job_id = jobs.order("TEST", {})
-    before = ticket_of(database, job_id)
+    before = entry_of(database, job_id)
     runs.sweep(0.01)
-    assert ticket_of(database, job_id) == before
-    assert tickets(database) == [(job_id, "todo")]
+    assert entry_of(database, job_id) == before
+    assert queue_entries(database) == [(job_id, "todo")]

@@ -25,18 +25,18 @@ def rows(database: Database, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()  # type: ignore[call-overload]
 
 
-def tickets(database: Database) -> list[tuple[Any, ...]]:
+def queue_entries(database: Database) -> list[tuple[Any, ...]]:
     return rows(
         database, "SELECT (args->>'job_id')::bigint, priority, status::text FROM procrastinate_jobs ORDER BY id"
     )
 
 
-def test_an_order_is_a_row_and_a_ticket(database: Database, jobs: PostgresJobStore):
+def test_an_order_is_a_row_and_a_queue_entry(database: Database, jobs: PostgresJobStore):
     job = jobs.get(jobs.order("TEST", TEST, priority=7, request_id="abc"))
     assert (job.job_type, job.status, job.priority, job.request_id) == ("TEST", "PENDING", 7, "abc")
     assert (job.request, job.progress, job.attempt, job.finished) == (TEST, 0, 0, False)
     assert job.created_at.utcoffset() is not None
-    assert tickets(database) == [(job.id, 7, "todo")]
+    assert queue_entries(database) == [(job.id, 7, "todo")]
 
 
 def test_an_order_that_fails_leaves_nothing(database: Database, jobs: PostgresJobStore):
@@ -50,7 +50,7 @@ def test_an_order_that_fails_leaves_nothing(database: Database, jobs: PostgresJo
 
     with pytest.raises(ConflictError):
         order()
-    assert tickets(database) == []
+    assert queue_entries(database) == []
     assert (list(jobs.find()), list(models.find())) == ([], [])
 
 
@@ -92,7 +92,7 @@ def test_cancelling_a_waiting_training_frees_its_name(
     job = jobs.cancel(job_id)
     assert (job.status, job.finished, job.result_model_id) == ("CANCELLED", True, model_id)
     assert job.completed_at is not None
-    assert tickets(database) == []
+    assert queue_entries(database) == []
     assert rows(database, "SELECT status, is_deleted FROM ml_models") == [("FAILED", True)]
     models.create(NewModel(a_spec().as_json()))
     with pytest.raises(ConflictError, match="is CANCELLED; only a PENDING"):
@@ -111,7 +111,7 @@ def test_retrying_a_cancelled_training_brings_its_model_back(
     jobs.cancel(job_id)
     assert jobs.retry(job_id).status == "PENDING"
     assert models.get(model_id).status == "TRAINING"
-    assert tickets(database) == [(job_id, 5, "todo")]
+    assert queue_entries(database) == [(job_id, 5, "todo")]
 
 
 def test_only_the_present_run_can_complete(database: Database, jobs: PostgresJobStore):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job_orders import JobDesk, order_features
+from job_orders import JobEnvironment, order_features
 from kurswerk.core.errors import DataError, DataFileError, KurswerkError, NoDataError, SpecError, UnknownNameError
 from kurswerk.core.timestamps import MINUTE_US, to_datetime
 from kurswerk.features import FeaturePlan, resolve
@@ -162,37 +162,37 @@ def test_windows_decide_which_engineered_features_there_are():
     ],
 )
 def test_what_cannot_succeed_is_refused_before_anything_is_written(tmp_path, fields, error, message):
-    desk = desk_over(tmp_path)
+    env = environment_over(tmp_path)
     with pytest.raises(error) as refused:
-        desk.service.order("FEATURES", PERIOD | fields)
+        env.service.order("FEATURES", PERIOD | fields)
     assert message in str(refused.value)
-    assert not desk.jobs.find()
+    assert not env.jobs.find()
     assert not list(tmp_path.iterdir())
 
 
 def test_more_memory_than_a_job_may_take_is_refused(tmp_path):
     with pytest.raises(DataError, match="GiB of memory, allowed are"):
-        desk_over(tmp_path, memory_budget_bytes=1 << 20).service.order("FEATURES", PERIOD)
+        environment_over(tmp_path, memory_budget_bytes=1 << 20).service.order("FEATURES", PERIOD)
 
 
-def desk_over(folder: Path, **changes) -> JobDesk:
+def environment_over(folder: Path, **changes) -> JobEnvironment:
     registry = MemoryRegistry()
-    return JobDesk(MemoryMarket(PANEL), registry, registry, MemoryJobs(), data_dir=folder, **changes)
+    return JobEnvironment(MemoryMarket(PANEL), registry, registry, MemoryJobs(), data_dir=folder, **changes)
 
 
 def test_a_job_stores_names_and_its_file_appears_when_it_is_completed(tmp_path):
-    desk = desk_over(tmp_path)
-    job = order_features(desk, start_us=START_US, end_us=START_US + 60 * MINUTE_US, features=["price_*"])
+    env = environment_over(tmp_path)
+    job = order_features(env, start_us=START_US, end_us=START_US + 60 * MINUTE_US, features=["price_*"])
     assert set(job.request["features"]) > {"price_close", "price_change_5"}
-    desk.service.run(desk.jobs.start(job.id), no_progress)
-    done = desk.jobs.get(job.id)
+    env.service.run(env.jobs.start(job.id), no_progress)
+    done = env.jobs.get(job.id)
     assert done.result["path"] == f"exports/features/features-{job.id}.parquet"
     data = (tmp_path / done.result["path"]).read_bytes()
     assert hashlib.sha256(data).hexdigest() == done.result["sha256"]
     assert [path.name for path in (tmp_path / "exports/features").iterdir()] == [f"features-{job.id}.parquet"]
     (tmp_path / done.result["path"]).unlink()
-    desk.jobs.retry(job.id)
-    desk.service.run(desk.jobs.start(job.id), no_progress)
+    env.jobs.retry(job.id)
+    env.service.run(env.jobs.start(job.id), no_progress)
     assert (tmp_path / done.result["path"]).read_bytes() == data
 
 
@@ -214,9 +214,9 @@ def test_a_run_that_breaks_off_leaves_what_was_there(tmp_path):
 
 
 def test_a_cancelled_or_failed_job_leaves_no_unfinished_file(tmp_path):
-    desk = desk_over(tmp_path)
-    job = order_features(desk, start_us=START_US, end_us=START_US + 60 * MINUTE_US)
-    hooks = desk.service.kinds.named("FEATURES").hooks
+    env = environment_over(tmp_path)
+    job = order_features(env, start_us=START_US, end_us=START_US + 60 * MINUTE_US)
+    hooks = env.service.kinds.named("FEATURES").hooks
     for end in (hooks.failed, hooks.cancelled):
         part = FolderJobFiles(tmp_path).part(f"exports/features/features-{job.id}.parquet")
         part.write_bytes(b"half")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from job_orders import JobDesk, order_certificate, order_comparison, order_test, order_training
+from job_orders import JobEnvironment, order_certificate, order_comparison, order_test, order_training
 from kurswerk.core.errors import (
     ArtifactForeignError,
     ConflictError,
@@ -41,23 +41,23 @@ def trained(panel: Panel) -> MemoryRegistry:
     return registry
 
 
-def desk_over(panel: Panel, registry: MemoryRegistry | None = None, **changes: object) -> JobDesk:
+def environment_over(panel: Panel, registry: MemoryRegistry | None = None, **changes: object) -> JobEnvironment:
     registry = registry or MemoryRegistry()
     fields = {"market": MemoryMarket(panel), "models": registry, "results": registry, "jobs": MemoryJobs(), **changes}
-    return JobDesk(**fields)  # type: ignore[arg-type]
+    return JobEnvironment(**fields)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def desk(panel: Panel, trained: MemoryRegistry) -> JobDesk:
-    """A desk with the READY models a and b; what a test adds is gone after it."""
+def env(panel: Panel, trained: MemoryRegistry) -> JobEnvironment:
+    """An environment with the READY models a and b; what a test adds is gone after it."""
     registry = MemoryRegistry()
     registry.records.update(trained.records)
     registry.artifacts.update(trained.artifacts)
-    return desk_over(panel, registry)
+    return environment_over(panel, registry)
 
 
-def nothing_written(desk: JobDesk, models: int) -> bool:
-    return not desk.jobs.find() and len(desk.models.find()) == models
+def nothing_written(env: JobEnvironment, models: int) -> bool:
+    return not env.jobs.find() and len(env.models.find()) == models
 
 
 @pytest.mark.parametrize(
@@ -81,12 +81,12 @@ def nothing_written(desk: JobDesk, models: int) -> bool:
     ],
 )
 def test_a_training_that_cannot_succeed_is_refused(
-    desk: JobDesk, changes: dict[str, object], error: type[Exception], message: str
+    env: JobEnvironment, changes: dict[str, object], error: type[Exception], message: str
 ):
     with pytest.raises(error) as refused:
-        order_training(a_spec(**changes), desk)
+        order_training(a_spec(**changes), env)
     assert message in str(refused.value)
-    assert nothing_written(desk, models=2)
+    assert nothing_written(env, models=2)
 
 
 def test_a_market_that_allows_no_feature_is_refused(panel: Panel):
@@ -98,7 +98,7 @@ def test_a_market_that_allows_no_feature_is_refused(panel: Panel):
         use_engineered_features=True,
     )
     with pytest.raises(DataError, match="is_koth allow none of the engineered features"):
-        order_training(spec, desk_over(only_whales))
+        order_training(spec, environment_over(only_whales))
 
 
 def test_an_empty_market_is_named_as_the_reason(panel: Panel):
@@ -110,26 +110,26 @@ def test_an_empty_market_is_named_as_the_reason(panel: Panel):
             return replace(super().availability(), first_us=None, last_us=None)
 
     with pytest.raises(NoDataError, match="there are no market rows yet"):
-        order_training(a_spec(), desk_over(panel, market=EmptyMarket(panel)))
+        order_training(a_spec(), environment_over(panel, market=EmptyMarket(panel)))
 
 
 def test_phases_are_asked_for_with_the_period(panel: Panel):
     phases = np.full(len(panel), 3.0)
     phased = replace(panel, columns=(*panel.columns, "phase_id_at_time"), values=np.vstack([panel.values, phases]))
-    desk = desk_over(phased)
+    env = environment_over(phased)
     with pytest.raises(NoDataError, match="in phases 1, 2 from"):
-        order_training(a_spec(phases=[1, 2]), desk)
-    assert order_training(a_spec(phases=[3]), desk).status == "PENDING"
+        order_training(a_spec(phases=[1, 2]), env)
+    assert order_training(a_spec(phases=[3]), env).status == "PENDING"
 
 
-def test_more_memory_than_allowed_is_refused_by_name(desk: JobDesk):
-    small = replace(desk, memory_budget_bytes=100 << 20)
+def test_more_memory_than_allowed_is_refused_by_name(env: JobEnvironment):
+    small = replace(env, memory_budget_bytes=100 << 20)
     with pytest.raises(DataError, match=r"1,604 rows need about 0\.5 GiB of memory, allowed are 0\.1 GiB"):
         order_training(a_spec(), small)
     with pytest.raises(DataError, match="allowed are"):
         order_test("a", LATER, None, small)
-    assert nothing_written(desk, models=2)
-    assert order_training(a_spec(), replace(desk, memory_budget_bytes=1 << 30)).status == "PENDING"
+    assert nothing_written(env, models=2)
+    assert order_training(a_spec(), replace(env, memory_budget_bytes=1 << 30)).status == "PENDING"
 
 
 def test_memory_grows_with_rows_features_and_resampling():
@@ -145,43 +145,43 @@ def test_memory_grows_with_rows_features_and_resampling():
 @pytest.mark.parametrize(
     ("order", "error", "message"),
     [
-        (lambda desk: order_test("c", LATER, None, desk), NotFoundError, "no model c"),
-        (lambda desk: order_test(3, LATER, None, desk), ConflictError, "is TRAINING, not READY; wait for its training"),
-        (lambda desk: order_test("a", NEVER, None, desk), NoDataError, "the data reach from"),
-        (lambda desk: order_test("a", LATER, ["X"], desk), NoDataError, "no rows of X from"),
-        (lambda desk: order_comparison("a", 1, LATER, None, desk), SpecError, "both sides are model 'a'"),
-        (lambda desk: order_comparison("a", 3, LATER, None, desk), ConflictError, "not READY"),
-        (lambda desk: order_certificate(3, desk), ConflictError, "not READY"),
+        (lambda env: order_test("c", LATER, None, env), NotFoundError, "no model c"),
+        (lambda env: order_test(3, LATER, None, env), ConflictError, "is TRAINING, not READY; wait for its training"),
+        (lambda env: order_test("a", NEVER, None, env), NoDataError, "the data reach from"),
+        (lambda env: order_test("a", LATER, ["X"], env), NoDataError, "no rows of X from"),
+        (lambda env: order_comparison("a", 1, LATER, None, env), SpecError, "both sides are model 'a'"),
+        (lambda env: order_comparison("a", 3, LATER, None, env), ConflictError, "not READY"),
+        (lambda env: order_certificate(3, env), ConflictError, "not READY"),
     ],
 )
-def test_orders_about_models_are_checked(desk: JobDesk, order, error: type[Exception], message: str):
-    desk.models.create(NewModel(a_spec(name="waiting").as_json()))
+def test_orders_about_models_are_checked(env: JobEnvironment, order, error: type[Exception], message: str):
+    env.models.create(NewModel(a_spec(name="waiting").as_json()))
     with pytest.raises(error) as refused:
-        order(desk)
+        order(env)
     assert message in str(refused.value)
-    assert nothing_written(desk, models=3)
+    assert nothing_written(env, models=3)
 
 
-def test_a_failed_model_and_one_of_other_definitions_are_refused(desk: JobDesk, trained: MemoryRegistry):
-    failed = desk.models.create(NewModel(a_spec(name="failed").as_json()))
-    desk.models.fail(failed, Message("no"))
+def test_a_failed_model_and_one_of_other_definitions_are_refused(env: JobEnvironment, trained: MemoryRegistry):
+    failed = env.models.create(NewModel(a_spec(name="failed").as_json()))
+    env.models.fail(failed, Message("no"))
     with pytest.raises(ConflictError, match="is FAILED, not READY; train it again"):
-        order_test("failed", LATER, None, desk)
+        order_test("failed", LATER, None, env)
     hashes = dict.fromkeys(trained.records[1].feature_hashes, "0" * 64)
-    desk.models.records[1] = replace(trained.records[1], feature_hashes=hashes)  # type: ignore[attr-defined]
-    for order in (lambda: order_test("a", LATER, None, desk), lambda: order_certificate("a", desk)):
+    env.models.records[1] = replace(trained.records[1], feature_hashes=hashes)  # type: ignore[attr-defined]
+    for order in (lambda: order_test("a", LATER, None, env), lambda: order_certificate("a", env)):
         with pytest.raises(ArtifactForeignError, match="another definition"):
             order()
 
 
-def test_a_training_is_carried_out_with_its_certificate(desk: JobDesk):
-    job = order_training(a_spec(name="c"), desk, priority=9, request_id="r")
+def test_a_training_is_carried_out_with_its_certificate(env: JobEnvironment):
+    job = order_training(a_spec(name="c"), env, priority=9, request_id="r")
     assert (job.job_type, job.priority, job.request_id) == ("TRAIN", 9, "r")
-    assert desk.models.get("c").status == "TRAINING"
+    assert env.models.get("c").status == "TRAINING"
     received: list[float] = []
-    desk.service.run(desk.jobs.start(job.id), lambda share, _: received.append(share))  # type: ignore[attr-defined]
-    record = desk.models.get("c")
-    assert (record.id, record.status, desk.jobs.get(job.id).status) == (job.result_model_id, "READY", "COMPLETED")
+    env.service.run(env.jobs.start(job.id), lambda share, _: received.append(share))  # type: ignore[attr-defined]
+    record = env.models.get("c")
+    assert (record.id, record.status, env.jobs.get(job.id).status) == (job.result_model_id, "READY", "COMPLETED")
     assert record.certificate is not None
     assert record.certificate["certified"]
     assert record.certificate["artifact_sha256"] == record.artifact_sha256
@@ -190,36 +190,36 @@ def test_a_training_is_carried_out_with_its_certificate(desk: JobDesk):
     assert received[-1] <= 1
 
 
-def test_results_are_stored_with_the_end_of_their_job(desk: JobDesk):
+def test_results_are_stored_with_the_end_of_their_job(env: JobEnvironment):
     orders = [
-        order_test("a", LATER, ["COIN1"], desk),
-        order_comparison("a", "b", LATER, None, desk),
-        order_certificate("b", desk),
+        order_test("a", LATER, ["COIN1"], env),
+        order_comparison("a", "b", LATER, None, env),
+        order_certificate("b", env),
     ]
     assert orders[0].request["mints"] == ["COIN1"]
     for job in orders:
-        desk.service.run(desk.jobs.start(job.id), lambda *_: None)  # type: ignore[attr-defined]
-    done = [desk.jobs.get(job.id) for job in orders]
+        env.service.run(env.jobs.start(job.id), lambda *_: None)  # type: ignore[attr-defined]
+    done = [env.jobs.get(job.id) for job in orders]
     assert [job.status for job in done] == ["COMPLETED"] * 3
     assert (done[0].result_test_id, done[1].result_comparison_id) == (1, 1)
-    results = desk.results
+    results = env.results
     assert isinstance(results, MemoryRegistry)
     assert (len(results.tests), len(results.comparisons)) == (3, 1)
     assert (results.comparisons[0].test_a_id, results.comparisons[0].test_b_id) == (2, 3)
-    assert desk.models.get("b").certificate is not None
+    assert env.models.get("b").certificate is not None
 
 
-def test_a_run_that_counts_no_more_stores_no_end(desk: JobDesk):
-    job = order_test("a", LATER, None, desk)
-    run = desk.jobs.start(job.id)  # type: ignore[attr-defined]
-    desk.jobs.cancel(job.id)
+def test_a_run_that_counts_no_more_stores_no_end(env: JobEnvironment):
+    job = order_test("a", LATER, None, env)
+    run = env.jobs.start(job.id)  # type: ignore[attr-defined]
+    env.jobs.cancel(job.id)
     with pytest.raises(ConflictError, match="not the present one"):
-        desk.service.run(run, lambda *_: None)
-    assert desk.jobs.get(job.id).status == "CANCELLED"
+        env.service.run(run, lambda *_: None)
+    assert env.jobs.get(job.id).status == "CANCELLED"
 
 
-def test_data_that_went_away_meanwhile_end_the_run(desk: JobDesk, panel: Panel):
-    job = order_training(a_spec(name="c"), desk)
-    emptied = replace(desk, market=MemoryMarket(panel.where(panel.timestamps > LATER.end_us - MINUTE_US)))
+def test_data_that_went_away_meanwhile_end_the_run(env: JobEnvironment, panel: Panel):
+    job = order_training(a_spec(name="c"), env)
+    emptied = replace(env, market=MemoryMarket(panel.where(panel.timestamps > LATER.end_us - MINUTE_US)))
     with pytest.raises(NoDataError):
-        emptied.service.run(desk.jobs.start(job.id), lambda *_: None)  # type: ignore[attr-defined]
+        emptied.service.run(env.jobs.start(job.id), lambda *_: None)  # type: ignore[attr-defined]

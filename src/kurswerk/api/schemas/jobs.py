@@ -48,7 +48,7 @@ class JobCreate(RequestModel):
 
 
 def job_body(kinds: Iterable[JobKind[Any]]) -> Any:
-    """Return what a request for a job looks like: one model per registered kind of job, told apart by ``type``."""
+    """Return what a request for a job looks like: one model per registered kind of job, distinguished by ``type``."""
     models = tuple(_job_of(kind) for kind in kinds)
     return Annotated[Union[models], Field(discriminator="type")]  # noqa: UP007  # of as many as are registered
 

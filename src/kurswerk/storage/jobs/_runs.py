@@ -40,21 +40,21 @@ RETURNING was.progress_msg IS DISTINCT FROM j.progress_msg"""
 # A server that came up a moment ago has yet to receive heartbeats of workers that outlived its restart.
 _STALLED_RUNS = """
 SELECT * FROM ml_jobs
-WHERE status = 'RUNNING' AND heartbeat_at < now() - make_interval(secs => %(patience_s)s)
-AND pg_postmaster_start_time() < now() - make_interval(secs => %(patience_s)s)
+WHERE status = 'RUNNING' AND heartbeat_at < now() - make_interval(secs => %(stalled_after_s)s)
+AND pg_postmaster_start_time() < now() - make_interval(secs => %(stalled_after_s)s)
 FOR UPDATE SKIP LOCKED"""
 # Waiting jobs without a queue entry, or whose entry was fetched by a worker that never began the run.
 _LOST_ENTRIES = """
 SELECT j.id, j.priority FROM ml_jobs j LEFT JOIN procrastinate_jobs t ON t.id = j.procrastinate_id
 WHERE j.status = 'PENDING' AND (t.status IS NULL OR t.status NOT IN ('todo', 'doing')
     OR (t.status = 'doing' AND EXISTS (SELECT FROM procrastinate_events e WHERE e.job_id = t.id AND e.type = 'started'
-        AND e.at < now() - make_interval(secs => %(patience_s)s))))
+        AND e.at < now() - make_interval(secs => %(stalled_after_s)s))))
 FOR UPDATE OF j SKIP LOCKED"""
 _DROP_USED_ENTRIES = """
 DELETE FROM procrastinate_jobs t WHERE t.status <> 'todo' AND NOT EXISTS (
     SELECT FROM ml_jobs j WHERE j.procrastinate_id = t.id AND j.status IN ('PENDING', 'RUNNING'))
 AND NOT EXISTS (SELECT FROM procrastinate_workers w WHERE w.id = t.worker_id
-    AND w.last_heartbeat > now() - make_interval(secs => %(patience_s)s))"""
+    AND w.last_heartbeat > now() - make_interval(secs => %(stalled_after_s)s))"""
 
 
 class PostgresRunStore:
@@ -167,7 +167,7 @@ class PostgresRunStore:
                 enqueue(connection, job.id, job.priority, delay_s=delay_s)
         return True
 
-    def sweep(self, patience_s: float) -> list[Job]:
+    def sweep(self, stalled_after_s: float) -> list[Job]:
         """Enqueue stalled jobs again, whose last heartbeat is older, and repair the queue.
 
         One worker at a time does it; the others return at once.
@@ -177,7 +177,7 @@ class PostgresRunStore:
         list of Job
             The stalled jobs.
         """
-        given = {"patience_s": patience_s}
+        given = {"stalled_after_s": stalled_after_s}
         with self._database.transaction() as connection:
             free = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SWEEP_LOCK]).fetchone()
             if not free or not free[0]:
@@ -185,18 +185,18 @@ class PostgresRunStore:
             with connection.cursor(row_factory=dict_row) as cursor:
                 stalled = [job_of(row) for row in cursor.execute(_STALLED_RUNS, given)]
             for job in stalled:
-                silent = Message("job.no_sign_of_life", worker=job.worker_id, seconds=patience_s)
+                silent = Message("job.no_sign_of_life", worker=job.worker_id, seconds=stalled_after_s)
                 self.put_back(job, silent, counted=True)
             for job_id, priority in connection.execute(_LOST_ENTRIES, given).fetchall():
                 enqueue(connection, job_id, priority)
-            _clean_queue(connection, patience_s)
+            _clean_queue(connection, stalled_after_s)
         return stalled
 
 
-def _clean_queue(connection: Connection[Any], patience_s: float) -> None:
-    connection.execute(_DROP_USED_ENTRIES, {"patience_s": patience_s})
+def _clean_queue(connection: Connection[Any], stalled_after_s: float) -> None:
+    connection.execute(_DROP_USED_ENTRIES, {"stalled_after_s": stalled_after_s})
     connection.execute(
-        "SELECT procrastinate_prune_stalled_workers_v1(%s)", [max(_FORGET_WORKERS_AFTER_S, 2 * patience_s)]
+        "SELECT procrastinate_prune_stalled_workers_v1(%s)", [max(_FORGET_WORKERS_AFTER_S, 2 * stalled_after_s)]
     )
 
 

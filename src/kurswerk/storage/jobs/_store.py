@@ -20,7 +20,7 @@ _LARGEST_ID = 2**63 - 1
 _CANCELLED = Message("job.cancelled")
 _WAITING = Message("job.waiting")
 _DONE = Message("job.done")
-# A row without a line tells a job that has none from one that does not exist.
+# A row without a line distinguishes a job that has none from one that does not exist.
 _LOG = """
 SELECT l.* FROM ml_jobs j LEFT JOIN LATERAL (
     SELECT id, created_at, attempt, level, message, detail FROM ml_job_log
