@@ -17,6 +17,7 @@ from kurswerk.core.errors import (
 )
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MINUTE_US
+from kurswerk.jobs import no_progress
 from kurswerk.market import Panel
 from kurswerk.registry import NewModel
 from kurswerk.training import Period, train
@@ -223,3 +224,16 @@ def test_data_that_went_away_meanwhile_end_the_run(env: JobEnvironment, panel: P
     emptied = replace(env, market=MemoryMarket(panel.where(panel.timestamps > LATER.end_us - MINUTE_US)))
     with pytest.raises(NoDataError):
         emptied.service.run(env.jobs.start(job.id), lambda *_: None)  # type: ignore[attr-defined]
+
+
+def test_a_training_reads_the_specification_of_its_model_alone(panel: Panel):
+    env = environment_over(panel)
+    spec = a_spec(name="once")
+    job = order_training(spec, env)
+    assert job.request == env.models.get("once").spec == spec.as_json()
+    other = a_spec(name="other", params={"n_estimators": 3, "max_depth": 2}).as_json()
+    running = replace(env.jobs.start(job.id), request=other)
+    env.service.run(running, no_progress)
+    trained = env.models.get("once")
+    wanted = train(a_spec(name="wanted"), stores_of(panel, MemoryRegistry()))
+    assert (trained.status, trained.artifact_sha256) == ("READY", wanted.artifact_sha256)
