@@ -109,8 +109,8 @@ def _export(model: str, target: Path, *, as_json: bool) -> None:
 def reproduce_command(model: str, *, as_json: bool) -> None:
     """Train MODEL (id or name) again from its stored specification and data, and compare the artifacts byte by byte.
 
-    Nothing is stored. Exits with 1 and the reason if the market data or the features have changed since, or if the bytes
-    differ.
+    Nothing is stored. Exits with 1 and the reason if the market data or the features have changed since, or if the
+    bytes differ.
     """
     document = _reproduced(model)
     if as_json:
