@@ -53,7 +53,7 @@ class N8n:
             ended = process.poll() is not None or time.monotonic() > deadline
             assert not ended, log.read_text()[-3000:]
             try:
-                # While it starts it answers every path with a page that says so.
+                # While it starts it answers every path with a page about that.
                 if "json" in self._http.get("/rest/settings").headers.get("Content-Type", ""):
                     break
             except httpx.TransportError:

@@ -84,7 +84,7 @@ def run(data_dir: Path, *words: str, **settings: str) -> subprocess.CompletedPro
 
 @contextmanager
 def served(data_dir: Path, *words: str, **settings: str) -> Iterator[Served]:
-    """Run a command that serves until the block ends, API and worker by default; it has said that it is ready."""
+    """Run a command that serves until the block ends, API and worker by default; it has reported that it is ready."""
     log = data_dir / f"serve-{time.monotonic_ns()}.log"
     with log.open("w") as errors, log.with_suffix(".out").open("w") as output:
         process = subprocess.Popen(

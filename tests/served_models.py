@@ -44,7 +44,7 @@ def register(
     scope: Mapping[str, Any] | None = None,
     **shape: Any,
 ) -> int:
-    """Register a READY model; certified and active unless told otherwise. Return its id."""
+    """Register a READY model; certified and active unless asked otherwise. Return its id."""
     models = PostgresModelStore(database)
     model_id = register_in(models, name, features, certified=certified, data=data, scope=scope, **shape)
     if active:

@@ -161,7 +161,7 @@ def test_beyond_this_machine_it_asks_for_keys(data_dir):
         assert get(f"{service.url}/api/models").status_code == 200
 
 
-def test_a_port_that_is_taken_is_said_in_one_line(data_dir):
+def test_a_port_that_is_taken_is_reported_in_one_line(data_dir):
     with served(data_dir, "serve", "--only", "api") as service:
         port = service.url.rpartition(":")[2]
         done = run(data_dir, "serve", "--only", "api", "--port", port)

@@ -12,7 +12,7 @@ METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def use_kernel_cache(settings: Settings) -> None:
-    """Keep compiled kernels under the data directory unless ``NUMBA_CACHE_DIR`` says otherwise.
+    """Keep compiled kernels under the data directory unless ``NUMBA_CACHE_DIR`` sets another place.
 
     Call it before a module with kernels is imported: numba reads the variable when it is itself imported. numba notices
     a change in a kernel's own file, but not in a function that it calls from another one; a directory per state of the
@@ -31,7 +31,7 @@ def share_metrics(settings: Settings) -> None:
 
 
 def let_idle_threads_sleep() -> None:
-    """Keep threads of OpenMP from spinning while they wait, unless ``OMP_WAIT_POLICY`` says otherwise.
+    """Keep threads of OpenMP from spinning while they wait, unless ``OMP_WAIT_POLICY`` is set.
 
     Spinning steals the processor from other processes: with both cores busy, XGBoost's fit of 20,000 × 60
     took five times as long.

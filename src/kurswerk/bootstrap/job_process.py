@@ -12,7 +12,7 @@ COMMAND = (sys.executable, "-m", "kurswerk.bootstrap.job_process")
 
 
 def main() -> None:
-    """Run the jobs that a worker hands over; it is told on standard input what to do."""
+    """Run the jobs that a worker hands over; it reads on standard input what to do."""
     settings = read_settings(os.environ, Path.cwd())
     use_kernel_cache(settings)
     let_idle_threads_sleep()

@@ -59,7 +59,7 @@ class MarketPart:
     end
         Returns when all that follows from the rows is done; called once the seconds are over.
     on_sent
-        Hears of every statement before it is sent; again if it has to be sent again.
+        Called with every statement before it is sent; again if it has to be sent again.
     """
 
     def __init__(

@@ -111,7 +111,7 @@ class AlertSettings(SettingGroup):
 class LogSettings(SettingGroup):
     """What is logged, to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = setting("info", "how much is said")
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "how much is logged")
     format: Literal["auto", "json", "text"] = setting("auto", "auto: text on a terminal, else JSON")
 
 

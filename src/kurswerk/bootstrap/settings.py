@@ -4,7 +4,7 @@ The environment wins over the file. Names: ``KURSWERK_DATABASE_URL``, ``KURSWERK
 ``KURSWERK_<GROUP>_<FIELD>`` for the groups; ``DB_DSN`` or ``DB_HOST``, ``DB_PORT``, ``DB_NAME``, ``DB_USER``,
 ``DB_PASSWORD`` are honoured as older services set them, as are ``BATCH_SIZE``,
 ``POLLING_INTERVAL_SECONDS``, ``MODEL_CACHE_SIZE``, ``DEFAULT_ALERT_THRESHOLD`` and ``ALERT_WEBHOOK_URL``;
-``BATCH_TIMEOUT_SECONDS`` may be set and says nothing, because no batch waits. The file holds the same as lower-case
+``BATCH_TIMEOUT_SECONDS`` may be set and has no effect, because no batch waits. The file holds the same as lower-case
 keys: ``data_dir = "…"``, and a table for each group: ``[http]`` with ``port = 8000``.
 """
 
@@ -187,7 +187,7 @@ def _leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
 
 
 def _variable_set(environment: Mapping[str, str], keys: tuple[str, ...], field: FieldInfo) -> str | None:
-    """Return the variable that says what a setting is; an empty one says nothing."""
+    """Return the variable that decides a setting; an empty one counts as not set."""
     names = filter(None, (variable_of(*keys), older_name_of(field)))
     return next((name for name in names if environment.get(name)), None)
 

@@ -111,7 +111,7 @@ def test_errors_of_the_database_reveal_nothing_to_strangers(service):
         assert [line["exc_info"] for line in logged] == ([error] if status >= 500 else [])
 
 
-def test_metrics_hear_of_templates_not_paths(client, service):
+def test_metrics_count_templates_not_paths(client, service):
     for path in ("/api/models/1", "/api/models/2", "/nowhere", "/api/phases", "/api/phases"):
         client.get(path)
     client.request("TRACE", "/api/models")

@@ -51,7 +51,7 @@ def test_older_clients_send_fields_inside_params(client, stocked):
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "code", "said"),
+    ("change", "status", "code", "message"),
     [
         ({"model_type": "xgbost"}, 422, "unknown_name", "did you mean 'xgboost'"),
         ({"features": ["price_clse"]}, 422, "unknown_name", "price_close"),
@@ -67,16 +67,16 @@ def test_older_clients_send_fields_inside_params(client, stocked):
         ({"params": {"depth": 3}}, 422, "unknown_name", "max_depth"),
     ],
 )
-def test_what_cannot_succeed_is_refused_before_anything_is_written(reader, change, status, code, said):
+def test_what_cannot_succeed_is_refused_before_anything_is_written(reader, change, status, code, message):
     error = error_of(create(reader, **change), status, code)
-    assert said in error["message"]
+    assert message in error["message"]
     if code == "invalid_fields":
         assert all(set(field) == {"field", "message", "code", "params"} for field in error["details"])
     assert reader.get("/api/jobs").json()["total"] == 0
     assert reader.get("/api/models").json()["total"] == 0
 
 
-def test_an_empty_market_is_said_to_be_empty(client):
+def test_an_empty_market_is_reported_as_empty(client):
     assert "ingest" in error_of(create(client), 400, "no_data")["message"]
 
 

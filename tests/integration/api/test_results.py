@@ -126,7 +126,7 @@ def test_market_data_are_described(client, service):
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/health"])
-def test_health_says_what_is_wrong(client, service, path):
+def test_health_shows_what_is_wrong(client, service, path):
     assert client.get(path).json()["status"] == "healthy"
     service.health = HealthReport(
         {"disk": Check("failed", Message("health.disk", gigabytes=0), {"free_bytes": 0})}, 2.0

@@ -65,11 +65,11 @@ def test_messages_arrive_at_least_once_and_are_signed(database, session, store, 
         {**RULE, "least_agreeing": 1, "min_probability": 0.0, "target": "http://n8n.test/hook", "secret": "s3cret"}
     )
     predict(database, session, rows=1)
-    heard: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
     numbers = itertools.count()
 
     def receiver(request: httpx.Request) -> httpx.Response:
-        heard.append(request)
+        requests.append(request)
         return httpx.Response(500 if next(numbers) < 3 else 204)
 
     ways = {"webhook": WebhookChannel(httpx.MockTransport(receiver))}
@@ -80,10 +80,10 @@ def test_messages_arrive_at_least_once_and_are_signed(database, session, store, 
     with database.connection() as connection:
         connection.execute("UPDATE alert_deliveries SET due_at = now() WHERE status = 'PENDING'")
     assert deliver(store, ways) == 3
-    keys = [request.headers["X-Kurswerk-Delivery"] for request in heard]
+    keys = [request.headers["X-Kurswerk-Delivery"] for request in requests]
     assert len(set(keys)) == len(COINS)
     assert len(keys) == len(COINS) + 3
-    request = heard[-1]
+    request = requests[-1]
     signed = hmac.new(
         b"s3cret", request.headers["X-Kurswerk-Timestamp"].encode() + b"." + request.content, hashlib.sha256
     )
@@ -142,11 +142,11 @@ def test_other_channels(database, session, store, monkeypatch):
     with pytest.raises(InvalidInputError, match="smtp://"):
         SmtpChannel().send(one)
     LogChannel().send(one)
-    said: list[object] = []
+    smtp_calls: list[object] = []
 
     class Server:
         def __init__(self, *address: object, **_: object) -> None:
-            said.append(address)
+            smtp_calls.append(address)
 
         def __enter__(self) -> "Server":
             return self
@@ -155,13 +155,13 @@ def test_other_channels(database, session, store, monkeypatch):
             pass
 
         def __getattr__(self, name: str):
-            return lambda *arguments: said.append((name, *arguments))
+            return lambda *arguments: smtp_calls.append((name, *arguments))
 
     monkeypatch.setattr("smtplib.SMTP", Server)
     SmtpChannel().send(type(one)(**{**vars(one), "target": "smtp://mail.test:25/me@example.org"}))
-    assert said[0] == ("mail.test", 25)
-    assert [entry[0] for entry in said[1:]] == ["starttls", "login", "send_message"]
-    mail = said[-1][1]
+    assert smtp_calls[0] == ("mail.test", 25)
+    assert [entry[0] for entry in smtp_calls[1:]] == ["starttls", "login", "send_message"]
+    mail = smtp_calls[-1][1]
     assert one.coin_id in mail["Subject"]
     assert mail.get_body().get_content().strip() == one.text()
     (attached,) = mail.iter_attachments()
@@ -224,15 +224,15 @@ def test_messages_go_without_price_where_the_table_lacks_it(database, session, d
 
 def test_a_cool_down_is_one_of_coin_and_model(database, session, store):
     rule = store.create_rule({**RULE, "least_agreeing": 1, "cooldown_seconds": 10, "channel": "database"})
-    told = [(0, (1,)), (4, (1,)), (5, (1, 2)), (9, (2,)), (12, (1,)), (16, (1,)), (3, (2,)), (27, (1,))]
+    alerts = [(0, (1,)), (4, (1,)), (5, (1, 2)), (9, (2,)), (12, (1,)), (16, (1,)), (3, (2,)), (27, (1,))]
     with database.connection() as connection:
-        for part in (told[:2], told[2:5], told[5:]):  # within a batch as between batches
+        for part in (alerts[:2], alerts[2:5], alerts[5:]):  # within a batch as between batches
             add_deliveries(
                 connection, [Notification(rule["id"], "A", 1_000_000 * second, ids, 0.9) for second, ids in part]
             )
         add_deliveries(connection, [Notification(rule["id"], "B", 4_000_000, (1,), 0.9)])
-    said = [(row["coin_id"], int(row["timestamp"].timestamp()), row["model_ids"]) for row in store.deliveries()]
-    assert said == [("B", 4, [1]), ("A", 27, [1]), ("A", 16, [1]), ("A", 5, [1, 2]), ("A", 0, [1])]
+    sent = [(row["coin_id"], int(row["timestamp"].timestamp()), row["model_ids"]) for row in store.deliveries()]
+    assert sent == [("B", 4, [1]), ("A", 27, [1]), ("A", 16, [1]), ("A", 5, [1, 2]), ("A", 0, [1])]
 
 
 def test_a_clock_set_back_holds_up_nothing(database, session, store):

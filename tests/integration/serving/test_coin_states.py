@@ -179,7 +179,7 @@ def test_states_of_other_features_are_not_used(database, session, read):
 
 
 @pytest.mark.parametrize("cause", ["activation", "triggers"])
-def test_states_are_forgotten_where_rows_may_have_come_untold(database, session, cause):
+def test_states_are_forgotten_where_rows_may_have_come_without_a_notification(database, session, cause):
     model = register(database, "r", RECURSIVE)
     lane = a_lane(database, session)
     write_rows(database, coin_rows(COINS, 0, 8))

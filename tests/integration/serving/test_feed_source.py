@@ -31,12 +31,12 @@ def test_one_statement_one_notification(database: Database):
     with psycopg.connect(database.url, autocommit=True) as listener:
         listener.execute("LISTEN kurswerk_feed")
         write_rows(database, coin_rows(COINS, 0, 50))
-        heard = [*listener.notifies(timeout=300, stop_after=1), *listener.notifies(timeout=0.3)]
-        assert len(heard) == 1
+        received = [*listener.notifies(timeout=300, stop_after=1), *listener.notifies(timeout=0.3)]
+        assert len(received) == 1
     assert len(feed(database)) == 50 * len(COINS)
 
 
-def test_what_an_update_tells(database: Database):
+def test_what_an_update_notifies(database: Database):
     rows = coin_rows(COINS[:2], 0, 2)
     write_rows(database, rows)
     register(database, "m")
@@ -167,7 +167,7 @@ def test_a_table_that_may_not_be_touched_is_looked_at(bare_database: Database):
     register(bare_database, "r", RECURSIVE, active=False)
     assert session.poll_table() == 0
     activate("r", models, store)
-    assert session.poll_table() == 0  # what was there is not owed
+    assert session.poll_table() == 0  # what was there is not predicted
     rows = coin_rows(COINS, 10, 15)
     write_rows(bare_database, rows)
     lane = a_lane(bare_database, session)

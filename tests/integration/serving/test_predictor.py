@@ -27,7 +27,7 @@ from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 from waiting import until
 
 
-class Ears:
+class Listener:
     def __init__(self) -> None:
         self.rows = 0
         self.errors: list[str] = []
@@ -44,15 +44,15 @@ class Ears:
 
 
 @contextmanager
-def predicting(database: Database, open_session: Callable[[], PostgresFeedSession]) -> Iterator[Ears]:
-    """Run a predictor in a thread of its own; it must end when it is told to."""
-    ears, stop = Ears(), threading.Event()
-    predictor = Predictor(open_session, ModelCache(PostgresModelStore(database)), LaneOptions(), ears, MARKET)
+def predicting(database: Database, open_session: Callable[[], PostgresFeedSession]) -> Iterator[Listener]:
+    """Run a predictor in a thread of its own; it must end when it is asked to."""
+    listener, stop = Listener(), threading.Event()
+    predictor = Predictor(open_session, ModelCache(PostgresModelStore(database)), LaneOptions(), listener, MARKET)
     thread = threading.Thread(target=predictor.run, args=[stop])
     thread.start()
     try:
         assert predictor.ready.wait(300)
-        yield ears
+        yield listener
     finally:
         stop.set()
         thread.join(300)
@@ -68,9 +68,9 @@ def test_a_predictor_outlives_its_connection(database: Database):
             raise DatabaseUnavailableError("not now")
         return PostgresFeedSession(database, market_named())
 
-    with predicting(database, open_session) as ears:
+    with predicting(database, open_session) as listener:
         write_rows(database, coin_rows(COINS, 0, 4))
-        until(lambda: ears.rows == 4 * len(COINS))
+        until(lambda: listener.rows == 4 * len(COINS))
         with psycopg.connect(database.url, autocommit=True) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'kurswerk predictor'"
@@ -78,15 +78,15 @@ def test_a_predictor_outlives_its_connection(database: Database):
             )
         write_rows(database, coin_rows(COINS, 4, 8))
         until(lambda: len(stored(database)) == 2 * 8 * len(COINS))
-        until(lambda: ears.states[-1]["coins"] == len(COINS))
+        until(lambda: listener.states[-1]["coins"] == len(COINS))
         (first, *_) = PostgresActivationStore(database).active()
         assert first["loaded"]
         assert first["last_prediction"] is not None
     assert stored(database) == expected(database, ids)
-    assert ears.errors[0] == "DatabaseUnavailableError"
-    assert len(ears.errors) >= 2
-    assert ears.states[-1]["partitions"] == 64
-    assert ears.states[-1]["prediction_ms"] > 0
+    assert listener.errors[0] == "DatabaseUnavailableError"
+    assert len(listener.errors) >= 2
+    assert listener.states[-1]["partitions"] == 64
+    assert listener.states[-1]["prediction_ms"] > 0
 
 
 def test_states_are_stored_between_rows_a_few_at_a_time(database: Database, monkeypatch):
@@ -142,7 +142,7 @@ def test_a_model_that_breaks_while_predicting_misses_what_the_others_predict(dat
 
 
 def expected_from(database: Database, model: int, rows: dict[tuple[str, int], list[float]]) -> dict[Any, Any]:
-    """Return what a model says when it knows these rows alone."""
+    """Return what a model predicts when it knows these rows alone."""
     with database.connection() as connection:
         connection.execute("CREATE TEMP TABLE kept AS SELECT * FROM coin_metrics")
         connection.execute("DELETE FROM coin_metrics")
@@ -158,7 +158,7 @@ def expected_from(database: Database, model: int, rows: dict[tuple[str, int], li
     return found
 
 
-def test_a_fault_pauses_longer_each_time_and_is_told():
+def test_a_fault_pauses_longer_each_time_and_is_reported():
     class Model:
         name = "m"
 

@@ -14,7 +14,7 @@ def keys(database):
     return PostgresKeyStore(database)
 
 
-def test_a_key_is_told_once_and_found_by_itself_alone(keys, database):
+def test_a_key_is_shown_once_and_found_by_itself_alone(keys, database):
     record, key = keys.create("n8n", ["train", "read", "read"])
     assert key.startswith(record.prefix)
     assert (record.name, record.scopes, record.revoked_at, record.last_used_at) == (

@@ -197,7 +197,7 @@ def test_names_win_over_numbers_and_near_names_are_offered(store: PostgresModelS
             store.get(absurd)
 
 
-def test_a_name_may_say_anything(store: PostgresModelStore):
+def test_a_name_may_be_any_text(store: PostgresModelStore):
     name = '\'; DROP TABLE ml_models; -- "%s" {} \\ ü'
     assert store.get(store.create(new(name))).name == name
     assert store.get(name).name == name
@@ -326,7 +326,7 @@ def test_a_test_by_its_number(store: PostgresModelStore, result_store: PostgresR
         result_store.save_test(a_test(99))
 
 
-def test_new_models_have_the_threshold_that_the_settings_say(database):
+def test_new_models_have_the_threshold_of_the_settings(database):
     usual, own = PostgresModelStore(database), PostgresModelStore(database, alert_threshold=0.85)
     found = [
         store.get(store.create(NewModel(a_spec(name=name).as_json()))).alert_threshold

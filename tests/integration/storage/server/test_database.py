@@ -87,7 +87,7 @@ def test_a_pool_keeps_connections_and_replaces_dead_ones(database: Database):
     pooled.close()
 
 
-def test_a_pool_without_a_server_says_so(tmp_path):
+def test_a_pool_without_a_server_is_reported(tmp_path):
     nowhere = Database(f"postgresql:///db?host={tmp_path}", pool_size=2)
     with pytest.raises(DatabaseUnavailableError, match="no connection"), nowhere.connection():
         pass

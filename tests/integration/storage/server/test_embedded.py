@@ -124,7 +124,7 @@ def test_a_process_killed_while_it_starts_the_server_leaves_nothing_broken(data_
     assert Database(EmbeddedPostgres(data_dir).start()).check().startswith("18")
 
 
-def test_a_server_that_comes_up_while_remnants_are_looked_for_is_kept(
+def test_a_server_that_comes_up_while_leftovers_are_searched_is_kept(
     stopped: EmbeddedPostgres, data_dir: Path, monkeypatch
 ):
     """As one does that a killed process had begun to start: it stands in no folder yet, then its file is there."""
@@ -187,7 +187,7 @@ def test_a_stale_pid_file_of_another_program_is_overcome(stopped: EmbeddedPostgr
     assert Database(server.start()).check()
 
 
-def test_a_server_that_cannot_start_says_why(stopped: EmbeddedPostgres, data_dir: Path):
+def test_a_server_that_cannot_start_names_the_reason(stopped: EmbeddedPostgres, data_dir: Path):
     server = stopped
     with (data_dir / "postgres" / "postgresql.conf").open("a") as file:
         file.write("no_such_setting = 1\n")

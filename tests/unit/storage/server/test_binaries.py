@@ -85,7 +85,7 @@ def test_only_the_right_to_pass_is_added(tmp_path: Path):
     assert tmp_path.stat().st_mode & ~0o001 == before & ~0o001
 
 
-def test_what_a_program_says_is_in_the_message():
+def test_what_a_program_prints_is_in_the_message():
     code = "print('out of luck'); raise SystemExit(3)"
     with pytest.raises(DatabaseUnavailableError, match="luck hunting failed: out of luck"):
         binaries.run(Path(sys.executable), ["-c", code], SELF, what="luck hunting")
