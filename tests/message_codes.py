@@ -70,7 +70,7 @@ def literal_codes() -> set[str]:
 
 
 def code_prefixes() -> set[str]:
-    """Return what codes begin with that are put together, such as ``"column."``."""
+    """Return what codes begin with that are put together, such as ``"check."``."""
     joined = (node for tree in trees().values() for node in ast.walk(tree) if isinstance(node, ast.JoinedStr))
     begins = (node.values[0] for node in joined if node.values)
     texts = {begin.value for begin in begins if isinstance(begin, ast.Constant)}
