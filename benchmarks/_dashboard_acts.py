@@ -11,7 +11,7 @@ from benchmarks._dashboard_data import LONG_CHART
 Step = Callable[[Any], None]
 
 _MODELS: Final = Wanted("/dashboard/models", ("#models-table .ag-row a",))
-_MODEL: Final = Wanted("/dashboard/models/1", ("#threshold-alarms",))
+_MODEL: Final = Wanted("/dashboard/models/1", ("#threshold-predicted_positives",))
 _LIVE: Final = Wanted("/dashboard/live", ("#live-table .ag-row",))
 _COIN: Final = Wanted(f"/dashboard/data/{LONG_CHART}", ("#coin-chart .main-svg",), 1)
 _ROWS: Final = "[...document.querySelectorAll('#models-table .ag-row')].map((row) => row.innerText).join()"
@@ -58,7 +58,7 @@ def _choose(name: str) -> Step:
 
 
 _TITLE_SEEN: Final = (
-    "document.querySelector('#page.kw-turning') ? document.querySelector('#page').dataset.title"
+    "document.querySelector('#page.kw-loading-page') ? document.querySelector('#page').dataset.title"
     " : document.querySelector('#page h1').innerText"
 )
 _PAGES: Final = tuple(
@@ -113,7 +113,7 @@ ACTS: Final = (
         "threshold moved",
         _MODEL,
         (_press("ArrowLeft", "[role=slider]"), _press("ArrowRight", "[role=slider]")),
-        "document.querySelector('#threshold-alarms').innerText",
+        "document.querySelector('#threshold-predicted_positives').innerText",
     ),
     Act(
         "tab of a model opened",

@@ -29,17 +29,17 @@ _MIB: Final = 1 << 20
 _MOST_START_S: Final = 120.0
 _RATE: Final = 20
 _PAGES: Final = {
-    "overview": (Wanted("/dashboard", ("#page h1", "#overview-content .kw-facts", "#overview-content td")), "text"),
-    "data": (Wanted("/dashboard/data", ("#page h1", "#data-content .kw-facts"), 1), "chart"),
-    "coin": (Wanted(f"/dashboard/data/{LONG_CHART}", ("#page h1", "#page .kw-facts"), 1), "chart"),
+    "overview": (Wanted("/dashboard", ("#page h1", "#overview-content .kw-stats", "#overview-content td")), "text"),
+    "data": (Wanted("/dashboard/data", ("#page h1", "#data-content .kw-stats"), 1), "chart"),
+    "coin": (Wanted(f"/dashboard/data/{LONG_CHART}", ("#page h1", "#page .kw-stats"), 1), "chart"),
     "models": (Wanted("/dashboard/models", ("#page h1", "#models-table .ag-row a")), "table"),
     "new model": (Wanted("/dashboard/new", ("#page h1", "#spec-name")), "text"),
-    "model": (Wanted("/dashboard/models/1", ("#page h1", "#page .kw-facts", "#threshold-alarms")), "text"),
+    "model": (Wanted("/dashboard/models/1", ("#page h1", "#page .kw-stats", "#threshold-predicted_positives")), "text"),
     "test": (Wanted("/dashboard/test", ("#page h1", "#page .mantine-Paper-root"), 1), "chart"),
     "compare": (Wanted("/dashboard/compare?comparison=1", ("#page h1", "#page .kw-table td"), 1), "chart"),
     "jobs": (Wanted("/dashboard/jobs", ("#page h1", "#jobs-list .mantine-Paper-root")), "text"),
     "live": (Wanted("/dashboard/live", ("#page h1", "#live-table .ag-row", "#live-rules input")), "table"),
-    "system": (Wanted("/dashboard/system", ("#page h1", "#system-now .kw-facts"), 1), "chart"),
+    "system": (Wanted("/dashboard/system", ("#page h1", "#system-now .kw-stats"), 1), "chart"),
 }
 
 

@@ -54,7 +54,7 @@ class Visit:
 
     def settle(self) -> None:
         """Look at all of the page, and wait until nothing has changed for a fifth of a second, at most five seconds."""
-        for place in self.page.locator(".kw-later:empty").element_handles():
+        for place in self.page.locator(".kw-lazy:empty").element_handles():
             place.scroll_into_view_if_needed()
             self.page.wait_for_function("(place) => place.childElementCount", arg=place)
         self.page.evaluate("scrollTo(0, 0)")

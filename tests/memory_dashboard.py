@@ -23,7 +23,7 @@ from kurswerk.dashboard import (
     MinuteCount,
     Prediction,
     PredictionBatch,
-    Quarantined,
+    QuarantinedRow,
     mount,
 )
 from kurswerk.market import MarketSchema, Panel
@@ -93,8 +93,8 @@ class DataIngestion:
         self.asked.append((file_name, content))
         return f"{file_name}: read"
 
-    def quarantined(self, limit: int) -> list[Quarantined]:
-        return [Quarantined("candles", 3, "high is below low", "high 1, low 2")]
+    def quarantined(self, limit: int) -> list[QuarantinedRow]:
+        return [QuarantinedRow("candles", 3, "high is below low", "high 1, low 2")]
 
 
 class Live:

@@ -62,13 +62,13 @@ def an_empty_installation_explains_and_fills_itself(seen):
 
 def wrong_input_is_told_while_typing(seen):
     seen.go("/dashboard/new")
-    seen.see("All fields are right.")
+    seen.see("All fields are valid.")
     seen.see("positive in")
     seen.page.locator("#spec-name").fill("")
-    seen.see("Not yet")
+    seen.see("Please correct")
     assert seen.page.locator("#spec-order").is_disabled()
     seen.page.locator("#spec-name").fill("first")
-    seen.see("All fields are right.")
+    seen.see("All fields are valid.")
     seen.page.locator("#spec-indicators").fill("rsy_14")
     seen.page.keyboard.press("Enter")
     seen.see("did you mean 'rsi_14'?")
@@ -77,12 +77,12 @@ def wrong_input_is_told_while_typing(seen):
 
 def order_model(seen: Visit, name: str, kind: str | None = None) -> None:
     seen.go("/dashboard/new")
-    seen.see("All fields are right.")
+    seen.see("All fields are valid.")
     seen.page.locator("#spec-name").fill(name)
     if kind:
         seen.page.locator("#spec-model_type").click()
         seen.page.get_by_role("option", name=kind).click()
-    seen.press("Fine settings")
+    seen.press("Advanced settings")
     seen.page.locator("#spec-n_estimators").fill("20")
     seen.page.locator("#spec-json", has_text='"n_estimators": 20').wait_for()
     seen.page.locator("#spec-json", has_text=f'"name": "{name}"').wait_for()
@@ -100,20 +100,20 @@ def a_model_is_made(seen):
     wait_for_job(seen, "Training of second")
     seen.go("/dashboard/models")
     seen.follow("first")
-    seen.see("How good is it?")
-    seen.see("Figures beside the naive")
+    seen.see("Evaluation")
+    seen.see("Metrics against baselines")
     assert seen.troubles == []
 
 
 def the_threshold_moves_the_figures_at_once(seen):
     seen.go("/dashboard/models/1")
-    alarms = seen.page.locator("#threshold-alarms")
+    alarms = seen.page.locator("#threshold-predicted_positives")
     before = alarms.inner_text()
     seen.page.get_by_role("slider").focus()
     for _ in range(20):
         seen.page.keyboard.press("ArrowLeft")
     seen.page.wait_for_function(
-        "before => document.querySelector('#threshold-alarms').innerText !== before", arg=before
+        "before => document.querySelector('#threshold-predicted_positives').innerText !== before", arg=before
     )
     assert int(alarms.inner_text().replace(",", "")) > int(before.replace(",", ""))
     assert "threshold=30" in seen.page.url
@@ -130,7 +130,7 @@ def it_is_tested_and_compared_in_words(seen):
     seen.page.wait_for_url("**/dashboard/jobs")
     wait_for_job(seen, "Test of first")
     seen.follow("See the result")
-    seen.see("How good is it?")
+    seen.see("Evaluation")
     seen.go("/dashboard/models/1")
     seen.see("Simulated trades")
     seen.page.wait_for_timeout(1500)
@@ -142,7 +142,7 @@ def it_is_tested_and_compared_in_words(seen):
     wait_for_job(seen, "Comparison of first with second")
     seen.follow("See the result")
     seen.see("Side by side")
-    assert re.search(r"may be luck|more than luck|to tell it from luck|neither ranking", seen.page.inner_text("#page"))
+    assert re.search(r"may be chance|significant|from chance|neither ranking", seen.page.inner_text("#page"))
     seen.page.wait_for_timeout(1500)
     seen.shot(PICTURES, "compare")
     assert seen.troubles == []
@@ -150,7 +150,7 @@ def it_is_tested_and_compared_in_words(seen):
 
 def a_job_that_cannot_succeed_is_refused_or_says_why(seen):
     seen.go("/dashboard/new")
-    seen.see("All fields are right.")
+    seen.see("All fields are valid.")
     seen.page.locator("#spec-name").fill("hopeless")
     seen.page.locator("#spec-min_percent_change").fill("1000000")
     seen.see("So lopsided")
@@ -172,7 +172,7 @@ def predictions_and_alerts_arrive_by_themselves(seen, browser, service):
     seen.page.locator("#rule-name").fill("keep all")
     seen.page.locator("#rule-channel").click()
     seen.page.get_by_role("option", name="Only kept here").click()
-    seen.press("Make the rule")
+    seen.press("Create the rule")
     seen.see("1 of: all active models · from each model's own threshold · only kept here")
     seen.page.locator("#rule-make").wait_for(state="hidden")
     seen.page.get_by_role("switch", name="first predicts").click(force=True)
@@ -183,12 +183,12 @@ def predictions_and_alerts_arrive_by_themselves(seen, browser, service):
         other.page.locator("#simulate-hours").fill("2")
         other.page.locator("#simulate-seed").fill("77")
         other.press("Simulate a market")
-        other.see("The market is filled", 120)
+        other.see("Market data stored", 120)
         assert other.troubles == []
     seen.page.locator("#live-table .ag-row").first.wait_for(timeout=MOST_WORK_S * 1000)
     seen.page.locator("#live-alerts .ag-row").first.wait_for(timeout=60_000)
     seen.shot(PICTURES, "live")
-    seen.press("What became of them")
+    seen.press("Delivery history")
     seen.page.locator("#rule-deliveries .ag-row", has_text="sent").first.wait_for(timeout=60_000)
     seen.page.keyboard.press("Escape")
     seen.page.locator("#rule-again").wait_for(state="hidden")

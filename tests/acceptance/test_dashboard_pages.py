@@ -106,7 +106,7 @@ def test_the_menu_leads_from_page_to_page_without_loading_anew(browser, filled):
     with visit(browser, filled) as seen:
         seen.go("/dashboard")
         seen.page.evaluate("() => { window.here = true; }")
-        for name in ("Data", "Models", "New model", "Jobs", "System", "Models"):
+        for name in ("Market data", "Models", "New model", "Jobs", "System", "Models"):
             seen.page.get_by_role("navigation").get_by_role("link", name=name, exact=True).click()
             seen.page.get_by_role("heading", level=1, name=name, exact=True).wait_for()
             seen.page.wait_for_function("(title) => document.title === title", arg=f"{name} · Kurswerk")
@@ -188,7 +188,7 @@ def test_a_page_that_stays_open_keeps_no_history_of_its_inputs(browser, filled):
     past = "store.getState().history.past.length"
     with visit(browser, filled) as seen:
         seen.go("/dashboard/live")
-        alerted = "() => dash_clientside.set_props('live-alerted', {data: []})"
+        alerted = "() => dash_clientside.set_props('live-new-alerts', {data: []})"
         seen.page.wait_for_function(f"() => {{ ({alerted})(); return {past}; }}")
         seen.page.wait_for_function(f"() => !{past}")
         assert seen.troubles == []
@@ -198,14 +198,14 @@ def test_what_lies_below_the_window_is_brought_when_it_is_seen(browser, filled):
     with visit(browser, filled) as seen:
         charts = seen.page.locator("#model-curves .js-plotly-plot .main-svg")
         seen.go("/dashboard/models/1")
-        seen.page.locator("#threshold-alarms").wait_for()
+        seen.page.locator("#threshold-predicted_positives").wait_for()
         assert charts.count() == 0
         for _ in range(2):  # what was put away with its tab is brought again
             seen.settle()
             charts.first.wait_for()
             seen.page.get_by_role("tab", name="Live", exact=True).click()
             charts.first.wait_for(state="detached")
-            seen.page.get_by_role("tab", name="How good is it?").click()
+            seen.page.get_by_role("tab", name="Evaluation").click()
         assert seen.troubles == []
 
 
@@ -241,7 +241,7 @@ def test_a_server_that_is_gone_is_said_to_be_and_the_page_stays(browser, filled)
         seen.page.context.set_offline(False)
         seen.page.get_by_role("link", name="Load again").click()
         seen.page.get_by_role("heading", level=1, name="Jobs", exact=True).wait_for()
-        assert not seen.page.locator("#unanswered").is_visible()
+        assert not seen.page.locator("#no-answer").is_visible()
 
 
 def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
@@ -283,12 +283,12 @@ def test_the_first_page_is_in_the_readers_time_zone_and_colours_at_once(browser,
 def test_wrong_input_is_told_beside_the_field_and_cannot_be_ordered(browser, filled):
     with visit(browser, filled) as seen:
         seen.go("/dashboard/new")
-        seen.see("All fields are right.")
+        seen.see("All fields are valid.")
         seen.page.locator("#spec-name").fill("a")
         seen.see("This name is taken; choose another.")
         assert seen.page.locator("#spec-order").is_disabled()
         seen.page.locator("#spec-name").fill("b-2")
-        seen.see("All fields are right.")
+        seen.see("All fields are valid.")
         seen.page.locator("#spec-indicators").fill("rsy_14")
         seen.page.keyboard.press("Enter")
         seen.see("did you mean 'rsi_14'?")

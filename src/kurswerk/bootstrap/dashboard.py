@@ -24,7 +24,7 @@ from kurswerk.dashboard import (
     MinuteCount,
     Prediction,
     PredictionBatch,
-    Quarantined,
+    QuarantinedRow,
 )
 from kurswerk.ingest import ingest_files
 from kurswerk.jobs import JobService, Progress
@@ -86,11 +86,11 @@ class LocalDataIngestion:
             f"{summary.duplicates:,} repeated, {sum(sum(f.quarantined.values()) for f in summary.files):,} quarantined"
         )
 
-    def quarantined(self, limit: int) -> Sequence[Quarantined]:
+    def quarantined(self, limit: int) -> Sequence[QuarantinedRow]:
         """Return refused rows, those of the newest files first."""
         folder = self._quarantine
         files = sorted(folder.glob("*.parquet"), key=lambda path: -path.stat().st_mtime) if folder.is_dir() else []
-        found: list[Quarantined] = []
+        found: list[QuarantinedRow] = []
         for path in files:
             if len(found) >= limit:
                 break
@@ -98,13 +98,13 @@ class LocalDataIngestion:
         return found
 
 
-def _refused(path: Path, limit: int) -> list[Quarantined]:
+def _refused(path: Path, limit: int) -> list[QuarantinedRow]:
     try:
         batch = next(pq.ParquetFile(path).iter_batches(batch_size=limit), None)
     except OSError as error:
         raise DataFileError("quarantine.not_readable", path=path, reason=error) from error
     return [
-        Quarantined(
+        QuarantinedRow(
             path.stem.rpartition("-")[0],
             row.pop("row"),
             row.pop("reason"),

@@ -14,7 +14,7 @@ from kurswerk.dashboard.ports import (
     Models,
     Prediction,
     PredictionBatch,
-    Quarantined,
+    QuarantinedRow,
     Results,
 )
 from kurswerk.dashboard.shell.mount import mount
@@ -33,7 +33,7 @@ __all__ = [
     "Models",
     "Prediction",
     "PredictionBatch",
-    "Quarantined",
+    "QuarantinedRow",
     "Results",
     "mount",
 ]

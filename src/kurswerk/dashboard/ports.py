@@ -1,4 +1,4 @@
-"""What the dashboard needs of the outside."""
+"""Ports of the dashboard: what its pages need of the outside."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,8 +52,8 @@ class Results(ResultStore, Protocol):
 
 
 @dataclass(frozen=True)
-class Quarantined:
-    """A row that was refused, where it came from and why."""
+class QuarantinedRow:
+    """A row that was rejected, where it came from and why."""
 
     file: str
     row: int | None
@@ -74,7 +74,7 @@ class Market(MarketSurvey, Protocol):
 
 
 class DataIngestion(Protocol):
-    """Fills markets; each says in words what it did."""
+    """Stores market data; each returns what it stored."""
 
     def simulate(self, coins: int, hours: float, seed: int, progress: Progress) -> int:
         """Store a simulated market that ends now; return how many rows it has."""
@@ -84,8 +84,8 @@ class DataIngestion(Protocol):
         """Store the rows of a CSV or Parquet file in a market."""
         ...
 
-    def quarantined(self, limit: int) -> Sequence[Quarantined]:
-        """Return refused rows, the newest first."""
+    def quarantined(self, limit: int) -> Sequence[QuarantinedRow]:
+        """Return rejected rows, the newest first."""
         ...
 
 
@@ -143,7 +143,7 @@ class PredictionBatch:
 
 
 class Live(Protocol):
-    """Models at work: which are, what they predict, and which alerts they raise."""
+    """Active models: which are, what they predict, and which alerts they raise."""
 
     def activate(self, model_id: int) -> None:
         """Let a certified model predict each new row; ConflictError if it may not."""
@@ -154,7 +154,7 @@ class Live(Protocol):
         ...
 
     def reload(self, model_id: int) -> None:
-        """Let every running predictor load a model anew."""
+        """Let every running predictor reload a model."""
         ...
 
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
@@ -175,7 +175,7 @@ class Live(Protocol):
         ...
 
     def replay(self, prediction_id: int) -> Replay:
-        """Compute a stored prediction again, and hold it against what was stored."""
+        """Compute a stored prediction again, and compare it with what was stored."""
         ...
 
     def alerts(self, *, model_id: int | None = None, limit: int = 100) -> Sequence[Alert]:
@@ -215,10 +215,10 @@ class Live(Protocol):
 
 
 class HealthReport(Protocol):
-    """How the service is."""
+    """Health of the service."""
 
     def as_json(self) -> dict[str, Any]:
-        """Return status, figures and checks."""
+        """Return status, counts and checks."""
         ...
 
 
@@ -262,31 +262,31 @@ class DashboardServices:
     Attributes
     ----------
     models, results
-        What is kept.
+        Models and their results.
     markets
         Name of a registered market → its rows.
     job_service
-        Where trainings, tests, comparisons and certificates are ordered.
+        Creates jobs.
     jobs
-        The orders.
+        Stored jobs.
     ingestion
-        Fills an empty market.
+        Stores market data.
     coverage
-        Returns what there is of each instrument of a market.
+        Rows, gaps and newest row of each instrument of a market.
     health
-        Looks at everything that serving needs.
+        Checks everything that serving needs.
     resource_samples
-        What machine and service did until now, oldest first.
+        Utilisation of machine and service until now, oldest first.
     settings
         Settings in force, secrets masked.
     keys
         API keys; None where none are kept.
     live
-        Models at work; None where no predictor is part of this installation.
+        Active models and their predictions; None where no predictor is part of this installation.
     alerts
-        Rules that send messages; None where nobody sends any.
+        Notification rules; None where there are none.
     channels
-        The ways that messages can take, by name.
+        Channels that messages can take, by name.
     """
 
     models: Models

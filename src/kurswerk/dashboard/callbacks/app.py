@@ -87,5 +87,5 @@ def _call_showing_errors(handler: Handler, user: UserContext, values: Sequence[A
         raise
     except Exception:  # noqa: BLE001 - whatever it is, the user sees that it failed, the log has the cause
         _log.exception("a callback of the dashboard failed: %s", handler.__qualname__)
-        notify(user.t("Something went wrong"), user.t("The server's log says what. Try again."), success=False)
+        notify(user.t("Something went wrong"), user.t("The cause is in the server's log. Try again."), success=False)
     return dash.no_update

@@ -1,4 +1,4 @@
-"""One coin: its candles, volume and phases, what models said of it, and the features behind any point."""
+"""One coin: its candles, volume and phases, what models predicted for it, and the features of any row."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +24,7 @@ from kurswerk.serving import Replay, predict_instrument
 
 _MOST_PREDICTIONS: Final = 2000
 # While somebody moves about in a chart its rows are not loaded anew.
-_LOOKED_AT_S: Final = 300.0
+_CHART_ROWS_S: Final = 300.0
 _PREDICTIONS_S: Final = 5.0
 _FEATURES_S: Final = 60.0
 
@@ -55,7 +55,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], mint: st
                 [
                     card(
                         user.t("Price, volume and phases"),
-                        _marks(user, models, shown, names),
+                        _model_choice(user, models, shown, names),
                         chart(
                             user,
                             "coin-chart",
@@ -67,7 +67,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], mint: st
                         span={"base": 12, "lg": 8},
                     ),
                     card(
-                        user.t("Features behind a point"),
+                        user.t("Features of a row"),
                         _choose_model(app, user, shown),
                         dmc.Group([dmc.Button(user.t("Newest row"), id="coin-newest", variant="default", size="xs")]),
                         html.Div(callout(user.t("Click a point of the chart.")), id="coin-features", role="status"),
@@ -87,7 +87,7 @@ def _predictions(app: DashboardApp, mint: str) -> Sequence[Prediction]:
     return app.cache.get(("coin predictions", mint), read, max_age_s=_PREDICTIONS_S)
 
 
-def _marks(user: UserContext, models: list[int], shown: list[str], names: Any) -> Any:
+def _model_choice(user: UserContext, models: list[int], shown: list[str], names: Any) -> Any:
     if not models:
         return html.Div(dmc.CheckboxGroup([], id="coin-models", value=[]), style={"display": "none"})
     boxes = dmc.Group([dmc.Checkbox(label=names.get(model, f"#{model}"), value=str(model)) for model in models])
@@ -100,7 +100,7 @@ def _choose_model(app: DashboardApp, user: UserContext, shown: Sequence[str]) ->
     order = sorted((one["value"] for one in choices), key=lambda value: value not in shown)
     return dmc.Select(
         id="coin-model",
-        label=user.t("As this model sees it"),
+        label=user.t("Features of the model"),
         data=choices,
         value=order[0] if order else None,
         allowDeselect=False,
@@ -119,7 +119,7 @@ def register_callbacks(app: DashboardApp) -> None:
         State("coin-name", "data"),
     )
     def redraw(user: UserContext, moved: dict[str, Any] | None, models: list[str] | None, mint: str) -> Any:
-        panel = drawn.coin_panel(app, mint, max_age_s=_LOOKED_AT_S)
+        panel = drawn.coin_panel(app, mint, max_age_s=_CHART_ROWS_S)
         window = drawn.visible_range(user, moved or {})
         marks = drawn.prediction_markers(_predictions(app, mint), models or [], model_names(app))
         drawing = Patch()
@@ -135,7 +135,7 @@ def register_callbacks(app: DashboardApp) -> None:
         Input("coin-newest", "n_clicks"),
         State("coin-name", "data"),
     )
-    def explain(
+    def show_features(
         user: UserContext, clicked: dict[str, Any] | None, model: str | None, newest: int | None, mint: str
     ) -> Any:
         points = (clicked or {}).get("points") or []
@@ -148,13 +148,13 @@ def register_callbacks(app: DashboardApp) -> None:
         return _features(app, user, int(model), mint, moment_us)
 
     @app.callback(Output("coin-replayed", "children"), Input("coin-replay", "n_clicks"), State("coin-stored", "data"))
-    def check(user: UserContext, clicks: int | None, stored: str) -> Any:
+    def replay(user: UserContext, clicks: int | None, stored: str) -> Any:
         live = app.services.live
         return _replayed(user, live.replay(int(stored))) if clicks and live is not None else None
 
 
 def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, moment_us: int | None) -> Any:
-    """Return what a model made of the last row not after a moment, or of the newest for None."""
+    """Return features and prediction of the last row not after a moment, or of the newest for None."""
     record = app.services.models.get(model_id)
     times, values, names = app.cache.get(
         ("features", model_id, mint),
@@ -165,7 +165,7 @@ def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, mo
     importance = record.feature_importance
     order = sorted(range(len(names)), key=lambda i: -importance.get(names[i], 0.0))[:25]
     rows = [(names[i], user.number(float(values[k, i]), 4)) for i in order]
-    (said,) = predict_instrument(
+    (predicted,) = predict_instrument(
         mint, [record], app.services.markets, app.services.models, at_us=int(times[k])
     ).predictions
     return dmc.Stack(
@@ -173,10 +173,10 @@ def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, mo
             dmc.Text(user.t("Row of {time}", time=user.date_time_us(int(times[k]))), fw=600, size="sm"),
             dmc.Text(
                 user.t(
-                    "{name} gives {share} here and says {answer}.",
+                    "{name}: probability {share}, prediction: {answer}.",
                     name=record.name,
-                    share=user.percent(said.probability),
-                    answer=user.t("yes") if said.prediction else user.t("no"),
+                    share=user.percent(predicted.probability),
+                    answer=user.t("yes") if predicted.prediction else user.t("no"),
                 )
             ),
             *_stored(app, user, model_id, mint, int(times[k])),
@@ -194,7 +194,7 @@ def _stored(app: DashboardApp, user: UserContext, model_id: int, mint: str, mome
     )
     if stored is None:
         return []
-    again = dmc.Button(user.t("Compute it again"), id="coin-replay", variant="default", size="xs")
+    again = dmc.Button(user.t("Replay this prediction"), id="coin-replay", variant="default", size="xs")
     return [
         dcc.Store(id="coin-stored", data=str(stored.id)),
         dmc.Group([dmc.Text(user.t("Stored live: {share}.", share=user.percent(stored.probability))), again]),
@@ -203,13 +203,13 @@ def _stored(app: DashboardApp, user: UserContext, model_id: int, mint: str, mome
 
 
 def _replayed(user: UserContext, found: Replay) -> Any:
-    """Say whether a prediction comes out as it was stored, and if not, why."""
+    """State whether a replay agrees with what was stored, and if not, why."""
     share = user.percent(found.score)
     if found.equal:
-        words = [user.t("It comes out the same in every bit: {share}.", share=share)]
+        words = [user.t("The replay agrees in every bit: {share}.", share=share)]
     else:
         before = user.percent(found.stored_score)
-        words = [user.t("It comes out as {share} instead of {stored}.", share=share, stored=before)]
+        words = [user.t("The replay gives {share} instead of {stored}.", share=share, stored=before)]
     if found.late_rows:
         words.append(user.t("Rows that came after it and were left out: {n}.", n=user.number(found.late_rows)))
     if found.corrected_rows:

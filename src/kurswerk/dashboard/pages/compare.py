@@ -1,4 +1,4 @@
-"""Compare: two models on the identical rows, with the difference in words."""
+"""Compare models: two models on identical rows, with the difference and its significance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -27,15 +27,16 @@ from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import Comparison, ModelRecord
 from kurswerk.reports import figure_metrics
 
-_SURE_P: Final = 0.05
-_FIGURES: Final = ("pr_auc", "roc_auc", "f1", "precision", "recall", "accuracy", "mcc", "brier", "log_loss")
+_SIGNIFICANT_P: Final = 0.05
+_METRICS: Final = ("pr_auc", "roc_auc", "f1", "precision", "recall", "accuracy", "mcc", "brier", "log_loss")
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the form, with ``a`` and ``b`` of the address chosen, or the comparison that ``comparison`` names."""
     ready = ready_models(app)
     head = page_header(
-        user.t("Compare"), text=user.t("Two models on the identical rows: which is better, and is it more than luck?")
+        user.t("Compare models"),
+        text=user.t("Two models on identical rows: which is better, and is the difference significant?"),
     )
     if not ready:
         return html.Div([head, no_ready_model(user)])
@@ -77,7 +78,9 @@ def _form(
         ],
         cols={"base": 1, "xs": 2},
     )
-    return evaluation_form(app, user, "compare", user.t("Which two, on what?"), pair, chosen, user.t("Compare them"))
+    return evaluation_form(
+        app, user, "compare", user.t("Models, period and coins"), pair, chosen, user.t("Compare them")
+    )
 
 
 def _earlier(app: DashboardApp, user: UserContext, ready: Sequence[ModelRecord]) -> Any:
@@ -87,7 +90,7 @@ def _earlier(app: DashboardApp, user: UserContext, ready: Sequence[ModelRecord])
     if not found:
         return html.Div()
     names = model_names(app)
-    head = [user.t("Comparison"), user.t("Period"), user.t("Rows"), user.t("Winner by F1"), user.t("More than luck?")]
+    head = [user.t("Comparison"), user.t("Period"), user.t("Rows"), user.t("Winner by F1"), user.t("Significant?")]
     rows = [
         html.Tr(
             [
@@ -128,7 +131,7 @@ def _shown(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
         [
             card(
                 user.t("{a} and {b}", a=a, b=b),
-                dmc.Text(sentence(user, one, a, b)),
+                dmc.Text(comparison_summary(user, one, a, b)),
                 dmc.Text(
                     user.t("{rows} identical rows, {period}", rows=user.number(one.num_samples), period=period),
                     size="sm",
@@ -144,7 +147,7 @@ def _shown(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
                             user,
                             "compare-metrics",
                             drawing,
-                            label=user.t("Dots with intervals: figures of both models"),
+                            label=user.t("Dots with intervals: metrics of both models"),
                         ),
                         span={"base": 12, "lg": 6},
                     ),
@@ -155,32 +158,33 @@ def _shown(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
     )
 
 
-def sentence(user: UserContext, one: Comparison, a: str, b: str) -> str:
-    """Say which model is better, and whether the difference may be luck."""
+def comparison_summary(user: UserContext, one: Comparison, a: str, b: str) -> str:
+    """Return which model is better, and whether the difference is significant."""
     significance = one.significance
     difference = (significance.get("differences") or {}).get("pr_auc") or {}
     value, low, high = (difference.get(key) for key in ("value", "low", "high"))
     if value is None:
-        return user.t("No row is positive, so neither ranking can be judged.")
+        return user.t("No row is positive, so neither ranking can be evaluated.")
     if value == 0:
         return f"{user.t('Both rank equally well.')} {_errors(user, significance.get('mcnemar') or {}, a, b)}"
     better = a if value > 0 else b
     values = {"better": better, "difference": user.number(abs(value), 4)}
     if low is None or high is None:
         lead = user.t(
-            "{better} ranks better by {difference} PR-AUC, but there are too few coins to tell it from luck.", **values
+            "{better} ranks better by {difference} PR-AUC, but there are too few coins to separate it from chance.",
+            **values,
         )
     else:
         low, high = (low, high) if value > 0 else (0.0 - high, 0.0 - low)  # of the lead of the better one
         values |= {"low": user.signed(low, 4), "high": user.signed(high, 4)}
         if significance.get("more_than_luck"):
             lead = user.t(
-                "{better} ranks better by {difference} PR-AUC; within {low} … {high}, so it is more than luck.",
+                "{better} ranks better by {difference} PR-AUC; within {low} … {high}, so this is significant.",
                 **values,
             )
         else:
             lead = user.t(
-                "{better} ranks better by {difference} PR-AUC; within {low} … {high}, so it may be luck.", **values
+                "{better} ranks better by {difference} PR-AUC; within {low} … {high}, so it may be chance.", **values
             )
     return f"{lead} {_errors(user, significance.get('mcnemar') or {}, a, b)}"
 
@@ -196,7 +200,7 @@ def _errors(user: UserContext, test: Mapping[str, Any], a: str, b: str) -> str:
         "nb": user.number(only_b),
         "p": user.number(test["p_value"], 3),
     }
-    if test["p_value"] >= _SURE_P:
+    if test["p_value"] >= _SIGNIFICANT_P:
         return user.t("They err about equally often ({na} rows only {a} has right, {nb} only {b}; p = {p}).", **values)
     values["fewer"] = a if only_a > only_b else b
     return user.t("{fewer} errs less often ({na} rows only {a} has right, {nb} only {b}; p = {p}).", **values)
@@ -204,9 +208,9 @@ def _errors(user: UserContext, test: Mapping[str, Any], a: str, b: str) -> str:
 
 def _table(user: UserContext, one: Comparison, a: str, b: str) -> Any:
     significance = one.significance
-    head = [html.Th(user.t("Figure")), *(html.Th(text, className="kw-r") for text in (a, b, user.t("Difference")))]
+    head = [html.Th(user.t("Metric")), *(html.Th(text, className="kw-r") for text in (a, b, user.t("Difference")))]
     rows = []
-    for metric in _FIGURES:
+    for metric in _METRICS:
         name, _, digits, _ = shown.METRICS[metric]
         sides = [((significance.get(side) or {}).get(metric) or {}).get("value") for side in ("a", "b")]
         difference = (significance.get("differences") or {}).get(metric) or {}
@@ -260,8 +264,8 @@ def register_callbacks(app: DashboardApp) -> None:
         period = period_from_fields(user, start, end)
         request = {"model_a_id": int(a), "model_b_id": int(b), **period.as_request(), "mints": mints or None}
         job = app.services.job_service.order("COMPARE", request)
-        notify(user.t("Ordered"), user.t("Job {id} is in the queue.", id=job.id))
+        notify(user.t("Job created"), user.t("Job {id} is in the queue.", id=job.id))
         return redirect_to("/dashboard/jobs")
 
 
-PAGE: Final = PageDefinition("/compare", N_("Compare"), layout, register_callbacks, icon="compare", charts=True)
+PAGE: Final = PageDefinition("/compare", N_("Compare models"), layout, register_callbacks, icon="compare", charts=True)

@@ -1,4 +1,4 @@
-"""Data: which coins there are, how complete and how fresh, and what was refused."""
+"""Market data: coins with their coverage, gaps and newest rows, import, and rejected rows."""
 
 import base64
 import binascii
@@ -30,24 +30,24 @@ from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import market_named
 
-_MOST_REFUSED: Final = 500
-_MOST_UPLOAD_BYTES: Final = 256 << 20
+_MAX_REJECTED: Final = 500
+_MAX_UPLOAD_BYTES: Final = 256 << 20
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
-    """Return what there is; ``open=ingest`` of the address shows the way in, ``coin`` searches."""
+    """Return the page; ``open=ingest`` of the address opens the import, ``coin`` searches."""
     there = app.cache.get("availability", app.services.market.availability, max_age_s=5)
     opened = query.get("open") == "ingest" or not there.rows
     return html.Div(
         [
-            page_header(user.t("Data"), text=user.t("Coins with their coverage, gaps and freshness.")),
-            _way_in(user, opened=opened),
+            page_header(user.t("Market data"), text=user.t("Coins with their coverage, gaps and freshness.")),
+            _import_forms(user, opened=opened),
             html.Div(_content(app, user, query), id="data-content"),
         ]
     )
 
 
-def _way_in(user: UserContext, *, opened: bool) -> Any:
+def _import_forms(user: UserContext, *, opened: bool) -> Any:
     simulate = dmc.Stack(
         [
             dmc.Text(
@@ -68,14 +68,14 @@ def _way_in(user: UserContext, *, opened: bool) -> Any:
     upload = dmc.Stack(
         [
             dmc.Text(
-                user.t("CSV or Parquet; usual names of columns are recognised. Rows that break a law are set aside."),
+                user.t("CSV or Parquet with usual column names. Rows that break a validation rule are quarantined."),
                 size="sm",
                 c="dimmed",
             ),
             dcc.Upload(
                 html.Span(user.t("Drop a file here, or choose one"), id="ingest-label"),
                 id="ingest-file",
-                max_size=_MOST_UPLOAD_BYTES,
+                max_size=_MAX_UPLOAD_BYTES,
                 accept=".csv,.parquet,.gz",
                 className="kw-upload",
             ),
@@ -84,10 +84,10 @@ def _way_in(user: UserContext, *, opened: bool) -> Any:
         gap="xs",
     )
     panel = dmc.SimpleGrid(
-        [card(user.t("Simulate"), simulate), card(user.t("Bring in a file"), upload)], cols={"base": 1, "md": 2}
+        [card(user.t("Simulate"), simulate), card(user.t("Import a file"), upload)], cols={"base": 1, "md": 2}
     )
     return dmc.Accordion(
-        dmc.AccordionItem([dmc.AccordionControl(user.t("Bring in data")), dmc.AccordionPanel(panel)], value="in"),
+        dmc.AccordionItem([dmc.AccordionControl(user.t("Import data")), dmc.AccordionPanel(panel)], value="in"),
         value="in" if opened else None,
         variant="contained",
         mb="md",
@@ -99,7 +99,7 @@ def _content(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any
     if not there.rows or there.first_us is None or there.last_us is None:
         return empty_state(
             user.t("There are no market data yet"),
-            user.t("Simulate a market to look around, or bring in a file with candles of your own."),
+            user.t("Simulate a market to look around, or import a file with candles of your own."),
         )
     lag = (datetime.now(UTC) - to_datetime(there.last_us)).total_seconds()
     return dmc.Stack(
@@ -120,9 +120,9 @@ def _content(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any
             ),
             card(user.t("Coins"), _coins(app, user, query)),
             card(
-                user.t("Refused rows"),
-                _refused(app, user),
-                text=user.t("Rows that break a law of the market stay out, with the reason."),
+                user.t("Rejected rows"),
+                _rejected(app, user),
+                text=user.t("Rows that break a validation rule are not stored; each is listed with the reason."),
             ),
         ]
     )
@@ -165,10 +165,10 @@ def _coins(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     return dmc.Stack([search, data_grid(user, "data-coins", columns, rows, label=user.t("Coins"))])
 
 
-def _refused(app: DashboardApp, user: UserContext) -> Any:
-    found = app.services.ingestion.quarantined(_MOST_REFUSED)
+def _rejected(app: DashboardApp, user: UserContext) -> Any:
+    found = app.services.ingestion.quarantined(_MAX_REJECTED)
     if not found:
-        return callout(user.t("No row was refused."), color="teal")
+        return callout(user.t("No row was rejected."), color="teal")
     rows = [
         {"file": one.file, "row": one.row, "reason": user.message(one.reason), "values": one.values} for one in found
     ]
@@ -176,10 +176,10 @@ def _refused(app: DashboardApp, user: UserContext) -> Any:
         grid_column("file", user.t("File"), minWidth=140),
         grid_column("row", user.t("Row"), "number", maxWidth=110),
         grid_column("reason", user.t("Reason"), minWidth=240, flex=2, tooltipField="reason"),
-        grid_column("values", user.t("What it held"), minWidth=260, flex=3, tooltipField="values"),
+        grid_column("values", user.t("Values"), minWidth=260, flex=3, tooltipField="values"),
     ]
     return data_grid(
-        user, "data-refused", columns, rows, label=user.t("Refused rows"), options={"paginationPageSize": 10}
+        user, "data-rejected", columns, rows, label=user.t("Rejected rows"), options={"paginationPageSize": 10}
     )
 
 
@@ -192,7 +192,7 @@ def register_callbacks(app: DashboardApp) -> None:
         """(coin) => {
             kurswerk.query({coin});
             const text = (coin || '').trim();
-            kurswerk.sift('data-coins', (row) => kurswerk.holds(row, text));
+            kurswerk.filterTable('data-coins', (row) => kurswerk.containsWords(row, text));
         }""",
         Input("data-search", "value"),
         initial_call=True,
@@ -210,7 +210,7 @@ def register_callbacks(app: DashboardApp) -> None:
         require_scope(user, "train")
         rows = app.services.ingestion.simulate(int(coins or 1), float(hours or 1), int(seed or 0), lambda *_: None)
         app.cache.clear()
-        notify(user.t("The market is filled"), user.t("{rows} rows are stored.", rows=user.number(rows)))
+        notify(user.t("Market data stored"), user.t("{rows} rows are stored.", rows=user.number(rows)))
         return _content(app, user, {})
 
     @app.callback(
@@ -225,9 +225,11 @@ def register_callbacks(app: DashboardApp) -> None:
             content = base64.b64decode((contents or "").partition(",")[2], validate=True)
         except binascii.Error as error:
             raise DataFileError(user.t("The file did not arrive whole; send it again.")) from error
-        said = app.services.ingestion.ingest(name or "upload.csv", content, market_named())
+        summary = app.services.ingestion.ingest(name or "upload.csv", content, market_named())
         app.cache.clear()
-        return _content(app, user, {}), callout(user.message(said), title=user.t("Brought in"), color="teal")
+        return _content(app, user, {}), callout(user.message(summary), title=user.t("Imported"), color="teal")
 
 
-PAGE: Final = PageDefinition("/data", N_("Data"), layout, register_callbacks, icon="data", tables=True, charts=True)
+PAGE: Final = PageDefinition(
+    "/data", N_("Market data"), layout, register_callbacks, icon="data", tables=True, charts=True
+)

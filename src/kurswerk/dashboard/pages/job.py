@@ -50,9 +50,9 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str)
                             tabIndex=0,
                             **{"aria-label": user.t("Log, the newest line first")},
                         ),
-                        text=user.t("What happened, line by line; the newest line is on top."),
+                        text=user.t("The newest line first."),
                     ),
-                    card(user.t("What was ordered"), _document(job.request)),
+                    card(user.t("Request"), _document(job.request)),
                 ]
             ),
             dcc.Store(id="job-id", data=job.id),
@@ -77,10 +77,10 @@ def _now(app: DashboardApp, user: UserContext, job: Job) -> Any:
 
 
 def _result(app: DashboardApp, user: UserContext, job: Job) -> list[Any]:
-    """Return what came of a job, and where its file is to be had if it wrote one."""
+    """Return the result of a job, and where its file is to be had if it wrote one."""
     if job.result is None:
         return []
-    words: list[Any] = [dmc.Text(user.t("What came of it"), size="sm", fw=600), _document(job.result)]
+    words: list[Any] = [dmc.Text(user.t("Result"), size="sm", fw=600), _document(job.result)]
     kind = app.services.job_service.kinds.find(job.job_type)
     if kind is not None and issubclass(kind.result, FileResult):
         path = f"{app.options.api_path}/jobs/{job.id}/file"

@@ -44,7 +44,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             page_header(
                 user.t("Jobs"),
                 link_button(user.t("New model"), "/dashboard/new"),
-                text=user.t("Trainings, tests, comparisons and certificates, the newest first."),
+                text=user.t("Everything that runs in the background, the newest first."),
             ),
             html.Div(
                 dmc.SegmentedControl(id="jobs-status", value=status, data=choices, **{"aria-label": user.t("Status")}),
@@ -63,20 +63,20 @@ def _list(app: DashboardApp, user: UserContext, status: str) -> Any:
     if not jobs:
         return empty_state(
             user.t("No jobs here"),
-            user.t("Whoever orders a training, a test, a comparison or a certificate finds it here."),
+            user.t("Jobs appear here as soon as they are created."),
             link_button(user.t("New model"), "/dashboard/new", variant="filled"),
         )
     waiting = any(job.status == "PENDING" for job in jobs) and not any(job.status == "RUNNING" for job in jobs)
     names = model_names(app)
     cards: list[Any] = [_card(app, user, job, names) for job in jobs]
     if waiting and _oldest_wait_s(jobs) > 15:
-        text = user.t("Nobody works on the jobs that wait. Start a worker with: kurswerk worker")
+        text = user.t("No worker is running, so jobs wait. Start one with: kurswerk worker")
         cards.insert(0, callout(text, color="orange"))
     return dmc.Stack(cards, gap="xs")
 
 
 def _state_of(jobs: Sequence[Job], status: str | None) -> str:
-    """Return what decides whether the list looks different; its waiting time is told anew every quarter of a minute."""
+    """Return what decides whether the list looks different; its waiting time is renewed every quarter of a minute."""
     waiting = any(job.status == "PENDING" for job in jobs)
     parts = [(job.id, job.status, round(job.progress, 3), job.progress_msg, job.error_msg) for job in jobs]
     return repr((status or "", parts, int(datetime.now(UTC).timestamp() // 15) if waiting else 0))
@@ -108,15 +108,15 @@ def _card(app: DashboardApp, user: UserContext, job: Job, names: Mapping[int, st
 def _details(user: UserContext, job: Job) -> Any:
     body = html.Pre(json.dumps(dict(job.request), indent=2, ensure_ascii=False), className="kw-code", tabIndex=0)
     found = [
-        dmc.Text(user.t("What happened"), size="sm", fw=600, mt="xs"),
+        dmc.Text(user.t("History"), size="sm", fw=600, mt="xs"),
         key_value_table(history(user, job)),
         dmc.Text(
-            user.t("Every line of the service's log that tells of this job carries job_id {id}.", id=job.id),
+            user.t("Lines of the service's log about this job carry job_id {id}.", id=job.id),
             size="xs",
             c="dimmed",
             my="xs",
         ),
-        dmc.Text(user.t("What was ordered"), size="sm", fw=600),
+        dmc.Text(user.t("Request"), size="sm", fw=600),
         body,
     ]
     return html.Details(
@@ -126,7 +126,7 @@ def _details(user: UserContext, job: Job) -> Any:
 
 def history(user: UserContext, job: Job) -> list[tuple[str, str]]:
     """Return moments of a job's life, to the second, with what happened at each; of its runs only the newest."""
-    moments: list[tuple[datetime | None, str]] = [(job.created_at, user.t("ordered"))]
+    moments: list[tuple[datetime | None, str]] = [(job.created_at, user.t("created"))]
     if job.started_at is not None:
         words = user.t("run {n} begins on worker {name}", n=job.attempt, name=job.worker_id or "?")
         moments.append((job.started_at, words))
@@ -139,8 +139,8 @@ def history(user: UserContext, job: Job) -> list[tuple[str, str]]:
             )
         )
     elif job.status in {"RUNNING", "PENDING"}:
-        said = user.message(job.progress_detail or job.progress_msg or "") or user.t("waits for a worker")
-        moments.append((datetime.now(UTC), f"{user.percent(job.progress, 0)} · {said}"))
+        progress_text = user.message(job.progress_detail or job.progress_msg or "") or user.t("waits for a worker")
+        moments.append((datetime.now(UTC), f"{user.percent(job.progress, 0)} · {progress_text}"))
         if job.error_msg:
             moments.insert(-1, (job.started_at or job.created_at, user.message(job.error_detail or job.error_msg)))
     return [(user.date_time_seconds(moment), text) for moment, text in moments if moment is not None]

@@ -1,4 +1,4 @@
-"""Live: predictions as they are stored, alerts, and which models raise them."""
+"""Live predictions: predictions as they are stored, alerts, and the models that raise them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -31,13 +31,13 @@ from kurswerk.registry import ModelRecord
 
 # As many as the window shows below the predictions.
 _FIRST_MODELS: Final = 6
-_FEED_PX: Final = 430
+_TABLE_PX: Final = 430
 _ALERTS: Final = "live-alerts"
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the page; ``coin``, ``model`` and ``min`` (percent) of the address are its filters."""
-    head = page_header(user.t("Live"), text=user.t("Predictions appear here the moment they are stored."))
+    head = page_header(user.t("Live predictions"), text=user.t("Predictions appear here the moment they are stored."))
     ready = ready_models(app)
     if app.services.live is None or not ready:
         return html.Div([head, _nothing(app, user)])
@@ -52,27 +52,27 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             head,
             # What comes over the socket comes without the user's cookies.
             dcc.Store(
-                id="live-reader",
+                id="live-user",
                 data={"language": user.language, "zone": user.time_zone, "connected": user.t("connected")},
             ),
-            dcc.Store(id="live-alone"),  # what is wished while nothing comes over the socket
-            dcc.Store(id="live-renewed"),  # and what comes of it
-            dcc.Store(id="live-alerted"),  # alerts raised since, the newest first
+            dcc.Store(id="live-offline-filter"),  # the filter while nothing comes over the socket
+            dcc.Store(id="live-offline-rows"),  # and what comes of it
+            dcc.Store(id="live-new-alerts"),  # alerts raised since, the newest first
             dmc.Stack(
                 [
                     html.Div(hint, id="live-hint"),
                     card(
                         "",
                         _filters(user, ready, query),
-                        _feed(app, user, query),
+                        _prediction_table(app, user, query),
                     ),
                     card(
-                        user.t("Who predicts, and who raises alerts?"),
+                        user.t("Active models and alert thresholds"),
                         lazy_area("live-rules", 36 * (1 + min(len(ready), _FIRST_MODELS))),
                         *([lazy_area("live-rules-rest", 36 * len(rest))] if rest else []),
                         text=user.t("A model raises an alert when its probability reaches its threshold."),
                     ),
-                    card(user.t("Alerts"), lazy_area("live-raised", 430)),
+                    card(user.t("Alerts"), lazy_area("live-alert-area", 430)),
                     *([] if app.services.alerts is None else [rules_card(user, ready, app.services.channels)]),
                 ]
             ),
@@ -132,27 +132,27 @@ def _filters(user: UserContext, ready: Sequence[ModelRecord], query: Mapping[str
     )
 
 
-def _feed(app: DashboardApp, user: UserContext, query: Mapping[str, str]) -> Any:
-    wish = {"coin": query.get("coin"), "model": query.get("model"), "min": query.get("min")}
+def _prediction_table(app: DashboardApp, user: UserContext, query: Mapping[str, str]) -> Any:
+    chosen = {"coin": query.get("coin"), "model": query.get("model"), "min": query.get("min")}
     columns = [
         grid_column("coin", user.t("Coin"), "link", minWidth=220, sortable=False),
         grid_column("model", user.t("Model"), minWidth=150, sortable=False),
         grid_column("probability", user.t("Probability"), "share:1", minWidth=120, sortable=False),
-        grid_column("says", user.t("Says"), minWidth=90, sortable=False),
-        grid_column("time", user.t("Row of"), "moment", minWidth=190, sortable=False),
+        grid_column("predicted", user.t("Predicted"), minWidth=90, sortable=False),
+        grid_column("time", user.t("Row time"), "moment", minWidth=190, sortable=False),
     ]
     table = data_grid(
         user,
         TABLE,
         columns,
-        newest_rows(app, user, wish),
+        newest_rows(app, user, chosen),
         label=user.t("Predictions"),
         getRowId="params.data.id",
         options={"pagination": False, "domLayout": "normal"},
-        style={"height": _FEED_PX, "width": "100%"},
+        style={"height": _TABLE_PX, "width": "100%"},
     )
     # Its place is kept until it is drawn; else what lies below would be in sight for a moment.
-    return html.Div(table, style={"minHeight": _FEED_PX})
+    return html.Div(table, style={"minHeight": _TABLE_PX})
 
 
 def _rules(user: UserContext, ready: Sequence[ModelRecord], *, head: bool = False) -> Any:
@@ -183,70 +183,70 @@ def _rules(user: UserContext, ready: Sequence[ModelRecord], *, head: bool = Fals
                 **{"aria-label": user.t("Alert threshold of {name} in percent", name=one.name)},
             ),
         ]
-    return html.Div(cells, className="kw-rules")
+    return html.Div(cells, className="kw-rule-list")
 
 
 def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
-    # What is there already is sifted at once, if any of it is wanted; the rest comes over the socket, if there is one.
+    # Rows that are there already are filtered at once; the rest comes over the socket, if there is one.
     app.clientside_callback(
         """(coin, model, min, paused, reader, state) => {
             kurswerk.query({coin, model, min: min || null});
             const [name, number, least] = [(coin || '').trim(), Number(model), Number(min) / 100];
             const fits = (row) => row.probability >= least
                 && (!name || row.coin === name) && (!number || row.model_id === number);
-            kurswerk.sift('live-table', kurswerk.some('live-table', fits) ? fits : null);
-            const {connected, ...wish} = {...reader, coin, model, min, paused};
+            kurswerk.filterTable('live-table', kurswerk.anyRow('live-table', fits) ? fits : null);
+            const {connected, ...filter} = {...reader, coin, model, min, paused};
             const {triggered_id} = dash_clientside.callback_context;
-            const alone = triggered_id && triggered_id !== 'live-pause' && state !== connected;
-            return [wish, alone ? wish : dash_clientside.no_update];
+            const offline = triggered_id && triggered_id !== 'live-pause' && state !== connected;
+            return [filter, offline ? filter : dash_clientside.no_update];
         }""",
-        Output("live-wish", "data"),
-        Output("live-alone", "data"),
+        Output("live-filter", "data"),
+        Output("live-offline-filter", "data"),
         Input("live-coin", "value"),
         Input("live-model", "value"),
         Input("live-min", "value"),
         Input("live-pause", "checked"),
-        State("live-reader", "data"),
+        State("live-user", "data"),
         State("live-state", "children"),
         initial_call=True,
     )
     app.clientside_callback(
         "(path) => (path && path.endsWith('/live') ? dash_clientside.no_update : null)",
-        Output("live-wish", "data", allow_duplicate=True),
+        Output("live-filter", "data", allow_duplicate=True),
         Input("url", "pathname"),
     )
 
-    @app.callback(Output("live-renewed", "data"), Input("live-alone", "data"))
-    def renew(user: UserContext, wish: dict[str, Any]) -> Any:
-        return {"wish": wish, "rows": newest_rows(app, user, wish)}
+    @app.callback(Output("live-offline-rows", "data"), Input("live-offline-filter", "data"))
+    def renew(user: UserContext, chosen: dict[str, Any]) -> Any:
+        return {"filter": chosen, "rows": newest_rows(app, user, chosen)}
 
     # The socket may be there by now, and its rows with it.
     app.clientside_callback(
-        """({wish, rows}, now) =>
-            (JSON.stringify(wish) === JSON.stringify(now) ? rows : dash_clientside.no_update)""",
+        """({filter, rows}, now) =>
+            (JSON.stringify(filter) === JSON.stringify(now) ? rows : dash_clientside.no_update)""",
         Output(TABLE, "rowData"),
-        Input("live-renewed", "data"),
-        State("live-wish", "data"),
+        Input("live-offline-rows", "data"),
+        State("live-filter", "data"),
     )
 
     @app.callback_when_visible("live-rules")
-    def who(user: UserContext) -> Any:
+    def active_models(user: UserContext) -> Any:
         return _rules(user, ready_models(app)[:_FIRST_MODELS], head=True)
 
     @app.callback_when_visible("live-rules-rest")
-    def who_else(user: UserContext) -> Any:
+    def further_models(user: UserContext) -> Any:
         return _rules(user, ready_models(app)[_FIRST_MODELS:])
 
-    @app.callback_when_visible("live-raised")
-    def raised(user: UserContext) -> Any:
+    @app.callback_when_visible("live-alert-area")
+    def alerts(user: UserContext) -> Any:
         return alert_table(app, user, _ALERTS)
 
     # The table may be there before the alerts or after them.
     app.clientside_callback(
         f"(rows) => {{ kurswerk.addRows('{_ALERTS}', rows || [], {MAX_ALERTS}); }}",
-        Input("live-alerted", "data"),
-        Input("live-raised", "children"),
+        Input("live-new-alerts", "data"),
+        Input("live-alert-area", "children"),
     )
     _register_thresholds(app)
     register_rules(app)
@@ -292,4 +292,4 @@ def _register_thresholds(app: DashboardApp) -> None:
         )
 
 
-PAGE: Final = PageDefinition("/live", N_("Live"), layout, register_callbacks, icon="live", tables=True)
+PAGE: Final = PageDefinition("/live", N_("Live predictions"), layout, register_callbacks, icon="live", tables=True)

@@ -1,4 +1,4 @@
-"""One model: how good it is, beside what is naive, and what may be done with it."""
+"""One model: its evaluation against baselines, its importances, tests, live state and specification."""
 
 import json
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def _number(user: UserContext, text: str) -> int:
 
 
 def _family_facts(user: UserContext, record: ModelRecord) -> list[Any]:
-    """Return what the model's family tells of a fitted model, such as how many trees it has."""
+    """Return what the model's family states of a fitted model, such as how many trees it has."""
     family = FAMILIES.get(record.model_type)
     titles = family.facts if family else {}
     evaluation = record.evaluation or {}
@@ -90,7 +90,7 @@ def _summary(user: UserContext, record: ModelRecord) -> Any:
                 if certificate is None
                 else user.t("passed")
                 if certificate.get("certified")
-                else user.t("refused"),
+                else user.t("failed"),
             ),
             stat(
                 user.t("Live"),
@@ -123,7 +123,7 @@ def _trouble(user: UserContext, record: ModelRecord) -> list[Any]:
     if record.status == "TRAINING":
         text = dmc.Group(
             [
-                dmc.Text(user.t("Its figures appear here when it is ready."), size="sm"),
+                dmc.Text(user.t("Its metrics appear here when it is ready."), size="sm"),
                 link_button(user.t("See the job"), "/dashboard/jobs"),
             ]
         )
@@ -140,8 +140,8 @@ def _tabs(
     query: dict[str, str],
 ) -> Any:
     tabs: dict[str, tuple[str, Callable[[], Any]]] = {
-        "quality": (user.t("How good is it?"), lambda: _quality(user, record, tests, chosen, query)),
-        "inside": (user.t("What does it look at?"), lambda: _inside(user, record)),
+        "quality": (user.t("Evaluation"), lambda: _quality(user, record, tests, chosen, query)),
+        "inside": (user.t("Feature importance"), lambda: _inside(user, record)),
         "tests": (user.t("Tests ({n})", n=len(tests)), lambda: _tests(user, record, tests)),
         "live": (user.t("Live"), lambda: live_panel(app, user, record)),
         "specification": (user.t("Specification"), lambda: _specification(user, record)),
@@ -177,7 +177,7 @@ def _quality(
         [
             dmc.Select(
                 id="model-source",
-                label=user.t("Judged on"),
+                label=user.t("Evaluated on"),
                 data=choices,
                 value="" if chosen is None else str(chosen.id),
                 allowDeselect=False,
@@ -200,7 +200,7 @@ def _judged(user: UserContext, record: ModelRecord, test: TestResult | None, thr
             dmc.Grid(
                 [
                     card(
-                        user.t("Figures beside the naive"),
+                        user.t("Metrics against baselines"),
                         shown.metric_table(user, evaluation),
                         text=user.t(
                             "In brackets: where the true value lies with {share}, by coin and time.",
@@ -209,9 +209,9 @@ def _judged(user: UserContext, record: ModelRecord, test: TestResult | None, thr
                         span={"base": 12, "lg": 7},
                     ),
                     card(
-                        user.t("If the threshold moves"),
+                        user.t("Decision threshold"),
                         shown.threshold_panel(user, evaluation, threshold),
-                        text=user.t("From which probability does the model say yes?"),
+                        text=user.t("Probability from which a row is predicted positive"),
                         span={"base": 12, "lg": 5},
                     ),
                 ]
@@ -225,7 +225,7 @@ def _inside(user: UserContext, record: ModelRecord) -> Any:
     importance = figure_importance(record.feature_importance, theme=user.theme)
     cards = [
         card(
-            user.t("Features it leans on most"),
+            user.t("Most important features"),
             chart(user, "model-importance", importance, label=user.t("Bars: share of importance of each feature")),
             span={"base": 12, "lg": 6},
         )
@@ -242,7 +242,7 @@ def _inside(user: UserContext, record: ModelRecord) -> Any:
                     label=user.t("Lines: PR-AUC of each fold, on later and on its own rows"),
                 ),
                 text=user.t(
-                    "Each fold is trained on earlier rows and judged on later ones. Lines far apart mean overfitting."
+                    "Each fold is trained on earlier rows, evaluated on later ones. Lines far apart mean overfitting."
                 ),
                 span={"base": 12, "lg": 6},
             )
@@ -273,7 +273,7 @@ def _specification(user: UserContext, record: ModelRecord) -> Any:
     rows = [
         (user.t("Artifact, SHA-256"), record.artifact_sha256),
         (user.t("Data, SHA-256"), record.dataset_fingerprint),
-        (user.t("Made"), user.date_time(record.created_at)),
+        (user.t("Created"), user.date_time(record.created_at)),
         (user.t("Description"), record.description),
         (user.t("Libraries"), ", ".join(f"{name} {version}" for name, version in record.library_versions.items())),
     ]

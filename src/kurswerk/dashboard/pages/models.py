@@ -18,14 +18,14 @@ from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS, target_description
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import ModelRecord
 
-_MOST: Final = 1000
+_MAX_MODELS: Final = 1000
 _STATUSES: Final = ("READY", "TRAINING", "FAILED")
 _EVERY_MS: Final = 5000
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the table; ``status`` and ``search`` of the address are its filters."""
-    found = app.services.models.find(limit=_MOST)
+    found = app.services.models.find(limit=_MAX_MODELS)
     new = link_button(user.t("New model"), "/dashboard/new", variant="filled")
     if not found:
         return html.Div(
@@ -34,7 +34,8 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                 empty_state(
                     user.t("No model yet"),
                     user.t(
-                        "A model learns from market rows to foresee one thing, say a price 20 % higher in ten minutes. "
+                        "A model learns from market rows to predict one target, "
+                        "such as a price 20% higher in ten minutes. "
                         "The form for a new one has sensible defaults for every field."
                     ),
                     new,
@@ -85,7 +86,7 @@ def _filters(user: UserContext, query: dict[str, str]) -> Any:
 def _bulk(user: UserContext) -> Any:
     return dmc.Group(
         [
-            dmc.Text(user.t("Chosen: {n}", n=0), id="models-chosen", size="sm", c="dimmed", miw=90),
+            dmc.Text(user.t("Selected: {n}", n=0), id="models-chosen", size="sm", c="dimmed", miw=90),
             dmc.Button(user.t("Test"), id="models-test", size="xs", variant="light", disabled=True),
             dmc.Button(user.t("Compare"), id="models-compare", size="xs", variant="light", disabled=True),
             html.Div(
@@ -120,7 +121,7 @@ def _columns(user: UserContext) -> list[dict[str, Any]]:
         grid_column("roc_auc", "ROC-AUC", "number:3", minWidth=110),
         grid_column("profit", user.t("Return per trade, %"), "number:2", minWidth=130, wrapHeaderText=True),
         grid_column("certified", user.t("Certified"), minWidth=110),
-        grid_column("created", user.t("Made"), "moment", minWidth=170),
+        grid_column("created", user.t("Created"), "moment", minWidth=170),
     ]
 
 
@@ -155,7 +156,8 @@ def register_callbacks(app: DashboardApp) -> None:
         """(search, status) => {
             kurswerk.query({search, status});
             const text = (search || '').trim();
-            kurswerk.sift('models-table', (row) => (!status || row.status === status) && kurswerk.holds(row, text));
+            const matches = (row) => (!status || row.status === status) && kurswerk.containsWords(row, text);
+            kurswerk.filterTable('models-table', matches);
         }""",
         Input("models-search", "value"),
         Input("models-status", "value"),
@@ -164,7 +166,7 @@ def register_callbacks(app: DashboardApp) -> None:
 
     @app.callback(Output("models-table", "rowData"), Input("models-tick", "n_intervals"))
     def renew(user: UserContext, _: int | None) -> Any:
-        return _rows(user, app.services.models.find(limit=_MOST))
+        return _rows(user, app.services.models.find(limit=_MAX_MODELS))
 
     @app.callback(
         Output("models-chosen", "children"),
@@ -176,7 +178,7 @@ def register_callbacks(app: DashboardApp) -> None:
     )
     def choose(user: UserContext, rows: list[dict[str, Any]] | None) -> Any:
         n = len(rows or [])
-        return user.t("Chosen: {n}", n=n), n == 0, n != 2, n == 0
+        return user.t("Selected: {n}", n=n), n == 0, n != 2, n == 0
 
     app.clientside_callback(
         """(test, compare, rows) => {

@@ -37,9 +37,9 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                 page_header(user.t("New model")),
                 empty_state(
                     user.t("There is nothing to learn from yet"),
-                    user.t("A model needs market rows. Simulate a market on the overview, or bring in a file."),
+                    user.t("A model needs market rows. Simulate a market on the overview, or import a file."),
                     link_button(user.t("To the overview"), "/dashboard", variant="filled"),
-                    link_button(user.t("Bring in a file"), "/dashboard/data?open=ingest", variant="default"),
+                    link_button(user.t("Import a file"), "/dashboard/data?open=ingest", variant="default"),
                 ),
             ]
         )
@@ -88,11 +88,11 @@ def _fields(app: DashboardApp, user: UserContext, given: dict[str, Any], period:
     coins = app.cache.get("coins", lambda: list(app.services.market.coins()), max_age_s=30)
     return dmc.Stack(
         [
-            card(user.t("What is it called, and what learns?"), fields.naming(user, given)),
-            card(user.t("What shall it foresee?"), fields.target(user, given, columns)),
-            card(user.t("What does it look at?"), fields.features(user, given, columns)),
+            card(user.t("Name and model type"), fields.naming(user, given)),
+            card(user.t("Target and horizon"), fields.target(user, given, columns)),
+            card(user.t("Features"), fields.features(user, given, columns)),
             card(
-                user.t("From which rows does it learn?"),
+                user.t("Training data"),
                 period_fields(app, user, "spec", period),
                 fields.rows(user, given, coins),
             ),
@@ -106,13 +106,13 @@ def _order_box(user: UserContext) -> Any:
         dmc.Stack(
             [
                 card(
-                    user.t("Order"),
+                    user.t("Check and start"),
                     html.Div(id="spec-problems", role="status"),
                     loading_area(html.Div(id="spec-estimate", role="status"), height=70),
                     dmc.Button(user.t("Train this model"), id="spec-order", disabled=True, fullWidth=True, size="md"),
                 ),
                 card(
-                    user.t("The same without this form"),
+                    user.t("As JSON and curl"),
                     dmc.Tabs(
                         [
                             dmc.TabsList([dmc.TabsTab("JSON", value="json"), dmc.TabsTab("curl", value="curl")]),
@@ -222,17 +222,17 @@ def _register_order(app: DashboardApp) -> None:
         require_scope(user, "train")
         job = app.services.job_service.order("TRAIN", ModelSpec.parse(document))
         app.cache.clear()
-        notify(user.t("Ordered"), user.t("Job {id} trains {name}.", id=job.id, name=document["name"]))
+        notify(user.t("Job created"), user.t("Job {id} trains {name}.", id=job.id, name=document["name"]))
         return redirect_to("/dashboard/jobs")
 
 
 def _problems(user: UserContext, problems: dict[str, str], general: list[str]) -> Any:
     if not problems:
-        return callout(user.t("All fields are right."), color="teal")
+        return callout(user.t("All fields are valid."), color="teal")
     lines = [dmc.Text(text, size="sm") for text in general] or [
         dmc.Text(user.t("See the fields marked red."), size="sm")
     ]
-    return callout(dmc.Stack(lines, gap=4), title=user.t("Not yet"), color="orange")
+    return callout(dmc.Stack(lines, gap=4), title=user.t("Please correct"), color="orange")
 
 
 def _estimate(app: DashboardApp, user: UserContext, document: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Overview: is everything well, and what is the next step."""
+"""Overview: health, activity and the next step."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str]) -> Any:
     """Return the frame; what changes is renewed by itself."""
     return html.Div(
         [
-            page_header(user.t("Overview"), text=user.t("Is everything well, and what comes next?")),
+            page_header(user.t("Overview"), text=user.t("Health, activity and the next step.")),
             html.Div(_content(app, user), id="overview-content"),
             dcc.Interval(id="overview-tick", interval=_EVERY_MS),
         ]
@@ -79,7 +79,7 @@ def register_callbacks(app: DashboardApp) -> None:
             rows = app.services.ingestion.simulate(60, 24.0, 42, lambda *_: None)
             app.cache.clear()
             notify(
-                user.t("The market is filled"),
+                user.t("Market data stored"),
                 user.t("{rows} rows of 60 simulated coins are stored.", rows=user.number(rows)),
             )
         return (ticks or 0) + 1, False
@@ -95,11 +95,11 @@ def _content(app: DashboardApp, user: UserContext) -> Any:
     return dmc.Stack(
         [
             _health(app, user),
-            _figures(app, user, there, models, jobs),
+            _metrics(app, user, there, models, jobs),
             *_next_step(user, models),
             dmc.Grid(
                 [
-                    card(user.t("Jobs under way"), _jobs(app, user, jobs), span={"base": 12, "lg": 6}),
+                    card(user.t("Running and waiting jobs"), _jobs(app, user, jobs), span={"base": 12, "lg": 6}),
                     card(user.t("Strongest predictions now"), _strongest(app, user), span={"base": 12, "lg": 6}),
                     card(user.t("Newest models"), _models(user, models), span={"base": 12, "lg": 6}),
                     card(user.t("Recent alerts"), _alerts(app, user), span={"base": 12, "lg": 6}),
@@ -114,10 +114,10 @@ def _first_steps(user: UserContext) -> Any:
         user.t("Welcome. There are no market data yet."),
         user.t(
             "Start with a simulated market: 60 coins over 24 hours, made in a few seconds. "
-            "Or bring in candles of your own. Then train a first model on them."
+            "Or import candles of your own. Then train a first model on them."
         ),
         dmc.Button(user.t("Simulate a market"), id="first-simulate"),
-        link_button(user.t("Bring in a file"), "/dashboard/data?open=ingest", variant="default"),
+        link_button(user.t("Import a file"), "/dashboard/data?open=ingest", variant="default"),
     )
 
 
@@ -137,7 +137,7 @@ def _health(app: DashboardApp, user: UserContext) -> Any:
         )
         for name, check in (report.get("checks") or {}).items()
     ]
-    text = user.t("Everything is well.") if well else user.t("Something needs attention.")
+    text = user.t("All components are healthy.") if well else user.t("Something needs attention.")
     troubles = [
         f"{user.t(_PARTS.get(name, name))}: {user.message(check.get('message', ''))}"
         for name, check in (report.get("checks") or {}).items()
@@ -153,7 +153,7 @@ def _health(app: DashboardApp, user: UserContext) -> Any:
     return html.Div(dmc.Paper(lines, withBorder=True, p="md", radius="md"), role="status")
 
 
-def _figures(app: DashboardApp, user: UserContext, there: Availability, models: Any, jobs: Any) -> Any:
+def _metrics(app: DashboardApp, user: UserContext, there: Availability, models: Any, jobs: Any) -> Any:
     ready = [record for record in models if record.status == "READY"]
     active = [record for record in ready if record.is_active]
     under_way = [job for job in jobs if job.status in {"RUNNING", "PENDING"}]
@@ -171,7 +171,7 @@ def _figures(app: DashboardApp, user: UserContext, there: Availability, models: 
             user.number(len(models)),
             detail=user.t("{ready} ready, {active} active", ready=len(ready), active=len(active)),
         ),
-        stat(user.t("Jobs under way"), user.number(len(under_way))),
+        stat(user.t("Running and waiting jobs"), user.number(len(under_way))),
         prediction_rate_stat(app, user),
     )
 
@@ -182,7 +182,7 @@ def _next_step(user: UserContext, models: Sequence[ModelRecord]) -> list[Any]:
             empty_state(
                 user.t("Next: train a first model"),
                 user.t(
-                    "The data are here. A form with sensible defaults leads you to a model that foresees rising prices."
+                    "The data are here. A form with sensible defaults leads you to a model that predicts rising prices."
                 ),
                 link_button(user.t("Train a model"), "/dashboard/new", variant="filled"),
             )
@@ -200,7 +200,7 @@ def _next_step(user: UserContext, models: Sequence[ModelRecord]) -> list[Any]:
                         link_button(user.t("Open {name}", name=ready.name), f"/dashboard/models/{ready.id}"),
                     ]
                 ),
-                title=user.t("Next: put a model to work"),
+                title=user.t("Next: activate a model"),
             )
         ]
     return []
@@ -209,8 +209,8 @@ def _next_step(user: UserContext, models: Sequence[ModelRecord]) -> list[Any]:
 def _jobs(app: DashboardApp, user: UserContext, jobs: Any) -> Any:
     under_way: list[Job] = [job for job in jobs if job.status in {"RUNNING", "PENDING"}][:_SHOWN]
     if not under_way:
-        return _quiet(
-            user.t("Nothing is being worked on."), link_button(user.t("All jobs"), "/dashboard/jobs", size="xs")
+        return _empty_note(
+            user.t("No job is running or waiting."), link_button(user.t("All jobs"), "/dashboard/jobs", size="xs")
         )
     names = model_names(app)
 
@@ -245,12 +245,12 @@ def _jobs(app: DashboardApp, user: UserContext, jobs: Any) -> Any:
 def _strongest(app: DashboardApp, user: UserContext) -> Any:
     live = app.services.live
     if live is None:
-        return _quiet(user.t("No predictor is part of this installation."))
+        return _empty_note(user.t("No predictor is part of this installation."))
     strongest: dict[str, Prediction] = {}  # of each coin
     for one in sorted(live.predictions(limit=200), key=lambda one: -one.probability):
         strongest.setdefault(one.coin_id, one)
     if not strongest:
-        return _quiet(user.t("No predictions yet. Activate a model to see them here."))
+        return _empty_note(user.t("No predictions yet. Activate a model to see them here."))
     found = list(strongest.values())[:_SHOWN]
     return _coins(app, user, [(one, one.timestamp) for one in found], user.t("Row"))
 
@@ -259,7 +259,7 @@ def _alerts(app: DashboardApp, user: UserContext) -> Any:
     live = app.services.live
     found = [] if live is None else live.alerts(limit=_SHOWN)
     if not found:
-        return _quiet(user.t("No alerts. A model raises one when its probability reaches its threshold."))
+        return _empty_note(user.t("No alerts. A model raises one when its probability reaches its threshold."))
     return _coins(app, user, [(one, one.created_at) for one in found], user.t("Raised"))
 
 
@@ -282,7 +282,7 @@ def _coins(app: DashboardApp, user: UserContext, found: Sequence[tuple[Any, date
 
 def _models(user: UserContext, models: Sequence[ModelRecord]) -> Any:
     if not models:
-        return _quiet(user.t("No model yet."))
+        return _empty_note(user.t("No model yet."))
     rows = [
         html.Tr(
             [
@@ -293,7 +293,7 @@ def _models(user: UserContext, models: Sequence[ModelRecord]) -> Any:
         )
         for one in models[:_SHOWN]
     ]
-    return _table((user.t("Model"), user.t("Status"), user.t("Made")), rows)
+    return _table((user.t("Model"), user.t("Status"), user.t("Created")), rows)
 
 
 def _table(head: tuple[str, ...], rows: list[Any]) -> Any:
@@ -303,7 +303,7 @@ def _table(head: tuple[str, ...], rows: list[Any]) -> Any:
     return scrollable(html.Table([titles, html.Tbody(rows)], className="kw-table"))
 
 
-def _quiet(text: str, *more: Any) -> Any:
+def _empty_note(text: str, *more: Any) -> Any:
     return dmc.Group([dmc.Text(text, c="dimmed", size="sm"), *more])
 
 

@@ -23,7 +23,7 @@ from kurswerk.observability import ResourceSample
 _EVERY_MS: Final = 5000
 _SCOPES: Final = {
     "read": N_("read – see everything"),
-    "train": N_("train – order and cancel work"),
+    "train": N_("train – start and cancel jobs"),
     "admin": N_("admin – delete, activate, manage keys"),
 }
 
@@ -37,7 +37,11 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     settings = key_value_table([(name, value) for name, value in app.services.settings.items()])
     return html.Div(
         [
-            page_header(user.t("System"), *links, text=user.t("The machine, the service, and how both are set up.")),
+            page_header(
+                user.t("System"),
+                *links,
+                text=user.t("Utilisation of the machine and the service, settings and API keys."),
+            ),
             dmc.Stack(
                 [
                     html.Div(_now(app, user, app.services.resource_samples()), id="system-now"),
@@ -45,7 +49,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                     dmc.Grid(
                         [
                             card(
-                                user.t("Settings in force"),
+                                user.t("Effective settings"),
                                 settings,
                                 text=user.t("Secrets are masked."),
                                 span={"base": 12, "lg": 6},
@@ -77,13 +81,13 @@ def _now(app: DashboardApp, user: UserContext, loads: Sequence[ResourceSample]) 
             detail=user.t("this process {size}", size=user.size(now.process_bytes)),
         ),
         stat(user.t("Disk"), user.percent(now.disk, 0)),
-        stat(user.t("Running for"), user.duration(now.uptime_s)),
+        stat(user.t("Uptime"), user.duration(now.uptime_s)),
         stat(
             user.t("API calls"),
             user.number(now.requests),
             detail=None if each_ms is None else user.t("{ms} ms each", ms=user.number(each_ms, 1)),
         ),
-        stat(user.t("Predictions in all"), user.number(now.predictions)),
+        stat(user.t("Predictions in total"), user.number(now.predictions)),
         prediction_rate_stat(app, user),
     )
 
@@ -94,7 +98,7 @@ def _over_time(app: DashboardApp, user: UserContext, minutes: int) -> Any:
         user.t("Over time"),
         dmc.Group(
             dmc.SegmentedControl(
-                id="system-span", data=spans, value=str(minutes), size="xs", **{"aria-label": user.t("How far back")}
+                id="system-span", data=spans, value=str(minutes), size="xs", **{"aria-label": user.t("Time span")}
             )
         ),
         chart(
@@ -114,7 +118,7 @@ def _span_of(given: str | None) -> int:
 def _keys(app: DashboardApp, user: UserContext) -> Any:
     keys = app.services.keys
     if keys is None or not user.may("admin"):
-        return callout(user.t("Only a key with the scope “admin” sees and makes keys."))
+        return callout(user.t("Only a key with the scope “admin” lists and creates keys."))
     rows = [
         html.Tr(
             [
@@ -129,7 +133,7 @@ def _keys(app: DashboardApp, user: UserContext) -> Any:
                         user,
                         f"key-{one.id}",
                         user.t("Revoke"),
-                        user.t("Who uses “{name}” is refused from now on.", name=one.name),
+                        user.t("Requests with the key “{name}” are refused from now on.", name=one.name),
                         small=True,
                     )
                 ),
@@ -137,7 +141,7 @@ def _keys(app: DashboardApp, user: UserContext) -> Any:
         )
         for one in keys.all()
     ]
-    head = [user.t("Name"), user.t("Begins with"), user.t("Scopes"), user.t("Last used"), ""]
+    head = [user.t("Name"), user.t("Prefix"), user.t("Scopes"), user.t("Last used"), ""]
     table = html.Table([html.Thead(html.Tr([html.Th(text) for text in head])), html.Tbody(rows)], className="kw-table")
     none = dmc.Text(
         user.t("No keys. Without one, everybody who reaches this address may do everything."), size="sm", c="dimmed"
@@ -156,7 +160,7 @@ def _keys(app: DashboardApp, user: UserContext) -> Any:
                         allowDeselect=False,
                         w=260,
                     ),
-                    dmc.Button(user.t("Make a key"), id="key-make", variant="light"),
+                    dmc.Button(user.t("Create a key"), id="key-make", variant="light"),
                 ],
                 align="flex-end",
             ),

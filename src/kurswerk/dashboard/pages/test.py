@@ -27,18 +27,18 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the form; ``models`` of the address are chosen already."""
     ready = ready_models(app)
     if not ready:
-        return html.Div([page_header(user.t("Test")), no_ready_model(user)])
+        return html.Div([page_header(user.t("Test models")), no_ready_model(user)])
     there = {str(record.id): record for record in ready}
     wanted = [one for one in dict.fromkeys(query.get("models", "").split(",")) if one in there]
     chosen = [there[one] for one in wanted]
     return html.Div(
         [
-            page_header(user.t("Test"), text=user.t("Judge models on rows they have not learnt from.")),
+            page_header(user.t("Test models"), text=user.t("Evaluate models on rows they were not trained on.")),
             evaluation_form(
                 app,
                 user,
                 "test",
-                user.t("What is tested on what?"),
+                user.t("Models, period and coins"),
                 dmc.MultiSelect(
                     id="test-models", label=user.t("Models"), data=model_options(ready), value=wanted, searchable=True
                 ),
@@ -87,8 +87,8 @@ def register_callbacks(app: DashboardApp) -> None:
         request = {**period.as_request(), "mints": mints or None}
         jobs = [app.services.job_service.order("TEST", {"model_id": int(one), **request}) for one in models]
         one = user.t("Job {id} is in the queue.", id=jobs[0].id)
-        notify(user.t("Ordered"), one if len(jobs) == 1 else user.t("{n} jobs are in the queue.", n=len(jobs)))
+        notify(user.t("Job created"), one if len(jobs) == 1 else user.t("{n} jobs are in the queue.", n=len(jobs)))
         return redirect_to("/dashboard/jobs")
 
 
-PAGE: Final = PageDefinition("/test", N_("Test"), layout, register_callbacks, icon="test", charts=True)
+PAGE: Final = PageDefinition("/test", N_("Test models"), layout, register_callbacks, icon="test", charts=True)

@@ -60,7 +60,7 @@ class _LocalisedDash(Dash):  # type: ignore[misc]  # Dash carries no types
         user = CURRENT.get()
         page = _INDEX % {"lang": user.language, "scheme": "dark" if user.dark else "light"}
         parts["app_entry"] = (
-            f'<div id="react-entry-point"><div class="kw-first" role="status">{user.t("Loading…")}</div></div>'
+            f'<div id="react-entry-point"><div class="kw-startup" role="status">{user.t("Loading…")}</div></div>'
         )
         path, _ = _requested_address()
         found = find_page(path)
@@ -154,7 +154,7 @@ def _layout(app: DashboardApp) -> Any:
                 dcc.Store(id="built", data=path + search),
                 dcc.Store(id="wanted"),
                 dcc.Store(id="title", data=title),
-                dcc.Store(id="live-wish"),
+                dcc.Store(id="live-filter"),
                 dcc.Store(id="go"),
                 dmc.NotificationContainer(id=NOTIFICATIONS, position="bottom-right"),
                 html.A(user.t("Skip to the content"), href="#page", className="kw-skip"),
@@ -165,8 +165,8 @@ def _layout(app: DashboardApp) -> Any:
                         " ",
                         html.A(user.t("Load again"), href=""),
                     ],
-                    id="unanswered",
-                    className="kw-unanswered",
+                    id="no-answer",
+                    className="kw-no-answer",
                     role="alert",
                     hidden=True,
                 ),
@@ -260,7 +260,7 @@ def _register_callbacks(app: DashboardApp) -> None:
             if (!path) return dash_clientside.no_update;
             kurswerk.arrived = true;
             if (first && built === path + (search || '')) return dash_clientside.no_update;
-            kurswerk.announce(path);
+            kurswerk.showPageTitle(path);
             return {path, search};
         }""",
         Output("wanted", "data"),
@@ -275,7 +275,7 @@ def _register_callbacks(app: DashboardApp) -> None:
         return _content(app, user, wanted.get("path"), wanted.get("search"))
 
     app.clientside_callback(
-        "(title) => { kurswerk.turning(false); if (title) { document.title = title; window.scrollTo(0, 0); } }",
+        "(title) => { kurswerk.setPageLoading(false); if (title) { document.title = title; window.scrollTo(0, 0); } }",
         Input("title", "data"),
     )
     app.clientside_callback(
@@ -292,11 +292,11 @@ def _register_callbacks(app: DashboardApp) -> None:
     )
     app.clientside_callback("(there) => { if (there) kurswerk.go(there.to); }", Input("go", "data"))
     app.clientside_callback(
-        "(language) => kurswerk.choose('kw_language', language)",
+        "(language) => kurswerk.setPreference('kw_language', language)",
         Input("language", "value"),
     )
     app.clientside_callback(
-        "(clicks) => { if (clicks) kurswerk.otherScheme(); }",
+        "(clicks) => { if (clicks) kurswerk.toggleScheme(); }",
         Input("scheme", "n_clicks"),
     )
     app.clientside_callback(
@@ -322,10 +322,10 @@ def _content(app: DashboardApp, user: UserContext, path: str | None, search: str
         content = page.layout(app, user, query_parameters(search), **parts)
     except KurswerkError as error:
         content = callout(user.message(error), title=user.t("That did not work"), color="red")
-    except Exception:  # noqa: BLE001 - whatever it is, the user hears of it and the log has the cause
+    except Exception:  # noqa: BLE001 - whatever it is, the user is shown that it failed, the log has the cause
         _log.exception("the page %s could not be built", path)
         content = callout(
-            user.t("The server's log says what. Try again."), title=user.t("Something went wrong"), color="red"
+            user.t("The cause is in the server's log. Try again."), title=user.t("Something went wrong"), color="red"
         )
     return content, _title(user, page)
 

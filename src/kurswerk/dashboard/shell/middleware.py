@@ -52,7 +52,7 @@ class AuthenticationMiddleware:
     allowed_hosts
         Names in the ``Host`` header that are answered; empty answers all.
     policy
-        Says what a page may load, for the header ``Content-Security-Policy``. In the page itself it would keep the
+        Returns what a page may load, for the header ``Content-Security-Policy``. In the page itself it would keep the
         browser from looking ahead for scripts.
     """
 
@@ -191,7 +191,7 @@ def _cookie(headers: Mapping[str, str], name: str) -> str | None:
 
 
 def _login_page(user: UserContext, *, wrong: bool = False) -> Response:
-    error = user.t("This key is unknown or revoked. Make one with: kurswerk keys create") if wrong else ""
+    error = user.t("This key is unknown or revoked. Create one with: kurswerk keys create") if wrong else ""
     page = _LOGIN_PAGE.substitute(
         lang=user.language,
         css=f"{PREFIX}/assets/kurswerk.css",

@@ -1,4 +1,4 @@
-"""Rules that send messages: a card with all of them, a form for a new one, and what became of the messages."""
+"""Notification rules: a card with all of them, a form for a new one, and the history of deliveries."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import time
@@ -21,19 +21,19 @@ from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import ModelRecord
 
-_LONGEST_NAME: Final = 100
-_MOST_MESSAGES: Final = 200
+_MAX_NAME_LENGTH: Final = 100
+_MAX_DELIVERIES: Final = 200
 
 
 def rules_card(user: UserContext, ready: Sequence[ModelRecord], channels: Mapping[str, ChannelKind]) -> Any:
     """Return the card; ``ready`` are the models that rules may be about, ``channels`` the ways to send."""
     return card(
-        user.t("Messages"),
+        user.t("Notification rules"),
         lazy_area("rules-all", 60),
         dmc.Group(
             [
                 dmc.Button(user.t("New rule"), id="rule-new", variant="light", size="xs"),
-                dmc.Button(user.t("What became of them"), id="rule-sent", variant="default", size="xs"),
+                dmc.Button(user.t("Delivery history"), id="rule-sent", variant="default", size="xs"),
             ]
         ),
         _modal(user, "rule-form", user.t("New rule"), _form(user, ready, channels.values())),
@@ -57,7 +57,7 @@ def _rules(app: DashboardApp, user: UserContext) -> Any:
     names = model_names(app)
     rules = app.services.alerts.rules() if app.services.alerts is not None else ()
     if not rules:
-        return dmc.Text(user.t("No rule yet: alerts are shown here, and nobody is told."), size="sm", c="dimmed")
+        return dmc.Text(user.t("No rule yet: alerts are shown here, and nobody is notified."), size="sm", c="dimmed")
     cells: list[Any] = []
     for rule in rules:
         words = rule_description(user, rule, names, app.services.channels)
@@ -77,13 +77,13 @@ def _rules(app: DashboardApp, user: UserContext) -> Any:
                 small=True,
             ),
         ]
-    return html.Div(cells, className="kw-rules kw-senders")
+    return html.Div(cells, className="kw-rule-list kw-notification-rules")
 
 
 def rule_description(
     user: UserContext, rule: Mapping[str, Any], names: Mapping[int, str], channels: Mapping[str, ChannelKind]
 ) -> str:
-    """Say when a rule sends what where.
+    """Return in words when a rule sends what where.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def _form(user: UserContext, ready: Sequence[ModelRecord], kinds: Collection[Cha
             dmc.SimpleGrid(
                 [
                     number_input(
-                        user, id="rule-least", label=user.t("So many must agree on a row"), value=1, min=1, max=1000
+                        user, id="rule-least", label=user.t("Models that must agree on a row"), value=1, min=1, max=1000
                     ),
                     number_input(
                         user,
@@ -147,7 +147,7 @@ def _form(user: UserContext, ready: Sequence[ModelRecord], kinds: Collection[Cha
                     ),
                     dmc.Select(
                         id="rule-channel",
-                        label=user.t("Way"),
+                        label=user.t("Channel"),
                         data=channels,
                         value=channels[0]["value"] if channels else None,
                         allowDeselect=False,
@@ -169,7 +169,7 @@ def _form(user: UserContext, ready: Sequence[ModelRecord], kinds: Collection[Cha
                 value="",
                 description=_by_channel(user, {kind: kind.secret for kind in kinds}),
             ),
-            dmc.Button(user.t("Make the rule"), id="rule-make"),
+            dmc.Button(user.t("Create the rule"), id="rule-make"),
         ],
         gap="sm",
     )
@@ -189,9 +189,9 @@ def parse_rule(user: UserContext, given: Mapping[str, Any]) -> dict[str, Any]:
         For a field that cannot be read; names it and what it may be.
     """
     name = str(given["name"] or "").strip()
-    if not 0 < len(name) <= _LONGEST_NAME:
-        raise InvalidInputError(user.t("Give the rule a name of 1 to {most} characters.", most=_LONGEST_NAME))
-    least = _whole(user, user.t("So many must agree on a row"), given["least"], 1, 1000)
+    if not 0 < len(name) <= _MAX_NAME_LENGTH:
+        raise InvalidInputError(user.t("Give the rule a name of 1 to {most} characters.", most=_MAX_NAME_LENGTH))
+    least = _whole(user, user.t("Models that must agree on a row"), given["least"], 1, 1000)
     cooldown = _whole(user, user.t("Silent about the coin afterwards, s"), given["cooldown"], 0, 2**31 - 1)
     percent = given["min"]
     if percent not in {None, ""} and not (isinstance(percent, int | float) and 0 <= percent <= 100):
@@ -247,7 +247,7 @@ def _messages(user: UserContext) -> Any:
     return dmc.Stack([table, dmc.Group([again])])
 
 
-def _sent(desk: AlertStore) -> list[dict[str, Any]]:
+def _deliveries(alerts: AlertStore) -> list[dict[str, Any]]:
     return [
         {
             "id": str(one["id"]),
@@ -260,7 +260,7 @@ def _sent(desk: AlertStore) -> list[dict[str, Any]]:
             "attempts": one["attempts"],
             "error": one["error"] or "",
         }
-        for one in desk.deliveries(_MOST_MESSAGES)
+        for one in alerts.deliveries(_MAX_DELIVERIES)
     ]
 
 
@@ -273,7 +273,7 @@ def register_rules(app: DashboardApp) -> None:
         _register_messages(app, app.services.alerts)
 
 
-def _register_form(app: DashboardApp, desk: AlertStore) -> None:
+def _register_form(app: DashboardApp, alerts: AlertStore) -> None:
     app.clientside_callback("(clicks) => !!clicks", Output("rule-form", "opened"), Input("rule-new", "n_clicks"))
 
     fields = ("name", "models", "least", "min", "cooldown", "from", "until", "channel", "target", "secret")
@@ -289,12 +289,12 @@ def _register_form(app: DashboardApp, desk: AlertStore) -> None:
     def make(user: UserContext, _: int | None, *values: Any) -> Any:
         require_scope(user, "train")
         rule = parse_rule(user, dict(zip(fields, values, strict=True)))
-        create_rule(rule, desk, app.services.models, app.services.channels)
+        create_rule(rule, alerts, app.services.models, app.services.channels)
         notify(user.t("Saved"), rule["name"])
         return _rules(app, user), False, "", ""
 
 
-def _register_switches(app: DashboardApp, desk: AlertStore) -> None:
+def _register_switches(app: DashboardApp, alerts: AlertStore) -> None:
     @app.callback(
         Output("rules-all", "children", allow_duplicate=True),
         Input({"kind": "rule-switch", "rule": ALL}, "checked"),
@@ -305,10 +305,10 @@ def _register_switches(app: DashboardApp, desk: AlertStore) -> None:
             return dash.no_update
         require_scope(user, "train")
         number, active = int(ctx.triggered_id["rule"]), bool(ctx.triggered[0]["value"])
-        known = next((rule for rule in desk.rules() if rule["id"] == number), None)
+        known = next((rule for rule in alerts.rules() if rule["id"] == number), None)
         if known is not None and known["is_active"] == active:
             return dash.no_update
-        rule = desk.switch_rule(number, active=active)
+        rule = alerts.switch_rule(number, active=active)
         notify(user.t("Switched on") if active else user.t("Switched off"), rule["name"])
         return _rules(app, user)
 
@@ -321,17 +321,17 @@ def _register_switches(app: DashboardApp, desk: AlertStore) -> None:
         if not any(clicks) or not what.startswith("rule-"):
             return dash.no_update
         require_scope(user, "admin")
-        desk.delete_rule(int(what.removeprefix("rule-")))
+        alerts.delete_rule(int(what.removeprefix("rule-")))
         notify(user.t("Deleted"))
         return _rules(app, user)
 
 
-def _register_messages(app: DashboardApp, desk: AlertStore) -> None:
+def _register_messages(app: DashboardApp, alerts: AlertStore) -> None:
     @app.callback(
         Output("rule-messages", "opened"), Output("rule-deliveries", "rowData"), Input("rule-sent", "n_clicks")
     )
     def show(_: UserContext, clicks: int | None) -> Any:
-        return bool(clicks), _sent(desk)
+        return bool(clicks), _deliveries(alerts)
 
     @app.callback(
         Output("rule-deliveries", "rowData", allow_duplicate=True),
@@ -345,7 +345,7 @@ def _register_messages(app: DashboardApp, desk: AlertStore) -> None:
         refused = []
         for row in rows:
             try:
-                desk.retry(int(row["id"]))
+                alerts.retry(int(row["id"]))
             except KurswerkError as error:
                 refused.append(user.message(str(error)))
         if refused:
@@ -353,4 +353,4 @@ def _register_messages(app: DashboardApp, desk: AlertStore) -> None:
             notify(words, " ".join(refused), success=False)
         else:
             notify(user.t("They are sent again"))
-        return _sent(desk)
+        return _deliveries(alerts)

@@ -28,9 +28,9 @@ STATUS_WORDS: Final = {
     "RUNNING": N_("running"),
     "COMPLETED": N_("done"),
     "CANCELLED": N_("cancelled"),
-    "ok": N_("fine"),
-    "degraded": N_("strained"),
-    "failed": N_("down"),
+    "ok": N_("healthy"),
+    "degraded": N_("degraded"),
+    "failed": N_("unavailable"),
 }
 
 
@@ -65,7 +65,7 @@ def card(title: str, *content: Any, text: str = "", span: Any = None, **more: An
 
 def lazy_area(name: str, height: int) -> Any:
     """Return an area of a fixed height, filled once it is scrolled to; see `DashboardApp.callback_when_visible`."""
-    return html.Div(id=name, className="kw-later", style={"--kw-height": f"{height}px"})
+    return html.Div(id=name, className="kw-lazy", style={"--kw-height": f"{height}px"})
 
 
 def scrollable(table: Any) -> Any:
@@ -85,16 +85,16 @@ def status_badge(user: UserContext, status: str) -> Any:
 
 
 def stat(label: str, value: Any, *, detail: Any = None) -> Any:
-    """Return one figure with its name."""
-    lines = [dmc.Text(label, size="xs", c="dimmed"), dmc.Text(value, fw=650, size="lg", className="kw-figure")]
+    """Return one value with its name."""
+    lines = [dmc.Text(label, size="xs", c="dimmed"), dmc.Text(value, fw=650, size="lg", className="kw-stat")]
     if detail is not None:
         lines.append(dmc.Text(detail, size="xs", c="dimmed"))
     return dmc.Paper(dmc.Stack(lines, gap=1), withBorder=True, p="sm", radius="md")
 
 
 def stat_row(*found: Any) -> Any:
-    """Return figures side by side, as many as fit."""
-    return html.Div(list(found), className="kw-facts")
+    """Return values side by side, as many as fit."""
+    return html.Div(list(found), className="kw-stats")
 
 
 def empty_state(title: str, text: str, *actions: Any) -> Any:

@@ -59,9 +59,9 @@ def data_grid(
     nothing: str | None = None,
     **more: Any,
 ) -> Any:
-    """Return a table that sorts, filters and pages in the browser, and shows what ``kurswerk.sift`` was told to.
+    """Return a table that sorts, filters and pages in the browser, and shows what ``kurswerk.filterTable`` was given.
 
-    ``nothing`` is said where it has no rows.
+    ``nothing`` is shown where it has no rows.
     """
     texts = {key: user.t(text) for key, text in _GRID_TEXTS.items()}
     options = {
@@ -73,8 +73,8 @@ def data_grid(
         "ensureDomOrder": True,
         "animateRows": False,
         "tooltipShowDelay": 300,
-        "isExternalFilterPresent": {"function": f"kwSeeks('{name}')"},
-        "doesExternalFilterPass": {"function": f"kwFits('{name}', params.data)"},
+        "isExternalFilterPresent": {"function": f"kwHasFilter('{name}')"},
+        "doesExternalFilterPass": {"function": f"kwPassesFilter('{name}', params.data)"},
         "localeText": texts if nothing is None else texts | {"noRowsToShow": nothing},
         **more.pop("options", {}),
     }

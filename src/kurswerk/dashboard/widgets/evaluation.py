@@ -22,7 +22,7 @@ from kurswerk.reports import (
 
 Json = Mapping[str, Any]
 
-# Metric → name, whether more is better, decimals, and what it says.
+# Metric → name, whether more is better, decimals, and its meaning.
 METRICS: Final[dict[str, tuple[str, bool, int, str]]] = {
     "pr_auc": (N_("PR-AUC"), True, 3, N_("how many of the rows ranked high come true; chance gives the base rate")),
     "roc_auc": (
@@ -50,7 +50,7 @@ BASELINES: Final = {
     "persistence": N_("Persistence"),
     "base_rate": N_("Base rate"),
 }
-_PART_IDS: Final = ("precision", "recall", "f1", "alarms", "profit", "trades", "tp", "fp", "fn", "tn")
+_PART_IDS: Final = ("precision", "recall", "f1", "predicted_positives", "profit", "trades", "tp", "fp", "fn", "tn")
 THRESHOLD_DEPENDENCIES: Final = (
     *(Output(f"threshold-{part}", "children") for part in _PART_IDS),
     Input("threshold", "value"),
@@ -76,8 +76,8 @@ def metric_table(user: UserContext, evaluation: Json) -> Any:
     metrics = evaluation.get("metrics") or {}
     baselines = [name for name in BASELINES if (evaluation.get("baselines") or {}).get(name)]
     if not metrics:
-        return callout(user.t("There are no stored figures."))
-    head = [html.Th(user.t("Figure")), html.Th(user.t("Model"), className="kw-r")] + [
+        return callout(user.t("No metrics are stored."))
+    head = [html.Th(user.t("Metric")), html.Th(user.t("Model"), className="kw-r")] + [
         html.Th(user.t(BASELINES[name]), className="kw-r") for name in baselines
     ]
     rows = []
@@ -125,12 +125,12 @@ def threshold_table(evaluation: Json) -> dict[str, Any] | None:
     bins = curves.get("calibration")
     if not bins:
         return None
-    hits = [round(one["count"] * (one["positive_rate"] or 0)) for one in bins]
-    misses = [one["count"] - hit for one, hit in zip(bins, hits, strict=True)]
+    true_positives = [round(one["count"] * (one["positive_rate"] or 0)) for one in bins]
+    false_positives = [one["count"] - n for one, n in zip(bins, true_positives, strict=True)]
     return {
         "threshold": [one["low"] for one in bins],
-        "tp": [sum(hits[k:]) for k in range(len(bins))],
-        "fp": [sum(misses[k:]) for k in range(len(bins))],
+        "tp": [sum(true_positives[k:]) for k in range(len(bins))],
+        "fp": [sum(false_positives[k:]) for k in range(len(bins))],
         **totals,
     }
 
@@ -139,7 +139,7 @@ def threshold_panel(user: UserContext, evaluation: Json, threshold: str | None =
     """Return a threshold to move, with what it decides."""
     table = threshold_table(evaluation)
     if table is None:
-        return callout(user.t("This evaluation does not say what other thresholds would decide."))
+        return callout(user.t("This evaluation holds no values for other thresholds."))
     step = 1 if len(table["threshold"]) > 20 else 10
     value = (
         int(threshold) if threshold and threshold.isascii() and threshold.isdigit() and int(threshold) <= 100 else 50
@@ -160,7 +160,7 @@ def threshold_panel(user: UserContext, evaluation: Json, threshold: str | None =
         (user.t("Precision"), "precision"),
         (user.t("Recall"), "recall"),
         ("F1", "f1"),
-        (user.t("Says yes"), "alarms"),
+        (user.t("Predicted positives"), "predicted_positives"),
         (user.t("Return per trade"), "profit"),
         (user.t("Trades"), "trades"),
     ]
@@ -169,7 +169,7 @@ def threshold_panel(user: UserContext, evaluation: Json, threshold: str | None =
             html.Div([dmc.Text(name, size="xs", c="dimmed"), dmc.Text(numbers[part], fw=650, size="lg")])
             for name, part in words
         ],
-        className="kw-facts kw-tight",
+        className="kw-stats kw-stats-dense",
         role="status",
     )
     return dmc.Stack([dcc.Store(id="threshold-table", data=table), slider, results, _confusion(user, numbers)])
@@ -177,18 +177,22 @@ def threshold_panel(user: UserContext, evaluation: Json, threshold: str | None =
 
 def _confusion(user: UserContext, numbers: Mapping[str, Any]) -> Any:
     head = html.Tr(
-        [html.Th(""), html.Th(user.t("said yes"), className="kw-r"), html.Th(user.t("said no"), className="kw-r")]
+        [
+            html.Th(""),
+            html.Th(user.t("predicted positive"), className="kw-r"),
+            html.Th(user.t("predicted negative"), className="kw-r"),
+        ]
     )
     true = html.Tr(
         [
-            html.Th(user.t("came true")),
+            html.Th(user.t("actually positive")),
             html.Td(numbers["tp"], className="kw-r kw-good"),
             html.Td(numbers["fn"], className="kw-r kw-bad"),
         ]
     )
     false = html.Tr(
         [
-            html.Th(user.t("did not")),
+            html.Th(user.t("actually negative")),
             html.Td(numbers["fp"], className="kw-r kw-bad"),
             html.Td(numbers["tn"], className="kw-r kw-good"),
         ]
@@ -204,14 +208,14 @@ def chart_cards(user: UserContext, evaluations: Mapping[str, Json]) -> list[Any]
         ("roc", user.t("ROC"), figure_roc, user.t("Lines: recall at each false positive rate")),
         (
             "calibration",
-            user.t("Do the probabilities hold?"),
+            user.t("Calibration"),
             figure_calibration,
             user.t("Dots: share that came true at each probability"),
         ),
         ("equity", user.t("Simulated trades"), figure_equity, user.t("Lines: running sum of net returns")),
         (
             "advantage",
-            user.t("By how much better than the naive"),
+            user.t("Advantage over baselines"),
             figure_advantage,
             user.t("Dots with intervals: model minus baseline"),
         ),
@@ -264,22 +268,22 @@ def test_table(user: UserContext, tests: Sequence[TestResult]) -> Any:
 
 
 def certificate_table(user: UserContext, certificate: Json | None) -> Any:
-    """Say what was proven of a model."""
+    """Return the result of a certification."""
     if certificate is None:
         return callout(
             user.t("Not certified yet. “Certify again” above does it; only certified models can be activated.")
         )
     passed = bool(certificate.get("certified"))
     verdict = (
-        user.t("No look into the future was found, and batch and live agree in every bit.")
+        user.t("No look-ahead was found, and batch and live values agree in every bit.")
         if passed
-        else user.t("The proof failed. Do not trust its figures before the cause is found.")
+        else user.t("Certification failed. Do not trust its metrics until the cause is found.")
     )
     rows = [
         (user.t("Values compared bit by bit"), user.number(certificate.get("values_compared"))),
-        (user.t("Of them different"), user.number(certificate.get("differing_bits"))),
-        (user.t("Probes for a look into the future"), user.number(certificate.get("leak_probes"))),
-        (user.t("Of them failed"), user.number(certificate.get("leaks_found"))),
+        (user.t("Values that differ"), user.number(certificate.get("differing_bits"))),
+        (user.t("Look-ahead probes"), user.number(certificate.get("leak_probes"))),
+        (user.t("Failed probes"), user.number(certificate.get("leaks_found"))),
     ]
     return dmc.Stack([callout(verdict, color="teal" if passed else "red"), key_value_table(rows)])
 

@@ -1,4 +1,4 @@
-"""What testing and comparing share: models, a period and coins to choose, and what is to be said of the choice."""
+"""What testing and comparing share: models, a period and coins to choose, and remarks on the choice."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ from kurswerk.registry import ModelRecord
 
 _LATER_SHARE: Final = 2 / 3
 # More names would cover the picture.
-_MOST_MARKS: Final = 3
+_MAX_MARKS: Final = 3
 
 
 def evaluation_form(
@@ -49,12 +49,12 @@ def evaluation_form(
                 title,
                 models,
                 period_fields(app, user, prefix, _later_period(app, chosen), _training_marks(user, chosen)),
-                dcc.Store(id=f"{prefix}-marked", data=[one.id for one in chosen[:_MOST_MARKS]]),
+                dcc.Store(id=f"{prefix}-marked", data=[one.id for one in chosen[:_MAX_MARKS]]),
                 _coin_field(app, user, f"{prefix}-mints"),
                 span={"base": 12, "lg": 8},
             ),
             card(
-                user.t("Order"),
+                user.t("Check and start"),
                 html.Div(id=f"{prefix}-remarks", role="status"),
                 dmc.Button(button, id=f"{prefix}-order", disabled=True, fullWidth=True),
                 span={"base": 12, "lg": 4},
@@ -75,7 +75,7 @@ def register_training_marks(app: DashboardApp, prefix: str, *models: Input) -> N
     )
     def mark(user: UserContext, marked: list[int], *chosen: str | list[str] | None) -> Any:
         given = [one for some in chosen for one in ([some] if isinstance(some, str) else some or [])]
-        ids = [int(one) for one in dict.fromkeys(given)][:_MOST_MARKS]
+        ids = [int(one) for one in dict.fromkeys(given)][:_MAX_MARKS]
         if ids == marked:
             raise PreventUpdate
         drawing = availability_chart(app, user, _training_marks(user, [app.services.models.get(one) for one in ids]))
@@ -86,7 +86,7 @@ def register_training_marks(app: DashboardApp, prefix: str, *models: Input) -> N
 def period_notes(
     app: DashboardApp, user: UserContext, models: Sequence[str], ends: tuple[str | None, str | None], fine: str
 ) -> tuple[Any, bool]:
-    """Return what is to be said of models on a period, and whether it keeps from ordering."""
+    """Return remarks on models and a period, and whether they prevent the evaluation."""
     try:
         period_from_fields(user, *ends)
         moments = parse_period(user, *ends)
@@ -138,7 +138,7 @@ def _later_period(app: DashboardApp, records: Sequence[ModelRecord]) -> tuple[da
 def _training_marks(user: UserContext, records: Sequence[ModelRecord]) -> list[tuple[datetime, datetime, str]]:
     """Return the models' training periods to mark on the picture."""
     return [
-        (one.train_start, one.train_end, user.t("training of {name}", name=one.name)) for one in records[:_MOST_MARKS]
+        (one.train_start, one.train_end, user.t("training of {name}", name=one.name)) for one in records[:_MAX_MARKS]
     ]
 
 
@@ -152,7 +152,7 @@ def _overlap_warnings(
         shared = overlap(to_us(record.train_start), to_us(record.train_end), start_us, end_us)
         if shared.has_overlap:
             text = user.t(
-                "{share} of the period lie in the training of {name}. It knows these rows; the figures flatter it.",
+                "{share} of the period overlaps the training of {name}: it knows these rows and looks too good.",
                 share=user.percent(shared.share, 0),
                 name=record.name,
             )

@@ -32,23 +32,23 @@ def actions(app: DashboardApp, user: UserContext, job: Job, place: str) -> list[
 
 
 def register_actions(app: DashboardApp, place: str, tick: str) -> None:
-    """Let the buttons of one place work; the timer that renews what stands there is set off at once."""
+    """Add the callbacks of one place's buttons; the timer that renews the place is triggered at once."""
 
-    def let(what: str, do: Callable[[int], Job], said: str, *, first: bool) -> None:
+    def register(name: str, action: Callable[[int], Job], confirmation: str, *, first: bool) -> None:
         @app.callback(
             Output(tick, "n_intervals", allow_duplicate=not first),
-            Input({"kind": f"{place}-{what}", "job": ALL}, "n_clicks"),
+            Input({"kind": f"{place}-{name}", "job": ALL}, "n_clicks"),
         )
         def click(user: UserContext, clicks: list[int | None]) -> int:
             if any(clicks):
                 require_scope(user, "train")
-                job = do(int(ctx.triggered_id["job"]))
+                job = action(int(ctx.triggered_id["job"]))
                 app.cache.clear()
-                notify(user.t(said), user.t("Job {id}", id=job.id))
+                notify(user.t(confirmation), user.t("Job {id}", id=job.id))
             return 0
 
-    let("cancel", app.services.jobs.cancel, N_("Cancelled"), first=True)
-    let("retry", app.services.jobs.retry, N_("In the queue again"), first=False)
+    register("cancel", app.services.jobs.cancel, N_("Cancelled"), first=True)
+    register("retry", app.services.jobs.retry, N_("In the queue again"), first=False)
 
 
 def result_of(job: Job) -> str:
@@ -81,7 +81,7 @@ def reason(user: UserContext, job: Job) -> list[Any]:
 
 def summary(user: UserContext, job: Job) -> str:
     """Return in a line when it was ordered, how long it was at work, and where."""
-    parts = [user.t("ordered {time}", time=user.date_time(job.created_at))]
+    parts = [user.t("created {time}", time=user.date_time(job.created_at))]
     if job.started_at is not None:
         took = ((job.completed_at or datetime.now(UTC)) - job.started_at).total_seconds()
         parts.append(user.t("at work for {time}", time=user.duration(took)))

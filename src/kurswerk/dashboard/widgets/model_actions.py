@@ -18,8 +18,8 @@ from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import ModelRecord
 from kurswerk.training import outcomes_of
 
-_LONGEST_NAME: Final = 255
-_MOST_JUDGED: Final = 2000
+_MAX_NAME_LENGTH: Final = 255
+_MAX_EVALUATED: Final = 2000
 
 
 def actions(user: UserContext, record: ModelRecord) -> list[Any]:
@@ -71,7 +71,7 @@ def naming(user: UserContext, record: ModelRecord) -> Any:
 
 
 def live_panel(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any:
-    """Return how a model does at work, and from when it raises alerts."""
+    """Return a model's live metrics, its threshold and its alerts."""
     live = app.services.live
     if live is None:
         return callout(user.t("No predictor is part of this installation."))
@@ -81,11 +81,11 @@ def live_panel(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any
             stat_row(
                 stat(user.t("Newest predictions"), user.number(len(predictions))),
                 stat(
-                    user.t("Strongest of them"),
+                    user.t("Highest probability"),
                     user.percent(max((one.probability for one in predictions), default=None)),
                 ),
             ),
-            html.Div(id="model-came", style={"minHeight": 92}),
+            html.Div(id="model-live-metrics", style={"minHeight": 92}),
             dmc.Group(
                 [
                     number_input(
@@ -106,33 +106,33 @@ def live_panel(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any
             dmc.Group(
                 [
                     link_button(user.t("Watch its predictions"), f"/dashboard/live?model={record.id}"),
-                    dmc.Button(user.t("Load it anew"), id="model-reload", variant="default"),
+                    dmc.Button(user.t("Reload the model"), id="model-reload", variant="default"),
                 ]
             ),
         ]
     )
 
 
-def _came(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any:
+def _live_metrics(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any:
     """Return how often its live predictions came true, as far as it is known by now."""
     if app.services.live is None:
         return None
     horizon = timedelta(minutes=record.spec.get("future_minutes") or 0)
-    old = app.services.live.predictions(model_id=record.id, until=datetime.now(UTC) - horizon, limit=_MOST_JUDGED)
-    said = [(one.coin_id, to_us(one.timestamp), one.prediction) for one in old]
-    came = outcomes_of(record, said, app.services.markets)
+    old = app.services.live.predictions(model_id=record.id, until=datetime.now(UTC) - horizon, limit=_MAX_EVALUATED)
+    predicted = [(one.coin_id, to_us(one.timestamp), one.prediction) for one in old]
+    outcomes = outcomes_of(record, predicted, app.services.markets)
     return stat_row(
         stat(
-            user.t("Came true where it said yes"),
-            user.percent(came.precision),
+            user.t("Precision, live"),
+            user.percent(outcomes.precision),
             detail=user.t(
-                "{n} of {all}", n=user.number(came.true_positives), all=user.number(came.predicted_positives)
+                "{n} of {all}", n=user.number(outcomes.true_positives), all=user.number(outcomes.predicted_positives)
             ),
         ),
         stat(
-            user.t("Came true at all"),
-            user.percent(came.base_rate),
-            detail=user.t("of its newest {n} with a known outcome", n=user.number(came.known)),
+            user.t("Base rate, live"),
+            user.percent(outcomes.base_rate),
+            detail=user.t("of its newest {n} with a known outcome", n=user.number(outcomes.known)),
         ),
     )
 
@@ -141,12 +141,15 @@ def register_actions(app: DashboardApp) -> None:
     """Add the callbacks."""
 
     @app.callback(
-        Output("model-came", "children"), Input("model-tabs", "value"), State("model-id", "data"), initial_call=True
+        Output("model-live-metrics", "children"),
+        Input("model-tabs", "value"),
+        State("model-id", "data"),
+        initial_call=True,
     )
-    def judge_live(user: UserContext, tab: str, model_id: int) -> Any:
+    def evaluate_live(user: UserContext, tab: str, model_id: int) -> Any:
         if tab != "live":
             raise PreventUpdate
-        return _came(app, user, app.services.models.get(model_id))
+        return _live_metrics(app, user, app.services.models.get(model_id))
 
     @app.callback(Output("model-file", "data"), Input("model-download", "n_clicks"), State("model-id", "data"))
     def download(_: UserContext, clicks: int | None, model_id: int) -> Any:
@@ -160,14 +163,14 @@ def register_actions(app: DashboardApp) -> None:
         if clicks:
             require_scope(user, "train")
             job = app.services.job_service.order("CERTIFY", {"model_id": model_id})
-            notify(user.t("Ordered"), user.t("Job {id} is in the queue.", id=job.id))
+            notify(user.t("Job created"), user.t("Job {id} is in the queue.", id=job.id))
 
     @app.callback(Input("model-reload", "n_clicks"), State("model-id", "data"))
     def reload(user: UserContext, clicks: int | None, model_id: int) -> None:
         if clicks and app.services.live is not None:
             require_scope(user, "admin")
             app.services.live.reload(model_id)
-            notify(user.t("Ordered"), user.t("Every running predictor loads the model anew."))
+            notify(user.t("Job created"), user.t("Every running predictor reloads the model."))
 
     _register_naming(app)
     _register_changes(app)
@@ -184,8 +187,8 @@ def _register_naming(app: DashboardApp) -> None:
     def rename(user: UserContext, _: int | None, name: str | None, description: str | None, model_id: int) -> Any:
         require_scope(user, "train")
         given = (name or "").strip()
-        if not 0 < len(given) <= _LONGEST_NAME:
-            raise InvalidInputError(user.t("Give the model a name of 1 to {most} characters.", most=_LONGEST_NAME))
+        if not 0 < len(given) <= _MAX_NAME_LENGTH:
+            raise InvalidInputError(user.t("Give the model a name of 1 to {most} characters.", most=_MAX_NAME_LENGTH))
         app.services.models.update(model_id, {"name": given, "description": (description or "").strip() or None})
         app.cache.clear()
         notify(user.t("Saved"), given)
@@ -225,7 +228,7 @@ def _register_changes(app: DashboardApp) -> None:
         if active:
             notify(user.t("Deactivated"), user.t("The model predicts no more."))
             return user.t("Activate"), "filled"
-        notify(user.t("Activated"), user.t("The model now predicts each new row; watch it under Live."))
+        notify(user.t("Activated"), user.t("The model now predicts each new row; see “Live predictions”."))
         return user.t("Deactivate"), "light"
 
     @app.callback(

@@ -1,4 +1,4 @@
-"""What the stored figures of a model say, in words."""
+"""Findings on a model, from its stored evaluation."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -35,7 +35,7 @@ def model_findings(user: UserContext, record: ModelRecord, test: TestResult | No
                     dmc.ThemeIcon(_SIGNS[tone], color=_COLORS[tone], variant="light", radius="xl", size="sm"),
                     dmc.Text(text, size="sm"),
                 ],
-                className="kw-verdict",
+                className="kw-finding",
             )
             for tone, text in found
         ],
@@ -47,13 +47,11 @@ def _on_test(user: UserContext, test: TestResult | None) -> Iterator[tuple[str, 
     if test is None:
         yield (
             "unsure",
-            user.t(
-                "Judged on rows of the training period that each fold had not seen; a test on later data says more."
-            ),
+            user.t("Evaluated out of fold within the training period; a test on later data is stronger evidence."),
         )
         return
     if test.has_overlap:
-        yield "bad", user.t("The test overlaps the training period: the model was judged on data it had seen.")
+        yield "bad", user.t("The test overlaps the training period: the model was evaluated on data it had seen.")
     if test.is_overfitted:
         yield (
             "bad",
@@ -100,7 +98,7 @@ def _on_baselines(user: UserContext, evaluation: Json) -> Iterator[tuple[str, st
             yield (
                 "unsure",
                 user.t(
-                    "Perhaps luck against {other}: PR-AUC {own} against {theirs}, difference within {low} … {high}.",
+                    "It may be no better than {other}: PR-AUC {own} against {theirs}, difference {low} … {high}.",
                     **values,
                 ),
             )
@@ -123,13 +121,13 @@ def _on_trades(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]
         yield (
             "unsure",
             user.t(
-                "Its {n} simulated trades bring {mean} % each on average, after costs; too few for an interval.",
+                "Its {n} simulated trades return {mean}% each on average, after costs; too few for an interval.",
                 **values,
             ),
         )
         return
     values |= {"low": user.signed(low, 2), "high": user.signed(high, 2)}
     text = user.t(
-        "Its {n} simulated trades bring {mean} % each on average, after costs; within {low} … {high} %.", **values
+        "Its {n} simulated trades return {mean}% each on average, after costs; within {low} … {high}%.", **values
     )
     yield ("good" if low > 0 else "bad" if high < 0 else "unsure"), text

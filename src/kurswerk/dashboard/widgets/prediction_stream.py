@@ -69,7 +69,7 @@ def _row_of(user: UserContext, one: Prediction, names: Mapping[int, str]) -> dic
         "model": names.get(one.model_id, f"#{one.model_id}"),
         "model_id": one.model_id,
         "probability": one.probability,
-        "says": user.t("yes") if one.prediction else user.t("no"),
+        "predicted": user.t("yes") if one.prediction else user.t("no"),
         "time": one.timestamp.isoformat(),
     }
 
@@ -98,7 +98,7 @@ def register_stream(app: DashboardApp) -> None:
         if newest.get(reader) is mine:
             newest.pop(reader, None)
 
-    app.dash_app.callback(Input("live-wish", "data"), websocket=True, prevent_initial_call=True)(push)
+    app.dash_app.callback(Input("live-filter", "data"), websocket=True, prevent_initial_call=True)(push)
 
 
 def _unsent(socket: Any) -> int:
@@ -138,7 +138,7 @@ class _Page:
             self._shown = deque(row["id"] for row in rows)
             dash.set_props(TABLE, {"rowData": rows})
             dash.set_props("live-state", {"children": self.user.t("connected")})
-            dash.set_props("live-alerted", {"data": alerts})
+            dash.set_props("live-new-alerts", {"data": alerts})
             async for batch in batches:
                 if not self.wanted():
                     return
@@ -154,12 +154,10 @@ class _Page:
         self._add_rows([one for one in batch.predictions if str(one.id) not in self._shown], names)
         if batch.alerts:
             rows = [alert_row(one, names) for one in reversed(batch.alerts)]
-            dash.set_props("live-alerted", {"data": rows})
+            dash.set_props("live-new-alerts", {"data": rows})
         if batch.skipped:
             self._skipped += batch.skipped
-            text = self.user.t(
-                "{n} skipped: they came faster than this page takes them", n=self.user.number(self._skipped)
-            )
+            text = self.user.t("{n} skipped: more arrived than this page can show", n=self.user.number(self._skipped))
             dash.set_props("live-skipped", {"children": text})
         await asyncio.sleep(_UPDATE_S)
 
@@ -186,5 +184,5 @@ async def _stream_with_retries(page: _Page) -> None:
         else:
             return
         if page.wanted():
-            dash.set_props("live-state", {"children": page.user.t("interrupted; tries again")})
+            dash.set_props("live-state", {"children": page.user.t("interrupted; reconnecting")})
             await asyncio.sleep(_RETRY_S)

@@ -1,4 +1,4 @@
-"""What the form for a model holds, and the specification that it makes."""
+"""The fields of the form for a model, and the specification made from them."""
 
 import shlex
 from collections.abc import Collection, Mapping
@@ -75,7 +75,7 @@ def defaults(columns: Collection[str]) -> dict[str, Any]:
     }
 
 
-def available_name(wished: str, taken: Collection[str]) -> str:
+def available_name(preferred: str, taken: Collection[str]) -> str:
     """Return a name that no model has.
 
     Examples
@@ -83,10 +83,10 @@ def available_name(wished: str, taken: Collection[str]) -> str:
     >>> available_name("forest", {"forest", "forest-2"}), available_name("boost", {"forest"})
     ('forest-3', 'boost')
     """
-    if wished not in taken:
-        return wished
-    stem, _, number = wished.rpartition("-")
-    stem = stem if stem and number.isdigit() else wished
+    if preferred not in taken:
+        return preferred
+    stem, _, number = preferred.rpartition("-")
+    stem = stem if stem and number.isdigit() else preferred
     k = 2
     while f"{stem}-{k}" in taken:
         k += 1

@@ -59,7 +59,7 @@ def naming(user: UserContext, given: Mapping[str, Any]) -> Any:
 
 
 def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    """Return what is to be foreseen."""
+    """Return the fields of target and horizon."""
     timed = bool(given.get("use_time_based_prediction"))
     return dmc.Stack(
         [
@@ -67,8 +67,8 @@ def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) 
                 id="spec-kind",
                 value="change" if timed else "level",
                 data=[
-                    {"value": "change", "label": user.t("A change within a time")},
-                    {"value": "level", "label": user.t("A level")},
+                    {"value": "change", "label": user.t("Change within a horizon")},
+                    {"value": "level", "label": user.t("Absolute value")},
                 ],
                 **{"aria-label": user.t("Kind of target")},
             ),
@@ -79,7 +79,7 @@ def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) 
                 searchable=True,
                 allowDeselect=False,
                 label=_label(
-                    user.t("Watched column"), user.t("With a change, the watched column itself is no feature.")
+                    user.t("Target column"), user.t("With a change, the target column itself is not a feature.")
                 ),
             ),
             html.Div(_change(user, given), id="spec-if-change"),
@@ -91,8 +91,8 @@ def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) 
 def _change(user: UserContext, given: Mapping[str, Any]) -> Any:
     ways = [{"value": "up", "label": user.t("rises")}, {"value": "down", "label": user.t("falls")}]
     modes = [
-        {"value": "at", "label": user.t("at the end of the time")},
-        {"value": "within", "label": user.t("at any moment in it")},
+        {"value": "at", "label": user.t("at the end of the horizon")},
+        {"value": "within", "label": user.t("at any moment within the horizon")},
     ]
     return dmc.SimpleGrid(
         [
@@ -100,18 +100,24 @@ def _change(user: UserContext, given: Mapping[str, Any]) -> Any:
                 id="spec-direction",
                 value=given.get("direction") or "up",
                 data=ways,
-                label=user.t("It"),
+                label=user.t("Direction"),
                 allowDeselect=False,
             ),
             _number(
-                user, "min_percent_change", given, user.t("by at least, %"), user.t("Change from the row's own value.")
+                user,
+                "min_percent_change",
+                given,
+                user.t("Minimum change, %"),
+                user.t("Change from the row's own value."),
             ),
-            _number(user, "future_minutes", given, user.t("in minutes"), user.t("How far the model looks ahead.")),
+            _number(
+                user, "future_minutes", given, user.t("Horizon in minutes"), user.t("How far the model looks ahead.")
+            ),
             dmc.Select(
                 id="spec-horizon_mode",
                 value=given.get("horizon_mode") or "at",
                 data=modes,
-                label=user.t("measured"),
+                label=user.t("Measured"),
                 allowDeselect=False,
             ),
         ],
@@ -126,10 +132,10 @@ def _level(user: UserContext, given: Mapping[str, Any]) -> Any:
                 id="spec-operator",
                 value=given.get("operator") or ">",
                 data=[">", ">=", "<", "<=", "="],
-                label=user.t("It is"),
+                label=user.t("Operator"),
                 allowDeselect=False,
             ),
-            _number(user, "target_value", given, user.t("this value"), user.t("In the unit of the watched column.")),
+            _number(user, "target_value", given, user.t("Target value"), user.t("In the unit of the target column.")),
         ],
         cols=2,
     )
@@ -148,7 +154,7 @@ def _number(user: UserContext, name: str, given: Mapping[str, Any], text: str, m
 
 
 def features(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
-    """Return what the model sees."""
+    """Return the fields of features."""
     chosen = list(given.get("features") or [])
     return dmc.Stack(
         [
@@ -175,7 +181,7 @@ def features(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]
                 id="spec-use_engineered_features",
                 checked=bool(given.get("use_engineered_features")),
                 label=_label(
-                    user.t("Engineered features too"),
+                    user.t("Engineered features"),
                     user.t(
                         "Changes, volatility, buyers and sellers, whales, distance from the high, over several windows."
                     ),
@@ -238,13 +244,15 @@ def advanced(user: UserContext, given: Mapping[str, Any]) -> Any:
     )
     content = dmc.Stack([balance, _hyper_parameters(user, given), described])
     return dmc.Accordion(
-        dmc.AccordionItem([dmc.AccordionControl(user.t("Fine settings")), dmc.AccordionPanel(content)], value="fine"),
+        dmc.AccordionItem(
+            [dmc.AccordionControl(user.t("Advanced settings")), dmc.AccordionPanel(content)], value="fine"
+        ),
         variant="contained",
     )
 
 
 def _hyper_parameters(user: UserContext, given: Mapping[str, Any]) -> Any:
-    folds = (user.t("Folds"), user.t("How many times it is trained on earlier and judged on later rows."))
+    folds = (user.t("Folds"), user.t("How many times it is trained on earlier and evaluated on later rows."))
     params = dict(given.get("params") or {})
     fields = [
         html.Div(_hyper_parameter(user, field, params), id=f"spec-if-{field.name}") for field in PARAM_FIELDS.values()

@@ -12,10 +12,10 @@ from kurswerk.registry import ModelRecord
 
 MODEL_TYPE_WORDS: Final = {name: family.title for name, family in FAMILIES.items()}
 TARGET_WORDS: Final = {
-    ("up", "at"): N_("{column} {n} % higher after {minutes} min"),
-    ("down", "at"): N_("{column} {n} % lower after {minutes} min"),
-    ("up", "within"): N_("{column} {n} % higher within {minutes} min"),
-    ("down", "within"): N_("{column} {n} % lower within {minutes} min"),
+    ("up", "at"): N_("{column} {n}% higher after {minutes} min"),
+    ("down", "at"): N_("{column} {n}% lower after {minutes} min"),
+    ("up", "within"): N_("{column} {n}% higher within {minutes} min"),
+    ("down", "within"): N_("{column} {n}% lower within {minutes} min"),
 }
 
 
@@ -39,7 +39,7 @@ def job_title(user: UserContext, job: Job, names: Mapping[int, str], kinds: JobK
 
 
 def target_description(user: UserContext, record: ModelRecord) -> str:
-    """Say what a model foresees."""
+    """Describe a model's target."""
     spec = record.spec
     values = {
         "column": spec["target_var"],

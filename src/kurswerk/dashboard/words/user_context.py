@@ -104,7 +104,7 @@ def user_from_headers(headers: Mapping[str, str], scopes: frozenset[str] = ALL_S
         jar.load(headers.get("cookie", ""))
     except CookieError:
         jar.clear()
-    chosen = {name: morsel.value for name, morsel in jar.items()}
+    chosen = {name: cookie.value for name, cookie in jar.items()}
     language = chosen.get("kw_language", "")
     if language not in LANGUAGES:
         preferred = [part.strip()[:2].lower() for part in headers.get("accept-language", "").split(",")]

@@ -1,4 +1,4 @@
-"""What the list of jobs and a job's own page tell, and what may be done there."""
+"""What the list of jobs and a job's own page show, and what may be done there."""
 
 import json
 from dataclasses import replace
@@ -13,7 +13,7 @@ from kurswerk.market import Panel
 from memory_dashboard import WHEN, Browser, Registry, notices, services_over
 
 
-def test_a_job_tells_what_happened_to_it(panel: Panel, registry: Registry):
+def test_a_job_shows_its_history(panel: Panel, registry: Registry):
     services = services_over(panel, registry)
     number = services.jobs.order("TEST", {"model_id": 1})
     services.jobs.start(number)
@@ -26,7 +26,7 @@ def test_a_job_tells_what_happened_to_it(panel: Panel, registry: Registry):
     assert [text for _, text in history(UserContext(), again)][2:] == ["killed by signal 9", "50% · fold 2 of 5"]
     failed = replace(job, status="FAILED", error_msg="no rows", completed_at=began + timedelta(seconds=2))
     assert history(UserContext(language="de"), failed)[-1] == ("01.01.2024, 02:00:07", "gescheitert: no rows")
-    assert "What happened" in Browser(services).open("/jobs")
+    assert "History" in Browser(services).open("/jobs")
 
 
 SEEN = ("job-id.data", "job-seen.data", "job-tick.n_intervals")
@@ -77,7 +77,7 @@ def test_a_jobs_log_grows_as_it_is_written(failed_job: DashboardServices):
     assert "fold 2 of 5" in json.dumps(grown["job-log"])
 
 
-def test_a_log_that_is_long_or_empty_says_so(failed_job: DashboardServices):
+def test_a_log_that_is_long_or_empty_is_marked_as_such(failed_job: DashboardServices):
     browser, jobs = Browser(failed_job), failed_job.jobs
     for number in range(250):
         jobs.say(1, f"line number {number}.")

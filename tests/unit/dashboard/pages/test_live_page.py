@@ -17,9 +17,11 @@ def test_models_are_switched_on_the_live_page(panel: Panel, registry: Registry):
     services.live.set_threshold(1, 0.123456)
     assert browser.fire("", {limit: 12.35}, limit) == {}
     assert registry.get(1).alert_threshold == 0.123456
-    found = browser.fire("live-renewed.data", {"live-alone.data": {"model": "1"}}, "live-alone.data")
-    renewed = found["response"]["live-renewed"]["data"]
-    assert (renewed["wish"], renewed["rows"][0]["coin"]) == ({"model": "1"}, "COIN0")
+    found = browser.fire(
+        "live-offline-rows.data", {"live-offline-filter.data": {"model": "1"}}, "live-offline-filter.data"
+    )
+    renewed = found["response"]["live-offline-rows"]["data"]
+    assert (renewed["filter"], renewed["rows"][0]["coin"]) == ({"model": "1"}, "COIN0")
 
 
 def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browser, monkeypatch):
@@ -28,4 +30,4 @@ def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browse
     first, rest = browser.seen("live-rules"), browser.seen("live-rules-rest")
     assert ("b predicts" in first, "a predicts" in first, "Alert from" in first) == (True, False, True)
     assert ("b predicts" in rest, "a predicts" in rest, "Alert from" in rest) == (False, True, False)
-    assert '"live-alerts"' in browser.seen("live-raised")
+    assert '"live-alerts"' in browser.seen("live-alert-area")

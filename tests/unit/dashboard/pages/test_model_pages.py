@@ -15,10 +15,10 @@ def test_a_model_is_switched_judged_certified_downloaded_and_deleted(panel: Pane
     assert "Activated" in notices(browser.fire("model-activate.children", given, "model-activate.n_clicks"))
     assert registry.get(1).is_active
     assert "Deactivated" in notices(browser.fire("model-activate.children", given, "model-activate.n_clicks"))
-    assert "Figures beside" in json.dumps(browser.fire("model-quality.children", given, "model-source.value"))
+    assert "Metrics against" in json.dumps(browser.fire("model-quality.children", given, "model-source.value"))
     out_of_fold = browser.fire("model-quality.children", given | {"model-source.value": ""}, "model-source.value")
-    assert out_of_fold == {} or "Figures beside" in json.dumps(out_of_fold)
-    assert "Ordered" in notices(browser.fire("", given, "model-certify.n_clicks"))
+    assert out_of_fold == {} or "Metrics against" in json.dumps(out_of_fold)
+    assert "Job created" in notices(browser.fire("", given, "model-certify.n_clicks"))
     file = browser.fire("model-file.data", given | {"model-download.n_clicks": 1}, "model-download.n_clicks")
     data = file["response"]["model-file"]["data"]
     assert data["filename"] == "a.onnx"
@@ -55,7 +55,7 @@ def test_a_model_is_loaded_anew(panel: Panel, registry: Registry):
     services = services_over(panel, registry)
     browser = Browser(services)
     given = {"model-id.data": 1, "model-reload.n_clicks": 1}
-    assert "loads the model anew" in notices(browser.fire("", given, "model-reload.n_clicks"))
+    assert "reloads the model" in notices(browser.fire("", given, "model-reload.n_clicks"))
     assert services.live.reloaded == [1]
 
 
@@ -71,10 +71,10 @@ def test_a_models_curves_are_those_of_the_test_that_is_chosen(browser: Browser, 
 
 def test_what_came_of_live_predictions_is_counted_when_it_is_looked_at(browser: Browser):
     given = {"model-id.data": 1, "model-tabs.value": "live"}
-    shown = json.dumps(browser.fire("model-came.children", given, "model-tabs.value"))
+    shown = json.dumps(browser.fire("model-live-metrics.children", given, "model-tabs.value"))
     assert re.search(r"of its newest [1-9] with a known outcome", shown)
     assert re.search(r"\d of [1-9]", shown)
-    assert browser.fire("model-came.children", given | {"model-tabs.value": "tests"}, "model-tabs.value") == {}
+    assert browser.fire("model-live-metrics.children", given | {"model-tabs.value": "tests"}, "model-tabs.value") == {}
     assert '"model-alerts"' in browser.open("/models/1", "?tab=live")
 
 

@@ -47,7 +47,7 @@ def test_every_page_opens_in_every_language(browser: Browser, path: str, languag
         ("/live", "?model=1&min=50&coin=COIN0", "COIN0"),
     ],
 )
-def test_addresses_say_what_is_shown(browser: Browser, path: str, search: str, words: str):
+def test_an_address_decides_what_is_shown(browser: Browser, path: str, search: str, words: str):
     assert words in browser.open(path, search)
 
 
@@ -70,13 +70,13 @@ def test_an_empty_market_leads_to_the_first_step(panel: Panel):
     assert "There is nothing to learn from yet" in browser.open("/new")
     answer = browser.fire("overview-tick.n_intervals", {"first-simulate.n_clicks": 1}, "first-simulate.n_clicks")
     assert services.ingestion.asked == [(60, 24.0, 42)]
-    assert "The market is filled" in notices(answer)
+    assert "Market data stored" in notices(answer)
     assert "Next: train a first model" in json.dumps(
         browser.fire("overview-content.children", {"overview-tick.n_intervals": 1}, "overview-tick.n_intervals")
     )
 
 
-def test_without_a_predictor_pages_say_so(panel: Panel, registry: Registry):
+def test_without_a_predictor_pages_state_that(panel: Panel, registry: Registry):
     browser = Browser(services_over(panel, registry, live=None, keys=None))
     assert "No predictor is part" in browser.open("/live")
     assert "No predictor is part" in browser.open("")
@@ -123,7 +123,7 @@ def test_a_right_form_can_be_weighed_and_ordered(panel: Panel, registry: Registr
     assert "positive in" in json.dumps(weighed)
     answer = browser.fire("go.data", {"spec-order.n_clicks": 1, "spec-document.data": document}, "spec-order.n_clicks")
     assert services.jobs.get(1).request["name"] == "new"
-    assert "Ordered" in notices(answer)
+    assert "Job created" in notices(answer)
     assert "Training of new" in browser.open("/jobs")
 
 
@@ -140,7 +140,7 @@ def test_a_right_form_can_be_weighed_and_ordered(panel: Panel, registry: Registr
         ({"kind.value": "level"}, None, "operator"),
     ],
 )
-def test_what_is_wrong_is_told_at_its_field(browser: Browser, changes: dict, field: str | None, words: str):
+def test_what_is_wrong_stands_at_its_field(browser: Browser, changes: dict, field: str | None, words: str):
     found = check(browser, **changes)
     assert found["spec-order"]["disabled"] is True
     place = found["spec-problems"]["children"] if field is None else found[field]["error"]
@@ -156,13 +156,13 @@ def test_tests_and_comparisons_are_ordered(panel: Panel, registry: Registry):
     assert "outside of the training" in json.dumps(period_notes)
     assert "Job 1 is in the queue." in notices(browser.fire("go.data", test, "test-order.n_clicks"))
     early = test | {"test-start.value": "2024-01-01 01:00:00", "test-end.value": "2024-01-01 02:00:00"}
-    assert "flatter" in json.dumps(browser.fire("test-remarks.children", early, "test-models.value"))
+    assert "looks too good" in json.dumps(browser.fire("test-remarks.children", early, "test-models.value"))
     none = browser.fire("test-remarks.children", test | {"test-models.value": []}, "test-models.value")["response"]
     assert none["test-order"]["disabled"] is True
     pair = {"compare-a.value": "1", "compare-b.value": "2", "compare-order.n_clicks": 1}
     pair |= {f"compare-{k}": v for k, v in times.items()}
     assert "outside of both" in json.dumps(browser.fire("compare-remarks.children", pair, "compare-a.value"))
-    assert "Ordered" in notices(browser.fire("go.data", pair, "compare-order.n_clicks"))
+    assert "Job created" in notices(browser.fire("go.data", pair, "compare-order.n_clicks"))
     same = browser.fire("compare-remarks.children", pair | {"compare-b.value": "1"}, "compare-a.value")["response"]
     assert same["compare-order"]["disabled"] is True
     assert [job.job_type for job in services.jobs.find()] == ["COMPARE", "TEST"]
@@ -201,11 +201,11 @@ def test_a_lead_lies_within_its_interval(browser: Browser, registry: Registry, v
     found = {"differences": {"pr_auc": {"value": value, "low": ends[0], "high": ends[1]}}}
     registry.comparisons.append(replace(registry.comparisons[0], significance=found))
     better = "a" if value > 0 else "b"
-    said = f"{better} ranks better by 0.0300 PR-AUC; within +0.0000 … +0.0900"
-    assert said in browser.open("/compare", "?comparison=2")
+    summary = f"{better} ranks better by 0.0300 PR-AUC; within +0.0000 … +0.0900"
+    assert summary in browser.open("/compare", "?comparison=2")
 
 
-def test_models_that_are_alike_are_said_to_be(browser: Browser, registry: Registry):
+def test_models_that_are_alike_are_shown_as_such(browser: Browser, registry: Registry):
     registry.comparisons.append(replace(registry.comparisons[0], significance=ALIKE))
     assert "Both rank equally well. They err about equally often" in browser.open("/compare", "?comparison=2")
 
@@ -230,7 +230,7 @@ def test_data_are_simulated_and_brought_in(panel: Panel, registry: Registry):
     services = services_over(panel, registry)
     browser = Browser(services)
     given = {"simulate-go.n_clicks": 1, "simulate-coins.value": 5, "simulate-hours.value": 2, "simulate-seed.value": 7}
-    assert "The market is filled" in notices(browser.fire("data-content.children", given, "simulate-go.n_clicks"))
+    assert "Market data stored" in notices(browser.fire("data-content.children", given, "simulate-go.n_clicks"))
     file = {
         "ingest-file.contents": "data:text/csv;base64," + base64.b64encode(b"a,b").decode(),
         "ingest-file.filename": "x.csv",
@@ -256,7 +256,7 @@ def test_a_chart_is_drawn_anew_for_what_it_shows_and_explains_its_points(browser
     }
     explained = json.dumps(browser.fire("coin-features.children", click, "coin-chart.clickData"))
     assert "The most important of" in explained
-    assert re.search(r"a gives \d+\.\d+% here and says (yes|no)\.", explained)
+    assert re.search(r"a: probability \d+\.\d+%, prediction: (yes|no)\.", explained)
     newest = click | {"coin-chart.clickData": None, "coin-newest.n_clicks": 1}
     for changed in ("coin-newest.n_clicks", "coin-model.value"):
         latest = json.dumps(browser.fire("coin-features.children", newest, changed))
@@ -283,10 +283,10 @@ def test_a_stored_prediction_is_computed_again(panel: Panel, registry: Registry,
     shown = json.dumps(browser.fire("coin-features.children", given, "coin-chart.clickData"))
     assert "Stored live: 40.0%." in shown
     clicked = {"coin-replay.n_clicks": 1, "coin-stored.data": "4"}
-    said = json.dumps(browser.fire("coin-replayed.children", clicked, "coin-replay.n_clicks"))
-    assert ("the same in every bit" in said) != bool(drift)
-    assert ("instead of" in said) == ("Rows that were corrected after it: 1." in said) == bool(drift)
-    assert "left out: 2." in said
+    replayed = json.dumps(browser.fire("coin-replayed.children", clicked, "coin-replay.n_clicks"))
+    assert ("agrees in every bit" in replayed) != bool(drift)
+    assert ("instead of" in replayed) == ("Rows that were corrected after it: 1." in replayed) == bool(drift)
+    assert "left out: 2." in replayed
 
 
 def test_keys_are_made_and_revoked(panel: Panel, registry: Registry):
@@ -335,7 +335,7 @@ REASON = Message("model.not_ready", name="a", status="FAILED", remedy=Message("t
         ("/jobs", "", "gescheitert: Modell „a“ ist nicht bereit"),
     ],
 )
-def test_what_others_say_is_in_the_readers_language(
+def test_messages_of_other_parts_are_in_the_readers_language(
     panel: Panel, registry: Registry, path: str, search: str, words: str
 ):
     services = services_over(panel, registry)
@@ -351,8 +351,8 @@ def test_what_others_say_is_in_the_readers_language(
 
 def test_answers_to_a_reader_are_in_the_readers_language(panel: Panel, registry: Registry, monkeypatch):
     services = services_over(panel, registry)
-    said = "a.csv: 3 rows read, 2 accepted, 1 repeated, 0 quarantined"
-    monkeypatch.setattr(services.ingestion, "ingest", lambda *_: said)
+    summary = "a.csv: 3 rows read, 2 accepted, 1 repeated, 0 quarantined"
+    monkeypatch.setattr(services.ingestion, "ingest", lambda *_: summary)
     browser = Browser(services)
     browser.client.headers["accept-language"] = "de"
     found = check(browser, **{"future_minutes.value": -1})

@@ -41,7 +41,7 @@ def make(browser: Browser, **changes: object):
     return browser.fire("rules-all.children", given | {"rule-make.n_clicks": 1}, "rule-make.n_clicks")
 
 
-def test_a_rule_is_made_as_the_form_says_and_its_secret_is_gone(browser, services):
+def test_a_rule_is_made_from_the_form_and_its_secret_is_gone(browser, services):
     answer = make(browser)
     assert "Saved" in notices(answer)
     assert services.alerts.kept[1] == {
@@ -77,8 +77,8 @@ def test_what_is_left_empty_is_each_models_threshold_and_every_model(browser, se
     [
         ({"name": " "}, "Give the rule a name of 1 to 100 characters."),
         ({"name": "x" * 101}, "Give the rule a name of 1 to 100 characters."),
-        ({"least": ""}, "So many must agree on a row: give a whole number from 1 to 1000."),
-        ({"least": 1.5}, "So many must agree on a row: give a whole number from 1 to 1000."),
+        ({"least": ""}, "Models that must agree on a row: give a whole number from 1 to 1000."),
+        ({"least": 1.5}, "Models that must agree on a row: give a whole number from 1 to 1000."),
         ({"least": 3}, "3 cannot agree of 2 models; name more of them"),
         ({"cooldown": -1}, "give a whole number from 0 to"),
         ({"min": 101}, "Give a probability from 0 to 100 percent."),
@@ -139,7 +139,7 @@ def test_a_key_that_only_reads_changes_no_rule(services):
     assert services.alerts.kept == {}
 
 
-def test_a_rule_is_told_in_german():
+def test_a_rule_is_described_in_german():
     rule = {"model_ids": [7], "least_agreeing": 1, "min_probability": 0.5, "cooldown_seconds": 90, "channel": "log"}
     rule |= {"quiet_start": time(22), "quiet_end": time(6, 30), "target": None}
     assert rule_description(UserContext(language="de"), rule, {7: "auf"}, KINDS) == (

@@ -62,8 +62,8 @@ def follow(services: DashboardServices, wanted: Iterator[bool]) -> None:
     asyncio.run(a_page(services, lambda: next(wanted)).stream())
 
 
-FIRST = ["live-table", "live-state", "live-alerted"]
-SECOND = ["live-table", "live-alerted", "live-skipped"]
+FIRST = ["live-table", "live-state", "live-new-alerts"]
+SECOND = ["live-table", "live-new-alerts", "live-skipped"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_rows_that_stand_there_already_are_not_sent_again_and_alerts_only_once(s
     follow(services, iter([True] * 99))
     (rows,) = [props["rowTransaction"]["add"] for _, props in sent if "rowTransaction" in props]
     assert [row["coin"] for row in rows] == ["LATER"]
-    first, second = [props["data"] for name, props in sent if name == "live-alerted"]
+    first, second = [props["data"] for name, props in sent if name == "live-new-alerts"]
     assert ([row["coin"] for row in first], [row["id"] for row in second]) == (["COIN0"], ["5"])
     (skipped,) = [props["children"] for name, props in sent if name == "live-skipped"]
     assert skipped.startswith("1,200 skipped")
@@ -117,7 +117,7 @@ def test_a_page_outlives_an_outage_and_leaves_it_to_the_feed_to_log_it(services,
     with caplog.at_level(logging.INFO, prediction_stream.__name__):
         asyncio.run(_stream_with_retries(a_page(services, lambda: True)))
     assert [props["children"] for name, props in sent if name == "live-state"] == [
-        *["interrupted; tries again"] * 3,
+        *["interrupted; reconnecting"] * 3,
         "connected",
     ]
     assert [(one.levelname, str(one.exc_info[1])) for one in caplog.records] == [("ERROR", "odd")]

@@ -35,7 +35,7 @@ def test_what_is_even_stays_even_however_much_is_shown(count: int, minutes: int)
 
 
 @pytest.mark.parametrize("minutes", sorted(TIME_SPANS))
-def test_as_far_back_as_wished_is_shown(panel: Panel, registry: Registry, minutes: int):
+def test_as_far_back_as_chosen_is_shown(panel: Panel, registry: Registry, minutes: int):
     browser = Browser(services_over(panel, registry, resource_samples=lambda: DAY))
     answer = browser.fire("system-load.figure", {"system-span.value": str(minutes)}, "system-span.value")
     oldest, newest = answer["response"]["system-load"]["figure"]["layout"]["xaxis"]["range"]
@@ -44,7 +44,7 @@ def test_as_far_back_as_wished_is_shown(panel: Panel, registry: Registry, minute
     assert timedelta(0) <= timedelta(minutes=minutes) - back <= timedelta(minutes=minutes / 100)
 
 
-def test_no_rate_is_told_where_counting_began_anew():
+def test_no_rate_is_shown_where_counting_began_anew():
     anew = replace(SAMPLES[3], requests=0.0, predictions=0.0)  # by a process that ended
     found = {
         line.name: list(line.y)
@@ -63,7 +63,7 @@ def test_rates_do_not_follow_a_clock_that_is_set(set_s: int):
 
 
 @pytest.mark.parametrize(("count", "waits"), [(0, True), (1, False)])
-def test_before_the_first_measurement_the_page_says_so(panel: Panel, registry: Registry, count: int, waits: bool):
+def test_before_the_first_measurement_the_page_states_that(panel: Panel, registry: Registry, count: int, waits: bool):
     browser = Browser(services_over(panel, registry, resource_samples=lambda: SAMPLES[:count]))
     assert ("The first measurement is taken" in browser.open("/system")) == waits
 

@@ -13,7 +13,7 @@ from kurswerk.dashboard.words.catalogue import translate
 FOLDER = Path(kurswerk.dashboard.__file__).parent
 ROOT = FOLDER.parent
 FILES = sorted(FOLDER.rglob("*.py"))
-# What a component shows or a screen reader says.
+# What a component shows or a screen reader reads.
 SHOWN = {"label", "title", "placeholder", "description", "aria-label", "headerName", "children", "headerTooltip"}
 # The same in every language.
 UNIVERSAL = {"Kurswerk", "JSON", "curl", "F1", "ROC-AUC", "MCC", "PR-AUC", "Kurs", "werk"}

@@ -8,7 +8,7 @@ window.kurswerk = (() => {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
   const root = document.documentElement;
   const system = window.matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
-  // What the server has been told before decides what it has begun to send; where that has changed, ask anew.
+  // What the server was sent before decides what it has begun to send; where that has changed, ask anew.
   let outdated = false;
   for (const [name, value] of [['kw_zone', zone], ['kw_system', system]]) {
     const before = kept(name);
@@ -33,11 +33,11 @@ window.kurswerk = (() => {
     }
     window.history.replaceState(window.history.state, '', address);
   };
-  const tongue = () => root.lang || 'en';
-  const none = (value) => value === null || value === undefined || value === '' || Number.isNaN(value);
+  const pageLanguage = () => root.lang || 'en';
+  const isMissing = (value) => value === null || value === undefined || value === '' || Number.isNaN(value);
   // To make one of these takes longer than to write a hundred values.
   const forms = {};
-  const form = (name, make) => (forms[`${tongue()} ${name}`] ||= make(tongue()));
+  const form = (name, make) => (forms[`${pageLanguage()} ${name}`] ||= make(pageLanguage()));
   const styles = {
     small: {maximumSignificantDigits: 2},
     tiny: {maximumSignificantDigits: 2, notation: 'scientific'},
@@ -46,12 +46,12 @@ window.kurswerk = (() => {
     form(`number ${digits}`, (language) => new Intl.NumberFormat(
       language, styles[digits] || {minimumFractionDigits: digits, maximumFractionDigits: digits}));
   // English is written in many countries, and each has its own order of day and month.
-  const region = () => (navigator.languages || []).find((one) => one.split('-')[0] === tongue()) || tongue();
+  const region = () => (navigator.languages || []).find((one) => one.split('-')[0] === pageLanguage()) || pageLanguage();
   const moment = (value) =>
     form('moment', () => new Intl.DateTimeFormat(region(), {dateStyle: 'medium', timeStyle: 'short'}))
       .format(new Date(value));
   const number = (value, digits) => {
-    if (none(value)) return '–';
+    if (isMissing(value)) return '–';
     const size = Math.abs(value);
     const small = digits > 0 && value !== 0 && size < 10 ** -digits;
     // As the server writes them: nobody counts more zeros than nine.
@@ -61,12 +61,12 @@ window.kurswerk = (() => {
   // The percent sign with the space that the language puts before it, if any.
   const percentSign = () => form('percent sign', (language) => new Intl.NumberFormat(language, {style: 'percent'})
     .formatToParts(1).filter(({type}) => type !== 'integer').map(({value}) => value).join(''));
-  const share = (value, digits) => (none(value) ? '–' : `${number(100 * value, digits)}${percentSign()}`);
+  const share = (value, digits) => (isMissing(value) ? '–' : `${number(100 * value, digits)}${percentSign()}`);
   // What somebody has chosen has the decimals that it was given, at most two.
-  const threshold = (value) => (none(value) ? '–' : `${form('threshold', (language) =>
+  const threshold = (value) => (isMissing(value) ? '–' : `${form('threshold', (language) =>
     new Intl.NumberFormat(language, {maximumFractionDigits: 2})).format(100 * value)}${percentSign()}`);
   const signed = (value, digits, unit = '') =>
-    none(value) ? '–' : `${value < 0 ? '' : '+'}${number(value, digits)}${unit}`;
+    isMissing(value) ? '–' : `${value < 0 ? '' : '+'}${number(value, digits)}${unit}`;
   // The last of ascending values that is not above the one given.
   const place = (values, value) => {
     let k = 0;
@@ -80,34 +80,34 @@ window.kurswerk = (() => {
     else if (tries) setTimeout(label, 100, selector, text, tries - 1);
   };
   // Places that are filled when they come into sight, or nearly.
-  const eye = new IntersectionObserver((news) => news.forEach(({isIntersecting, target}) => {
+  const visibility = new IntersectionObserver((news) => news.forEach(({isIntersecting, target}) => {
     if (!isIntersecting) return;
-    eye.unobserve(target);
+    visibility.unobserve(target);
     target.dataset.seen = true;
     dash_clientside.set_props(target.id, {'data-seen': true});
   }), {rootMargin: '100px'});
-  const places = document.getElementsByClassName('kw-later');
+  const places = document.getElementsByClassName('kw-lazy');
   new MutationObserver(() => {
-    for (const place of places) if (!place.dataset.seen) eye.observe(place);
+    for (const place of places) if (!place.dataset.seen) visibility.observe(place);
   }).observe(root, {childList: true, subtree: true});
-  const turning = (is) => {
+  const setPageLoading = (is) => {
     const page = document.getElementById('page');
     if (!page) return;
-    page.classList.toggle('kw-turning', is);
+    page.classList.toggle('kw-loading-page', is);
     page.ariaBusy = String(is);
   };
   // The name of a page that is on its way stands above its grey shape until it is there.
-  const announce = (path) => {
+  const showPageTitle = (path) => {
     const link = document.querySelector(`nav a[href="${CSS.escape(path)}"]`);
     document.getElementById('page').dataset.title = link ? link.innerText.trim() : '';
-    turning(true);
+    setPageLoading(true);
   };
-  // What is asked of a server that is gone has no answer, and Dash says nothing of that.
+  // A request to a server that is gone has no answer, and Dash does not show that.
   const {fetch} = window;
   const answered = (well) => {
-    const words = document.getElementById('unanswered');
+    const words = document.getElementById('no-answer');
     if (words) words.hidden = well;
-    if (!well) turning(false);
+    if (!well) setPageLoading(false);
   };
   let leaving = false;
   window.addEventListener('pagehide', () => { leaving = true; });
@@ -124,7 +124,7 @@ window.kurswerk = (() => {
   };
   // Dash keeps what every input was before, to undo it, for as long as a page is open; here nothing is undone.
   setInterval(() => window.store?.getState().history.past.splice(0), 10000);
-  // A chart that was moved tells Dash, and Dash has it drawn once more as it stands: half of the work of every zoom.
+  // A chart that was moved notifies Dash, and Dash draws it once more as it stands: half of the work of every zoom.
   // What Plotly added to the layout, such as ranges it chose itself, does not count.
   const within = (part, whole) =>
     part === whole ||
@@ -143,11 +143,11 @@ window.kurswerk = (() => {
   });
   return {
     go,
-    announce,
-    turning,
+    showPageTitle,
+    setPageLoading,
     label,
     query,
-    none,
+    isMissing,
     number,
     moment,
     share,
@@ -155,10 +155,10 @@ window.kurswerk = (() => {
     percentSign,
     signed,
     place,
-    choose(name, value) {
+    setPreference(name, value) {
       if (value && value !== root.lang) { keep(name, value); window.location.reload(); }
     },
-    otherScheme() {
+    toggleScheme() {
       keep('kw_scheme', root.dataset.agThemeMode === 'dark' ? 'light' : 'dark');
       window.location.reload();
     },

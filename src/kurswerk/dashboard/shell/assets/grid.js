@@ -2,26 +2,26 @@
 (() => {
   const functions = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
   const components = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
-  const {none} = window.kurswerk;
+  const {isMissing} = window.kurswerk;
   functions.kwNumber = window.kurswerk.number;
   functions.kwShare = window.kurswerk.share;
   functions.kwThreshold = window.kurswerk.threshold;
-  functions.kwMoment = (value) => (none(value) ? '–' : window.kurswerk.moment(value));
-  // What a reader looks for, by table. A table's options ask here, so that they stay as they are: new ones would have
+  functions.kwMoment = (value) => (isMissing(value) ? '–' : window.kurswerk.moment(value));
+  // The filter of each table. A table's options ask here, so that they stay as they are: new ones would have
   // Dash set up the whole table.
-  const sought = {};
-  functions.kwSeeks = (name) => !!sought[name];
-  functions.kwFits = (name, row) => sought[name](row);
+  const filters = {};
+  functions.kwHasFilter = (name) => !!filters[name];
+  functions.kwPassesFilter = (name, row) => filters[name](row);
   const table = (name) => {
     const api = document.querySelector(`#${name} .ag-root`) && dash_ag_grid.getApi(name);
     return api && !api.isDestroyed() ? api : null;
   };
-  window.kurswerk.sift = (name, fits) => {
-    sought[name] = fits;
+  window.kurswerk.filterTable = (name, fits) => {
+    filters[name] = fits;
     const api = table(name);
     if (api) api.onFilterChanged();
   };
-  window.kurswerk.some = (name, fits) => {
+  window.kurswerk.anyRow = (name, fits) => {
     const api = table(name);
     let found = false;
     if (api) api.forEachNode((row) => { found ||= fits(row.data); });
@@ -50,13 +50,13 @@
     if (!waiting) addPending(name, most, 50);
   };
   // Whether each word is part of one of a row's values.
-  window.kurswerk.holds = ({id, href, ...row}, text) => {
+  window.kurswerk.containsWords = ({id, href, ...row}, text) => {
     const values = Object.values(row).map((value) => String(value).toLowerCase());
     return text.toLowerCase().split(/\s+/).every((word) => values.some((value) => value.includes(word)));
   };
   components.KwLink = (props) => {
     const href = props.data && props.data.href;
-    if (!href || none(props.value)) return none(props.value) ? '–' : String(props.value);
+    if (!href || isMissing(props.value)) return isMissing(props.value) ? '–' : String(props.value);
     const click = (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
@@ -65,7 +65,7 @@
     return React.createElement('a', {href, onClick: click, className: 'kw-link'}, String(props.value));
   };
   components.KwStatus = (props) => {
-    if (none(props.value)) return '–';
+    if (isMissing(props.value)) return '–';
     const words = (props.colDef.cellRendererParams || {}).words || {};
     return React.createElement('span', {className: `kw-state kw-state-${props.value}`}, words[props.value] || props.value);
   };
