@@ -61,7 +61,7 @@ class QuarantinedRow:
     values: str
 
 
-class Market(MarketSurvey, Protocol):
+class MarketData(MarketSurvey, Protocol):
     """Market data as a whole and coin by coin."""
 
     def coins(self) -> Sequence[str]:
@@ -142,7 +142,7 @@ class PredictionBatch:
     skipped: int = 0
 
 
-class Live(Protocol):
+class LivePredictions(Protocol):
     """Active models: which are, what they predict, and which alerts they raise."""
 
     def activate(self, model_id: int) -> None:
@@ -291,7 +291,7 @@ class DashboardServices:
 
     models: Models
     results: Results
-    markets: Mapping[str, Market]
+    markets: Mapping[str, MarketData]
     job_service: JobService
     jobs: JobStore
     ingestion: DataIngestion
@@ -300,7 +300,7 @@ class DashboardServices:
     resource_samples: Callable[[], Sequence[ResourceSample]]
     settings: Mapping[str, str]
     keys: ApiKeys | None = None
-    live: Live | None = None
+    live: LivePredictions | None = None
     alerts: AlertStore | None = None
     channels: Mapping[str, ChannelKind] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from dash import Input, ctx
 from kurswerk.core.errors import StorageError
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.model_lookup import model_names
-from kurswerk.dashboard.ports import Live, Prediction, PredictionBatch
+from kurswerk.dashboard.ports import LivePredictions, Prediction, PredictionBatch
 from kurswerk.dashboard.widgets.alert_table import alert_row, alert_rows
 from kurswerk.dashboard.words.user_context import UserContext, user_with
 
@@ -114,7 +114,7 @@ class _Page:
         self,
         app: DashboardApp,
         user: UserContext,
-        live: Live,
+        live: LivePredictions,
         chosen: Mapping[str, Any],
         wanted: Callable[[], bool],
         unsent: Callable[[], int],
