@@ -63,8 +63,8 @@ class MemoryJobs:
             raise NotFoundError(f"there is no job {job_id}")
         return self.jobs[job_id]
 
-    def find(self, **_: Any) -> list[Job]:
-        return list(reversed(self.jobs.values()))
+    def find(self, *, job_type: str | None = None, **_: Any) -> list[Job]:
+        return [job for job in reversed(self.jobs.values()) if job_type in {None, job.job_type}]
 
     def say(self, job_id: int, message: str, *, level: str = "info", at_us: int = 0) -> None:
         """Add a line to a job's log, as a worker does."""

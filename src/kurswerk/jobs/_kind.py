@@ -57,6 +57,8 @@ class JobKind(Generic[Request]):
         Reads a stored request, where earlier versions stored what is refused today; None reads it as an order.
     write
         Returns a request as the JSON to store, where that is not all of its fields.
+    label
+        What lists of kinds call it; its name where it has none.
     order_page
         Page of the dashboard on which such an order is filled in, and can be changed after a failure.
     """
@@ -71,6 +73,7 @@ class JobKind(Generic[Request]):
     read: Callable[[Mapping[str, Any]], Request] | None = None
     write: Callable[[Request], dict[str, Any]] | None = None
     order_page: str | None = None
+    label: str = ""
 
     def parse(self, document: Mapping[str, Any] | BaseModel) -> Request:
         """Validate a request.

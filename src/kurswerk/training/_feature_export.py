@@ -424,6 +424,7 @@ def features_kind(stores: TrainingStores, files: JobFiles) -> JobKind[FeaturesRe
     return JobKind(
         name="FEATURES",
         title="Export of features",
+        label="Export of features",
         request=FeaturesRequest,
         check=check,
         run=run,

@@ -149,6 +149,7 @@ def train_kind(stores: TrainingStores) -> JobKind[ModelSpec]:
     return JobKind(
         name="TRAIN",
         title="Training of {name}",
+        label="Training of models",
         request=ModelSpec,
         check=check,
         run=run,
@@ -179,7 +180,7 @@ def test_kind(stores: TrainingStores) -> JobKind[TestRequest]:
 
         return save
 
-    return JobKind("TEST", "Test of {model_id}", TestRequest, check, run, TestJobResult)
+    return JobKind("TEST", "Test of {model_id}", TestRequest, check, run, TestJobResult, label="Test of models")
 
 
 def compare_kind(stores: TrainingStores) -> JobKind[CompareRequest]:
@@ -215,7 +216,7 @@ def compare_kind(stores: TrainingStores) -> JobKind[CompareRequest]:
         return save
 
     title = "Comparison of {model_a_id} with {model_b_id}"
-    return JobKind("COMPARE", title, CompareRequest, check, run, CompareJobResult)
+    return JobKind("COMPARE", title, CompareRequest, check, run, CompareJobResult, label="Comparison of models")
 
 
 def certify_kind(stores: TrainingStores) -> JobKind[CertifyRequest]:
@@ -238,6 +239,7 @@ def certify_kind(stores: TrainingStores) -> JobKind[CertifyRequest]:
     return JobKind(
         name="CERTIFY",
         title="Certificate of {model_id}",
+        label="Certification",
         request=CertifyRequest,
         check=check,
         run=run,

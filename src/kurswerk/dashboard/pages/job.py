@@ -16,7 +16,7 @@ from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.widgets.components import card, link_button, page_header, status_badge
 from kurswerk.dashboard.widgets.job_status import actions, progress, reason, register_actions, summary
 from kurswerk.dashboard.words.catalogue import N_
-from kurswerk.dashboard.words.labels import job_title
+from kurswerk.dashboard.words.labels import job_title, kind_label
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.jobs import FileResult, Job, JobLine
 
@@ -30,12 +30,13 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str)
     """Return one job's page."""
     job = app.services.jobs.get(_number(user, job_id))
     lines = app.services.jobs.log(job.id, limit=_SHOWN, newest_first=True)
+    kind = app.services.job_service.kinds.find(job.job_type)
     return html.Div(
         [
             page_header(
                 job_title(user, job, model_names(app), app.services.job_service.kinds),
                 link_button(user.t("All jobs"), "/dashboard/jobs", variant="default"),
-                text=user.t("Job {id}", id=job.id),
+                text=f"{user.t('Job {id}', id=job.id)} · {job.job_type if kind is None else kind_label(user, kind)}",
             ),
             dmc.Stack(
                 [

@@ -23,7 +23,7 @@ from kurswerk.dashboard.widgets.components import (
 from kurswerk.dashboard.widgets.evaluation import key_value_table
 from kurswerk.dashboard.widgets.job_status import actions, progress, reason, register_actions, summary
 from kurswerk.dashboard.words.catalogue import N_
-from kurswerk.dashboard.words.labels import job_title
+from kurswerk.dashboard.words.labels import job_title, kind_label
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.jobs import Job
 
@@ -34,8 +34,10 @@ _STATUSES: Final = ("RUNNING", "PENDING", "COMPLETED", "FAILED", "CANCELLED")
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
-    """Return the list; ``status`` of the address is its filter."""
+    """Return the list; ``status`` and ``kind`` of the address are its filters."""
     status = query.get("status", "") if query.get("status") in _STATUSES else ""
+    kinds = app.services.job_service.kinds
+    kind = query.get("kind", "") if query.get("kind") in kinds.names else ""
     choices = [{"value": "", "label": user.t("all")}] + [
         {"value": one, "label": user.t(STATUS_WORDS[one])} for one in _STATUSES
     ]
@@ -46,11 +48,29 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                 link_button(user.t("New model"), "/dashboard/new"),
                 text=user.t("Everything that runs in the background, the newest first."),
             ),
-            html.Div(
-                dmc.SegmentedControl(id="jobs-status", value=status, data=choices, **{"aria-label": user.t("Status")}),
-                className="kw-scroll kw-gap",
+            dmc.Group(
+                [
+                    html.Div(
+                        dmc.SegmentedControl(
+                            id="jobs-status", value=status, data=choices, **{"aria-label": user.t("Status")}
+                        ),
+                        className="kw-scroll",
+                    ),
+                    dmc.Select(
+                        id="jobs-kind",
+                        value=kind,
+                        data=[
+                            {"value": "", "label": user.t("all kinds")},
+                            *({"value": one.name, "label": kind_label(user, one)} for one in kinds),
+                        ],
+                        allowDeselect=False,
+                        w=220,
+                        **{"aria-label": user.t("Kind of job")},
+                    ),
+                ],
+                mb="sm",
             ),
-            html.Div(_list(app, user, status), id="jobs-list"),
+            html.Div(_list(app, user, status, kind), id="jobs-list"),
             dcc.Store(id="jobs-seen"),
             dcc.Interval(id="jobs-tick", interval=_EVERY_MS),
             dcc.Interval(id="jobs-tick-watch", interval=_EVERY_MS),
@@ -58,8 +78,8 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     )
 
 
-def _list(app: DashboardApp, user: UserContext, status: str) -> Any:
-    jobs = app.services.jobs.find(status=status or None, limit=_SHOWN)
+def _list(app: DashboardApp, user: UserContext, status: str, kind: str) -> Any:
+    jobs = app.services.jobs.find(status=status or None, job_type=kind or None, limit=_SHOWN)
     if not jobs:
         return empty_state(
             user.t("No jobs here"),
@@ -75,11 +95,11 @@ def _list(app: DashboardApp, user: UserContext, status: str) -> Any:
     return dmc.Stack(cards, gap="xs")
 
 
-def _state_of(jobs: Sequence[Job], status: str | None) -> str:
+def _state_of(jobs: Sequence[Job], *filters: str | None) -> str:
     """Return what decides whether the list looks different; its waiting time is renewed every quarter of a minute."""
     waiting = any(job.status == "PENDING" for job in jobs)
     parts = [(job.id, job.status, round(job.progress, 3), job.progress_msg, job.error_msg) for job in jobs]
-    return repr((status or "", parts, int(datetime.now(UTC).timestamp() // 15) if waiting else 0))
+    return repr((filters, parts, int(datetime.now(UTC).timestamp() // 15) if waiting else 0))
 
 
 def _oldest_wait_s(jobs: Sequence[Job]) -> float:
@@ -149,7 +169,9 @@ def history(user: UserContext, job: Job) -> list[tuple[str, str]]:
 def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
     register_actions(app, _PLACE, "jobs-tick")
-    app.clientside_callback("(status) => kurswerk.query({status})", Input("jobs-status", "value"))
+    app.clientside_callback(
+        "(status, kind) => kurswerk.query({status, kind})", Input("jobs-status", "value"), Input("jobs-kind", "value")
+    )
     # A list that is renewed while its details are read would close them.
     app.clientside_callback(
         "() => !!document.querySelector('#jobs-list details[open]') || document.hidden",
@@ -161,14 +183,16 @@ def register_callbacks(app: DashboardApp) -> None:
         Output("jobs-list", "children"),
         Output("jobs-seen", "data"),
         Input("jobs-status", "value"),
+        Input("jobs-kind", "value"),
         Input("jobs-tick", "n_intervals"),
         State("jobs-seen", "data"),
     )
-    def renew(user: UserContext, status: str | None, _: int | None, seen: str | None) -> Any:
-        now = _state_of(app.services.jobs.find(status=status or None, limit=_SHOWN), status)
+    def renew(user: UserContext, status: str | None, kind: str | None, _: int | None, seen: str | None) -> Any:
+        jobs = app.services.jobs.find(status=status or None, job_type=kind or None, limit=_SHOWN)
+        now = _state_of(jobs, status, kind)
         if now == seen:
             raise PreventUpdate
-        return _list(app, user, status or ""), now
+        return _list(app, user, status or "", kind or ""), now
 
 
 PAGE: Final = PageDefinition("/jobs", N_("Jobs"), layout, register_callbacks, icon="jobs")

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from string import Formatter
-from typing import Final
+from typing import Any, Final
 
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
-from kurswerk.jobs import Job, JobKinds
+from kurswerk.jobs import Job, JobKind, JobKinds
 from kurswerk.models import FAMILIES
 from kurswerk.registry import ModelRecord
 
@@ -36,6 +36,11 @@ def job_title(user: UserContext, job: Job, names: Mapping[int, str], kinds: JobK
         if field.startswith("model_") and isinstance(value, int):
             values[field] = names.get(value, f"#{value}")
     return user.t(kind.title, **values)
+
+
+def kind_label(user: UserContext, kind: JobKind[Any]) -> str:
+    """Return what a kind of job is called where kinds are listed."""
+    return user.t(kind.label or kind.name)
 
 
 def target_description(user: UserContext, record: ModelRecord) -> str:

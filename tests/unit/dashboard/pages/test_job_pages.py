@@ -8,6 +8,7 @@ import pytest
 
 from kurswerk.dashboard import DashboardServices
 from kurswerk.dashboard.pages.jobs import history
+from kurswerk.dashboard.words.catalogue import translate
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import Panel
 from memory_dashboard import WHEN, Browser, Registry, notices, services_over
@@ -99,3 +100,28 @@ def test_a_job_is_cancelled_and_tried_again_on_its_page(failed_job: DashboardSer
     button = again.replace("retry", "cancel")
     assert "Cancelled" in notices(browser.fire("job-tick.n_intervals", {button: 1}, button))
     assert jobs.get(1).status == "CANCELLED"
+
+
+def test_kinds_of_job_are_those_of_the_register(failed_job: DashboardServices):
+    """Whatever is registered can be chosen, and is called in the reader's language."""
+    kinds = failed_job.job_service.kinds
+    failed_job.jobs.order("CERTIFY", {"model_id": 1})
+    browser = Browser(failed_job)
+    text = browser.open("/jobs", "?kind=CERTIFY")
+    assert all(f'{{"value": "{kind.name}", "label": "{kind.label}"}}' in text for kind in kinds)
+    assert ("Certificate of a" in text, "Test of a" in text) == (True, False)
+    given = {"jobs-status.value": "", "jobs-kind.value": "TEST"}
+    listed = json.dumps(browser.fire("jobs-list.children", given, "jobs-kind.value"))
+    assert ("Certificate of a" in listed, "Test of a" in listed) == (False, True)
+    assert '"value": ""' in browser.open("/jobs", "?kind=KNITTING")
+    for kind in kinds:
+        assert translate(kind.label, "de") != kind.label
+        assert translate(kind.title, "de") != kind.title
+
+
+def test_a_jobs_page_shows_the_result_of_any_kind(failed_job: DashboardServices):
+    jobs, result = failed_job.jobs, {"path": "features/1.parquet", "bytes": 12345, "model_id": 1000, "leaky": False}
+    jobs.jobs[1] = replace(jobs.get(1), job_type="KNITTING", status="COMPLETED", error_msg=None, result=result)
+    text = Browser(failed_job).open("/jobs/1")
+    assert "Job 1 · KNITTING" in text
+    assert all(value in text for value in ("features/1.parquet", "12345", "1000"))
