@@ -305,7 +305,7 @@ class DashboardServices:
     channels: Mapping[str, ChannelKind] = field(default_factory=dict)
 
     @property
-    def market(self) -> Market:
+    def market(self) -> MarketData:
         """The market of coins, which the pages about coins show."""
         return self.markets[DEFAULT_MARKET]
 

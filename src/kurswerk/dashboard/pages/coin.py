@@ -22,7 +22,7 @@ from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import plan_of
 from kurswerk.serving import Replay, predict_instrument
 
-_MOST_PREDICTIONS: Final = 2000
+_MAX_PREDICTIONS: Final = 2000
 # While somebody moves about in a chart its rows are not loaded anew.
 _CHART_ROWS_S: Final = 300.0
 _PREDICTIONS_S: Final = 5.0
@@ -68,7 +68,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], mint: st
                     ),
                     card(
                         user.t("Features of a row"),
-                        _choose_model(app, user, shown),
+                        _model_field(app, user, shown),
                         dmc.Group([dmc.Button(user.t("Newest row"), id="coin-newest", variant="default", size="xs")]),
                         html.Div(callout(user.t("Click a point of the chart.")), id="coin-features", role="status"),
                         span={"base": 12, "lg": 4},
@@ -83,7 +83,7 @@ def _predictions(app: DashboardApp, mint: str) -> Sequence[Prediction]:
     live = app.services.live
     if live is None:
         return []
-    read = partial(live.predictions, coin_id=mint, limit=_MOST_PREDICTIONS)
+    read = partial(live.predictions, coin_id=mint, limit=_MAX_PREDICTIONS)
     return app.cache.get(("coin predictions", mint), read, max_age_s=_PREDICTIONS_S)
 
 
@@ -94,7 +94,7 @@ def _model_choice(user: UserContext, models: list[int], shown: list[str], names:
     return dmc.CheckboxGroup(boxes, id="coin-models", value=shown, label=user.t("Predictions shown"))
 
 
-def _choose_model(app: DashboardApp, user: UserContext, shown: Sequence[str]) -> Any:
+def _model_field(app: DashboardApp, user: UserContext, shown: Sequence[str]) -> Any:
     choices = [{"value": str(one.id), "label": one.name} for one in ready_models(app)]
     # One whose predictions are looked at, if there is any.
     order = sorted((one["value"] for one in choices), key=lambda value: value not in shown)
@@ -150,7 +150,7 @@ def register_callbacks(app: DashboardApp) -> None:
     @app.callback(Output("coin-replayed", "children"), Input("coin-replay", "n_clicks"), State("coin-stored", "data"))
     def replay(user: UserContext, clicks: int | None, stored: str) -> Any:
         live = app.services.live
-        return _replayed(user, live.replay(int(stored))) if clicks and live is not None else None
+        return _replay_result(user, live.replay(int(stored))) if clicks and live is not None else None
 
 
 def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, moment_us: int | None) -> Any:
@@ -179,7 +179,7 @@ def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, mo
                     answer=user.t("yes") if predicted.prediction else user.t("no"),
                 )
             ),
-            *_stored(app, user, model_id, mint, int(times[k])),
+            *_stored_prediction(app, user, model_id, mint, int(times[k])),
             dmc.Text(user.t("The most important of {n} features first.", n=len(names)), size="xs", c="dimmed"),
             key_value_table(rows),
         ],
@@ -187,7 +187,7 @@ def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, mo
     )
 
 
-def _stored(app: DashboardApp, user: UserContext, model_id: int, mint: str, moment_us: int) -> list[Any]:
+def _stored_prediction(app: DashboardApp, user: UserContext, model_id: int, mint: str, moment_us: int) -> list[Any]:
     """Return what was stored of this row by this model, if anything, with a button to compute it again."""
     stored = next(
         (one for one in _predictions(app, mint) if one.model_id == model_id and to_us(one.timestamp) == moment_us), None
@@ -202,7 +202,7 @@ def _stored(app: DashboardApp, user: UserContext, model_id: int, mint: str, mome
     ]
 
 
-def _replayed(user: UserContext, found: Replay) -> Any:
+def _replay_result(user: UserContext, found: Replay) -> Any:
     """State whether a replay agrees with what was stored, and if not, why."""
     share = user.percent(found.score)
     if found.equal:

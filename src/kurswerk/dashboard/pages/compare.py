@@ -41,12 +41,12 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     if not ready:
         return html.Div([head, no_ready_model(user)])
     if query.get("comparison", "").isdigit():
-        return html.Div([head, _shown(app, user, app.services.results.comparison(int(query["comparison"])))])
+        return html.Div([head, _comparison(app, user, app.services.results.comparison(int(query["comparison"])))])
     ids = [str(record.id) for record in ready]
     a = query.get("a", "") if query.get("a") in ids else ids[0]
     b = query.get("b", "") if query.get("b") in ids else next((one for one in ids if one != a), None)
     chosen = [record for one in dict.fromkeys([a, b]) for record in ready if str(record.id) == one]
-    return html.Div([head, _form(app, user, ready, (a, b), chosen), _earlier(app, user, ready)])
+    return html.Div([head, _form(app, user, ready, (a, b), chosen), _earlier_comparisons(app, user, ready)])
 
 
 def _form(
@@ -83,7 +83,7 @@ def _form(
     )
 
 
-def _earlier(app: DashboardApp, user: UserContext, ready: Sequence[ModelRecord]) -> Any:
+def _earlier_comparisons(app: DashboardApp, user: UserContext, ready: Sequence[ModelRecord]) -> Any:
     found: dict[int | None, Comparison] = {}
     for record in ready[:20]:
         found |= {one.id: one for one in app.services.results.comparisons_of(record.id, limit=10)}
@@ -119,7 +119,7 @@ def _name(names: Mapping[int, str], model_id: int) -> str:
     return names.get(model_id, f"#{model_id}")
 
 
-def _shown(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
+def _comparison(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
     names = model_names(app)
     a, b = _name(names, one.model_a_id), _name(names, one.model_b_id)
     estimates = {a: one.significance.get("a") or {}, b: one.significance.get("b") or {}}
@@ -140,7 +140,7 @@ def _shown(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
             ),
             dmc.Grid(
                 [
-                    card(user.t("Side by side"), _table(user, one, a, b), span={"base": 12, "lg": 6}),
+                    card(user.t("Side by side"), _metric_table(user, one, a, b), span={"base": 12, "lg": 6}),
                     card(
                         user.t("With their intervals"),
                         chart(
@@ -166,7 +166,7 @@ def comparison_summary(user: UserContext, one: Comparison, a: str, b: str) -> st
     if value is None:
         return user.t("No row is positive, so neither ranking can be evaluated.")
     if value == 0:
-        return f"{user.t('Both rank equally well.')} {_errors(user, significance.get('mcnemar') or {}, a, b)}"
+        return f"{user.t('Both rank equally well.')} {_error_rates(user, significance.get('mcnemar') or {}, a, b)}"
     better = a if value > 0 else b
     values = {"better": better, "difference": user.number(abs(value), 4)}
     if low is None or high is None:
@@ -186,10 +186,10 @@ def comparison_summary(user: UserContext, one: Comparison, a: str, b: str) -> st
             lead = user.t(
                 "{better} ranks better by {difference} PR-AUC; within {low} … {high}, so it may be chance.", **values
             )
-    return f"{lead} {_errors(user, significance.get('mcnemar') or {}, a, b)}"
+    return f"{lead} {_error_rates(user, significance.get('mcnemar') or {}, a, b)}"
 
 
-def _errors(user: UserContext, test: Mapping[str, Any], a: str, b: str) -> str:
+def _error_rates(user: UserContext, test: Mapping[str, Any], a: str, b: str) -> str:
     if not test:
         return ""
     only_a, only_b = test["only_a_right"], test["only_b_right"]
@@ -206,7 +206,7 @@ def _errors(user: UserContext, test: Mapping[str, Any], a: str, b: str) -> str:
     return user.t("{fewer} errs less often ({na} rows only {a} has right, {nb} only {b}; p = {p}).", **values)
 
 
-def _table(user: UserContext, one: Comparison, a: str, b: str) -> Any:
+def _metric_table(user: UserContext, one: Comparison, a: str, b: str) -> Any:
     significance = one.significance
     head = [html.Th(user.t("Metric")), *(html.Th(text, className="kw-r") for text in (a, b, user.t("Difference")))]
     rows = []

@@ -20,16 +20,16 @@ from kurswerk.dashboard.words.labels import job_title, kind_label
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.jobs import FileResult, Job, JobLine
 
-_EVERY_MS: Final = 1000
-_SHOWN: Final = 200
+_REFRESH_MS: Final = 1000
+_MAX_LINES: Final = 200
 _PLACE: Final = "one-job"
 _LEVEL_WORDS: Final = {"warning": N_("warning"), "error": N_("error")}
 
 
 def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str) -> Any:
     """Return one job's page."""
-    job = app.services.jobs.get(_number(user, job_id))
-    lines = app.services.jobs.log(job.id, limit=_SHOWN, newest_first=True)
+    job = app.services.jobs.get(_parse_id(user, job_id))
+    lines = app.services.jobs.log(job.id, limit=_MAX_LINES, newest_first=True)
     kind = app.services.job_service.kinds.find(job.job_type)
     return html.Div(
         [
@@ -40,7 +40,7 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str)
             ),
             dmc.Stack(
                 [
-                    html.Div(_now(app, user, job), id="job-now"),
+                    html.Div(_current_state(app, user, job), id="job-now"),
                     card(
                         user.t("Log"),
                         html.Div(
@@ -57,19 +57,19 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str)
                 ]
             ),
             dcc.Store(id="job-id", data=job.id),
-            dcc.Store(id="job-seen", data=_state_of(job, lines)),
-            dcc.Interval(id="job-tick", interval=_EVERY_MS),
+            dcc.Store(id="job-seen", data=_fingerprint(job, lines)),
+            dcc.Interval(id="job-tick", interval=_REFRESH_MS),
         ]
     )
 
 
-def _number(user: UserContext, text: str) -> int:
+def _parse_id(user: UserContext, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise NotFoundError(user.t("There is no job {name}.", name=text))
     return int(text)
 
 
-def _now(app: DashboardApp, user: UserContext, job: Job) -> Any:
+def _current_state(app: DashboardApp, user: UserContext, job: Job) -> Any:
     head = dmc.Group(
         [status_badge(user, job.status), dmc.Group(actions(app, user, job, _PLACE), gap="xs")], justify="space-between"
     )
@@ -100,10 +100,10 @@ def _log(app: DashboardApp, user: UserContext, job: Job, lines: Sequence[JobLine
             why = user.t("No line yet: the first one comes when a worker begins.")
         return dmc.Text(why, size="sm", c="dimmed")
     table = html.Table(html.Tbody([_row(user, line) for line in lines]), className="kw-table kw-pairs")
-    if len(lines) < _SHOWN:
+    if len(lines) < _MAX_LINES:
         return table
     path = f"{app.options.api_path}/jobs/{job.id}/log"
-    more = user.t("These are the newest {n} lines. All of them: GET {path}", n=_SHOWN, path=path)
+    more = user.t("These are the newest {n} lines. All of them: GET {path}", n=_MAX_LINES, path=path)
     return [table, dmc.Text(more, size="xs", c="dimmed", mt="xs")]
 
 
@@ -114,7 +114,7 @@ def _row(user: UserContext, line: JobLine) -> Any:
     return html.Tr([html.Th(user.date_time_seconds(line.created_at), scope="row"), html.Td(words)])
 
 
-def _state_of(job: Job, lines: Sequence[JobLine]) -> list[str]:
+def _fingerprint(job: Job, lines: Sequence[JobLine]) -> list[str]:
     """Return what decides whether the job and its log look different."""
     now = (job.status, job.attempt, round(job.progress, 3), job.progress_msg, job.error_msg)
     return [repr(now), repr([line.id for line in lines[:1]])]
@@ -134,12 +134,12 @@ def register_callbacks(app: DashboardApp) -> None:
     )
     def renew(user: UserContext, _: int | None, job_id: int, seen: list[str]) -> Any:
         job = app.services.jobs.get(job_id)
-        lines = app.services.jobs.log(job_id, limit=_SHOWN, newest_first=True)
-        state = _state_of(job, lines)
+        lines = app.services.jobs.log(job_id, limit=_MAX_LINES, newest_first=True)
+        state = _fingerprint(job, lines)
         if state == seen:
             raise PreventUpdate
         same_log = seen is not None and state[1] == seen[1]
-        return _now(app, user, job), dash.no_update if same_log else _log(app, user, job, lines), state
+        return _current_state(app, user, job), dash.no_update if same_log else _log(app, user, job, lines), state
 
 
 PAGE: Final = PageDefinition("/jobs/{job_id}", N_("Job"), layout, register_callbacks, menu=False)

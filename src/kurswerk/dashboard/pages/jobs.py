@@ -27,8 +27,8 @@ from kurswerk.dashboard.words.labels import job_title, kind_label
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.jobs import Job
 
-_EVERY_MS: Final = 1000
-_SHOWN: Final = 50
+_REFRESH_MS: Final = 1000
+_MAX_JOBS: Final = 50
 _PLACE: Final = "job"
 _STATUSES: Final = ("RUNNING", "PENDING", "COMPLETED", "FAILED", "CANCELLED")
 
@@ -72,14 +72,14 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             ),
             html.Div(_list(app, user, status, kind), id="jobs-list"),
             dcc.Store(id="jobs-seen"),
-            dcc.Interval(id="jobs-tick", interval=_EVERY_MS),
-            dcc.Interval(id="jobs-tick-watch", interval=_EVERY_MS),
+            dcc.Interval(id="jobs-tick", interval=_REFRESH_MS),
+            dcc.Interval(id="jobs-tick-watch", interval=_REFRESH_MS),
         ]
     )
 
 
 def _list(app: DashboardApp, user: UserContext, status: str, kind: str) -> Any:
-    jobs = app.services.jobs.find(status=status or None, job_type=kind or None, limit=_SHOWN)
+    jobs = app.services.jobs.find(status=status or None, job_type=kind or None, limit=_MAX_JOBS)
     if not jobs:
         return empty_state(
             user.t("No jobs here"),
@@ -95,7 +95,7 @@ def _list(app: DashboardApp, user: UserContext, status: str, kind: str) -> Any:
     return dmc.Stack(cards, gap="xs")
 
 
-def _state_of(jobs: Sequence[Job], *filters: str | None) -> str:
+def _fingerprint(jobs: Sequence[Job], *filters: str | None) -> str:
     """Return what decides whether the list looks different; its waiting time is renewed every quarter of a minute."""
     waiting = any(job.status == "PENDING" for job in jobs)
     parts = [(job.id, job.status, round(job.progress, 3), job.progress_msg, job.error_msg) for job in jobs]
@@ -188,8 +188,8 @@ def register_callbacks(app: DashboardApp) -> None:
         State("jobs-seen", "data"),
     )
     def renew(user: UserContext, status: str | None, kind: str | None, _: int | None, seen: str | None) -> Any:
-        jobs = app.services.jobs.find(status=status or None, job_type=kind or None, limit=_SHOWN)
-        now = _state_of(jobs, status, kind)
+        jobs = app.services.jobs.find(status=status or None, job_type=kind or None, limit=_MAX_JOBS)
+        now = _fingerprint(jobs, status, kind)
         if now == seen:
             raise PreventUpdate
         return _list(app, user, status or "", kind or ""), now

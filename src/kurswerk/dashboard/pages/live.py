@@ -40,7 +40,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     head = page_header(user.t("Live predictions"), text=user.t("Predictions appear here the moment they are stored."))
     ready = ready_models(app)
     if app.services.live is None or not ready:
-        return html.Div([head, _nothing(app, user)])
+        return html.Div([head, _empty_page(app, user)])
     active, rest = [one for one in ready if one.is_active], ready[_FIRST_MODELS:]
     hint = (
         []
@@ -80,7 +80,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     )
 
 
-def _nothing(app: DashboardApp, user: UserContext) -> Any:
+def _empty_page(app: DashboardApp, user: UserContext) -> Any:
     if app.services.live is None:
         return callout(user.t("No predictor is part of this installation."))
     return empty_state(
@@ -155,7 +155,7 @@ def _prediction_table(app: DashboardApp, user: UserContext, query: Mapping[str, 
     return html.Div(table, style={"minHeight": _TABLE_PX})
 
 
-def _rules(user: UserContext, ready: Sequence[ModelRecord], *, head: bool = False) -> Any:
+def _model_rows(user: UserContext, ready: Sequence[ModelRecord], *, head: bool = False) -> Any:
     # Few parts for each model: Dash asks all parts of a page after each change of one.
     titles = (N_("Model"), N_("Predicts"), N_("Alert from, %")) if head else ()
     cells: list[Any] = [html.B(user.t(text)) for text in titles]
@@ -232,11 +232,11 @@ def register_callbacks(app: DashboardApp) -> None:
 
     @app.callback_when_visible("live-rules")
     def active_models(user: UserContext) -> Any:
-        return _rules(user, ready_models(app)[:_FIRST_MODELS], head=True)
+        return _model_rows(user, ready_models(app)[:_FIRST_MODELS], head=True)
 
     @app.callback_when_visible("live-rules-rest")
     def further_models(user: UserContext) -> Any:
-        return _rules(user, ready_models(app)[_FIRST_MODELS:])
+        return _model_rows(user, ready_models(app)[_FIRST_MODELS:])
 
     @app.callback_when_visible("live-alert-area")
     def alerts(user: UserContext) -> Any:

@@ -34,7 +34,7 @@ from kurswerk.reports import figure_folds, figure_importance
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str], model_id: str) -> Any:
     """Return one model's page; ``test`` of the address chooses which test is shown, ``threshold`` where it decides."""
-    record = app.services.models.get(_number(user, model_id))
+    record = app.services.models.get(_parse_id(user, model_id))
     tests = list(app.services.results.tests_of(record.id, limit=50))
     chosen = next((test for test in tests if str(test.id) == query.get("test")), tests[0] if tests else None)
     return html.Div(
@@ -43,10 +43,10 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], model_id
             page_header(
                 record.name,
                 *actions(user, record),
-                text=f"{_kind(user, record)} · {target_description(user, record)}",
+                text=f"{_model_type(user, record)} · {target_description(user, record)}",
             ),
             _summary(user, record),
-            *_trouble(user, record),
+            *_status_notice(user, record),
             _tabs(app, user, record, tests, chosen, query)
             if record.status == "READY"
             else _specification(user, record),
@@ -54,11 +54,11 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], model_id
     )
 
 
-def _kind(user: UserContext, record: ModelRecord) -> str:
+def _model_type(user: UserContext, record: ModelRecord) -> str:
     return user.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type))
 
 
-def _number(user: UserContext, text: str) -> int:
+def _parse_id(user: UserContext, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise NotFoundError(user.t("There is no model {name}.", name=text))
     return int(text)
@@ -102,7 +102,7 @@ def _summary(user: UserContext, record: ModelRecord) -> Any:
     )
 
 
-def _trouble(user: UserContext, record: ModelRecord) -> list[Any]:
+def _status_notice(user: UserContext, record: ModelRecord) -> list[Any]:
     if record.status == "FAILED":
         again = link_button(user.t("Change and train again"), f"/dashboard/new?clone={record.id}")
         return [
@@ -140,8 +140,8 @@ def _tabs(
     query: dict[str, str],
 ) -> Any:
     tabs: dict[str, tuple[str, Callable[[], Any]]] = {
-        "quality": (user.t("Evaluation"), lambda: _quality(user, record, tests, chosen, query)),
-        "inside": (user.t("Feature importance"), lambda: _inside(user, record)),
+        "quality": (user.t("Evaluation"), lambda: _evaluation_tab(user, record, tests, chosen, query)),
+        "inside": (user.t("Feature importance"), lambda: _importance_tab(user, record)),
         "tests": (user.t("Tests ({n})", n=len(tests)), lambda: _tests(user, record, tests)),
         "live": (user.t("Live"), lambda: live_panel(app, user, record)),
         "specification": (user.t("Specification"), lambda: _specification(user, record)),
@@ -158,7 +158,7 @@ def _tabs(
     )
 
 
-def _quality(
+def _evaluation_tab(
     user: UserContext, record: ModelRecord, tests: list[TestResult], chosen: TestResult | None, query: dict[str, str]
 ) -> Any:
     choices = [{"value": "", "label": user.t("Out of fold, within the training period")}] + [
@@ -183,7 +183,7 @@ def _quality(
                 allowDeselect=False,
                 maw=520,
             ),
-            html.Div(_judged(user, record, chosen, query.get("threshold")), id="model-quality"),
+            html.Div(_evaluation_panel(user, record, chosen, query.get("threshold")), id="model-quality"),
         ]
     )
 
@@ -192,7 +192,9 @@ def _evaluation(record: ModelRecord, test: TestResult | None) -> Any:
     return test.evaluation if test is not None else record.evaluation or {}
 
 
-def _judged(user: UserContext, record: ModelRecord, test: TestResult | None, threshold: str | None = None) -> Any:
+def _evaluation_panel(
+    user: UserContext, record: ModelRecord, test: TestResult | None, threshold: str | None = None
+) -> Any:
     evaluation = _evaluation(record, test)
     return dmc.Stack(
         [
@@ -221,7 +223,7 @@ def _judged(user: UserContext, record: ModelRecord, test: TestResult | None, thr
     )
 
 
-def _inside(user: UserContext, record: ModelRecord) -> Any:
+def _importance_tab(user: UserContext, record: ModelRecord) -> Any:
     importance = figure_importance(record.feature_importance, theme=user.theme)
     cards = [
         card(
@@ -300,7 +302,7 @@ def register_callbacks(app: DashboardApp) -> None:
 
     @app.callback(Output("model-quality", "children"), Input("model-source", "value"), State("model-id", "data"))
     def judge(user: UserContext, source: str, model_id: int) -> Any:
-        return _judged(user, *found(source, model_id))
+        return _evaluation_panel(user, *found(source, model_id))
 
     @app.callback_when_visible("model-curves", State("model-source", "value"), State("model-id", "data"))
     def draw(user: UserContext, source: str, model_id: int) -> Any:

@@ -20,7 +20,7 @@ from kurswerk.registry import ModelRecord
 
 _MAX_MODELS: Final = 1000
 _STATUSES: Final = ("READY", "TRAINING", "FAILED")
-_EVERY_MS: Final = 5000
+_REFRESH_MS: Final = 5000
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
@@ -46,7 +46,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
         [
             page_header(user.t("Models"), new, text=user.t("Choose rows to test, compare or delete them together.")),
             _filters(user, query),
-            _bulk(user),
+            _selection_actions(user),
             data_grid(
                 user,
                 "models-table",
@@ -56,7 +56,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                 getRowId="params.data.id",
                 options={"rowSelection": {"mode": "multiRow", "enableClickSelection": False}},
             ),
-            dcc.Interval(id="models-tick", interval=_EVERY_MS),
+            dcc.Interval(id="models-tick", interval=_REFRESH_MS),
         ]
     )
 
@@ -83,7 +83,7 @@ def _filters(user: UserContext, query: dict[str, str]) -> Any:
     )
 
 
-def _bulk(user: UserContext) -> Any:
+def _selection_actions(user: UserContext) -> Any:
     return dmc.Group(
         [
             dmc.Text(user.t("Selected: {n}", n=0), id="models-chosen", size="sm", c="dimmed", miw=90),

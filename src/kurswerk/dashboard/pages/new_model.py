@@ -43,7 +43,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                 ),
             ]
         )
-    given = _given(app, query)
+    given = _initial_values(app, query)
     period = _period(app, given)
     return html.Div(
         [
@@ -56,7 +56,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             dmc.Grid(
                 [
                     dmc.GridCol(_fields(app, user, given, period), span={"base": 12, "lg": 7}),
-                    dmc.GridCol(_order_box(user), span={"base": 12, "lg": 5}),
+                    dmc.GridCol(_submit_panel(user), span={"base": 12, "lg": 5}),
                 ]
             ),
             dcc.Store(id="spec-document"),
@@ -64,7 +64,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     )
 
 
-def _given(app: DashboardApp, query: dict[str, str]) -> dict[str, Any]:
+def _initial_values(app: DashboardApp, query: dict[str, str]) -> dict[str, Any]:
     columns = list(app.services.market.columns())
     taken = set(model_names(app).values())
     if query.get("clone", "").isdigit():
@@ -101,7 +101,7 @@ def _fields(app: DashboardApp, user: UserContext, given: dict[str, Any], period:
     )
 
 
-def _order_box(user: UserContext) -> Any:
+def _submit_panel(user: UserContext) -> Any:
     return html.Div(
         dmc.Stack(
             [
@@ -209,7 +209,7 @@ def register_callbacks(app: DashboardApp) -> None:
 
 def _register_order(app: DashboardApp) -> None:
     @app.callback(Output("spec-estimate", "children"), Input("spec-document", "data"))
-    def weigh(user: UserContext, document: dict[str, Any] | None) -> Any:
+    def estimate(user: UserContext, document: dict[str, Any] | None) -> Any:
         return _estimate(app, user, document) if document else ""
 
     @app.callback(

@@ -33,9 +33,9 @@ from kurswerk.jobs import Job
 from kurswerk.registry import ModelRecord
 from kurswerk.training import Availability
 
-_EVERY_MS: Final = 4000
-_SHOWN: Final = 8
-_PARTS: Final = {
+_REFRESH_MS: Final = 4000
+_MAX_SHOWN: Final = 8
+_COMPONENTS: Final = {
     "database": N_("Database"),
     "migrations": N_("Schema"),
     "disk": N_("Disk"),
@@ -51,7 +51,7 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str]) -> Any:
         [
             page_header(user.t("Overview"), text=user.t("Health, activity and the next step.")),
             html.Div(_content(app, user), id="overview-content"),
-            dcc.Interval(id="overview-tick", interval=_EVERY_MS),
+            dcc.Interval(id="overview-tick", interval=_REFRESH_MS),
         ]
     )
 
@@ -127,7 +127,7 @@ def _health(app: DashboardApp, user: UserContext) -> Any:
     parts = [
         dmc.Tooltip(
             dmc.Badge(
-                user.t(_PARTS.get(name, name)),
+                user.t(_COMPONENTS.get(name, name)),
                 color=STATUS_COLORS.get(str(check.get("status")), "gray"),
                 variant="dot",
                 className="kw-badge",
@@ -139,7 +139,7 @@ def _health(app: DashboardApp, user: UserContext) -> Any:
     ]
     text = user.t("All components are healthy.") if well else user.t("Something needs attention.")
     troubles = [
-        f"{user.t(_PARTS.get(name, name))}: {user.message(check.get('message', ''))}"
+        f"{user.t(_COMPONENTS.get(name, name))}: {user.message(check.get('message', ''))}"
         for name, check in (report.get("checks") or {}).items()
         if check.get("status") != "ok"
     ]
@@ -207,7 +207,7 @@ def _next_step(user: UserContext, models: Sequence[ModelRecord]) -> list[Any]:
 
 
 def _jobs(app: DashboardApp, user: UserContext, jobs: Any) -> Any:
-    under_way: list[Job] = [job for job in jobs if job.status in {"RUNNING", "PENDING"}][:_SHOWN]
+    under_way: list[Job] = [job for job in jobs if job.status in {"RUNNING", "PENDING"}][:_MAX_SHOWN]
     if not under_way:
         return _empty_note(
             user.t("No job is running or waiting."), link_button(user.t("All jobs"), "/dashboard/jobs", size="xs")
@@ -251,13 +251,13 @@ def _strongest(app: DashboardApp, user: UserContext) -> Any:
         strongest.setdefault(one.coin_id, one)
     if not strongest:
         return _empty_note(user.t("No predictions yet. Activate a model to see them here."))
-    found = list(strongest.values())[:_SHOWN]
+    found = list(strongest.values())[:_MAX_SHOWN]
     return _coins(app, user, [(one, one.timestamp) for one in found], user.t("Row"))
 
 
 def _alerts(app: DashboardApp, user: UserContext) -> Any:
     live = app.services.live
-    found = [] if live is None else live.alerts(limit=_SHOWN)
+    found = [] if live is None else live.alerts(limit=_MAX_SHOWN)
     if not found:
         return _empty_note(user.t("No alerts. A model raises one when its probability reaches its threshold."))
     return _coins(app, user, [(one, one.created_at) for one in found], user.t("Raised"))
@@ -291,7 +291,7 @@ def _models(user: UserContext, models: Sequence[ModelRecord]) -> Any:
                 html.Td(user.ago(one.created_at), className="kw-r kw-muted"),
             ]
         )
-        for one in models[:_SHOWN]
+        for one in models[:_MAX_SHOWN]
     ]
     return _table((user.t("Model"), user.t("Status"), user.t("Created")), rows)
 

@@ -20,7 +20,7 @@ from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.observability import ResourceSample
 
-_EVERY_MS: Final = 5000
+_REFRESH_MS: Final = 5000
 _SCOPES: Final = {
     "read": N_("read – see everything"),
     "train": N_("train – start and cancel jobs"),
@@ -44,8 +44,8 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             ),
             dmc.Stack(
                 [
-                    html.Div(_now(app, user, app.services.resource_samples()), id="system-now"),
-                    _over_time(app, user, _span_of(query.get("minutes"))),
+                    html.Div(_current_values(app, user, app.services.resource_samples()), id="system-now"),
+                    _utilisation(app, user, _parse_span(query.get("minutes"))),
                     dmc.Grid(
                         [
                             card(
@@ -63,12 +63,12 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                     ),
                 ]
             ),
-            dcc.Interval(id="system-tick", interval=_EVERY_MS),
+            dcc.Interval(id="system-tick", interval=_REFRESH_MS),
         ]
     )
 
 
-def _now(app: DashboardApp, user: UserContext, loads: Sequence[ResourceSample]) -> Any:
+def _current_values(app: DashboardApp, user: UserContext, loads: Sequence[ResourceSample]) -> Any:
     if not loads:
         return dmc.Text(user.t("The first measurement is taken a second after the start."), size="sm", c="dimmed")
     now = loads[-1]
@@ -92,7 +92,7 @@ def _now(app: DashboardApp, user: UserContext, loads: Sequence[ResourceSample]) 
     )
 
 
-def _over_time(app: DashboardApp, user: UserContext, minutes: int) -> Any:
+def _utilisation(app: DashboardApp, user: UserContext, minutes: int) -> Any:
     spans = [{"value": str(span), "label": user.t(words)} for span, words in TIME_SPANS.items()]
     return card(
         user.t("Over time"),
@@ -111,7 +111,7 @@ def _over_time(app: DashboardApp, user: UserContext, minutes: int) -> Any:
     )
 
 
-def _span_of(given: str | None) -> int:
+def _parse_span(given: str | None) -> int:
     return next((span for span in TIME_SPANS if str(span) == given), 60)
 
 
@@ -181,10 +181,10 @@ def register_callbacks(app: DashboardApp) -> None:
     )
     def renew(user: UserContext, _: int | None, minutes: str | None) -> Any:
         loads = app.services.resource_samples()
-        span = _span_of(minutes)
+        span = _parse_span(minutes)
         drawing = utilisation_chart(user, loads, minute_counts(app, span), span)
         localise_chart(user, drawing)
-        return _now(app, user, loads), drawing
+        return _current_values(app, user, loads), drawing
 
     @app.callback(
         Output("key-made", "children"),

@@ -19,9 +19,9 @@ from kurswerk.dashboard.words.user_context import ADDRESS, ALL_SCOPES, CURRENT, 
 
 PREFIX: Final = "/dashboard"
 _KEY_COOKIE: Final = "kw_key"
-_MOST_FORM_BYTES: Final = 4096
-_LEAST_PACKED: Final = 1000
-_PACKING: Final = 4  # quick; these answers are made anew each time
+_MAX_FORM_BYTES: Final = 4096
+_MIN_COMPRESSED_BYTES: Final = 1000
+_COMPRESSION_LEVEL: Final = 4  # quick; these answers are made anew each time
 _SECURITY_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -63,7 +63,11 @@ class AuthenticationMiddleware:
         allowed_hosts: Collection[str] = (),
         policy: Callable[[], str] = lambda: "default-src 'self'",
     ) -> None:
-        self._app, self._keys, self._static = GZipMiddleware(app, _LEAST_PACKED, _PACKING), keys, StaticCache(app)
+        self._app, self._keys, self._static = (
+            GZipMiddleware(app, _MIN_COMPRESSED_BYTES, _COMPRESSION_LEVEL),
+            keys,
+            StaticCache(app),
+        )
         self._policy = policy
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
 
@@ -71,18 +75,18 @@ class AuthenticationMiddleware:
         """Answer one request or socket."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path: str = scope["path"]
-        if not self._sent_here(scope, headers):
-            await self._turn_away(scope, receive, send)
+        if not self._is_own_origin(scope, headers):
+            await self._reject_origin(scope, receive, send)
             return
         send = _with_headers(send, self._policy)
         if path.startswith((f"{PREFIX}/_dash-component-suites/", f"{PREFIX}/assets/")):
             await self._static(scope, receive, send)
             return
         if path in {f"{PREFIX}/login", f"{PREFIX}/logout"} and scope["type"] == "http" and self._keys is not None:
-            answer = await self._sign(Request(scope, receive), user_from_headers(headers))
+            answer = await self._sign_in_or_out(Request(scope, receive), user_from_headers(headers))
             await answer(scope, receive, send)
             return
-        scopes = await self._scopes(headers)
+        scopes = await self._scopes_of_request(headers)
         if scopes is None:
             await self._refuse(scope, receive, send)
             return
@@ -93,7 +97,7 @@ class AuthenticationMiddleware:
             CURRENT.reset(user)
             ADDRESS.reset(address)
 
-    def _sent_here(self, scope: Scope, headers: Mapping[str, str]) -> bool:
+    def _is_own_origin(self, scope: Scope, headers: Mapping[str, str]) -> bool:
         """Whether the host is one of ours and no page of another site makes the browser ask."""
         host = headers.get("host", "").lower()
         if self._hosts and _name_of(host) not in self._hosts:
@@ -102,7 +106,7 @@ class AuthenticationMiddleware:
         asks_only = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
         return asks_only or origin is None or urlsplit(origin).netloc.lower() == host
 
-    async def _turn_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _reject_origin(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 4403})
@@ -110,7 +114,7 @@ class AuthenticationMiddleware:
             text = "This address is not served here, or another site has asked for it."
             await PlainTextResponse(text, status_code=403)(scope, receive, send)
 
-    async def _scopes(self, headers: Mapping[str, str]) -> frozenset[str] | None:
+    async def _scopes_of_request(self, headers: Mapping[str, str]) -> frozenset[str] | None:
         if self._keys is None:
             return ALL_SCOPES
         key = _cookie(headers, _KEY_COOKIE)
@@ -125,14 +129,14 @@ class AuthenticationMiddleware:
         else:
             await RedirectResponse(f"{PREFIX}/login", status_code=303)(scope, receive, send)
 
-    async def _sign(self, request: Request, user: UserContext) -> Response:
+    async def _sign_in_or_out(self, request: Request, user: UserContext) -> Response:
         if request.url.path.endswith("/logout"):
             gone = RedirectResponse(f"{PREFIX}/login", status_code=303)
             gone.delete_cookie(_KEY_COOKIE, path=PREFIX)
             return gone
         if request.method != "POST":
             return _login_page(user)
-        body = (await request.body())[:_MOST_FORM_BYTES]
+        body = (await request.body())[:_MAX_FORM_BYTES]
         key = parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip()
         if self._keys is None or await anyio.to_thread.run_sync(self._keys.scopes_of, key) is None:
             return _login_page(user, wrong=True)

@@ -14,7 +14,7 @@ _YEAR: Final = b"public, max-age=31536000, immutable"
 _ASK_AGAIN: Final = b"public, no-cache"
 # Version and time of change in a file's name, or the time of change behind it.
 _NAMED_BY_CONTENT: Final = re.compile(r"\.v[\w-]+m\d+\.|\?m=")
-_LEAST_BYTES: Final = 500
+_MIN_COMPRESSED_BYTES: Final = 500
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StaticCache:
         query = scope.get("query_string", b"").decode("latin-1")
         address = f"{scope['path']}?{query}" if query else str(scope["path"])
         if address not in self._kept:
-            status, headers, body = await self._ask(scope, receive)
+            status, headers, body = await self._fetch(scope, receive)
             if status != 200:
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": body})
@@ -69,7 +69,7 @@ class StaticCache:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else chosen})
 
-    async def _ask(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
+    async def _fetch(self, scope: Scope, receive: Receive) -> tuple[int, Headers, bytes]:
         answer: dict[str, object] = {}
         chunks: list[bytes] = []
 
@@ -88,7 +88,7 @@ class StaticCache:
 
 
 def _file(address: str, headers: Headers, body: bytes) -> _File:
-    packed = gzip.compress(body, 9) if len(body) > _LEAST_BYTES else b""
+    packed = gzip.compress(body, 9) if len(body) > _MIN_COMPRESSED_BYTES else b""
     return _File(
         kind=[(name, value) for name, value in headers if name == b"content-type"],
         body=body,

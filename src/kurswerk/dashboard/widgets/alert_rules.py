@@ -191,8 +191,8 @@ def parse_rule(user: UserContext, given: Mapping[str, Any]) -> dict[str, Any]:
     name = str(given["name"] or "").strip()
     if not 0 < len(name) <= _MAX_NAME_LENGTH:
         raise InvalidInputError(user.t("Give the rule a name of 1 to {most} characters.", most=_MAX_NAME_LENGTH))
-    least = _whole(user, user.t("Models that must agree on a row"), given["least"], 1, 1000)
-    cooldown = _whole(user, user.t("Silent about the coin afterwards, s"), given["cooldown"], 0, 2**31 - 1)
+    least = _whole_number(user, user.t("Models that must agree on a row"), given["least"], 1, 1000)
+    cooldown = _whole_number(user, user.t("Silent about the coin afterwards, s"), given["cooldown"], 0, 2**31 - 1)
     percent = given["min"]
     if percent not in {None, ""} and not (isinstance(percent, int | float) and 0 <= percent <= 100):
         raise InvalidInputError(user.t("Give a probability from 0 to 100 percent."))
@@ -211,7 +211,7 @@ def parse_rule(user: UserContext, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _whole(user: UserContext, label: str, value: Any, least: int, most: int) -> int:
+def _whole_number(user: UserContext, label: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, int | float) and value == int(value) and least <= value <= most:
         return int(value)
     raise InvalidInputError(

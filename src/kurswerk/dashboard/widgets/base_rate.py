@@ -11,7 +11,7 @@ from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.labels import compute_labels
 from kurswerk.training import ModelSpec
 
-_MOST_ROWS: Final = 300_000
+_MAX_ROWS: Final = 300_000
 _PHASE: Final = "phase_id_at_time"
 
 
@@ -53,8 +53,8 @@ def _estimate(app: DashboardApp, spec: ModelSpec) -> Estimate:
     coins = list(spec.mints) if spec.mints is not None else list(market.coins())
     about = market.estimated_rows(end_us=spec.train_end_us, mints=spec.mints)
     chosen = None
-    if about > _MOST_ROWS and len(coins) > 1:
-        most = max(len(coins) * _MOST_ROWS // about, 1)
+    if about > _MAX_ROWS and len(coins) > 1:
+        most = max(len(coins) * _MAX_ROWS // about, 1)
         chosen = sorted(random.Random(0).sample(coins, min(most, len(coins))))  # noqa: S311  # nosec B311 - a sample, no secret
     columns = [spec.target_var, *([_PHASE] if spec.phases is not None else [])]
     horizon_us = int((spec.future_minutes or 0) * MINUTE_US)

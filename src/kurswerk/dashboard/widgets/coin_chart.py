@@ -17,7 +17,7 @@ from kurswerk.market import Panel
 Int = NDArray[np.int64]
 
 MOST_CANDLES: Final = 240
-_MOST_PHASES: Final = 20
+_MAX_PHASES: Final = 20
 # Of the time that a bar of volume stands for, and how wide one is that stands alone.
 _BAR_SHARE: Final = 0.8
 _LONE_BAR_US: Final = 1_000_000
@@ -130,7 +130,7 @@ def phase_lines(user: UserContext, panel: Panel, window: tuple[int, int] | None 
         return {"shapes": [], "annotations": []}
     rows = _rows_in(panel.timestamps, window)
     phases = np.nan_to_num(panel.column("phase_id_at_time")[rows], nan=-1.0)
-    changes = (np.flatnonzero(np.diff(phases)) + 1)[:_MOST_PHASES]
+    changes = (np.flatnonzero(np.diff(phases)) + 1)[:_MAX_PHASES]
     moments = [_naive(user, int(panel.timestamps[rows][k])) for k in changes]
     end = {"xref": "x", "yref": "paper"}
     line = {"color": user.theme.muted, "dash": "dot", "width": 1}

@@ -17,7 +17,7 @@ from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.training import Period
 
 _BINS: Final = 120
-_MOST_ROWS: Final = 2_000_000
+_MAX_ROWS: Final = 2_000_000
 _SAMPLED_COINS: Final = 50
 _FORM: Final = "%Y-%m-%d %H:%M:%S"
 
@@ -30,7 +30,7 @@ def rows_over_time(app: DashboardApp) -> tuple[np.ndarray, np.ndarray] | None:
     first_us, last_us = there.first_us, there.last_us
 
     def count() -> tuple[np.ndarray, np.ndarray]:
-        mints = app.services.market.coins()[:_SAMPLED_COINS] if there.rows > _MOST_ROWS else None
+        mints = app.services.market.coins()[:_SAMPLED_COINS] if there.rows > _MAX_ROWS else None
         panel = app.services.market.load_panel([], mints=mints)
         edges = np.linspace(first_us, last_us + 1, _BINS + 1)
         return edges, np.histogram(panel.timestamps, edges)[0]

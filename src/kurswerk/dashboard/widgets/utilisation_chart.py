@@ -17,7 +17,7 @@ from kurswerk.observability import ResourceSample
 TIME_SPANS: Final = {15: N_("15 minutes"), 60: N_("1 hour"), 1440: N_("1 day")}
 # More could not be distinguished.
 _MAX_INTERVALS: Final = 180
-_LEAST_SHOWN: Final = timedelta(minutes=1)
+_MIN_SHOWN: Final = timedelta(minutes=1)
 _FORM: Final = "%Y-%m-%d %H:%M:%S"
 
 
@@ -62,7 +62,7 @@ def utilisation_chart(
     drawing.update_yaxes(rangemode="tozero", row=3)
     if intervals:  # one moment by itself would stand between fractions of milliseconds
         first, last = intervals[0][0].moment, intervals[-1][-1].moment
-        drawing.update_xaxes(range=[user.local(min(first, last - _LEAST_SHOWN)).strftime(_FORM), times[-1]])
+        drawing.update_xaxes(range=[user.local(min(first, last - _MIN_SHOWN)).strftime(_FORM), times[-1]])
     return drawing
 
 
