@@ -73,15 +73,9 @@ class ExportTarget(BaseModel):
 
 
 class FeaturesRequest(BaseModel):
-    """Which features of which rows.
+    """Which features of which rows, and whether with a label.
 
-    Attributes
-    ----------
-    features
-        Names as in a specification, or patterns such as ``price_*``, which stand for all features that the market's
-        columns allow: columns, engineered features of ``feature_engineering_windows``, indicators of usual parameters.
-    start, end
-        Period of the rows, both ends inclusive. Values see all earlier rows of their instrument, as in a training.
+    Values see all earlier rows of their instrument, as in a training.
     """
 
     model_config = ConfigDict(
@@ -104,15 +98,25 @@ class FeaturesRequest(BaseModel):
         },
     )
 
-    market: str = DEFAULT_MARKET
+    market: str = Field(default=DEFAULT_MARKET, description="Whose rows.")
     features: tuple[Annotated[Text, Field(min_length=1, max_length=200)], ...] = Field(
-        default=(_ALL,), min_length=1, max_length=10_000
+        default=(_ALL,),
+        min_length=1,
+        max_length=10_000,
+        description=(
+            "Names as in a specification, or patterns with *, ? and […]: of columns, of engineered features for "
+            "feature_engineering_windows, and of indicators with usual parameters, as far as the columns allow them."
+        ),
     )
-    feature_engineering_windows: tuple[StrictInt, ...] = Field(default=DEFAULT_WINDOWS, min_length=1, max_length=100)
-    instruments: tuple[Text, ...] | None = Field(default=None, min_length=1, max_length=100_000)
-    start: UtcTime
-    end: UtcTime
-    target: ExportTarget | None = None
+    feature_engineering_windows: tuple[StrictInt, ...] = Field(
+        default=DEFAULT_WINDOWS, min_length=1, max_length=100, description="The windows, in rows, that patterns match."
+    )
+    instruments: tuple[Text, ...] | None = Field(
+        default=None, min_length=1, max_length=100_000, description="Only these, such as coins; null is all."
+    )
+    start: UtcTime = Field(description="First moment of the rows that are exported.")
+    end: UtcTime = Field(description="Last moment; a label does not see beyond it.")
+    target: ExportTarget | None = Field(default=None, description="Adds the column label; null is none.")
 
     @classmethod
     def parse(cls, document: object) -> Self:
