@@ -1,7 +1,8 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -26,39 +27,62 @@ def mints_option(command: Command) -> Command:
 
 
 def cost_options(command: Command) -> Command:
-    """Give a command ``--costs``, ``--fee-bps`` and ``--slippage-bps`` for its simulated trades."""
-    preset = click.option(
-        "--costs", metavar="NAME", help=f"Costs of simulated trades: {', '.join(COST_PRESETS)}.  [default: the model's]"
+    """Give a command options for the costs of its simulated trades; its argument ``costs`` is `Costs` or None."""
+
+    @wraps(command)
+    def with_costs(*arguments: Any, costs: str | None, **given: Any) -> Any:
+        changes = {name: given.pop(name) for name in Costs.model_fields}
+        return command(*arguments, costs=chosen_costs(costs, changes), **given)
+
+    options = (
+        click.option(
+            "--costs",
+            metavar="NAME",
+            help=f"Costs of simulated trades: {', '.join(COST_PRESETS)}.  [default: the model's]",
+        ),
+        click.option("--fee-bps", type=float, help="Fee per side, in basis points, instead of the costs' own."),
+        click.option("--slippage-bps", type=float, help="Slippage per side, likewise."),
+        click.option("--fixed-cost", type=float, help="Paid on each side whatever the amount; SOL for coins."),
+        click.option("--stake", type=float, help="Amount that a trade enters with; SOL for coins."),
+        click.option(
+            "--price-impact/--no-price-impact",
+            default=None,
+            help="Whether a trade moves the price along the market's constant-product curve.",
+        ),
     )
-    fee = click.option("--fee-bps", type=float, help="Fee per side, in basis points, instead of the costs' own.")
-    slippage = click.option("--slippage-bps", type=float, help="Slippage per side, likewise.")
-    return preset(fee(slippage(command)))
+    for option in reversed(options):
+        with_costs = option(with_costs)
+    return cast("Command", with_costs)
 
 
-def costs_given(costs: str | None, fee_bps: float | None, slippage_bps: float | None) -> Costs | None:
-    """Return the costs that the options of `cost_options` state; None where none are given.
+def chosen_costs(preset: str | None, changes: Mapping[str, Any]) -> Costs | None:
+    """Return a preset's costs with fields changed; None where neither is given.
+
+    Parameters
+    ----------
+    changes
+        Field of `Costs` → value, None where it is not given.
 
     Raises
     ------
     UnknownNameError
         For an unknown preset, with the nearest.
     SpecError
-        If a fee or slippage is negative, or not below 10,000.
+        If a value is out of range, or the stake is missing.
 
     Examples
     --------
-    >>> costs_given("none", None, 2.0)
-    Costs(fee_bps=0.0, slippage_bps=2.0)
+    >>> chosen_costs("none", {"slippage_bps": 2.0}).slippage_bps
+    2.0
     """
-    if costs is None and fee_bps is None and slippage_bps is None:
+    given = {name: value for name, value in changes.items() if value is not None}
+    if preset is None and not given:
         return None
-    if costs is not None and costs not in COST_PRESETS:
-        raise UnknownNameError("costs.unknown_preset", name=costs, known=COST_PRESETS)
-    base = costs_of(costs)
-    fee = base.fee_bps if fee_bps is None else fee_bps
-    slippage = base.slippage_bps if slippage_bps is None else slippage_bps
-    TradeCosts(fee, slippage)  # refuses what is out of range
-    return Costs(fee_bps=fee, slippage_bps=slippage)
+    if preset is not None and preset not in COST_PRESETS:
+        raise UnknownNameError("costs.unknown_preset", name=preset, known=COST_PRESETS)
+    document = costs_of(preset).model_dump() | given
+    TradeCosts(**document)  # names what is out of range as the command line does
+    return Costs.model_validate(document)
 
 
 def seed_option(command: Command) -> Command:

@@ -6,7 +6,6 @@ from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import comparison_document
 from kurswerk.cli._options import (
     cost_options,
-    costs_given,
     mints_option,
     model_key,
     parse_mints,
@@ -16,7 +15,7 @@ from kurswerk.cli._options import (
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.registry import Comparison
-from kurswerk.training import compare_models
+from kurswerk.training import Costs, compare_models
 
 
 @click.command("compare")
@@ -32,9 +31,7 @@ def command(
     start: str,
     end: str,
     mints: str | None,
-    costs: str | None,
-    fee_bps: float | None,
-    slippage_bps: float | None,
+    costs: Costs | None,
     *,
     as_json: bool,
 ) -> None:
@@ -51,7 +48,7 @@ def command(
             period,
             app.training,
             mints=parse_mints(mints),
-            costs=costs_given(costs, fee_bps, slippage_bps),
+            costs=costs,
             progress=progress,
         )
     if as_json:

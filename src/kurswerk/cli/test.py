@@ -6,7 +6,6 @@ from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import print_evaluation, test_document
 from kurswerk.cli._options import (
     cost_options,
-    costs_given,
     mints_option,
     model_key,
     parse_mints,
@@ -15,7 +14,7 @@ from kurswerk.cli._options import (
 )
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
-from kurswerk.training import run_test
+from kurswerk.training import Costs, run_test
 
 
 @click.command("test")
@@ -29,9 +28,7 @@ def command(
     start: str,
     end: str,
     mints: str | None,
-    costs: str | None,
-    fee_bps: float | None,
-    slippage_bps: float | None,
+    costs: Costs | None,
     *,
     as_json: bool,
 ) -> None:
@@ -44,7 +41,7 @@ def command(
             period,
             app.training,
             mints=parse_mints(mints),
-            costs=costs_given(costs, fee_bps, slippage_bps),
+            costs=costs,
             progress=progress,
         )
     if as_json:

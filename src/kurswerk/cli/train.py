@@ -6,24 +6,24 @@ import click
 
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._models import model_document, print_model
-from kurswerk.cli._options import cost_options, costs_given
+from kurswerk.cli._options import cost_options
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
-from kurswerk.training import ModelSpec, train
+from kurswerk.training import Costs, ModelSpec, train
 
 
 @click.command("train")
 @click.argument("spec", type=click.Path(dir_okay=False, path_type=Path))
 @cost_options
 @json_option
-def command(spec: Path, costs: str | None, fee_bps: float | None, slippage_bps: float | None, *, as_json: bool) -> None:
+def command(spec: Path, costs: Costs | None, *, as_json: bool) -> None:
     """Train and certify the model that SPEC.json describes; costs given here replace those of the specification.
 
     The metrics shown are out of fold: predictions on rows that the fold's model was not trained on.
     """
     specification = ModelSpec.read(spec)
-    if (given := costs_given(costs, fee_bps, slippage_bps)) is not None:
-        specification = ModelSpec.parse({**specification.as_json(), "costs": given.model_dump()})
+    if costs is not None:
+        specification = ModelSpec.parse({**specification.as_json(), "costs": costs.model_dump()})
     app = open_application()
     with progress_bar("train") as progress:
         record = train(specification, app.training, progress=progress)

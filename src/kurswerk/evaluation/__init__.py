@@ -5,6 +5,7 @@ from kurswerk.evaluation._blocks import Blocks, Bootstrap, Estimate, make_blocks
 from kurswerk.evaluation._candidate import METRIC_NAMES
 from kurswerk.evaluation._comparison import McNemar, PairedComparison, compare_paired, mcnemar, winner
 from kurswerk.evaluation._curves import curves
+from kurswerk.evaluation._ended import EndedRows, ended_within_horizon
 from kurswerk.evaluation._evaluation import Evaluation, evaluate, evaluate_panel
 from kurswerk.evaluation._folds import CvSummary, FoldScores, accuracy_degradation, is_overfitted, summarize_folds
 from kurswerk.evaluation._metrics import Metrics, brier, classification_metrics, log_loss
@@ -19,6 +20,7 @@ __all__ = [
     "Blocks",
     "Bootstrap",
     "CvSummary",
+    "EndedRows",
     "Estimate",
     "Evaluation",
     "Fold",
@@ -34,6 +36,7 @@ __all__ = [
     "classification_metrics",
     "compare_paired",
     "curves",
+    "ended_within_horizon",
     "evaluate",
     "evaluate_panel",
     "is_overfitted",

@@ -12,6 +12,7 @@ from kurswerk.evaluation._baselines import Baseline, persistence, recent_volatil
 from kurswerk.evaluation._blocks import Blocks, Bootstrap, Estimate, make_blocks, resampling_json
 from kurswerk.evaluation._candidate import Candidate, measure
 from kurswerk.evaluation._curves import curves
+from kurswerk.evaluation._ended import EndedRows, trades_with_last_price
 from kurswerk.evaluation._metrics import Metrics, checked, metrics_of_decisions
 from kurswerk.evaluation._trades import TradeCosts, Trades, simulate_trades, trade_returns
 from kurswerk.labels import Labels
@@ -43,6 +44,9 @@ class Evaluation:
         Baseline → metric → model minus baseline, paired by block, with interval.
     trades
         The simulated trades, or None where there is no price.
+    ended
+        What the trades would be with those of instruments that stop trading before the horizon, left at their last
+        price; see `trades_with_last_price`. None where it was not asked for.
     curves
         As `curves` returns them.
     resampling
@@ -58,6 +62,7 @@ class Evaluation:
     baselines: Mapping[str, Mapping[str, Estimate]]
     differences: Mapping[str, Mapping[str, Estimate]]
     trades: Trades | None
+    ended: Mapping[str, Any] | None
     curves: Mapping[str, Any]
     resampling: Mapping[str, Any]
 
@@ -99,6 +104,7 @@ class Evaluation:
             "differences": {name: _json(estimates) for name, estimates in self.differences.items()},
             "beats": {name: self.beats(name) for name in self.differences},
             "trades": None if self.trades is None else self.trades.as_json(),
+            "ended_within_horizon": None if self.ended is None else dict(self.ended),
             "curves": dict(self.curves),
             "bootstrap": dict(self.resampling),
         }
@@ -120,6 +126,7 @@ def evaluate(
     base_rate: float | None = None,
     returns: Float | None = None,
     trades: Trades | None = None,
+    ended: Mapping[str, Any] | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
     """Measure predictions with bootstrap intervals by instrument and block of time, beside baselines on the same rows.
@@ -142,7 +149,7 @@ def evaluate(
         The constant of that baseline, as known from training; the rows' own rate if None, which favours it.
     returns
         Net return in percent of a trade on each row, NaN where none is possible (`trade_returns`).
-    trades
+    trades, ended
         The model's simulated trades, kept for the report.
     bootstrap
         Replicates, confidence and seed; the defaults of `Bootstrap` if None.
@@ -190,6 +197,7 @@ def evaluate(
         baselines={name: other.estimates(blocks, bootstrap) for name, other in measured.items()},
         differences={name: model.minus(other, blocks, bootstrap) for name, other in measured.items()},
         trades=trades,
+        ended=ended,
         curves=curves(y, probability, returns),
         resampling=resampling_json(blocks, bootstrap),
     )
@@ -214,7 +222,9 @@ def evaluate_panel(
     threshold: float = 0.5,
     base_rate: float | None = None,
     price_column: str | None = None,
+    reserves_column: str | None = None,
     costs: TradeCosts | None = None,
+    ended: EndedRows | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
     """Evaluate predictions for rows of a panel beside all naive baselines, with simulated trades.
@@ -236,8 +246,12 @@ def evaluate_panel(
         As in `evaluate`.
     price_column
         The price at which is traded, the market's close; None, or a column that the panel lacks: no trades.
+    reserves_column
+        Where costs with price impact find the reserves; None, or a column that the panel lacks: no such costs.
     costs
         Of the simulated trades; its direction is `LabelSpec.trade_direction`.
+    ended
+        Predictions for rows of instruments that stop trading before their horizon.
 
     Raises
     ------
@@ -250,14 +264,27 @@ def evaluate_panel(
     costs = costs or TradeCosts()
     latest = persistence(panel, labels)[rows]
     baselines = {PERSISTENCE: Baseline(latest, latest == 1.0)}
-    returns, trades = None, None
+    returns, trades, with_ended = None, None, None
     if price_column in panel.columns:
         baselines[VOLATILITY] = Baseline(recent_volatility(panel, price_column)[rows])
         price = panel.column(price_column)
-        returns = trade_returns(price, labels.exit_row, costs)[rows]
+        reserves = panel.column(reserves_column) if reserves_column in panel.columns else None
+        returns = trade_returns(price, labels.exit_row, costs, reserves)[rows]
         decisions = np.zeros(len(panel), dtype=np.bool_)
         decisions[rows] = np.asarray(probability, dtype=np.float64) >= threshold
-        trades = simulate_trades(price, panel.timestamps, labels.exit_row, decisions, costs)
+        trades = simulate_trades(price, panel.timestamps, labels.exit_row, decisions, costs, reserves)
+        if ended is not None:
+            with_ended = trades_with_last_price(
+                panel,
+                labels,
+                decisions,
+                ended,
+                evaluated=len(rows),
+                threshold=threshold,
+                price=price,
+                costs=costs,
+                reserves=reserves,
+            )
     horizon_us = int(np.max(labels.end_us[rows] - panel.timestamps[rows], initial=0))
     return evaluate(
         y,
@@ -270,5 +297,6 @@ def evaluate_panel(
         base_rate=base_rate,
         returns=returns,
         trades=trades,
+        ended=with_ended,
         bootstrap=bootstrap,
     )

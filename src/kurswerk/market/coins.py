@@ -50,6 +50,7 @@ COINS = MarketSchema(
         Role.CLOSE: "price_close",
         Role.VOLUME: "volume_sol",
         Role.MARKET_CAP: "market_cap_close",
+        Role.RESERVES: "virtual_sol_reserves",
     },
     joined={SOL_PRICE: JoinedColumn("exchange_rates", "sol_price_usd", "created_at")},
     segment=Segment("phase_id_at_time", "ref_coin_phases"),

@@ -30,6 +30,8 @@ class Role(Enum):
     CLOSE = "close"
     VOLUME = "volume"
     MARKET_CAP = "market_cap"
+    # Of a constant-product curve, in the currency of the price.
+    RESERVES = "reserves"
 
 
 CANDLE_ROLES = (Role.OPEN, Role.HIGH, Role.LOW, Role.CLOSE)

@@ -25,6 +25,8 @@ _TRADES = {
     "max_drawdown_pct": ("deepest fall of the sum, % of one stake", 2),
     "fee_bps": ("fee per side, basis points", 1),
     "slippage_bps": ("slippage per side, basis points", 1),
+    "fixed_cost": ("fixed cost per side, in the currency of the price", 6),
+    "stake": ("stake per trade, in the currency of the price", 6),
 }
 
 
@@ -92,7 +94,22 @@ def trade_table(evaluations: Mapping[str, Json]) -> dict[str, Any] | None:
     rows.append(
         {"name": "long or short", "values": [sides.get(of.get("direction", ""), NOTHING) for of in trades.values()]}
     )
-    return {"names": list(trades), "rows": rows}
+    return {"names": list(trades), "rows": rows + _rows_with_ended(evaluations)}
+
+
+def _rows_with_ended(evaluations: Mapping[str, Json]) -> Rows:
+    """Return how many rows were left out because trading ended, and what trades bring with the last price as exit."""
+    found = [evaluation.get("ended_within_horizon") or {} for evaluation in evaluations.values()]
+    if not any(found):
+        return []
+    means = [number((ended.get("trades") or {}).get("simulated_profit_pct"), 3) for ended in found]
+    return [
+        {
+            "name": "rows left out because trading ends within the horizon",
+            "values": [number(of.get("rows")) for of in found],
+        },
+        {"name": "mean net return with those, left at the last price, %", "values": means},
+    ]
 
 
 def costs_of(evaluations: Mapping[str, Json]) -> list[str]:
@@ -102,6 +119,10 @@ def costs_of(evaluations: Mapping[str, Json]) -> list[str]:
         trades = evaluation.get("trades") or {}
         if trades:
             text = f"{number(trades['fee_bps'], 1)} and {number(trades['slippage_bps'], 1)} basis points"
+            if trades.get("price_impact"):
+                text += (
+                    f", with the price impact of a stake of {number(trades['stake'], 6)} on a constant-product curve,"
+                )
             sharing.setdefault(text, []).append(name)
     if len(sharing) == 1:
         return [f"Fee and slippage are {text} on each side." for text in sharing]

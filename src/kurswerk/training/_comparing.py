@@ -79,12 +79,12 @@ def evaluate_comparison(
     for record in (record_a, record_b):
         check_scoring(record, period, mints, stores)
     progress(0.0, Message("progress.comparing", name=record_a.name))
-    a = score(record_a, period, mints, stores)
+    a = score(record_a, period, mints, stores, costs)
     progress(0.4, Message("progress.comparing", name=record_b.name))
-    b = score(record_b, period, mints, stores)
+    b = score(record_b, period, mints, stores, costs)
     a, b = _on_identical_rows(a, b)
     progress(0.7, Message("progress.evaluating", count=len(a.probability)))
-    result_a, result_b = result_of(a, period, costs), result_of(b, period, costs)
+    result_a, result_b = result_of(a, period), result_of(b, period)
     first = winner(result_a.metrics.f1, result_b.metrics.f1)
     comparison = Comparison(
         model_a_id=record_a.id,

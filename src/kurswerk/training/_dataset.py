@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError, NoDataError
 from kurswerk.core.timestamps import format_timestamp
+from kurswerk.evaluation import ended_within_horizon
 from kurswerk.features import FeaturePlan, engineered_names
 from kurswerk.labels import Labels, LabelSpec, compute_labels
 from kurswerk.market import MarketSchema, Panel, Role
+from kurswerk.training._costs import Costs, costs_of
 from kurswerk.training.ports import MarketStore
 from kurswerk.training.spec import ModelSpec
 
@@ -51,6 +53,9 @@ class Dataset:
         For every row of the panel.
     rows
         int64 positions of the rows that take part, ascending.
+    ended_rows
+        int64 positions of rows in the period and the phases that have no label because their instrument stops trading
+        before their horizon (`ended_within_horizon`), ascending.
     """
 
     panel: Panel
@@ -58,6 +63,7 @@ class Dataset:
     features: NDArray[np.float32]
     labels: Labels
     rows: NDArray[np.int64]
+    ended_rows: NDArray[np.int64]
 
     @property
     def examples(self) -> Examples:
@@ -114,21 +120,31 @@ def columns_to_load(spec: ModelSpec, stored: Collection[str]) -> list[str]:
     wanted |= {spec.target_var}
     if spec.phases and market.segment:
         wanted |= {market.segment.column}
-    optional = set(market.panel_columns) if spec.use_engineered_features else trade_columns(market)
+    optional = (
+        set(market.panel_columns) if spec.use_engineered_features else trade_columns(market, costs_of(spec.costs))
+    )
     return market.in_order(wanted | (optional & set(stored)))
 
 
-def trade_columns(market: MarketSchema) -> set[str]:
-    """Return the columns that simulated trades read: the close, where the market has one."""
-    return {market.roles[Role.CLOSE]} if Role.CLOSE in market.roles else set()
+def trade_columns(market: MarketSchema, costs: Costs) -> set[str]:
+    """Return the columns that simulated trades read, as far as the market has them: the close, and with price impact
+    the reserves.
+    """
+    roles = (Role.CLOSE, Role.RESERVES) if costs.price_impact else (Role.CLOSE,)
+    return {market.roles[role] for role in roles if role in market.roles}
 
 
 def load_for_plan(
-    market: MarketStore, plan: FeaturePlan, label: LabelSpec, end_us: int, mints: Sequence[str] | None
+    market: MarketStore,
+    plan: FeaturePlan,
+    label: LabelSpec,
+    end_us: int,
+    mints: Sequence[str] | None,
+    costs: Costs | None = None,
 ) -> Panel:
     """Load what a model's features, label, phases and simulated trades need, up to a moment."""
     schema = plan.market
-    optional = trade_columns(schema) | ({schema.segment.column} if schema.segment else set())
+    optional = trade_columns(schema, costs or Costs()) | ({schema.segment.column} if schema.segment else set())
     columns = schema.in_order({*plan.inputs, label.target_var, *(optional & set(market.columns()))})
     return refuse_empty(market.load_panel(columns, end_us=end_us, mints=mints), end_us, mints)
 
@@ -178,12 +194,12 @@ def build_dataset(
     in_period = int(taking_part.sum())
     if phases is not None and plan.market.segment is not None:
         taking_part &= np.isin(panel.column(plan.market.segment.column), np.asarray(phases, dtype=np.float64))
-    taking_part &= labels.values >= 0
-    rows = np.flatnonzero(taking_part)
+    rows = np.flatnonzero(taking_part & labels.known)
+    ended_rows = np.flatnonzero(taking_part & ended_within_horizon(panel, labels))
     if len(rows) == 0:
         raise _nothing_there(panel, start_us, end_us, in_period)
     features = plan.compute(panel, threads=FEATURE_THREADS, dtype=np.float32)
-    return Dataset(panel, plan, features, labels, rows)
+    return Dataset(panel, plan, features, labels, rows, ended_rows)
 
 
 def _nothing_there(panel: Panel, start_us: int, end_us: int, in_period: int) -> NoDataError:

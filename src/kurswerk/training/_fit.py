@@ -7,12 +7,12 @@ import numpy as np
 from kurswerk.core.digest import sha256_json
 from kurswerk.core.errors import DataError
 from kurswerk.core.messages import Message
-from kurswerk.evaluation import TradeCosts, evaluate_panel, summarize_folds
+from kurswerk.evaluation import evaluate_panel, summarize_folds
 from kurswerk.jobs import Progress, no_progress
 from kurswerk.market import Role
 from kurswerk.models import Estimator
 from kurswerk.registry import TrainedVersion
-from kurswerk.training._costs import costs_of
+from kurswerk.training._costs import costs_of, trade_costs
 from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, refuse_empty, training_plan
 from kurswerk.training._folds import fit_rows, run_folds
 from kurswerk.training._versions import library_versions
@@ -66,14 +66,14 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
     progress(0.7, Message("progress.fitting", count=len(y)))
     classifier, artifact = fit_final(spec, dataset)
     progress(0.85, Message("progress.evaluating_out_of_fold"))
-    costs = costs_of(spec.costs)
     evaluation = evaluate_panel(
         dataset.panel,
         dataset.labels,
         np.concatenate([outcome.rows for outcome in outcomes]),
         np.concatenate([outcome.probability for outcome in outcomes]),
         price_column=spec.market_schema.roles.get(Role.CLOSE),
-        costs=TradeCosts(costs.fee_bps, costs.slippage_bps, spec.label_spec().trade_direction),
+        reserves_column=spec.market_schema.roles.get(Role.RESERVES),
+        costs=trade_costs(costs_of(spec.costs), spec.label_spec(), spec.market_schema),
     )
     summary = summarize_folds([outcome.scores for outcome in outcomes])
     importance = sorted(

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime, to_us
-from kurswerk.evaluation import TradeCosts, accuracy_degradation, evaluate_panel, is_overfitted, overlap
+from kurswerk.evaluation import EndedRows, accuracy_degradation, evaluate_panel, is_overfitted, overlap
 from kurswerk.jobs import Progress, no_progress
 from kurswerk.market import Role
 from kurswerk.registry import ModelRecord, TestResult, load_model, plan_of
 from kurswerk.training._checks import check_scoring, ready_model
-from kurswerk.training._costs import Costs, costs_of
+from kurswerk.training._costs import Costs, costs_of, trade_costs
 from kurswerk.training._dataset import Dataset, build_dataset, load_for_plan
 from kurswerk.training._folds import predict_rows
 from kurswerk.training._period import Period
@@ -23,27 +23,40 @@ from kurswerk.training.spec import ModelSpec
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """A model with its probabilities on the rows of a dataset that take part."""
+    """A model with its probabilities on the rows of a dataset that take part, and on those that ended too soon."""
 
     record: ModelRecord
     spec: ModelSpec
     dataset: Dataset
     probability: NDArray[np.float32]
+    ended_probability: NDArray[np.float32]
+    costs: Costs
 
 
-def score(record: ModelRecord, period: Period, mints: Sequence[str] | None, stores: TrainingStores) -> Scored:
-    """Load what a model needs and predict every row of the period whose label is known."""
+def score(
+    record: ModelRecord,
+    period: Period,
+    mints: Sequence[str] | None,
+    stores: TrainingStores,
+    costs: str | Costs | None = None,
+) -> Scored:
+    """Load what a model and its simulated trades need, and predict every row of the period whose label is known.
+
+    Costs that are not given are the specification's.
+    """
     spec = ModelSpec.stored(record.spec)
+    chosen = costs_of(costs, spec.costs)
     model, plan = load_model(record, stores.models), plan_of(record)
-    panel = load_for_plan(stores.markets[spec.market], plan, spec.label_spec(), period.end_us, mints)
+    panel = load_for_plan(stores.markets[spec.market], plan, spec.label_spec(), period.end_us, mints, chosen)
     dataset = build_dataset(panel, plan, spec.label_spec(), (period.start_us, period.end_us), spec.phases)
-    return Scored(record, spec, dataset, predict_rows(model, dataset.features, dataset.rows))
+    probability = predict_rows(model, dataset.features, dataset.rows)
+    ended_probability = predict_rows(model, dataset.features, dataset.ended_rows)
+    return Scored(record, spec, dataset, probability, ended_probability, chosen)
 
 
-def result_of(scored: Scored, period: Period, costs: str | Costs | None = None) -> TestResult:
+def result_of(scored: Scored, period: Period) -> TestResult:
     """Evaluate predictions and set them beside the model's training."""
     record, spec, dataset = scored.record, scored.spec, scored.dataset
-    chosen = costs_of(costs, spec.costs)
     evaluation = evaluate_panel(
         dataset.panel,
         dataset.labels,
@@ -51,7 +64,9 @@ def result_of(scored: Scored, period: Period, costs: str | Costs | None = None) 
         scored.probability,
         price_column=spec.market_schema.roles.get(Role.CLOSE),
         base_rate=(record.evaluation or {}).get("training_base_rate"),
-        costs=TradeCosts(chosen.fee_bps, chosen.slippage_bps, spec.label_spec().trade_direction),
+        reserves_column=spec.market_schema.roles.get(Role.RESERVES),
+        costs=trade_costs(scored.costs, spec.label_spec(), spec.market_schema),
+        ended=EndedRows(dataset.ended_rows, scored.ended_probability),
     )
     shared = overlap(to_us(record.train_start), to_us(record.train_end), period.start_us, period.end_us)
     trained = record.metrics.accuracy if record.metrics else None
@@ -114,6 +129,6 @@ def evaluate_test(
     record = ready_model(model, stores.models)
     check_scoring(record, period, mints, stores)
     progress(0.0, Message("progress.loading_rows"))
-    scored = score(record, period, mints, stores)
+    scored = score(record, period, mints, stores, costs)
     progress(0.6, Message("progress.evaluating", count=len(scored.probability)))
-    return result_of(scored, period, costs)
+    return result_of(scored, period)

@@ -66,7 +66,7 @@ _NOTES = {
     "mints": "Only these coins; null is all.",
     "market": "Which market's rows to learn from and predict.",
     "instruments": "Only these, such as coins; null is all. Of coins the same as mints.",
-    "costs": "Of simulated trades: a preset such as spot-taker, or fee_bps and slippage_bps; null is spot-taker.",
+    "costs": "Of simulated trades: a preset such as spot-taker or pump.fun, or its fields; null is spot-taker.",
     "use_engineered_features": "Add all engineered features that the columns allow.",
     "feature_engineering_windows": "For these windows, in rows.",
     "use_smote": "Balance the classes inside each training fold.",

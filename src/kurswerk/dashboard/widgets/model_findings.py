@@ -131,3 +131,20 @@ def _on_trades(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]
         "Its {n} simulated trades return {mean}% each on average, after costs; within {low} … {high}%.", **values
     )
     yield ("good" if low > 0 else "bad" if high < 0 else "unsure"), text
+    yield from _on_ended(user, evaluation)
+
+
+def _on_ended(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]:
+    """Report rows without a label because trading ended before their horizon, and what trades on them change."""
+    ended = evaluation.get("ended_within_horizon") or {}
+    mean = (ended.get("trades") or {}).get("simulated_profit_pct")
+    if ended.get("rows") and mean is not None:
+        yield (
+            "unsure",
+            user.t(
+                "{n} rows have no label because trading ended within the horizon. With trades on them, left at the last"
+                " price, the mean is {mean} %.",
+                n=user.number(ended["rows"]),
+                mean=user.signed(mean, 2),
+            ),
+        )
