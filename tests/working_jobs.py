@@ -92,7 +92,7 @@ def market_environment(database: Database, coins: int = 4, minutes: int = 600) -
 async def working(database: Database, data_dir: Path = NO_FILES, **options: Any):
     """Run a worker in this process; gives the worker and a list that its events are put in.
 
-    Signs of life are as in production, unless told otherwise: it does not die, and slowness must not look like death.
+    Signs of life are as in production, unless set otherwise: it does not die, and slowness must not look like death.
     """
     events: list[WorkerEvent] = []
     worker = open_worker(database.url, data_dir, on_event=events.append, **options)

@@ -21,20 +21,20 @@ from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionS
 from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 from served_models import RECURSIVE, WINDOWED, coin_rows, register, write_rows
 
-OWED = 'SELECT mint, "timestamp", m.id FROM coin_metrics, ml_models m'
-MADE = 'SELECT coin_id, "timestamp", model_id FROM predictions'
+EXPECTED = 'SELECT mint, "timestamp", m.id FROM coin_metrics, ml_models m'
+STORED = 'SELECT coin_id, "timestamp", model_id FROM predictions'
 PATIENCE_S = 400
 SECRET = "between us"
 # What the rules "two agree" and "any" call for, by what is stored.
-AGREED = 0.75
+LEAST_SCORE = 0.75
 TWO_AGREE = f"""
-SELECT coin_id, "timestamp", array_agg(model_id ORDER BY model_id) FROM predictions WHERE score::float8 >= {AGREED}
+SELECT coin_id, "timestamp", array_agg(model_id ORDER BY model_id) FROM predictions WHERE score::float8 >= {LEAST_SCORE}
 GROUP BY coin_id, "timestamp" HAVING count(*) >= 2"""
-SAID = """
+SENT = """
 SELECT d.coin_id, d."timestamp", d.model_ids FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id
 WHERE r.name = 'two agree' AND d.status = 'SENT'"""
 LIKELY, COOLDOWN_S = 0.75, 100
-NOT_TOLD = f"""
+MISSING_MESSAGES = f"""
 SELECT FROM predictions p WHERE score::float8 >= {LIKELY} AND NOT EXISTS (
     SELECT FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id WHERE r.name = 'any' AND d.status = 'SENT'
     AND d.coin_id = p.coin_id AND p.model_id = ANY (d.model_ids)
@@ -170,18 +170,18 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def something_is_predicted(database: Database, writers: Writers) -> None:
-    before = count(database, MADE)
-    until(lambda: count(database, MADE) > before or not writers.running())
+    before = count(database, STORED)
+    until(lambda: count(database, STORED) > before or not writers.running())
 
 
-def let_notify(database: Database, *, heard: bool) -> None:
+def let_notify(database: Database, *, delivered: bool) -> None:
     """Let writers' notifications be sent or lost."""
-    path = "public" if heard else "mute, pg_catalog, public"
+    path = "public" if delivered else "mute, pg_catalog, public"
     try:
         with database.connection() as connection:
             connection.execute(f"ALTER FUNCTION kurswerk_feed_inserted() SET search_path TO {path}".encode())
     except StorageError:
-        assert not heard  # the database was just killed, and no notification need be lost
+        assert not delivered  # the database was just killed, and no notification need be lost
 
 
 def prepare(database: Database, url: str) -> None:
@@ -191,7 +191,7 @@ def prepare(database: Database, url: str) -> None:
     register(database, "f", WINDOWED, model_type="random_forest", seed=2)
     rules = PostgresAlertStore(database)
     webhook = {"model_ids": [], "channel": "webhook", "target": url, "secret": SECRET}
-    rules.create_rule({**webhook, "name": "two agree", "least_agreeing": 2, "min_probability": AGREED})
+    rules.create_rule({**webhook, "name": "two agree", "least_agreeing": 2, "min_probability": LEAST_SCORE})
     rules.create_rule({**webhook, "name": "any", "min_probability": LIKELY, "cooldown_seconds": COOLDOWN_S})
     with database.connection() as connection:
         connection.execute(MUTE.encode())
@@ -209,7 +209,7 @@ def chaos(
             until(lambda: count(database, "SELECT FROM serving_replicas") == 2)  # else none is there to be disturbed
             writers = Writers(database, 3, coins, moments)
             for step, event in enumerate(script):
-                let_notify(database, heard=step % 3 != 1)
+                let_notify(database, delivered=step % 3 != 1)
                 clock.set(rng.choice([-3600, -90, 0, 45, 7200]))
                 something_is_predicted(database, writers)
                 if event == "postgres":
@@ -218,15 +218,15 @@ def chaos(
                     replicas.kill_one(rng)
             clock.set(-3600)
             writers.join()
-            let_notify(database, heard=True)
-            owed = count(database, OWED)
-            assert owed == 3 * 3 * coins * moments
-            until(lambda: count(database, MADE) >= owed)
+            let_notify(database, delivered=True)
+            expected = count(database, EXPECTED)
+            assert expected == 3 * 3 * coins * moments
+            until(lambda: count(database, STORED) >= expected)
             until(lambda: count(database, "SELECT FROM alert_deliveries WHERE status <> 'SENT'") == 0)
-    said = (folder / "replicas.log").read_text()[-3000:]
-    assert count(database, f"({OWED}) EXCEPT ({MADE})") == 0, said
-    assert count(database, f"({MADE}) EXCEPT ({OWED})") == 0
-    assert count(database, MADE) == owed
+    log = (folder / "replicas.log").read_text()[-3000:]
+    assert count(database, f"({EXPECTED}) EXCEPT ({STORED})") == 0, log
+    assert count(database, f"({STORED}) EXCEPT ({EXPECTED})") == 0
+    assert count(database, STORED) == expected
     alerts_are_complete(database, receiver)
     assert all_replay(database, rng, 150) > 0
 
@@ -234,9 +234,9 @@ def chaos(
 def alerts_are_complete(database: Database, receiver: Receiver) -> None:
     """Every prediction past its threshold is an alert, and every message that a rule calls for has arrived."""
     assert count(database, NOT_ALERTED) == count(database, UNCALLED) == 0
-    assert count(database, f"({TWO_AGREE}) EXCEPT ({SAID})") == count(database, f"({SAID}) EXCEPT ({TWO_AGREE})") == 0
-    assert count(database, SAID) == count(database, TWO_AGREE) > 0
-    assert count(database, NOT_TOLD) == count(database, NOTHING_NEW) == 0
+    assert count(database, f"({TWO_AGREE}) EXCEPT ({SENT})") == count(database, f"({SENT}) EXCEPT ({TWO_AGREE})") == 0
+    assert count(database, SENT) == count(database, TWO_AGREE) > 0
+    assert count(database, MISSING_MESSAGES) == count(database, NOTHING_NEW) == 0
     with database.connection() as connection:
         keys = {
             f"{rule}:{coin}:{us}"

@@ -18,7 +18,7 @@ _ROWS = 64
 
 async def compile_elsewhere(stop: asyncio.Event) -> None:
     """Have the kernels compiled in a process of its own; return when they are there, or ``stop`` is set."""
-    # In a session of its own: Ctrl-C on our terminal is told to us, and we end it.
+    # In a session of its own: Ctrl-C on our terminal reaches us, and we end it.
     process = await asyncio.create_subprocess_exec(*COMMAND, start_new_session=True)
     finished, stopped = asyncio.ensure_future(process.wait()), asyncio.ensure_future(stop.wait())
     try:

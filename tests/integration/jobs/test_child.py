@@ -112,7 +112,7 @@ def test_every_error_is_an_ending(
     assert carried_out(database, job, monkeypatch, failing(error)) == ending
 
 
-def test_work_that_fails_for_a_known_reason_says_it(database: Database, job: Job):
+def test_work_that_fails_for_a_known_reason_names_it(database: Database, job: Job):
     ending = carry_out(database, job)
     assert ending.outcome == "failed"
     assert "model_id: Field required" in str(ending.reason)
@@ -136,8 +136,8 @@ def test_reports_come_at_most_twice_a_second(monkeypatch: pytest.MonkeyPatch):
     for step in range(101):
         now[0] = step / 50
         report(step / 100, Message(f"step {step}"))
-    heard = [decode(line) for line in output.getvalue().splitlines()]
-    assert heard == [Report(step / 100, Message(f"step {step}")) for step in (0, 25, 50, 75, 100)]
+    received = [decode(line) for line in output.getvalue().splitlines()]
+    assert received == [Report(step / 100, Message(f"step {step}")) for step in (0, 25, 50, 75, 100)]
 
 
 def test_a_lost_lock_ends_the_process(database: Database, monkeypatch: pytest.MonkeyPatch):
@@ -157,10 +157,10 @@ def test_a_lost_lock_ends_the_process(database: Database, monkeypatch: pytest.Mo
 
 
 def test_the_end_of_the_worker_ends_the_process(monkeypatch: pytest.MonkeyPatch):
-    heard: list[object] = []
+    received: list[object] = []
 
     class Orders:
-        put = staticmethod(heard.append)
+        put = staticmethod(received.append)
 
     def leave(code: int) -> None:
         raise Exited
@@ -168,4 +168,4 @@ def test_the_end_of_the_worker_ends_the_process(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(_child.os, "_exit", leave)
     with contextlib.suppress(Exited):
         _receive(io.BytesIO(encode(Assignment(1, 1))), Orders())  # type: ignore[arg-type]
-    assert heard == [Assignment(1, 1)]
+    assert received == [Assignment(1, 1)]

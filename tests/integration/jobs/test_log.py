@@ -58,8 +58,8 @@ def fill(database: Database, job: Job, lines: int) -> None:
 
 
 @dataclass
-class Told:
-    """What the log of a job is to hold, told from the outside."""
+class ExpectedLog:
+    """What the log of a job is to hold, worked out without the store."""
 
     status: str = "PENDING"
     attempt: int = 0
@@ -67,38 +67,38 @@ class Told:
     progress: str = ""
     lines: list[Line] = field(default_factory=list)
 
-    def say(self, message: str, level: str = "info") -> None:
+    def add(self, message: str, level: str = "info") -> None:
         self.lines.append((self.attempt, level, message))
 
     def happens(self, what: str) -> None:
         if what == "begin" and self.status == "PENDING":
             self.status, self.attempt, self.tries, self.progress = "RUNNING", self.attempt + 1, self.tries + 1, ""
-            self.say(f"try {self.tries} of 3, worker w")
+            self.add(f"try {self.tries} of 3, worker w")
         elif what == "cancel" and self.status in {"PENDING", "RUNNING"}:
             self.status = "CANCELLED"
-            self.say("cancelled before it was finished", "warning")
+            self.add("cancelled before it was finished", "warning")
         elif what == "retry" and self.status in {"FAILED", "CANCELLED"}:
             self.status, self.tries = "PENDING", 0
-            self.say("ordered to run again")
+            self.add("ordered to run again")
         elif self.status == "RUNNING":
             self.at_work(what)
 
     def at_work(self, what: str) -> None:
         if what.startswith("fold") and what != self.progress:
             self.progress = what
-            self.say(what)
+            self.add(what)
         elif what == "fail":
             self.status = "FAILED"
-            self.say("no rows", "error")
+            self.add("no rows", "error")
         elif what == "complete":
             self.status = "COMPLETED"
-            self.say("done")
+            self.add("done")
         elif what == "die" and self.tries == 3:
             self.status = "FAILED"
-            self.say("given up after 3 tries: killed", "error")
+            self.add("given up after 3 tries: killed", "error")
         elif what in {"die", "stop"}:
             self.status, self.tries = "PENDING", self.tries - (what == "stop")
-            self.say(f"{'killed' if what == 'die' else 'stopped'}; waiting to run again", "warning")
+            self.add(f"{'killed' if what == 'die' else 'stopped'}; waiting to run again", "warning")
 
 
 def happen(database: Database, job: Job, what: str) -> Job:
@@ -128,13 +128,13 @@ STEPS = ("begin", "begin", "fold 1 of 2", "fold 2 of 2", "die", "stop", "fail", 
 @example(steps=["begin", "die", "begin", "die", "begin", "stop", "begin", "die", "retry", "begin"], parts=[2] * 20)
 @given(steps=st.lists(st.sampled_from(STEPS), max_size=14), parts=st.lists(st.integers(1, 4), min_size=20, max_size=20))
 def test_the_log_is_what_happened(kept: Database, steps: Sequence[str], parts: Sequence[int]):
-    jobs, told = job_store(kept), Told()
+    jobs, expected = job_store(kept), ExpectedLog()
     job = jobs.get(jobs.order("TEST", {}))
     for step in steps:
-        told.happens(step)
+        expected.happens(step)
         job = happen(kept, job, step)
-    assert messages(kept, job.id) == told.lines
-    assert jobs.get(job.id).status == told.status
+    assert messages(kept, job.id) == expected.lines
+    assert jobs.get(job.id).status == expected.status
 
     whole = jobs.log(job.id)
     assert [line.created_at for line in whole] == sorted(line.created_at for line in whole)
@@ -146,7 +146,7 @@ def test_the_log_is_what_happened(kept: Database, steps: Sequence[str], parts: S
     assert jobs.log(job.id, newest_first=True, limit=2) == whole[::-1][:2]
 
 
-def test_what_a_stalled_run_says_is_not_in_the_log(database: Database):
+def test_what_a_stalled_run_writes_is_not_in_the_log(database: Database):
     old = running(database)
     run_store(database).put_back(old, Message("silent"), counted=True)
     begun(database, old.id)
@@ -166,7 +166,7 @@ def test_a_line_stands_and_falls_with_its_transaction(database: Database):
     assert messages(database, job.id) == [(1, "info", "try 1 of 3, worker w")]
 
 
-def test_a_try_that_says_too_much_is_cut_but_never_its_end(database: Database):
+def test_a_try_that_writes_too_much_is_cut_but_never_its_end(database: Database):
     runs, job = run_store(database), running(database)
     fill(database, job, MOST_LINES - 11)
     for step in range(3):

@@ -116,7 +116,7 @@ def test_a_job_interrupted_without_end_is_given_up(database: Database, runs: Pos
 def test_the_sweep_puts_silent_runs_back(database: Database, runs: PostgresRunStore, jobs: PostgresJobStore):
     loud, quiet = begun(database, runs, jobs.order("TEST", {})), begun(database, runs, jobs.order("TEST", {}))
     silent(database)
-    assert runs.sweep(50 * 86_400) == []  # the server is up for less: workers may have had nobody to tell
+    assert runs.sweep(50 * 86_400) == []  # the server is up for less: workers may have had no database to report to
     with database.transaction():  # both at one moment
         runs.beat({loud.id: 1})
         swept = runs.sweep(1)

@@ -60,7 +60,7 @@ async def run_entry(worker: Worker, database: Database, job_id: int) -> None:
 
 
 def listens(database: Database) -> bool:
-    """Tell whether a worker hears what the queue says."""
+    """Return whether a worker receives the queue's notifications."""
     with database.connection() as connection:
         return bool(
             connection.execute(
@@ -147,10 +147,10 @@ def test_features_are_exported_and_again_byte_by_byte(database: Database, env: J
     asyncio.run(scenario())
 
 
-def test_a_running_job_ends_when_its_worker_is_told_of_the_cancellation(
+def test_a_running_job_ends_when_its_worker_is_notified_of_the_cancellation(
     database: Database, env: JobEnvironment, monkeypatch: pytest.MonkeyPatch
 ):
-    # Nobody looks by himself: what ends the run is what the database tells the worker.
+    # Nobody looks by himself: what ends the run is the database's notification.
     monkeypatch.setattr(_worker, "_ABORT_POLL_S", 600)
 
     async def scenario() -> None:
@@ -177,7 +177,7 @@ def test_a_job_whose_process_is_killed_runs_again_but_not_for_ever(database: Dat
         job = order_training(a_spec(**LONG), env)
         async with working(database) as (worker, events):
             for attempt in (1, 2, 3):
-                # Its row says so before the run has its process.
+                # Its row shows that before the run has its process.
                 await until_async(lambda attempt=attempt: [e.kind for e in events].count("started") == attempt)
                 kill(worker._runners[0].pid)
                 await until_async(lambda attempt=attempt: [e.kind for e in events].count("died") == attempt)
@@ -255,14 +255,16 @@ def test_a_process_whose_run_is_being_written_down_is_given_to_nobody(
         await asyncio.sleep(0.5)
         return process
 
-    def hear(event: WorkerEvent) -> None:
+    def receive(event: WorkerEvent) -> None:
         if event.job.id == jobs[1].id and event.kind == "started":
             second_began.set()
 
     monkeypatch.setattr(asyncio, "create_subprocess_exec", spawn_slowly)
     # A process that ends when it is given a job, and waits for ever until then.
     program = "import sys, time; sys.stdin.readline(); sys.stdin.readline() or time.sleep(600)"
-    worker = open_worker(database.url, NO_FILES, command=[sys.executable, "-c", program], concurrency=2, on_event=hear)
+    worker = open_worker(
+        database.url, NO_FILES, command=[sys.executable, "-c", program], concurrency=2, on_event=receive
+    )
     put_back = worker._runs.put_back
 
     def put_back_late(*arguments: Any, **options: Any) -> bool:
@@ -309,7 +311,7 @@ def test_a_run_that_is_begun_while_its_worker_stops_is_put_back(
         await until_async(begun.is_set)
         assert status(env, job.id) == "RUNNING"
         run.cancel()
-        await asyncio.sleep(0)  # so that it hears of it first
+        await asyncio.sleep(0)  # so that it is notified first
         stopped.set()
         with pytest.raises(asyncio.CancelledError):
             await run
