@@ -1,4 +1,4 @@
-"""Rows whose instrument stops trading before their horizon: no label says what became of them, a trade would."""
+"""Rows whose instrument stops trading before their horizon: no label records what became of them, a trade would."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
