@@ -172,6 +172,7 @@ def _offer_late(case: FeatureCase, evidence: Evidence, order: Int, moment: int, 
         )
 
     early, rest = order[:moment], order[moment:]
+    # The late rows are held back, and then offered behind a row that is newer than they are.
     update(early[~np.isin(early, late)])
     try:
         update(np.concatenate((rest[:1], late)))
@@ -179,6 +180,7 @@ def _offer_late(case: FeatureCase, evidence: Evidence, order: Int, moment: int, 
         pass
     else:
         evidence.require(False, f"a late row was taken as if it were new, at {case.place()((int(late[0]), 0))}")
+    # The prediction service does the same: it builds the coin's state again from all rows known by now.
     known = np.zeros(len(panel), dtype=bool)
     known[early] = True
     live.rebuild(panel.where(known & np.isin(panel.codes, panel.codes[late])))
@@ -237,6 +239,7 @@ def _nothing_invented(case: FeatureCase, evidence: Evidence, holes: NDArray[np.b
 
 def _windows_full(case: FeatureCase, evidence: Evidence) -> None:
     position = np.arange(len(case.panel)) - case.panel.offsets[case.panel.codes]
+    # A recursive feature (look-back None) may have a value from the first row on.
     needed = np.array([0 if rows is None else rows - 1 for rows in case.features.lookbacks])
     early = position[:, None] < needed[None, :]
     values = case.features.batch(case.panel)
@@ -284,6 +287,7 @@ def _exact_look_back(case: FeatureCase, evidence: Evidence, batch: Float, column
     at = oldest + look_back - 1
     full = at < panel.offsets[1:]
     at, oldest = at[full], oldest[full]
+    # Coins without a full look-back have no entry in `oldest`: the count of full ones up to a coin is its place there.
     before = np.arange(len(panel)) < np.append(oldest, 0)[np.cumsum(full)[panel.codes] - 1]
     before &= full[panel.codes]
     changed = case.features.batch(change_rows(panel, before, evidence.rng))[:, columns]
@@ -292,6 +296,7 @@ def _exact_look_back(case: FeatureCase, evidence: Evidence, batch: Float, column
         return case.place()((int(at[index[0]]), int(columns[index[1]])))
 
     evidence.equal(batch[at], changed[at], place, f"rows before the look-back of {look_back} changed")
+    # The other half: a look-back declared too long shows by a value in spite of a hole in its oldest row.
     holes = np.zeros(len(panel), dtype=bool)
     holes[oldest] = True
     pierced = case.features.batch(pierce_rows(panel, holes))[:, columns][at]

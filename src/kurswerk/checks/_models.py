@@ -153,6 +153,7 @@ def _served_equal(case: ModelCase, evidence: Evidence) -> None:
         evidence.require(
             close, f"served {theirs[worst].item()!r} where the model gives {own[worst].item()!r}, row {worst}"
         )
+        # Within the tolerance a probability may still move across the threshold; that would change what is predicted.
         other = np.flatnonzero((own >= DECISION) != (theirs >= DECISION))
         evidence.require(other.size == 0, f"{other.size} decisions differ, first row {other[:1].tolist()}")
 

@@ -140,8 +140,9 @@ class PredictionMonitor:
         for prediction in rows:
             key = prediction["coin_id"], to_us(prediction["timestamp"])
             row = self._sent.get(key)
-            if row is None:
+            if row is None:  # another writer's, or dropped as the oldest of too many
                 continue
+            # A model may have been activated beside those of the demo: its predictions are waited for from now on.
             self.models.setdefault(prediction["model_id"], prediction["model_name"])
             if not row.probabilities:
                 self.n_rows += 1

@@ -44,6 +44,7 @@ def _recent_volatility(offsets: Int, price: Float, window: int) -> Float:
             if price[i - 1] > 0.0:
                 returns[i] = price[i] / price[i - 1] - 1.0
         for i in range(offsets[k] + window, offsets[k + 1]):
+            # Each window is summed anew: a running sum would drift, and one NaN would stay in it for ever.
             mean = 0.0
             for j in range(i - window + 1, i + 1):
                 mean += returns[j]

@@ -72,6 +72,7 @@ def _add_intervals(
     known = [(i, found) for i, found in enumerate(estimates) if found and found.get("value") is not None]
     if not known:
         return
+    # Models lie side by side within the row, around its middle, and never reach into the next one.
     lift = (k - (count - 1) / 2) * min(0.22, 0.7 / count)
     whiskers: dict[str, list[float | None]] = {"x": [], "y": []}
     for i, found in known:

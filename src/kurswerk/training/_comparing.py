@@ -135,6 +135,7 @@ def _significance(a: Scored, b: Scored) -> dict[str, Any]:
             "more_than_luck": None,
             "sentence": "The models answer different questions (their targets differ), so no paired test is possible.",
         }
+    # The targets are equal, so both models were scored on the same rows: those of either will do.
     dataset = a.dataset
     horizon_us = int(np.max(dataset.labels.end_us[dataset.rows] - dataset.timestamps, initial=0))
     return compare_paired(

@@ -77,6 +77,7 @@ class GradientBoosting(TreeClassifier):
             settings["eval_metric"] = "logloss"
             ends = {"early_stopping_rounds": patience, "verbose_eval": False}
             grown = xgboost.train(settings, matrix, num_boost_round=most, evals=watched, **ends)
+            # The trees after the best one were grown to see that they do not help.
             self.booster_ = grown[: grown.best_iteration + 1]
         if missing == LOWEST:
             self.booster_ = _missing_left(self.booster_)
