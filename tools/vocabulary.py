@@ -75,7 +75,7 @@ class Allowed:
 ALLOWED: Sequence[Allowed] = (
     Allowed(r"power\s+law", "the distribution"),
     Allowed(r"file\.tell\(", "a method of Python's files", "src/kurswerk/sources/*"),
-    Allowed(r"[\"'`.]owed\b", "a field of GET /api/models/active"),
+    Allowed(r"[\"'`.]owed\b|\bowed: int|AS owed|\bowed \(rows", "a field of GET /api/models/active"),
     Allowed(r"significant figures", "the term for digits that count"),
     Allowed(r"Intended Audience", "a classifier of the package index", "pyproject.toml"),
 )
