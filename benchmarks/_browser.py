@@ -155,18 +155,18 @@ def paint_of(context: Any, url: str, wanted: Wanted) -> Paint:
     return Paint(found["largest"], found["content"], found["drawn"], found["words"])
 
 
-def effect_ms(page: Any, state: str, act: Any) -> float:
+def effect_ms(page: Any, state: str, interact: Any) -> float:
     """Do something and return how long after the last input what ``state``, JavaScript, gives was painted anew."""
     page.evaluate(f"seen.arm(() => {state})")
-    act()
+    interact()
     page.wait_for_function("() => 'effect' in seen.at", timeout=_MOST_WAIT_MS)
     return float(page.evaluate("seen.at.effect - seen.input"))
 
 
-def frames_ms(page: Any, act: Any) -> Sequence[float]:
+def frames_ms(page: Any, interact: Any) -> Sequence[float]:
     """Do something and return how long each frame took meanwhile."""
     page.evaluate("seen.film()")
-    act()
+    interact()
     found: list[float] = page.evaluate("(seen.filming = false, seen.frames)")
     return found
 

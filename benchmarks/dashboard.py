@@ -18,13 +18,13 @@ import httpx
 
 from benchmarks._browser import Paint, Wanted, heap_bytes, opened, paint_of, reader
 from benchmarks._coin_rows import own_database
-from benchmarks._dashboard_acts import ACTS, Act, smoothness_ms, times_ms
 from benchmarks._dashboard_data import LONG_CHART, fill_dashboard, store_predictions
+from benchmarks._dashboard_interactions import INTERACTIONS, Interaction, smoothness_ms, times_ms
 from benchmarks._dashboard_peer import PEERS, peer_app
 from benchmarks.api import _serve
 from kurswerk.storage.server import Database
 
-_MOST_PAINT_S, _MOST_ACT_S, _MOST_GROWTH, _MOST_FRAME_S = 1.5, 0.2, 50 << 20, 0.1
+_MOST_PAINT_S, _MOST_INTERACTION_S, _MOST_GROWTH, _MOST_FRAME_S = 1.5, 0.2, 50 << 20, 0.1
 _MIB: Final = 1 << 20
 _MOST_START_S: Final = 120.0
 _RATE: Final = 20
@@ -73,7 +73,9 @@ def run(
         ids = fill_dashboard(database, folder, coins=coins, models=models)
         with served(database, folder) as ours:
             entries = paints(browser, ours, visits)
-            entries += [_of_act(act, times_ms(browser, ours, act, times)) for act in ACTS]
+            entries += [
+                _entry_of(interaction, times_ms(browser, ours, interaction, times)) for interaction in INTERACTIONS
+            ]
             entries.append(_of_frames(smoothness_ms(browser, ours)))
             entries.append(live_memory(browser, ours, database, ids, live_seconds))
     return entries
@@ -107,10 +109,10 @@ def _of_paint(name: str, mine: Sequence[Paint], kind: str, theirs: Sequence[Pain
     }  # fmt: skip
 
 
-def _of_act(act: Act, took_ms: Sequence[float]) -> dict[str, Any]:
+def _entry_of(interaction: Interaction, took_ms: Sequence[float]) -> dict[str, Any]:
     ours = statistics.median(took_ms) / 1000
     note = f"from the input to what it changes being painted; worst {max(took_ms):.0f} ms of {len(took_ms)}; {_load()}"
-    return _bounded(f"dashboard, {act.name}", ours, ("200 ms", _MOST_ACT_S), note)
+    return _bounded(f"dashboard, {interaction.name}", ours, ("200 ms", _MOST_INTERACTION_S), note)
 
 
 def _of_frames(frames_ms: Sequence[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""New rows to stored predictions: ten models on every row, at given rates, beside the obvious way."""
+"""New rows to stored predictions: ten models on every row, at given rates, beside the usual way."""
 
 import multiprocessing
 import threading
@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from benchmarks._coin_rows import COINS, coin_batches, own_database
-from benchmarks._obvious_serving import ObviousPredictor
+from benchmarks._serving_peer import SqlPredictor
 from kurswerk.evaluation import Metrics
 from kurswerk.features import FeaturePlan, engineered_names
 from kurswerk.market import COINS as MARKET
@@ -60,15 +60,15 @@ def run(*, rates: Sequence[int] = (2000, 5000, 15_000), seconds: float = 10.0) -
     Returns
     -------
     list of dict
-        One entry per rate, of seconds per row, beside the obvious way's; ``note`` has rates, lags and processor time.
+        One entry per rate, of seconds per row, beside the usual way's; ``note`` has rates, lags and processor time.
     """
     names = ["price_close", *engineered_names(tuple(_COLUMNS), market_named(), (5, 10, 15))]
     with own_database() as (database, _):
         fitted = register_ten(database, names)
         PostgresMarketStore(database, market_named()).upsert(coin_batches(20 * COINS))
-        obvious = ObviousPredictor(database, fitted)
-        peer_s = obvious.seconds_per_row([f"{coin:040d}pump" for coin in range(12)])
-        obvious.forget()
+        peer = SqlPredictor(database, fitted)
+        peer_s = peer.seconds_per_row([f"{coin:040d}pump" for coin in range(12)])
+        peer.forget()
         activate_all(database)
         return [
             _entry(rate, lanes, _measure(database, rate, seconds, lanes, number), peer_s)

@@ -8,11 +8,11 @@ from kurswerk.reports._evaluation_charts import (
     figure_precision_recall,
     figure_roc,
 )
+from kurswerk.reports._formats import without_secret
 from kurswerk.reports._metric_charts import figure_advantage, figure_metrics
 from kurswerk.reports._model_charts import figure_folds, figure_importance
 from kurswerk.reports._report import Command, MarketOverview, Place, Report, ReportedModel, Step
 from kurswerk.reports._themes import DARK, LIGHT, Theme
-from kurswerk.reports._words import without_secret
 from kurswerk.reports._write import render_report, write_report
 
 __all__ = [

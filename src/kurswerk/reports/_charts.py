@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from kurswerk.reports._words import shortened
+from kurswerk.reports._formats import shortened
 
 Json = Mapping[str, Any]
 

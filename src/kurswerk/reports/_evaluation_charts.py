@@ -7,8 +7,8 @@ from plotly import graph_objects as go
 from plotly.subplots import make_subplots
 
 from kurswerk.reports._charts import Json, chart_height, each_model, metric_value
+from kurswerk.reports._formats import BASELINES, number, percent
 from kurswerk.reports._themes import LIGHT, Theme
-from kurswerk.reports._words import BASELINES, number, percent
 
 # Baselines that decide by themselves, with their marker; the base rate is a line.
 _MARKERS = {"volatility": "diamond", "persistence": "square"}

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from plotly import graph_objects as go
 
 from kurswerk.reports._charts import Json, each_model
+from kurswerk.reports._formats import BASELINES, METRICS, number
 from kurswerk.reports._themes import LIGHT, Theme
-from kurswerk.reports._words import BASELINES, METRICS, number
 
 _RATIOS = ("pr_auc", "roc_auc", "f1", "precision", "recall")
 

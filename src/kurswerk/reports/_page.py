@@ -16,6 +16,7 @@ from kurswerk.reports._evaluation_charts import (
     figure_precision_recall,
     figure_roc,
 )
+from kurswerk.reports._formats import METRICS, as_utc, duration, moment, number, signed, span, without_secret
 from kurswerk.reports._metric_charts import figure_advantage, figure_metrics
 from kurswerk.reports._model_charts import figure_folds, figure_importance
 from kurswerk.reports._report import MarketOverview, Report, ReportedModel
@@ -31,7 +32,6 @@ from kurswerk.reports._tables import (
 )
 from kurswerk.reports._themes import DARK, LIGHT, THEMES, Theme
 from kurswerk.reports._verdicts import Verdict, confidence, verdicts
-from kurswerk.reports._words import METRICS, as_utc, duration, moment, number, signed, span, without_secret
 
 Json = Mapping[str, Any]
 Draw = Callable[[Theme], go.Figure]

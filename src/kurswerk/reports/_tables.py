@@ -6,8 +6,8 @@ from typing import Any
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.labels import label_name
 from kurswerk.registry import Comparison, ModelRecord, TestResult
+from kurswerk.reports._formats import BASELINES, METRICS, NOTHING, moment, number, percent, signed
 from kurswerk.reports._report import ReportedModel
-from kurswerk.reports._words import BASELINES, METRICS, NOTHING, moment, number, percent, signed
 from kurswerk.training import ModelSpec
 
 Json = Mapping[str, Any]

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from kurswerk.reports._formats import BASELINES, number, percent, shortened, signed
 from kurswerk.reports._report import ReportedModel
-from kurswerk.reports._words import BASELINES, number, percent, shortened, signed
 
 Json = Mapping[str, Any]
 

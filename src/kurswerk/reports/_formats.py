@@ -1,4 +1,4 @@
-"""Numbers, moments and names as a person reads them."""
+"""Numbers, times and names as a person reads them."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""The obvious way to predict a new row: history by SQL, features by pandas, a model at a time, a row at a time."""
+"""The usual way to predict a new row: history by SQL, features by pandas, a model at a time, a row at a time."""
 
 import time
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _INSERT = (
 _WINDOWS = (5, 10, 15)
 
 
-class ObviousPredictor:
+class SqlPredictor:
     """What the plan of the older service describes, with the same models and as many features."""
 
     def __init__(self, database: Database, fitted: Sequence[tuple[int, Estimator]]) -> None:
@@ -40,7 +40,7 @@ class ObviousPredictor:
         cursor = connection.execute(_HISTORY, [coin])
         columns = [column.name for column in cursor.description or ()]
         history = pd.DataFrame(cursor.fetchall(), columns=columns).iloc[::-1]
-        features = obvious_features(history).iloc[-1].to_numpy(dtype=np.float32)
+        features = pandas_features(history).iloc[-1].to_numpy(dtype=np.float32)
         for model_id, classifier in self._fitted:
             wanted = len(classifier.feature_importance_)
             row = np.resize(features, (1, wanted))
@@ -50,7 +50,7 @@ class ObviousPredictor:
             connection.commit()
 
 
-def obvious_features(history: pd.DataFrame) -> pd.DataFrame:
+def pandas_features(history: pd.DataFrame) -> pd.DataFrame:
     """Compute the usual features of a coin's rows with pandas, window by window."""
     found = {"price_close": history["price_close"]}
     close, volume = history["price_close"], history["volume_sol"]

@@ -1,4 +1,4 @@
-"""What a reader does on the dashboard, and what is seen of it."""
+"""Interactions of a person with the dashboard, and how long their effect takes to be seen."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _PAUSE_MS: Final = 400
 
 
 @dataclass(frozen=True)
-class Act:
+class Interaction:
     """Something a reader does over and over.
 
     Attributes
@@ -98,57 +98,61 @@ def _within(page: Any, share: float, *, axis: bool = False) -> tuple[float, floa
     return box["x"] + share * box["width"], box["y"] + box["height"] / 2
 
 
-ACTS: Final = (
-    Act("models sorted", _MODELS, (_click("#models-table .ag-header-cell[col-id=f1] .ag-header-cell-text"),), _ORDER),
-    Act(
+INTERACTIONS: Final = (
+    Interaction(
+        "models sorted", _MODELS, (_click("#models-table .ag-header-cell[col-id=f1] .ag-header-cell-text"),), _ORDER
+    ),
+    Interaction(
         "models searched, a key", _MODELS, (_press("q", "#models-search"), _press("Backspace", "#models-search")), _ROWS
     ),
-    Act(
+    Interaction(
         "models filtered by status",
         _MODELS,
         tuple(_click(f"#models-status label:has-text('{word}')") for word in ("failed", "ready", "failed", "all")),
         "document.querySelectorAll('#models-table .ag-row').length > 0",
     ),
-    Act(
+    Interaction(
         "threshold moved",
         _MODEL,
         (_press("ArrowLeft", "[role=slider]"), _press("ArrowRight", "[role=slider]")),
         "document.querySelector('#threshold-predicted_positives').innerText",
     ),
-    Act(
+    Interaction(
         "tab of a model opened",
         _MODEL,
         tuple(_click(f"[role=tab]:has-text('{word}')") for word in ("Specification", "Tests", "Live")),
         "document.querySelector('#page').textContent.length",
     ),
-    Act(
+    Interaction(
         "dialog opened or closed",
         _MODEL,
         (_click("button:has-text('Delete')"), lambda page: page.keyboard.press("Escape")),
         "!!document.querySelector('[role=dialog]')",
     ),
-    Act(
+    Interaction(
         "live filtered by model",
         _LIVE,
         tuple(_choose(f"forest-{k:02d}") for k in (1, 2, 3)),
         "document.querySelector('#live-table .ag-row [col-id=model]').innerText",
     ),
-    Act("live paused", _LIVE, (_click("#live-pause", force=True),), "document.querySelector('#live-state').innerText"),
-    Act("page changed, its name and shape", _MODELS, _PAGES, _TITLE_SEEN),
-    Act("page changed, its content", _MODELS, _PAGES, "(document.querySelector('#page h1') || {}).innerText"),
-    Act("chart zoomed by wheel", _COIN, (_turn(-100), _turn(100)), _SPAN),
-    Act("chart zoomed by a frame", _COIN, (_frame, _double_click), _SPAN),
-    Act("chart zoomed, finer candles", _COIN, (_frame, _double_click), _FIRST_CANDLE),
+    Interaction(
+        "live paused", _LIVE, (_click("#live-pause", force=True),), "document.querySelector('#live-state').innerText"
+    ),
+    Interaction("page changed, its name and shape", _MODELS, _PAGES, _TITLE_SEEN),
+    Interaction("page changed, its content", _MODELS, _PAGES, "(document.querySelector('#page h1') || {}).innerText"),
+    Interaction("chart zoomed by wheel", _COIN, (_turn(-100), _turn(100)), _SPAN),
+    Interaction("chart zoomed by a frame", _COIN, (_frame, _double_click), _SPAN),
+    Interaction("chart zoomed, finer candles", _COIN, (_frame, _double_click), _FIRST_CANDLE),
 )
 
 
-def times_ms(browser: Any, url: str, act: Act, times: int) -> Sequence[float]:
+def times_ms(browser: Any, url: str, interaction: Interaction, times: int) -> Sequence[float]:
     """Return how long each of so many repetitions took, after one that is not counted."""
-    with opened(browser, url, act.on) as page:
+    with opened(browser, url, interaction.on) as page:
         page.wait_for_timeout(_PAUSE_MS)
         found = []
-        for step in islice(cycle(act.steps), times + 1):
-            found.append(effect_ms(page, act.state, lambda step=step: step(page)))
+        for step in islice(cycle(interaction.steps), times + 1):
+            found.append(effect_ms(page, interaction.state, lambda step=step: step(page)))
             page.wait_for_timeout(_PAUSE_MS)
     return found[1:]
 

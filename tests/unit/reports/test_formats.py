@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kurswerk.reports._words import duration, number, signed, span, without_secret
+from kurswerk.reports._formats import duration, number, signed, span, without_secret
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e9, max_value=1e9))
