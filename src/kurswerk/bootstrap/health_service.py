@@ -13,7 +13,7 @@ from kurswerk.core.messages import Message
 from kurswerk.jobs import WorkerStatus
 from kurswerk.observability import Check, HealthReport, ServiceState, disk_check, memory_check
 from kurswerk.storage.jobs import workers_status
-from kurswerk.storage.operations import ServiceFigures, service_figures
+from kurswerk.storage.operations import ServiceStatus, service_status
 from kurswerk.storage.server import HEAD, Database
 
 Seen = TypeVar("Seen")
@@ -27,7 +27,7 @@ MOST_SILENCE_S = 15.0
 class DatabaseStatus:
     """What the database said, and how long that took."""
 
-    figures: ServiceFigures
+    service: ServiceStatus
     workers: Sequence[WorkerStatus]
     seconds: float
 
@@ -80,9 +80,9 @@ class HealthService:
 
         def read() -> DatabaseStatus:
             started = time.perf_counter()
-            figures = service_figures(database)
+            service = service_status(database)
             seconds = time.perf_counter() - started
-            return DatabaseStatus(figures, workers_status(database) if figures.revision else (), seconds)
+            return DatabaseStatus(service, workers_status(database) if service.revision else (), seconds)
 
         self._database_status = SingleFlightCall(read, timeout_s)
 
@@ -102,23 +102,23 @@ class HealthService:
                 **checks,
             },
             self._uptime_s(),
-            active_models=status.figures.active_models,
-            predictions_last_hour=status.figures.predictions_last_hour,
+            active_models=status.service.active_models,
+            predictions_last_hour=status.service.predictions_last_hour,
         )
 
     def metrics_text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         try:
-            figures = self._database_status().figures
+            service = self._database_status().service
         except StorageError:
             return self._service.metrics.text(ServiceState(self._uptime_s(), db_connected=False))
         state = ServiceState(
             self._uptime_s(),
             db_connected=True,
-            models_total=figures.models,
-            active_models=figures.active_models,
-            pending_jobs=figures.pending_jobs,
-            job_progress=figures.job_progress,
+            models_total=service.models,
+            active_models=service.active_models,
+            pending_jobs=service.pending_jobs,
+            job_progress=service.job_progress,
         )
         return self._service.metrics.text(state)
 
@@ -132,7 +132,7 @@ def _database_check(status: DatabaseStatus) -> Check:
 
 
 def _migrations_check(status: DatabaseStatus) -> Check:
-    revision = status.figures.revision
+    revision = status.service.revision
     if revision == HEAD:
         return Check("ok", Message("health.at_revision", revision=revision), {"revision": revision})
     if revision is not None and revision > HEAD:
@@ -159,7 +159,7 @@ def _workers_check(status: DatabaseStatus) -> Check:
 
 def _predictors_check(status: DatabaseStatus) -> Check:
     """Say who predicts; without anybody no row is lost, but predictions wait."""
-    alive, active = status.figures.predictors, status.figures.active_models
+    alive, active = status.service.predictors, status.service.active_models
     details = {"alive": alive}
     if active and not alive:
         return Check("degraded", Message("health.no_predictor", models=active), details)

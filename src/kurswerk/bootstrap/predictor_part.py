@@ -20,7 +20,7 @@ from kurswerk.observability import Metrics, get_logger
 from kurswerk.serving import BatchReport, LaneOptions, ModelCache, Predictor
 from kurswerk.storage.feed import PostgresFeedSession
 from kurswerk.storage.markets import MarketRowReader
-from kurswerk.storage.operations import tidy
+from kurswerk.storage.operations import clean_up
 from kurswerk.storage.predictions import PostgresAlertStore
 from kurswerk.storage.registry import PostgresActivationStore
 
@@ -33,7 +33,7 @@ _MARKET_LOOK_S = 1.0
 WEBHOOK_RULE = "ALERT_WEBHOOK_URL"
 # How often is looked for messages that wait only because the clock was set back.
 _CLOCK_LOOK_S = 10.0
-_TIDY_S = 3600.0
+_CLEAN_UP_S = 3600.0
 
 log = get_logger(__name__)
 
@@ -99,7 +99,7 @@ class PredictorPart:
         await compile_elsewhere(stop)
         # Not waited for in the end: what it was about to send is sent again.
         threading.Thread(target=self._deliver, name="kurswerk-alerts", daemon=True).start()
-        threading.Thread(target=self._tidy, name="kurswerk-tidy", daemon=True).start()
+        threading.Thread(target=self._clean_up, name="kurswerk-retention", daemon=True).start()
         for thread in threads:
             thread.start()
         try:
@@ -110,14 +110,14 @@ class PredictorPart:
             for thread in threads:
                 await asyncio.to_thread(thread.join)
 
-    def _tidy(self) -> None:
+    def _clean_up(self) -> None:
         """Remove what nobody needs any more, now and then; cut off in the middle, it is rolled back."""
         while not self._stop.is_set():
             try:
-                log.info("tidied", **tidy(self._database))
+                log.info("retention cleanup", **clean_up(self._database))
             except KurswerkError as error:
-                log.warning("not tidied", reason=str(error))
-            self._stop.wait(_TIDY_S)
+                log.warning("retention cleanup failed", reason=str(error))
+            self._stop.wait(_CLEAN_UP_S)
 
     def _deliver(self) -> None:
         """Send alerts until told to stop; a slow receiver holds up nobody."""

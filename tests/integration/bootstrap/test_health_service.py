@@ -13,7 +13,7 @@ from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import DatabaseUnavailableError, StorageError
 from kurswerk.observability import Metrics
-from kurswerk.storage.operations import ServiceFigures, service_figures
+from kurswerk.storage.operations import ServiceStatus, service_status
 from kurswerk.storage.server import HEAD, Database
 from waiting import until
 
@@ -53,15 +53,15 @@ def test_workers_count_as_long_as_they_give_signs_of_life(database, tmp_path, si
 def test_active_models_need_somebody_who_predicts(database, tmp_path, monkeypatch):
     watch = health_service_on(database, tmp_path)
     assert watch.health().checks["predictors"].status == "ok"
-    figures = ServiceFigures(HEAD, active_models=2)
-    monkeypatch.setattr(health_service, "service_figures", lambda _database: figures)
+    status = ServiceStatus(HEAD, active_models=2)
+    monkeypatch.setattr(health_service, "service_status", lambda _database: status)
     report = watch.health()
     assert (report.checks["predictors"].status, report.active_models) == ("degraded", 2)
     assert report.able_to_serve
 
 
 def test_tables_that_are_not_ours_or_of_another_time_are_reported(bare_database, database, tmp_path):
-    assert service_figures(bare_database) == ServiceFigures(None)
+    assert service_status(bare_database) == ServiceStatus(None)
     report = health_service_on(bare_database, tmp_path).health()
     assert report.checks["migrations"].status == "failed"
     assert "kurswerk db upgrade" in str(report.checks["migrations"].message)

@@ -1,10 +1,10 @@
-"""Running the service: API keys, retention, notifications of changed tables, live replicas, metrics."""
+"""Running the service: API keys, retention cleanup, notifications of changed tables, live replicas, status."""
 
 from kurswerk.storage.operations._api_keys import SCOPES, ApiKey, PostgresKeyStore
 from kurswerk.storage.operations._changes import PostgresChangeFeed
 from kurswerk.storage.operations._replicas import ALIVE, SILENT
-from kurswerk.storage.operations._retention import tidy
-from kurswerk.storage.operations._service_metrics import ServiceFigures, service_figures
+from kurswerk.storage.operations._retention import clean_up
+from kurswerk.storage.operations._service_status import ServiceStatus, service_status
 
 __all__ = [
     "ALIVE",
@@ -13,7 +13,7 @@ __all__ = [
     "ApiKey",
     "PostgresChangeFeed",
     "PostgresKeyStore",
-    "ServiceFigures",
-    "service_figures",
-    "tidy",
+    "ServiceStatus",
+    "clean_up",
+    "service_status",
 ]

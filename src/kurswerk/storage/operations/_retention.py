@@ -1,4 +1,4 @@
-"""What nobody needs any more is removed, so that no table grows for ever.
+"""Retention cleanup: what nobody needs any more is removed, so that no table grows for ever.
 
 No step waits for a lock that a lane holds, so that no lane can end up waiting for a step that waits for it.
 """
@@ -11,7 +11,7 @@ from kurswerk.market import MARKETS
 from kurswerk.storage.server import Database
 
 # One process at a time. Any constant: "KWt" in hexadecimal.
-_TIDYING = 0x4B5774
+_CLEANING = 0x4B5774
 
 # Counts by minute and lane become one row a day, whose slot is none of a lane.
 _COUNTS = """
@@ -73,13 +73,13 @@ def _steps() -> dict[str, sql.SQL | sql.Composed]:
     return steps
 
 
-def tidy(database: Database) -> Mapping[str, int]:
+def clean_up(database: Database) -> Mapping[str, int]:
     """Remove what nobody needs any more; sums of counts stay what they are.
 
     Returns
     -------
     Mapping
-        Table → rows removed or folded into others, for each that another process was not tidying at this moment.
+        Table → rows removed or folded into others, for each that another process was not cleaning up at this moment.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def tidy(database: Database) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for table, statement in _steps().items():
         with database.connection() as connection:
-            row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_TIDYING]).fetchone()
+            row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_CLEANING]).fetchone()
             if row and row[0]:
                 count = connection.execute(statement).fetchone()
                 found[table] = int(count[0]) if count else 0

@@ -4,7 +4,7 @@ import pytest
 from psycopg import sql
 
 from kurswerk.storage.operations._replicas import ALIVE
-from kurswerk.storage.operations._service_metrics import service_figures
+from kurswerk.storage.operations._service_status import service_status
 from kurswerk.storage.predictions import PostgresPredictionStore
 from kurswerk.storage.server import Database, upgrade
 
@@ -23,7 +23,7 @@ def test_a_lane_is_alive_that_told_how_it_is_a_moment_ago(database: Database, to
         )
     stats = PostgresPredictionStore(database).stats()
     assert (stats["replicas"], stats["coins_tracked"], stats["lag_rows"]) == (alive, 7 * alive, 3 * alive)
-    assert service_figures(database).predictors == alive
+    assert service_status(database).predictors == alive
 
 
 @pytest.mark.parametrize(("ago", "alive"), [("9.999", True), ("10.001", False), ("-9.999", True), ("-10.001", False)])

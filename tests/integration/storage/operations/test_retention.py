@@ -1,7 +1,7 @@
 """What is removed after a while, and what stays."""
 
 from kurswerk.market import MARKETS
-from kurswerk.storage.operations import tidy
+from kurswerk.storage.operations import clean_up
 from kurswerk.storage.predictions import PostgresPredictionStore
 from kurswerk.storage.registry import PostgresModelStore
 from kurswerk.storage.server import Database
@@ -49,7 +49,7 @@ def test_what_nobody_needs_is_removed_and_sums_stay(database: Database):
     )
     sums = column(database, by_model)
 
-    done = tidy(database)
+    done = clean_up(database)
 
     assert (log.stats(), column(database, by_model)) == (before, sums)
     assert before["total_predictions"] == 3 * (29 * 30 + 30)
@@ -76,13 +76,13 @@ def test_what_nobody_needs_is_removed_and_sums_stay(database: Database):
         "candles_revisions": 0,
     }
     # A second time there is nothing left to do, and what comes for a day that is folded joins it.
-    assert set(tidy(database).values()) == {0}
+    assert set(clean_up(database).values()) == {0}
     with database.connection() as connection:
         connection.execute(
             "INSERT INTO prediction_counts SELECT 3, now() - interval '5 days', model_id, 5, 1 FROM prediction_counts"
             " GROUP BY model_id"
         )
-    tidy(database)
+    clean_up(database)
     assert log.stats()["total_predictions"] == before["total_predictions"] + 15
     assert passive not in column(database, "SELECT model_id FROM prediction_backlog")
 
@@ -90,5 +90,5 @@ def test_what_nobody_needs_is_removed_and_sums_stay(database: Database):
 def test_one_process_at_a_time(database: Database):
     with database.connection() as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [0x4B5774])
-        assert tidy(Database(database.url)) == {}
-    assert len(tidy(database)) == 3 + 2 * len(MARKETS)
+        assert clean_up(Database(database.url)) == {}
+    assert len(clean_up(database)) == 3 + 2 * len(MARKETS)

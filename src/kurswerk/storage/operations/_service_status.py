@@ -1,4 +1,4 @@
-"""What metrics and health are read from: a few figures, each from an index, in one round trip."""
+"""What metrics and health are read from: a few counts, each from an index, in one round trip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from kurswerk.storage.server import HEAD, Database, current_revision
 
 
 @dataclass(frozen=True)
-class ServiceFigures:
+class ServiceStatus:
     """The state of the service as the database has it.
 
     ``job_progress`` maps running jobs to [0, 1]; ``predictors`` counts those that gave a sign of life lately.
@@ -25,8 +25,8 @@ class ServiceFigures:
     job_progress: Mapping[int, float] = field(default_factory=dict)
 
 
-def service_figures(database: Database) -> ServiceFigures:
-    """Read the figures; of a database whose tables are not up to date only the revision.
+def service_status(database: Database) -> ServiceStatus:
+    """Read the counts; of a database whose tables are not up to date only the revision.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def service_figures(database: Database) -> ServiceFigures:
     """
     revision = current_revision(database)
     if revision is None or revision < HEAD:
-        return ServiceFigures(revision)
+        return ServiceStatus(revision)
     with database.connection() as connection:
         counts = connection.execute(
             sql.SQL(
@@ -49,4 +49,4 @@ def service_figures(database: Database) -> ServiceFigures:
         ).fetchone()
         running = connection.execute("SELECT id, progress::float8 FROM ml_jobs WHERE status = 'RUNNING'").fetchall()
     models, active, pending, predictions, predictors = counts or (0, 0, 0, 0, 0)
-    return ServiceFigures(revision, models, active, pending, predictions, predictors, dict(running))
+    return ServiceStatus(revision, models, active, pending, predictions, predictors, dict(running))
