@@ -29,7 +29,7 @@ from kurswerk.dashboard import (
 from kurswerk.market import MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import ResourceSample
-from kurswerk.registry import Comparison, TestResult
+from kurswerk.registry import Comparison, ModelRecord, TestResult
 from kurswerk.serving import Replay
 from kurswerk.training import Availability, Period, TrainingStores, compare_models, run_test, train
 from memory_jobs import MemoryJobs
@@ -103,6 +103,7 @@ class Live:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.reloaded: list[int] = []
+        self.missing: list[str] = []  # columns that models need and the database lacks
         self.drift = 0.0  # what a prediction computed again comes out higher by
         self.found = [Prediction(k, "COIN0", WHEN, 1, k % 2, 0.1 * k, k == 9) for k in range(1, 10)]
 
@@ -114,6 +115,9 @@ class Live:
 
     def reload(self, model_id: int) -> None:
         self.reloaded.append(model_id)
+
+    def missing_columns(self, model: ModelRecord) -> list[str]:
+        return self.missing
 
     def replay(self, prediction_id: int) -> Replay:
         (stored,) = (one for one in self.found if one.id == prediction_id)
@@ -178,8 +182,9 @@ class Alerts:
         del self.kept[rule_id]
 
     def deliveries(self, limit: int = 100, **_: Any) -> list[Mapping[str, Any]]:
-        told = {"coin_id": "COIN0", "probability": 0.9, "status": "FAILED", "attempts": 8, "error": "refused"}
-        return [told | {"id": 1, "rule": one["name"], "created_at": WHEN} for one in self.rules()[:1]]
+        message = {"coin_id": "COIN0", "probability": 0.9, "status": "FAILED", "attempts": 8, "error": "refused"}
+        message |= {"notice": None}
+        return [message | {"id": 1, "rule": one["name"], "created_at": WHEN} for one in self.rules()[:1]]
 
     def retry(self, delivery_id: int) -> Mapping[str, Any]:
         if delivery_id in self.again:

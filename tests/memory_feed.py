@@ -2,7 +2,7 @@
 
 import copy
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.alerts import AlertRule, Notification, without_repeats
-from kurswerk.core.errors import ConstraintError
-from kurswerk.market import Panel
+from kurswerk.alerts import AlertRule, Notice, Notification, without_repeats
+from kurswerk.core.errors import ConstraintError, StorageError
+from kurswerk.market import COINS, Panel
 from kurswerk.serving.ports import (
     ActiveModel,
     FeedRows,
@@ -45,6 +45,8 @@ class Tables:
     revisions: list[tuple[str, int, Mapping[str, Sequence[int]]]] = field(default_factory=list)
     states: dict[str, tuple[str, InstrumentState]] = field(default_factory=dict)
     reports: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    noted_missing: set[str] = field(default_factory=set)
+    notices: list[tuple[int, Notice]] = field(default_factory=list)
 
 
 class MemoryFeed:
@@ -57,7 +59,21 @@ class MemoryFeed:
         self.cooldown_us: dict[int, int] = {}
         self.leases: dict[int, MemoryFeedSession] = {}
         self.sessions: list[MemoryFeedSession] = []
+        self.columns = dict.fromkeys(COINS.panel_columns, "1")  # column → version
         self._clock = self._last_id = 0
+
+    def drop_column(self, name: str) -> None:
+        """Remove a column with its values."""
+        del self.columns[name]
+        self.tables.rows = {
+            key: {column: value for column, value in row.items() if column != name}
+            for key, row in self.tables.rows.items()
+        }
+
+    def add_column(self, name: str) -> None:
+        """Add a column that is empty."""
+        self._clock += 1
+        self.columns[name] = f"added at {self._clock}"
 
     def write(self, rows: Mapping[Key, Mapping[str, float]]) -> None:
         """Insert or correct rows; they are fed while a model is active."""
@@ -66,7 +82,7 @@ class MemoryFeed:
             kind = CORRECTED if key in self.tables.rows else NEW
             if self.models:
                 self.tables.waiting.append((key, kind, self._clock))
-            self.tables.rows[key] = dict(values)
+            self.tables.rows[key] = {name: value for name, value in values.items() if name in self.columns}
 
     def delete(self, instrument: str) -> None:
         """Remove an instrument's rows."""
@@ -82,8 +98,12 @@ class MemoryFeedSession:
     """Implements `kurswerk.serving.ports.FeedSession`."""
 
     def __init__(self, feed: MemoryFeed) -> None:
-        self.feed = feed
+        self.feed, self._columns = feed, dict(feed.columns)
         feed.sessions.append(self)
+
+    def read_columns(self) -> Mapping[str, str]:
+        self._columns = dict(self.feed.columns)
+        return dict(self._columns)
 
     @property
     def held(self) -> frozenset[int]:
@@ -107,7 +127,7 @@ class MemoryFeedSession:
         before = copy.copy(self.feed.tables)
         self.feed.tables = Tables(**{name: copy.copy(value) for name, value in vars(before).items()})
         try:
-            yield MemoryFeedTransaction(self.feed, self.held)
+            yield MemoryFeedTransaction(self.feed, self.held, self._columns)
         except BaseException:
             self.feed.tables = before
             raise
@@ -133,14 +153,17 @@ class MemoryFeedSession:
 class MemoryFeedTransaction:
     """Implements `kurswerk.serving.ports.FeedTransaction`."""
 
-    def __init__(self, feed: MemoryFeed, held: frozenset[int]) -> None:
-        self._feed, self._held = feed, held
+    def __init__(self, feed: MemoryFeed, held: frozenset[int], columns: Mapping[str, str]) -> None:
+        self._feed, self._held, self._columns = feed, held, columns
 
     @property
     def _tables(self) -> Tables:
         return self._feed.tables
 
     def take(self, columns: Sequence[str], limit: int) -> FeedRows:
+        asked = {name: self._columns.get(name) for name in columns}
+        if asked != {name: self._feed.columns.get(name) for name in columns}:
+            raise StorageError("database.columns_changed", table="memory")
         mine = [entry for entry in self._tables.waiting if partition_of(entry[0][0]) in self._held][:limit]
         for entry in mine:
             self._tables.waiting.remove(entry)
@@ -184,6 +207,10 @@ class MemoryFeedTransaction:
             if name in self._tables.states and self._tables.states[name][1].timestamp_us >= first:
                 del self._tables.states[name]
 
+    def clear_states(self) -> None:
+        kept = {name: state for name, state in self._tables.states.items() if partition_of(name) not in self._held}
+        self._tables.states = kept
+
     def save_states(self, definition: str, states: Sequence[InstrumentState]) -> None:
         self._tables.states |= {state.instrument: (definition, state) for state in states}
 
@@ -215,6 +242,15 @@ class MemoryFeedTransaction:
         for one in self._tables.notifications:
             sent.setdefault((one.rule_id, one.instrument), []).append((one.timestamp_us, one.model_ids))
         self._tables.notifications += without_repeats(deliveries, self._feed.cooldown_us, sent)
+
+    def note_missing_columns(self, needed: Collection[str]) -> Sequence[str]:
+        lost = [name for name in COINS.in_order(needed) if name not in self._feed.columns]
+        noted = {name for name in self._tables.noted_missing if name not in self._feed.columns}
+        self._tables.noted_missing = noted | set(lost)
+        return [name for name in lost if name not in noted]
+
+    def enqueue_notice(self, rule_ids: Sequence[int], notice: Notice) -> None:
+        self._tables.notices += [(rule_id, notice) for rule_id in rule_ids]
 
     def add_missed(self, model_ids: Sequence[int], rows: MissedRows, partitions: Int) -> None:
         for name, us, first_id in zip(rows.instruments, rows.timestamps.tolist(), rows.first_ids.tolist(), strict=True):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
-from kurswerk.core.errors import ConstraintError
+from kurswerk.core.errors import ConstraintError, StorageError
 from kurswerk.market import COINS as MARKET
 from kurswerk.registry import ModelStore
 from kurswerk.serving import ActiveModels, Lane, LaneOptions, ModelCache
@@ -34,6 +34,12 @@ class World(Protocol):
 
     def open_session(self) -> FeedSession:
         """Open a session."""
+
+    def drop_column(self, name: str) -> None:
+        """Remove a column of the market with its values."""
+
+    def add_column(self, name: str) -> None:
+        """Add a column to the market that is empty."""
 
     def predictions(self) -> Predictions:
         """Return all stored predictions: (instrument, microseconds, model) → score."""
@@ -183,6 +189,58 @@ class FeedSessionContract:
                 tx.delete_states({NAMES[0]: 10, NAMES[1]: 11})
                 assert [state.instrument for state in tx.load_states(ours, NAMES)] == [NAMES[1]]
                 assert [state.state for state in tx.load_states(others, NAMES)] == [b"other"]
+
+    def test_a_lost_column_is_seen_at_the_next_look_and_noted_once(self, world: World) -> None:
+        with closing(world.open_session()) as session, closing(world.open_session()) as other:
+            whole = session.read_columns()
+            world.drop_column("num_buys")
+            assert set(whole) - set(session.read_columns()) == {"num_buys"}
+            other.read_columns()
+            for one, new in ((session, ["num_buys"]), (other, []), (session, [])):
+                with one.transaction() as tx:
+                    assert tx.note_missing_columns(["num_buys", "price_close"]) == new
+            world.add_column("num_buys")
+            again = session.read_columns()
+            assert again.keys() == whole.keys()
+            assert {name for name in whole if whole[name] != again[name]} == {"num_buys"}
+            with other.transaction() as tx:
+                assert tx.note_missing_columns([]) == []
+            world.drop_column("num_buys")
+            with session.transaction() as tx:
+                assert tx.note_missing_columns(["num_buys"]) == ["num_buys"]
+
+    def test_rows_are_not_taken_without_a_column_that_is_back(self, world: World) -> None:
+        world.register("m")
+        world.drop_column("volume_sol")
+        with closing(world.open_session()) as session:
+            session.lease()
+            session.read_columns()
+            world.add_column("volume_sol")
+            world.write(coin_rows(NAMES, 0, 1))
+            with pytest.raises(StorageError), session.transaction() as tx:
+                tx.take(["price_close", "volume_sol"], 100)
+            session.read_columns()
+            with session.transaction() as tx:
+                assert np.isfinite(tx.take(["price_close", "volume_sol"], 100).values).all()
+
+    def test_a_lane_drops_states_when_an_input_goes_and_comes(self, world: World) -> None:
+        ids = [world.register("w"), world.register("r", RECURSIVE, seed=1)]
+        with closing(world.open_session()) as session:
+            lane = a_lane(world, session)
+            lane.refresh_columns()
+            world.write(coin_rows(NAMES, 0, 12))
+            drain(lane)
+            lane.store_states(all_of_them=True)
+            world.drop_column("volume_sol")
+            assert lane.refresh_columns()
+            assert lane.columns.missing(lane.active.models) == {"volume_sol": [ids[0]]}
+            world.add_column("volume_sol")
+            assert lane.refresh_columns()
+            known = world.predictions()
+            world.write(coin_rows(NAMES, 12, 20))
+            assert drain(lane) == 8 * len(NAMES)
+        right = {key: value for key, value in world.expected(ids).items() if key not in known}
+        assert {key: value for key, value in world.predictions().items() if key not in known} == right
 
     def test_missed_rows_come_back_once_instrument_by_instrument(self, world: World) -> None:
         model = world.register("m")

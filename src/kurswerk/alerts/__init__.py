@@ -15,6 +15,7 @@ from kurswerk.alerts._deliveries import (
 )
 from kurswerk.alerts._delivery import Delivery, MessageModel, RowContext, RowContextSource
 from kurswerk.alerts._evaluation import AlertRule, Notification, evaluate_rules, without_repeats
+from kurswerk.alerts._notice import Notice, rules_for
 from kurswerk.alerts._rules import AlertStore, check_agreement, check_rule, create_rule
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "DeliveryStore",
     "Dispatcher",
     "MessageModel",
+    "Notice",
     "Notification",
     "ReceiverBusyError",
     "RowContext",
@@ -39,5 +41,6 @@ __all__ = [
     "deliver",
     "evaluate_rules",
     "public_target",
+    "rules_for",
     "without_repeats",
 ]

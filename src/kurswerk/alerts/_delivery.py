@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from kurswerk.core.messages import Message
+
 
 @dataclass(frozen=True)
 class MessageModel:
@@ -63,12 +65,17 @@ class Delivery:
     ----------
     key
         The same however often it is sent, so that a receiver can recognise a repetition.
-    probability
-        The highest of the models that agree, 0 to 1.
+    coin_id, timestamp, probability
+        Instrument, moment and highest probability (0 to 1) of the predictions that raised it. A notice has no
+        instrument and no probability; its moment is when the service noticed.
+    model_ids
+        The models whose predictions raised it, or that a notice concerns.
     models
-        The models that agree, by id; they are those of ``model_ids`` that still exist.
+        Those of ``model_ids`` that still exist, by id.
     row
         The values of the market's row.
+    notice
+        What a notice reports; None for an alert that predictions raised.
     """
 
     id: int
@@ -77,17 +84,23 @@ class Delivery:
     channel: str
     target: str | None
     secret: str | None
-    coin_id: str
+    coin_id: str | None
     timestamp: datetime
     model_ids: tuple[int, ...]
-    probability: float
+    probability: float | None
     attempts: int
     models: tuple[MessageModel, ...] = ()
     row: RowContext = RowContext()
+    notice: Message | None = None
+
+    @property
+    def subject(self) -> str:
+        """What it is about, in a few words: the instrument, or what a notice reports."""
+        return str(self.notice or self.coin_id)
 
     def message(self) -> dict[str, Any]:
         """Return what is sent, as JSON."""
-        return {
+        sent: dict[str, Any] = {
             "id": self.key,
             "rule": self.rule,
             "market": self.row.market,
@@ -99,6 +112,8 @@ class Delivery:
             "price": self.row.price,
             "phase": self.row.phase,
         }
+        # Receivers of alerts that predictions raise find what they always found.
+        return sent if self.notice is None else sent | {"notice": self.notice.as_json(), "text": str(self.notice)}
 
     def text(self) -> str:
         """Return what is sent to a person: plain text of a few short lines.
@@ -115,8 +130,9 @@ class Delivery:
         Price 0.0000000453, Baby Zone
         2025-01-01 12:00:00 UTC
         """
-        lines = [f"{self.rule}: {self.coin_id}"]
-        lines += [_model_line(model) for model in self.models] or [f"Probability {self.probability:.1%}"]
+        lines = [f"{self.rule}: {self.subject}"]
+        if self.notice is None:
+            lines += [_model_line(model) for model in self.models] or [f"Probability {self.probability:.1%}"]
         facts = [] if self.row.price is None else [f"Price {_price(self.row.price)}"]
         facts += [self.row.phase] if self.row.phase else []
         lines += [", ".join(facts)] if facts else []

@@ -30,6 +30,7 @@ from kurswerk.ingest import ingest_files
 from kurswerk.jobs import JobService, Progress
 from kurswerk.market import MarketSchema, market_named
 from kurswerk.observability import ResourceSample
+from kurswerk.registry import ModelRecord
 from kurswerk.reports import without_secret
 from kurswerk.serving import PredictionFilter, Replay, activate, replay
 from kurswerk.sources import CoinMarket
@@ -139,6 +140,10 @@ class StoredPredictions:
     def reload(self, model_id: int) -> None:
         """Let every running predictor load a model anew."""
         self._activations.reload(model_id)
+
+    def missing_columns(self, model: ModelRecord) -> Sequence[str]:
+        """Return the columns that a model needs and the database lacks."""
+        return self._activations.missing_columns(model)
 
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
         """Change from which probability a model raises alerts."""

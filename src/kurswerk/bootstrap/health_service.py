@@ -1,5 +1,6 @@
 """What health and metrics are read from, anew each time."""
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,9 @@ from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, Storag
 from kurswerk.core.messages import Message
 from kurswerk.jobs import WorkerStatus
 from kurswerk.observability import Check, HealthReport, ServiceState, disk_check, memory_check
+from kurswerk.serving import missing_columns_message
 from kurswerk.storage.jobs import workers_status
+from kurswerk.storage.markets import MissingColumn, missing_columns
 from kurswerk.storage.operations import ServiceStatus, service_status
 from kurswerk.storage.server import HEAD, Database
 
@@ -30,6 +33,7 @@ class DatabaseStatus:
     service: ServiceStatus
     workers: Sequence[WorkerStatus]
     seconds: float
+    missing_columns: Sequence[MissingColumn] = ()
 
 
 class SingleFlightCall(Generic[Seen]):
@@ -82,7 +86,9 @@ class HealthService:
             started = time.perf_counter()
             service = service_status(database)
             seconds = time.perf_counter() - started
-            return DatabaseStatus(service, workers_status(database) if service.revision else (), seconds)
+            workers = workers_status(database) if service.revision else ()
+            missing = missing_columns(database) if service.revision == HEAD else ()
+            return DatabaseStatus(service, workers, seconds, missing)
 
         self._database_status = SingleFlightCall(read, timeout_s)
 
@@ -99,6 +105,7 @@ class HealthService:
                 "migrations": _migrations_check(status),
                 "workers": _workers_check(status),
                 "predictors": _predictors_check(status),
+                "inputs": _inputs_check(status),
                 **checks,
             },
             self._uptime_s(),
@@ -109,9 +116,10 @@ class HealthService:
     def metrics_text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         try:
-            service = self._database_status().service
+            status = self._database_status()
         except StorageError:
             return self._service.metrics.text(ServiceState(self._uptime_s(), db_connected=False))
+        service = status.service
         state = ServiceState(
             self._uptime_s(),
             db_connected=True,
@@ -119,6 +127,7 @@ class HealthService:
             active_models=service.active_models,
             pending_jobs=service.pending_jobs,
             job_progress=service.job_progress,
+            missing_columns={(one.market, one.column): len(one.model_ids) for one in status.missing_columns},
         )
         return self._service.metrics.text(state)
 
@@ -155,6 +164,22 @@ def _workers_check(status: DatabaseStatus) -> Check:
     if not alive:
         return Check("degraded", Message("health.no_worker"), details)
     return Check("ok", Message("health.workers", count=len(alive), seconds=silences[0]), details)
+
+
+def _inputs_check(status: DatabaseStatus) -> Check:
+    """Report columns that active models need and the database lacks; predictions go on without them."""
+    missing = status.missing_columns
+    if not missing:
+        return Check("ok", Message("market.columns_complete"))
+    # Without its key a market stands still: that comes first.
+    reported = [one for one in missing if one.is_key] or missing
+    models = {model for one in reported for model in one.model_ids}
+    details = {"missing_columns": [dataclasses.asdict(one) for one in missing]}
+    columns = [(one.table, one.column) for one in reported]
+    if reported[0].is_key:
+        names = [f"{table}.{column}" for table, column in columns]
+        return Check("degraded", Message("market.keys_missing", columns=names, count=len(models)), details)
+    return Check("degraded", missing_columns_message(columns, len(models)), details)
 
 
 def _predictors_check(status: DatabaseStatus) -> Check:

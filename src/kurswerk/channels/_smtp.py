@@ -31,7 +31,7 @@ class SmtpChannel:
         if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or not recipient:
             raise InvalidInputError("alert_rule.target_not_smtp", rule=delivery.rule)
         mail = EmailMessage()
-        mail["Subject"] = f"Kurswerk: {delivery.rule}: {delivery.coin_id}"
+        mail["Subject"] = f"Kurswerk: {delivery.rule}: {delivery.subject}"
         mail["From"] = mail["To"] = recipient
         mail["Message-ID"] = f"<{hashlib.sha256(delivery.key.encode()).hexdigest()[:32]}@kurswerk>"
         mail.set_content(delivery.text())

@@ -7,7 +7,9 @@ from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.errors import ConflictError
 from kurswerk.market import DEFAULT_MARKET, MARKETS, market_named
+from kurswerk.serving import missing_columns_message
 from kurswerk.storage.feed import install_feed, remove_feed
+from kurswerk.storage.markets import missing_columns
 from kurswerk.storage.server import Database, EmbeddedPostgres, current_revision, schema_status, upgrade
 
 
@@ -46,9 +48,11 @@ def status_command(*, as_json: bool) -> None:
         return
     database = Database(database_url(settings))
     status = schema_status(database)
+    missing = missing_columns(database) if status.up_to_date else ()
     if as_json:
         tables = [vars(table) for table in status.tables]
         document = {**vars(status), "tables": tables, "up_to_date": status.up_to_date}
+        document["missing_columns"] = [vars(column) for column in missing]
         print_json({"database": str(database), "running": True, **document})
         return
     click.echo(f"{database}, PostgreSQL {status.server_version}, {status.size_bytes / 1e6:,.1f} MB")
@@ -59,6 +63,10 @@ def status_command(*, as_json: bool) -> None:
     print_table("tables", ("table", "rows, about", "bytes", "made by"), rows)
     if not status.up_to_date:
         click.echo("  run kurswerk db upgrade")
+    if missing:
+        columns = [(column.table, column.column) for column in missing]
+        models = {model for column in missing for model in column.model_ids}
+        click.echo(f"  {missing_columns_message(columns, len(models))}")
 
 
 @command.command("url")

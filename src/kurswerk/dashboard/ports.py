@@ -157,6 +157,10 @@ class LivePredictions(Protocol):
         """Let every running predictor reload a model."""
         ...
 
+    def missing_columns(self, model: ModelRecord) -> Sequence[str]:
+        """Return the columns that a model needs and the database lacks, as ``table.column``."""
+        ...
+
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
         """Change from which probability a model raises alerts."""
         ...

@@ -217,6 +217,10 @@ class MarketSchema:
             known = [known.value for known in self.roles]
             raise UnknownNameError("market.unknown_role", name=role.value, known=known, market=self.name) from None
 
+    def table_of(self, column: str) -> str:
+        """Return the table that a column of a panel is read from."""
+        return self.joined[column].table if column in self.joined else self.table
+
     def in_order(self, names: Iterable[str]) -> list[str]:
         """Return those of the names that are columns of a panel, each once, in the schema's order."""
         wanted = set(names)

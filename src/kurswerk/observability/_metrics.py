@@ -47,7 +47,8 @@ class ServiceState:
     """What is read anew at each scrape.
 
     ``None`` is left out of the answer: a database that cannot be asked has no number of models.
-    ``job_progress`` maps a running job to its share done in [0, 1].
+    ``job_progress`` maps a running job to its share done in [0, 1]; ``missing_columns`` a market and a column that its
+    table lacks to the number of active models that need it.
     """
 
     uptime_seconds: float
@@ -56,6 +57,7 @@ class ServiceState:
     active_models: int | None = None
     pending_jobs: int | None = None
     job_progress: Mapping[int, float] | None = field(default=None)
+    missing_columns: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 class Metrics:
@@ -152,6 +154,12 @@ class _StateCollector:
         for job_id, share in (jobs or {}).items():
             progress.add_metric([str(job_id)], 100 * share)
         yield progress
+        missing = GaugeMetricFamily(
+            "ml_missing_input_columns", "Active models that need a column the market lacks", labels=["market", "column"]
+        )
+        for (market, column), models in state.missing_columns.items():
+            missing.add_metric([market, column], models)
+        yield missing
 
 
 @contextmanager

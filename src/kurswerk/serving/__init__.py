@@ -2,10 +2,12 @@
 
 from kurswerk.serving._activation import ActivationStore, NotCertifiedError, activate, require_certificate
 from kurswerk.serving._active_models import ActiveModels, ModelCache, ServedModel
+from kurswerk.serving._input_columns import missing_columns_message, required_columns
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
 from kurswerk.serving._predicting import InstrumentPredictions, Prediction, predict_instrument
 from kurswerk.serving._predictor import Predictor, PredictorEvents
 from kurswerk.serving._replay import PredictionLog, Replay, StoredPrediction, replay
+from kurswerk.serving._scope import Scope
 from kurswerk.serving.ports import MarketHistory, PredictionFilter
 
 __all__ = [
@@ -24,10 +26,13 @@ __all__ = [
     "Predictor",
     "PredictorEvents",
     "Replay",
+    "Scope",
     "ServedModel",
     "StoredPrediction",
     "activate",
+    "missing_columns_message",
     "predict_instrument",
     "replay",
     "require_certificate",
+    "required_columns",
 ]

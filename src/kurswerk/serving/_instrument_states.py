@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kurswerk.core.digest import sha256_json
 from kurswerk.features import FeaturePlan, LiveEngine
 from kurswerk.market import Panel
 from kurswerk.serving._known_rows import find_late_rows
@@ -51,6 +52,7 @@ class InstrumentStates:
         self._max_instruments = max_instruments
         self._plan: FeaturePlan | None = None
         self._engine: LiveEngine | None = None
+        self._definition = ""
         # Plain dicts in order of use: every row of every batch passes here, and a cache object costs a call per row.
         self._home: dict[str, int] = {}  # coin → partition, least recently used first
         self._unstored: dict[str, int] = {}  # coin → rows since its state was stored
@@ -64,9 +66,18 @@ class InstrumentStates:
         """What the states take."""
         return 0 if self._engine is None else self._engine.memory_bytes()
 
-    def reset(self, plan: FeaturePlan | None) -> None:
-        """Forget everything and keep states of other features from now on."""
+    def reset(self, plan: FeaturePlan | None, absent: Sequence[str] = ()) -> None:
+        """Forget everything and keep states of other features from now on.
+
+        Parameters
+        ----------
+        absent
+            Inputs that the market's tables lack: states without them are stored apart from those with them.
+        """
         self._plan, self._engine = plan, None if plan is None else LiveEngine(plan)
+        if plan is not None:
+            definition = plan.definition_hash
+            self._definition = sha256_json([definition, sorted(absent)]) if absent else definition
         self._home.clear()
         self._unstored.clear()
         self._due.clear()
@@ -125,7 +136,7 @@ class InstrumentStates:
             if (moment := engine.last_timestamp(coin)) is not None
         ]
         if states:
-            tx.save_states(plan.definition_hash, states)
+            tx.save_states(self._definition, states)
 
     def update(self, tx: FeedTransaction, rows: FeedRows) -> FeatureRows:
         """Take new rows into the states and return their features."""
@@ -187,7 +198,7 @@ class InstrumentStates:
         if plan.lookback is not None:
             return {}
         after = {}
-        for state in tx.load_states(plan.definition_hash, sorted(coins)):
+        for state in tx.load_states(self._definition, sorted(coins)):
             engine.restore(state.instrument, state.state)
             after[state.instrument] = state.timestamp_us + 1
         return after

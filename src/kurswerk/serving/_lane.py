@@ -16,6 +16,7 @@ from kurswerk.market import MarketSchema
 from kurswerk.serving._active_models import ActiveModels
 from kurswerk.serving._backfill import backfill
 from kurswerk.serving._commit import ScoredRows, commit
+from kurswerk.serving._input_columns import InputColumns
 from kurswerk.serving._instrument_states import FeatureRows, InstrumentStates, by_coin
 from kurswerk.serving._scoring import score
 from kurswerk.serving.ports import (
@@ -81,6 +82,7 @@ class Lane:
     def __init__(self, session: FeedSession, active: ActiveModels, options: LaneOptions, market: MarketSchema) -> None:
         self._session, self.active, self._options, self._market = session, active, options, market
         self._states = InstrumentStates(options.max_instruments)
+        self.columns = InputColumns(session, market)
         self._partitions: frozenset[int] = frozenset()
 
     @property
@@ -105,6 +107,27 @@ class Lane:
             self._states.keep_partitions(held)
         self._partitions = held
 
+    def refresh_columns(self) -> bool:
+        """Look at the market's tables; return whether what can be read has changed.
+
+        States of features whose inputs came, went or were added again are dropped, in memory and in storage, so that
+        every later prediction is what the table as it is now leads to.
+        """
+        before = self.columns.versions or {}
+        changed = self.columns.refresh()
+        now, plan = self.columns.versions or {}, self.active.plan
+        if changed and plan is not None and any(before.get(name) != now.get(name) for name in plan.inputs):
+            self._reset_states()
+            if self.columns.fault is None:
+                with self._session.transaction() as tx:
+                    tx.clear_states()
+        self.columns.note(self.active.models)
+        return changed
+
+    def _reset_states(self) -> None:
+        plan = self.active.plan
+        self._states.reset(plan, () if plan is None else self.columns.absent(plan.inputs))
+
     def step(self) -> BatchReport:
         """Take one batch; nothing has happened if it raises, and the same rows come again."""
         try:
@@ -124,7 +147,7 @@ class Lane:
                 limit = self._options.batch_rows if len(self._states) else min(_FIRST_ROWS, self._options.batch_rows)
                 rows, segments = self._take(tx, plan.inputs if plan is not None else (), limit)
                 if self.active.update(tx.active_models()):
-                    self._states.reset(self.active.plan)
+                    self._reset_states()
                 if not len(rows):
                     return BatchReport()
                 report = self._predict(tx, rows, segments, skip_stored=skip_stored)
@@ -137,7 +160,8 @@ class Lane:
     def _take(self, tx: FeedTransaction, inputs: Sequence[str], limit: int) -> tuple[FeedRows, Float]:
         """Take rows with the columns that features need; return them, and the rows' segments."""
         segment = self._market.segment
-        if segment is None:
+        needed = segment is not None and any(served.scope.segments is not None for served in self.active.models)
+        if segment is None or (not needed and self.columns.absent([segment.column])):
             rows = tx.take(inputs, limit)
             return rows, np.full(len(rows), np.nan)
         rows = tx.take((*inputs, segment.column), limit)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from kurswerk.core.errors import StorageError
 from kurswerk.features import FeaturePlan, LiveEngine
 from kurswerk.market import MarketSchema, Panel, market_named
 from kurswerk.models import as_model_input
@@ -133,22 +134,44 @@ class Predictor:
                 if not self._has_work():
                     break
                 lane.lease()
-                lane.backfill()
-                lane.store_states()
+                self._refresh_columns(lane)
+                if lane.columns.fault is None:
+                    lane.backfill()
+                    lane.store_states()
                 state = self._state(lane, active, session)
                 session.report_state(state)
                 self._events.state(state)
                 self.ready.set()
                 next_report = now + _LEASE_EVERY_S
+            if lane.columns.fault is not None:
+                session.wait(max(0.01, next_report - time.monotonic()))
+                continue
             if now >= next_poll:
                 session.poll_table()
                 next_poll = now + self._poll_s
-            report = lane.step()
+            report = self._step(lane)
             if report.rows:
                 self._record(report)
             elif not lane.store_states(_STATES_BETWEEN_ROWS):
                 session.wait(max(0.01, min(next_report, next_poll) - time.monotonic()))
         self._save_states(lane)
+
+    def _step(self, lane: Lane) -> BatchReport:
+        try:
+            return lane.step()
+        except StorageError:
+            # The columns that it asked for may be others by now; the rows are still there.
+            if not self._refresh_columns(lane):
+                raise
+            return BatchReport()
+
+    @staticmethod
+    def _refresh_columns(lane: Lane) -> bool:
+        before = lane.columns.fault
+        changed = lane.refresh_columns()
+        if changed or (before is None) != (lane.columns.fault is None):
+            log.warning("the market's columns have changed", reason=str(lane.columns.fault or ""))
+        return changed
 
     @staticmethod
     def _save_states(lane: Lane) -> None:
@@ -171,6 +194,8 @@ class Predictor:
             "memory_bytes": lane.memory_bytes,
             "loaded": [served.model.id for served in active.models if served.runtime is not None],
             "faults": {str(served.model.id): served.fault for served in active.faulty},
+            "missing_columns": lane.columns.missing(active.models),
+            "stopped": None if lane.columns.fault is None else lane.columns.fault.message.as_json(),
             "prediction_ms": None if self._row_ms is None else round(self._row_ms, 4),
             "lag_rows": rows,
             "lag_seconds": round(seconds, 3),

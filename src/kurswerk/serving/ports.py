@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.alerts import AlertRule, Notification
+from kurswerk.alerts import AlertRule, Notice, Notification
 from kurswerk.market import Panel
 
 Int = NDArray[np.int64]
@@ -155,7 +155,11 @@ class FeedTransaction(Protocol):
     """One transaction: what is taken is gone from the feed exactly when what is stored is there."""
 
     def take(self, columns: Sequence[str], limit: int) -> FeedRows:
-        """Take waiting rows of the leased partitions with their values; call it before `active_models`."""
+        """Take waiting rows of the leased partitions with their values; call it before `active_models`.
+
+        A column that the table does not have is NaN. StorageError where columns have changed since
+        `FeedSession.read_columns`.
+        """
         ...
 
     def active_models(self) -> Sequence[ActiveModel]:
@@ -175,6 +179,10 @@ class FeedTransaction(Protocol):
 
     def delete_states(self, first_us: Mapping[str, int]) -> None:
         """Remove the instruments' states of a moment or later, of whatever features."""
+        ...
+
+    def clear_states(self) -> None:
+        """Remove the stored states of the leased partitions' instruments."""
         ...
 
     def save_states(self, definition: str, states: Sequence[InstrumentState]) -> None:
@@ -201,6 +209,17 @@ class FeedTransaction(Protocol):
         """Store notifications to deliver, unless the instrument is within the rule's cool-down."""
         ...
 
+    def note_missing_columns(self, needed: Collection[str]) -> Sequence[str]:
+        """Note which needed columns the market's tables lack now; return those that no lane had noted.
+
+        A column that is there again is forgotten, so that its next loss is a new one.
+        """
+        ...
+
+    def enqueue_notice(self, rule_ids: Sequence[int], notice: Notice) -> None:
+        """Store a notice to deliver by some rules, once to each target."""
+        ...
+
     def add_missed(self, model_ids: Sequence[int], rows: MissedRows, partitions: Int) -> None:
         """Note rows that models could not predict, for backfill."""
         ...
@@ -223,6 +242,14 @@ class FeedSession(Protocol):
 
     def lease(self) -> frozenset[int]:
         """Take or give back partitions so that all lanes have their share; return those held."""
+        ...
+
+    def read_columns(self) -> Mapping[str, str]:
+        """Look at the market's tables anew; return the columns that can be read from now on, with their versions.
+
+        A column's version changes when it is added again or gets another type. StorageError if no row can be taken,
+        because the table or its key is missing.
+        """
         ...
 
     def models_with_missed_rows(self) -> frozenset[int]:

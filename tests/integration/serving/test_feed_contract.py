@@ -30,6 +30,14 @@ class PostgresWorld:
     def open_session(self) -> PostgresFeedSession:
         return PostgresFeedSession(self.database, COINS)
 
+    def drop_column(self, name: str) -> None:
+        with self.database.connection() as connection:
+            connection.execute(f"ALTER TABLE coin_metrics DROP COLUMN {name}".encode())
+
+    def add_column(self, name: str) -> None:
+        with self.database.connection() as connection:
+            connection.execute(f"ALTER TABLE coin_metrics ADD COLUMN {name} double precision".encode())
+
     def predictions(self) -> dict[tuple[str, int, int], np.float32]:
         return feed_lanes.stored(self.database)
 

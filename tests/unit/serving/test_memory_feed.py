@@ -37,12 +37,18 @@ class MemoryWorld:
     def open_session(self) -> MemoryFeedSession:
         return MemoryFeedSession(self.feed)
 
+    def drop_column(self, name: str) -> None:
+        self.feed.drop_column(name)
+
+    def add_column(self, name: str) -> None:
+        self.feed.add_column(name)
+
     def predictions(self) -> dict[tuple[str, int, int], np.float32]:
         return {key: entry[1] for key, entry in self.feed.tables.predictions.items()}
 
     def expected(self, model_ids: Sequence[int]) -> dict[tuple[str, int, int], np.float32]:
         rows = self.feed.tables.rows
-        columns = {name: np.array([row[name] for row in rows.values()]) for name in COLUMNS}
+        columns = {name: np.array([row.get(name, np.nan) for row in rows.values()]) for name in COLUMNS}
         panel = Panel.from_columns([name for name, _ in rows], np.array([us for _, us in rows]), columns)
         names = np.repeat(panel.instruments, np.diff(panel.offsets))
         found = {}

@@ -19,6 +19,7 @@ from pydantic import (
 from kurswerk.alerts import ChannelKind, check_agreement
 from kurswerk.api.schemas._base import LARGEST_ID, Json, RequestModel, ResponseModel, UtcTime
 from kurswerk.core.errors import SpecError
+from kurswerk.core.messages import Message
 from kurswerk.serving import PredictionFilter
 from kurswerk.training.spec import UtcTime as GivenTime
 
@@ -197,6 +198,9 @@ class ActiveModelRead(ResponseModel):
     last_prediction: UtcTime | None
     fault: str | None = Field(description="Why it does not predict at present.", examples=[None])
     owed: int = Field(description="Rows it could not predict yet; at most 10,000 are counted.", examples=[0])
+    missing_columns: list[str] = Field(
+        description="Columns that it needs and the database lacks; features that read them are missing.", examples=[[]]
+    )
 
 
 class ActiveModels(ResponseModel):
@@ -334,6 +338,19 @@ class AlertRules(ResponseModel):
     rules: list[AlertRuleRead]
 
 
+def _of_message(value: object) -> object:
+    """Put what a notice reports into words, with its code and values for programs."""
+    return value.as_json() | {"text": str(value)} if isinstance(value, Message) else value
+
+
+class NoticeRead(ResponseModel):
+    """What a notice about the service reports."""
+
+    code: str = Field(examples=["market.columns_missing"])
+    params: Json
+    text: str
+
+
 class DeliveryRead(ResponseModel):
     """A message and what became of it."""
 
@@ -341,10 +358,13 @@ class DeliveryRead(ResponseModel):
     rule_id: int = Field(examples=[2])
     rule: str
     channel: str = Field(examples=["webhook"])
-    coin_id: str = Field(examples=[_COIN])
+    coin_id: str | None = Field(description="Null for a notice about the service.", examples=[_COIN])
     timestamp: UtcTime
     model_ids: list[int]
-    probability: float
+    probability: float | None = Field(description="Null for a notice about the service.", examples=[0.5])
+    notice: Annotated[NoticeRead | None, BeforeValidator(_of_message)] = Field(
+        None, description="Null for an alert that predictions raised."
+    )
     status: Literal["PENDING", "SENT", "FAILED"]
     attempts: int
     due_at: UtcTime

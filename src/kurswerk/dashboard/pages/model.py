@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
 from kurswerk.core.errors import NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.widgets import evaluation as shown
@@ -47,6 +48,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], model_id
             ),
             _summary(user, record),
             *_status_notice(user, record),
+            *_missing_inputs(app, user, record),
             _tabs(app, user, record, tests, chosen, query)
             if record.status == "READY"
             else _specification(user, record),
@@ -129,6 +131,16 @@ def _status_notice(user: UserContext, record: ModelRecord) -> list[Any]:
         )
         return [callout(text, title=user.t("This model is being trained"))]
     return []
+
+
+def _missing_inputs(app: DashboardApp, user: UserContext, record: ModelRecord) -> list[Any]:
+    if app.services.live is None or record.status != "READY":
+        return []
+    columns = app.services.live.missing_columns(record)
+    if not columns:
+        return []
+    text = user.message(Message("model.columns_missing", columns=columns))
+    return [callout(text, title=user.t("Its inputs are incomplete"), color="orange")]
 
 
 def _tabs(

@@ -42,6 +42,7 @@ _COMPONENTS: Final = {
     "memory": N_("Memory"),
     "workers": N_("Workers"),
     "predictors": N_("Predictors"),
+    "inputs": N_("Inputs"),
 }
 
 

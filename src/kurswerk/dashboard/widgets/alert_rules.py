@@ -247,14 +247,15 @@ def _messages(user: UserContext) -> Any:
     return dmc.Stack([table, dmc.Group([again])])
 
 
-def _deliveries(alerts: AlertStore) -> list[dict[str, Any]]:
+def _deliveries(user: UserContext, alerts: AlertStore) -> list[dict[str, Any]]:
     return [
         {
             "id": str(one["id"]),
             "created": one["created_at"].isoformat(),
             "rule": one["rule"],
-            "coin": one["coin_id"],
-            "href": f"/dashboard/data/{one['coin_id']}",
+            # What a notice reports has no coin; where the service is inspected, more is known of it.
+            "coin": one["coin_id"] if one["notice"] is None else user.message(one["notice"]),
+            "href": "/dashboard/system" if one["notice"] is not None else f"/dashboard/data/{one['coin_id']}",
             "probability": one["probability"],
             "status": one["status"],
             "attempts": one["attempts"],
@@ -330,8 +331,8 @@ def _register_messages(app: DashboardApp, alerts: AlertStore) -> None:
     @app.callback(
         Output("rule-messages", "opened"), Output("rule-deliveries", "rowData"), Input("rule-sent", "n_clicks")
     )
-    def show(_: UserContext, clicks: int | None) -> Any:
-        return bool(clicks), _deliveries(alerts)
+    def show(user: UserContext, clicks: int | None) -> Any:
+        return bool(clicks), _deliveries(user, alerts)
 
     @app.callback(
         Output("rule-deliveries", "rowData", allow_duplicate=True),
@@ -353,4 +354,4 @@ def _register_messages(app: DashboardApp, alerts: AlertStore) -> None:
             notify(words, " ".join(refused), success=False)
         else:
             notify(user.t("They are sent again"))
-        return _deliveries(alerts)
+        return _deliveries(user, alerts)

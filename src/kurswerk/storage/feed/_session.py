@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from kurswerk.alerts import AlertRule, Notification
+from kurswerk.alerts import AlertRule, Notice, Notification
+from kurswerk.core.errors import StorageError
 from kurswerk.market import MarketSchema, Panel
 from kurswerk.serving.ports import (
     ActiveModel,
@@ -26,12 +27,13 @@ from kurswerk.serving.ports import (
 from kurswerk.storage.binary_copy import RowBlock, compile_now, decode_rows
 from kurswerk.storage.feed._leases import Leases
 from kurswerk.storage.feed._locks import FeedLocks
+from kurswerk.storage.feed._missing_columns import note_missing_columns
 from kurswerk.storage.feed._queries import history_query, take_query
 from kurswerk.storage.feed._source import DEFAULT_OVERLAP_S, feed_installed, has_active_models, poll
 from kurswerk.storage.feed._states import StateTable
 from kurswerk.storage.markets import MarketTable
 from kurswerk.storage.operations import SILENT
-from kurswerk.storage.predictions import PredictionWriter, add_deliveries, rules_in_force
+from kurswerk.storage.predictions import PredictionWriter, add_deliveries, add_notice, rules_in_force
 from kurswerk.storage.server import Database, FeedNames, jsonb, translating
 
 Int = NDArray[np.int64]
@@ -77,11 +79,12 @@ class PostgresFeedSession:
                 self._url, autocommit=True, application_name="kurswerk predictor", connect_timeout=10, options=_OPTIONS,
                 keepalives_idle=2, keepalives_interval=1, keepalives_count=2,
             )  # fmt: skip
-            self._table = MarketTable.find(self._connection, market)
             self._connection.execute(f"LISTEN {FeedNames.of(market.name).channel}".encode())
             self._connection.execute("LISTEN kurswerk_changes")
             self._leases = Leases(self._connection, FeedLocks.of(market))
             self._writer = PredictionWriter(self._connection)
+        # Looked at when it is first needed: a table that lacks its key must not keep a lane from reporting that.
+        self._found: MarketTable | None = None
         # The same ones come every few milliseconds; to compose one takes half of one.
         self._take_statement: TakeStatement = lru_cache(maxsize=4)(self._compose_take)
         self._held: tuple[int, ...] = ()
@@ -109,6 +112,27 @@ class PostgresFeedSession:
         """Open a transaction; committed at the end of the block, rolled back on any error."""
         with translating(self._url), self._connection.transaction():
             yield PostgresFeedTransaction(self._connection, self._table, self._held, self._writer, self._take_statement)
+
+    def read_columns(self) -> Mapping[str, str]:
+        """Look at the market's tables anew; return the columns that can be read from now on, with their versions.
+
+        Raises
+        ------
+        StorageError
+            If there is no table, or it lacks key or timestamp.
+        """
+        with translating(self._url):
+            found = MarketTable.find(self._connection, self._market)
+        if self._found is None or found.versions != self._found.versions:
+            self._take_statement = lru_cache(maxsize=4)(self._compose_take)
+        self._found = found
+        return found.versions
+
+    @property
+    def _table(self) -> MarketTable:
+        if self._found is None:
+            self._found = MarketTable.find(self._connection, self._market)
+        return self._found
 
     def _compose_take(self, columns: tuple[str, ...], partitions: tuple[int, ...], limit: int) -> bytes:
         return _copy_out_statement(take_query(self._table, columns, partitions, limit))
@@ -175,6 +199,8 @@ class PostgresFeedTransaction:
 
     def take(self, columns: Sequence[str], limit: int) -> FeedRows:
         """Take waiting rows of the leased partitions with their values, small loads before bulk loads."""
+        if not set(columns) <= self._table.versions.keys():
+            self._require_same_columns()
         if not self._held:
             block = RowBlock([], np.empty((5 + len(columns), 0), dtype=np.int64))
         else:
@@ -188,6 +214,12 @@ class PostgresFeedTransaction:
             present=block.words[4] != 0,
             values=block.numbers(5),
         )
+
+    def _require_same_columns(self) -> None:
+        """Refuse to take rows without a column that has come back: what it holds would be lost on them."""
+        self._connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(self._table.name))
+        if MarketTable.find(self._connection, self._table.market).versions != self._table.versions:
+            raise StorageError("database.columns_changed", table=self._table.market.table)
 
     def active_models(self) -> Sequence[ActiveModel]:
         """Return the models that predict, by id; they cannot be removed before the transaction ends."""
@@ -216,6 +248,10 @@ class PostgresFeedTransaction:
     def delete_states(self, first_us: Mapping[str, int]) -> None:
         """Remove coins' states of a moment or later, whatever features they are of."""
         self._states.delete(self._connection, first_us)
+
+    def clear_states(self) -> None:
+        """Remove all states of the leased partitions."""
+        self._states.clear_partitions(self._connection, self._held)
 
     def save_states(self, definition: str, states: Sequence[InstrumentState]) -> None:
         """Store states in the place of those that their coins have."""
@@ -250,6 +286,14 @@ class PostgresFeedTransaction:
     def enqueue_notifications(self, deliveries: Sequence[Notification]) -> None:
         """Store messages to send, unless one about the coin is within the rule's cool-down."""
         add_deliveries(self._connection, deliveries)
+
+    def note_missing_columns(self, needed: Collection[str]) -> Sequence[str]:
+        """Note which needed columns the market's tables lack now; return those that nobody had noted."""
+        return note_missing_columns(self._connection, self._table.market, needed)
+
+    def enqueue_notice(self, rule_ids: Sequence[int], notice: Notice) -> None:
+        """Store a notice to send by some rules, once to each place."""
+        add_notice(self._connection, rule_ids, notice)
 
     def add_missed(self, model_ids: Sequence[int], rows: MissedRows, partitions: Int) -> None:
         """Note that models could not predict rows."""

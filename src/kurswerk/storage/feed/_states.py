@@ -11,6 +11,7 @@ from kurswerk.serving.ports import InstrumentState
 _DELETE = sql.SQL("""
 DELETE FROM {states} s USING unnest(%s::text[], %s::bigint[]) AS first(instrument, us)
 WHERE s.coin_id = first.instrument AND s."timestamp" >= timestamptz 'epoch' + first.us * interval '1 microsecond'""")
+_DELETE_PARTITIONS = "DELETE FROM {states} WHERE (hashtext(coin_id) & 63) = ANY (%s)"
 _LOAD = sql.SQL("""
 SELECT coin_id, (extract(epoch FROM "timestamp") * 1000000)::bigint, state FROM {states}
 WHERE coin_id = ANY (%s) AND definition = %s""")
@@ -27,6 +28,7 @@ class StateTable:
     def __init__(self, market: MarketSchema) -> None:
         states = sql.Identifier(market.feed.states)
         self._delete, self._load, self._save = (one.format(states=states) for one in (_DELETE, _LOAD, _SAVE))
+        self._delete_partitions = sql.SQL(_DELETE_PARTITIONS).format(states=states)
         self._delete_all = sql.SQL("DELETE FROM {}").format(states)
 
     def load(
@@ -46,6 +48,10 @@ class StateTable:
         key = bytes.fromhex(definition)
         with connection.cursor() as cursor:
             cursor.executemany(self._save, [(one.instrument, key, one.timestamp_us, one.state) for one in states])
+
+    def clear_partitions(self, connection: psycopg.Connection, partitions: Sequence[int]) -> None:
+        """Remove all states of some partitions' instruments."""
+        connection.execute(self._delete_partitions, [list(partitions)])
 
     def clear(self, connection: psycopg.Connection) -> None:
         """Remove all states, where rows may have come that no feed has reported."""

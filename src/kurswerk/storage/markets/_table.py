@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from psycopg import sql
 
@@ -24,7 +25,7 @@ SELECT bool_or(indisunique), count(*) > 0 FROM (
     WHERE i.indrelid = to_regclass(%(table)s) AND i.indisvalid AND i.indpred IS NULL AND first.attname = %(key)s
 ) indexes"""
 _COLUMNS = """
-SELECT a.attname, t.typname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull
+SELECT a.attname, t.typname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, a.attnum
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"""
 _PAGES = """
@@ -34,12 +35,21 @@ WHERE oid = to_regclass(%(table)s) AND relkind = 'r'"""
 
 @dataclass(frozen=True)
 class FoundColumn:
-    """A column's type by its internal name (``float8``, ``numeric``) and as SQL writes it (``numeric(20,8)``)."""
+    """A column's type by its internal name (``float8``, ``numeric``) and as SQL writes it (``numeric(20,8)``).
+
+    ``number`` is the server's own; a column that was dropped and added again has another.
+    """
 
     name: str
     kind: str
     declared: str
     nullable: bool
+    number: int
+
+    @property
+    def version(self) -> str:
+        """Differs when the column was added again or has another type."""
+        return f"{self.number} {self.declared}"
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class FoundJoin:
     column: JoinedColumn
     has_ids: bool
     has_values: bool
+    version: str
 
 
 @dataclass(frozen=True)
@@ -130,6 +141,12 @@ class MarketTable:
         filled = {name for name, join in self.joined.items() if join.has_values}
         return tuple(name for name in self.market.panel_columns if name in self.columns or name in filled)
 
+    @cached_property
+    def versions(self) -> dict[str, str]:
+        """The market's columns that can be read now, joined ones of an empty table too, and the version of each."""
+        own = {name: self.columns[name].version for name in self.market.columns if name in self.columns}
+        return own | {name: join.version for name, join in self.joined.items()}
+
     def require(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the names, each once, if the table has all of them.
 
@@ -208,9 +225,11 @@ class MarketTable:
 def _joins(connection: Connection, market: MarketSchema) -> dict[str, FoundJoin]:
     found = {}
     for name, column in market.joined.items():
-        there = {row[0] for row in connection.execute(_COLUMNS, {"table": column.table}).fetchall()}
-        if {column.value, column.time} <= there:
-            found[name] = FoundJoin(column, "id" in there, _has_values(connection, column))
+        rows = connection.execute(_COLUMNS, {"table": column.table}).fetchall()
+        there = {row[0]: FoundColumn(*row) for row in rows}
+        if {column.value, column.time} <= there.keys():
+            version = f"{there[column.value].version}, {there[column.time].version}"
+            found[name] = FoundJoin(column, "id" in there, _has_values(connection, column), version)
     return found
 
 

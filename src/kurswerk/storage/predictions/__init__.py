@@ -1,6 +1,6 @@
 """Stored predictions, their alerts, and notifications about both."""
 
-from kurswerk.storage.predictions._alerts import PostgresAlertStore, add_deliveries, rules_in_force
+from kurswerk.storage.predictions._alerts import PostgresAlertStore, add_deliveries, add_notice, rules_in_force
 from kurswerk.storage.predictions._feed import PostgresPredictionFeed
 from kurswerk.storage.predictions._shared_feed import FeedBatch, SharedPredictionFeed
 from kurswerk.storage.predictions._store import PostgresPredictionStore
@@ -14,5 +14,6 @@ __all__ = [
     "PredictionWriter",
     "SharedPredictionFeed",
     "add_deliveries",
+    "add_notice",
     "rules_in_force",
 ]

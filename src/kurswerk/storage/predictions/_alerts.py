@@ -16,6 +16,7 @@ from kurswerk.alerts import (
     ChannelKind,
     Delivery,
     MessageModel,
+    Notice,
     Notification,
     RowContext,
     RowContextSource,
@@ -23,7 +24,7 @@ from kurswerk.alerts import (
     without_repeats,
 )
 from kurswerk.core.errors import ConflictError, ConstraintError, NotFoundError
-from kurswerk.storage.server import Database
+from kurswerk.storage.server import Database, jsonb, message_of
 
 _RULE_FIELDS = (
     "name", "model_ids", "least_agreeing", "min_probability", "cooldown_seconds", "quiet_start", "quiet_end", "channel",
@@ -36,6 +37,8 @@ _SHOWN = sql.SQL(
 _NOW = """(SELECT (now() AT TIME ZONE 'UTC')::time AS clock, (now() AT TIME ZONE 'UTC')::date AS today) t"""
 _QUIET = """coalesce(CASE WHEN r.quiet_start <= r.quiet_end THEN t.clock >= r.quiet_start AND t.clock < r.quiet_end
     ELSE t.clock >= r.quiet_start OR t.clock < r.quiet_end END, false)"""
+_QUIET_ENDS = """(t.today + r.quiet_end + CASE WHEN r.quiet_end <= t.clock THEN interval '1 day' ELSE '0' END)
+    AT TIME ZONE 'UTC'"""
 _SENT_BEFORE = """
 SELECT o.rule_id, o.coin_id, (extract(epoch FROM o."timestamp") * 1000000)::bigint, o.model_ids
 FROM (SELECT rule, coin, timestamptz 'epoch' + min(us) * interval '1 microsecond' AS first,
@@ -51,8 +54,7 @@ _ADD = f"""
 INSERT INTO alert_deliveries (rule_id, coin_id, "timestamp", model_ids, probability, due_at)
 SELECT d.rule, d.coin, d.moment, d.models::bigint[], d.probability,
     CASE WHEN {_QUIET}
-         THEN (t.today + r.quiet_end + CASE WHEN r.quiet_end <= t.clock THEN interval '1 day' ELSE '0' END)
-              AT TIME ZONE 'UTC'
+         THEN {_QUIET_ENDS}
          ELSE now() END
 FROM (SELECT rule, coin, timestamptz 'epoch' + us * interval '1 microsecond' AS moment, models, probability
       FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::text[], %s::float8[])
@@ -61,13 +63,21 @@ JOIN alert_rules r ON r.id = d.rule
 CROSS JOIN {_NOW}
 ORDER BY d.moment
 ON CONFLICT DO NOTHING"""  # noqa: S608 - constants  # nosec B608
+# Rules that send to one place send it once.
+_ADD_NOTICE = f"""
+INSERT INTO alert_deliveries (rule_id, "timestamp", model_ids, notice, due_at)
+SELECT DISTINCT ON (r.channel, r.target) r.id, now(), %(models)s::bigint[], %(notice)s::jsonb,
+    CASE WHEN {_QUIET} THEN {_QUIET_ENDS} ELSE now() END
+FROM alert_rules r CROSS JOIN {_NOW}
+WHERE r.id = ANY (%(rules)s)
+ORDER BY r.channel, r.target, r.id"""  # noqa: S608 - constants  # nosec B608
 _CLAIM = """
 UPDATE alert_deliveries d SET due_at = now() + %(pause)s * interval '1 second' FROM alert_rules r
 WHERE r.id = d.rule_id AND d.id IN (
     SELECT id FROM alert_deliveries WHERE status = 'PENDING' AND due_at <= now() ORDER BY due_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED)
 RETURNING d.id, r.name AS rule, r.channel, r.target, r.secret, d.coin_id, d."timestamp", d.model_ids,
-    d.probability::float8 AS probability, d.attempts, d.rule_id,
+    d.probability::float8 AS probability, d.attempts, d.notice, d.rule_id,
     (extract(epoch FROM d."timestamp") * 1000000)::bigint AS us"""
 # The models of messages; a rule's own probability counts before the threshold that the alert was raised with.
 _MESSAGE_MODELS = """
@@ -113,6 +123,16 @@ def add_deliveries(connection: psycopg.Connection, notifications: Sequence[Notif
             [one.probability for one in due],
         ],
     )
+
+
+def add_notice(connection: psycopg.Connection, rule_ids: Sequence[int], notice: Notice) -> None:
+    """Store a notice to send by some rules, whatever their cool-downs; their quiet hours are kept."""
+    parameters = {
+        "rules": list(rule_ids),
+        "models": list(notice.model_ids),
+        "notice": jsonb(notice.message.as_json()),
+    }
+    connection.execute(_ADD_NOTICE, parameters)
 
 
 def _without_repeats(connection: psycopg.Connection, notifications: Sequence[Notification]) -> list[Notification]:
@@ -237,11 +257,13 @@ class PostgresAlertStore:
         conditions = [sql.SQL("d.{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in chosen]
         query = sql.SQL(
             'SELECT d.id, d.rule_id, r.name AS rule, r.channel, d.coin_id, d."timestamp", d.model_ids,'
-            " d.probability::float8 AS probability, d.status, d.attempts, d.due_at, d.error, d.created_at, d.sent_at"
+            " d.probability::float8 AS probability, d.notice, d.status, d.attempts, d.due_at,"
+            " d.error, d.created_at, d.sent_at"
             " FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id {} ORDER BY d.id DESC"
             " LIMIT %(limit)s OFFSET %(offset)s"
         ).format(sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""))
-        return self._rows(query, {"limit": limit, "offset": offset, **chosen})
+        rows = self._rows(query, {"limit": limit, "offset": offset, **chosen})
+        return [row | {"notice": message_of(row["notice"])} for row in rows]
 
     def retry(self, delivery_id: int) -> Mapping[str, Any]:
         """Send a message that was given up anew, with all its tries, and return it.
@@ -273,10 +295,10 @@ class PostgresAlertStore:
         contexts = self._row_contexts(rows, models)
         return [
             Delivery(
-                key=f"{row.pop('rule_id')}:{row['coin_id']}:{row.pop('us')}",
+                key=f"{row.pop('rule_id')}:{row['coin_id'] or 'notice'}:{row.pop('us')}",
                 models=tuple(model for _, model in models.get(row["id"], [])),
                 row=contexts.get(row["id"], RowContext()),
-                **{**row, "model_ids": tuple(row["model_ids"])},
+                **{**row, "model_ids": tuple(row["model_ids"]), "notice": message_of(row["notice"])},
             )
             for row in rows
         ]
@@ -298,7 +320,7 @@ class PostgresAlertStore:
             return {}
         by_market: dict[str, dict[int, tuple[str, datetime]]] = {}
         for row in rows:
-            if row["id"] in models:
+            if row["id"] in models and row["notice"] is None:
                 by_market.setdefault(models[row["id"]][0][0], {})[row["id"]] = row["coin_id"], row["timestamp"]
         contexts = {
             market: self._row_source.row_contexts(market, set(keys.values())) for market, keys in by_market.items()

@@ -7,8 +7,12 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from kurswerk.core.errors import NotFoundError
+from kurswerk.features import FeaturePlan
 from kurswerk.market import MarketSchema, market_named
+from kurswerk.registry import ModelRecord, market_of
+from kurswerk.serving import Scope, required_columns
 from kurswerk.storage.feed import begin_feed, has_active_models
+from kurswerk.storage.markets import absent_columns, missing_columns
 from kurswerk.storage.operations import ALIVE
 from kurswerk.storage.server import Connection, Database
 
@@ -85,11 +89,27 @@ class PostgresActivationStore:
 
     def active(self) -> Sequence[Mapping[str, Any]]:
         """Return the active models: id, name, market, model_type, is_active, alert_threshold, active_since,
-        last_prediction, loaded (by any replica), fault and owed (rows, at most 10,000 are counted).
+        last_prediction, loaded (by any replica), fault, owed (rows, at most 10,000 are counted) and missing_columns
+        (that it needs and the database lacks).
         """
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(_ACTIVE).fetchall()
-        return [row | {"loaded": bool(row["loaded"])} for row in rows]
+        missing = missing_columns(self._database)
+        return [
+            row
+            | {
+                "loaded": bool(row["loaded"]),
+                "missing_columns": [one.column for one in missing if row["id"] in one.model_ids],
+            }
+            for row in rows
+        ]
+
+    def missing_columns(self, model: ModelRecord) -> Sequence[str]:
+        """Return the columns that a model needs and the database lacks, as ``table.column``, whether active or not."""
+        market = market_of(model)
+        needed = required_columns(FeaturePlan(model.features, market), Scope.of(model.spec))
+        absent = absent_columns(self._database, market, needed)
+        return [f"{market.table_of(column)}.{column}" for column in absent]
 
     def active_markets(self) -> frozenset[str]:
         """Return the names of the markets that have active models."""

@@ -59,6 +59,16 @@ def test_a_model_is_loaded_anew(panel: Panel, registry: Registry):
     assert services.live.reloaded == [1]
 
 
+def test_a_model_names_the_columns_that_it_lacks(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    browser = Browser(services)
+    assert "Its inputs are incomplete" not in browser.open("/models/1")
+    services.live.missing = ["coin_metrics.volume_sol"]
+    page = browser.open("/models/1")
+    assert "Its inputs are incomplete" in page
+    assert "coin_metrics.volume_sol is missing from the database" in page
+
+
 def test_a_models_curves_are_those_of_the_test_that_is_chosen(browser: Browser, registry: Registry):
     test = registry.tests_of(1)[0]
     shown = {
