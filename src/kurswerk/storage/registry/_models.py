@@ -18,10 +18,9 @@ from kurswerk.core.errors import (
 )
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import parse_timestamp, to_datetime
-from kurswerk.evaluation import Metrics
 from kurswerk.market import DEFAULT_MARKET
 from kurswerk.registry import ModelRecord, NewModel, TrainedVersion
-from kurswerk.storage.registry._metrics_row import number
+from kurswerk.storage.registry._rows import MODEL_METRICS, insert_row, metrics_of_row, metrics_row, number, record_of
 from kurswerk.storage.server import Connection, Database, jsonb, message_of
 
 _NAME_KEY = "ml_models_name_key"
@@ -55,12 +54,9 @@ class PostgresModelStore:
             If the name is taken.
         """
         row = _row_of_spec(model.spec) | self._given
-        statement = sql.SQL("INSERT INTO ml_models ({}) VALUES ({}) RETURNING id").format(
-            sql.SQL(", ").join(map(sql.Identifier, row)), sql.SQL(", ").join(map(sql.Placeholder, row))
-        )
         try:
             with self._database.connection() as connection:
-                return _id_of(connection.execute(statement, row).fetchone())
+                return insert_row(connection, "ml_models", row)
         except ConstraintError as error:
             if error.constraint == _NAME_KEY:
                 raise _name_is_taken(row["name"]) from error
@@ -277,10 +273,6 @@ def _name_is_taken(name: str) -> ConflictError:
     return ConflictError("model.name_taken", name=name)
 
 
-def _id_of(row: tuple[Any, ...] | None) -> int:
-    return int(row[0]) if row else 0
-
-
 def _order(sort: str, *, descending: bool) -> sql.Composable:
     way = sql.SQL("DESC" if descending else "ASC")
     by_id = sql.SQL("id {}").format(way)
@@ -336,22 +328,13 @@ def _moment(value: str | datetime) -> datetime:
 
 
 def _row_of_version(version: TrainedVersion) -> dict[str, Any]:
-    metrics = version.metrics
     return {
         "features": jsonb(list(version.features)),
         "feature_hashes": jsonb(version.feature_hashes),
         "dataset_fingerprint": version.dataset_fingerprint,
         "library_versions": jsonb(version.library_versions),
-        "training_accuracy": number(metrics.accuracy),
-        "training_f1": number(metrics.f1),
-        "training_precision": number(metrics.precision),
-        "training_recall": number(metrics.recall),
-        "roc_auc": number(metrics.roc_auc),
-        "mcc": number(metrics.mcc),
-        "fpr": number(metrics.fpr),
-        "fnr": number(metrics.fnr),
-        "confusion_matrix": jsonb(metrics.confusion_matrix),
-        "simulated_profit_pct": number(metrics.simulated_profit_pct),
+        **metrics_row(version.metrics, MODEL_METRICS),
+        "confusion_matrix": jsonb(version.metrics.confusion_matrix),
         "evaluation": jsonb(version.evaluation),
         "cv_scores": jsonb(version.cv_scores),
         "cv_overfitting_gap": number(version.cv_overfitting_gap),
@@ -361,53 +344,13 @@ def _row_of_version(version: TrainedVersion) -> dict[str, Any]:
 
 
 def _record(row: DictRow) -> ModelRecord:
-    importance = row["feature_importance"] or {}
-    return ModelRecord(
-        id=row["id"],
-        name=row["name"],
-        model_type=row["model_type"],
-        status=row["status"],
-        is_deleted=row["is_deleted"],
-        is_active=row["is_active"],
+    return record_of(
+        ModelRecord,
+        row,
         alert_threshold=float(row["alert_threshold"]),
-        spec=row["spec"],
         features=tuple(row["features"]),
-        train_start=row["train_start"].astimezone(UTC),
-        train_end=row["train_end"].astimezone(UTC),
-        created_at=row["created_at"].astimezone(UTC),
-        description=row["description"],
-        metrics=_metrics(row),
-        artifact_sha256=row["artifact_sha256"],
-        dataset_fingerprint=row["dataset_fingerprint"],
+        metrics=metrics_of_row(row, MODEL_METRICS),
         feature_hashes=row["feature_hashes"] or {},
         library_versions=row["library_versions"] or {},
-        evaluation=row["evaluation"],
-        cv_scores=row["cv_scores"],
-        cv_overfitting_gap=row["cv_overfitting_gap"],
-        # jsonb keeps keys by length; the record's order is by importance.
-        feature_importance=dict(sorted(importance.items(), key=lambda item: (-item[1], item[0]))),
-        certificate=row["certificate"],
-        error_msg=row["error_msg"],
         error_detail=message_of(row["error_detail"]),
-    )
-
-
-def _metrics(row: DictRow) -> Metrics | None:
-    counts = row["confusion_matrix"]
-    if counts is None:
-        return None
-    return Metrics(
-        accuracy=row["training_accuracy"],
-        f1=row["training_f1"],
-        precision=row["training_precision"],
-        recall=row["training_recall"],
-        roc_auc=row["roc_auc"],
-        mcc=row["mcc"],
-        fpr=row["fpr"],
-        fnr=row["fnr"],
-        tp=counts["tp"],
-        tn=counts["tn"],
-        fp=counts["fp"],
-        fn=counts["fn"],
-        simulated_profit_pct=row["simulated_profit_pct"],
     )

@@ -1,16 +1,22 @@
 """``ml_test_results`` and ``ml_comparisons``."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
 from typing import Any
 
-from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
 from kurswerk.core.errors import ConstraintError, NotFoundError
-from kurswerk.evaluation import Metrics
 from kurswerk.registry import Comparison, TestResult
-from kurswerk.storage.registry._metrics_row import metrics_json, metrics_of, number
+from kurswerk.storage.registry._rows import (
+    TEST_METRICS,
+    insert_row,
+    metrics_json,
+    metrics_of_json,
+    metrics_of_row,
+    metrics_row,
+    number,
+    record_of,
+)
 from kurswerk.storage.server import Database, jsonb
 
 
@@ -81,19 +87,13 @@ class PostgresResultStore:
             return cursor.execute(query, parameters).fetchall()
 
     def _insert(self, table: str, row: Mapping[str, Any]) -> int:
-        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) RETURNING id").format(
-            sql.Identifier(table),
-            sql.SQL(", ").join(map(sql.Identifier, row)),
-            sql.SQL(", ").join(map(sql.Placeholder, row)),
-        )
         try:
             with self._database.connection() as connection:
-                found = connection.execute(statement, row).fetchone()
+                return insert_row(connection, table, row)
         except ConstraintError as error:
             if error.constraint.endswith("_fkey"):
                 raise NotFoundError("result.of_unknown_model", constraint=error.constraint) from error
             raise
-        return int(found[0]) if found else 0
 
 
 def _test_row(result: TestResult) -> dict[str, Any]:
@@ -102,14 +102,7 @@ def _test_row(result: TestResult) -> dict[str, Any]:
         "model_id": result.model_id,
         "test_start": result.test_start,
         "test_end": result.test_end,
-        "accuracy": number(metrics.accuracy),
-        "f1_score": number(metrics.f1),
-        "precision_score": number(metrics.precision),
-        "recall": number(metrics.recall),
-        "roc_auc": number(metrics.roc_auc),
-        "mcc": number(metrics.mcc),
-        "fpr": number(metrics.fpr),
-        "fnr": number(metrics.fnr),
+        **metrics_row(metrics, TEST_METRICS),
         "confusion_matrix": jsonb(metrics.confusion_matrix),
         **metrics.confusion_matrix,
         "num_samples": result.num_samples,
@@ -121,45 +114,12 @@ def _test_row(result: TestResult) -> dict[str, Any]:
         "train_accuracy": number(result.train_accuracy),
         "accuracy_degradation": number(result.accuracy_degradation),
         "is_overfitted": result.is_overfitted,
-        "simulated_profit_pct": number(metrics.simulated_profit_pct),
         "evaluation": jsonb(result.evaluation),
     }
 
 
 def _test(row: DictRow) -> TestResult:
-    importance = row["feature_importance"] or {}
-    return TestResult(
-        id=row["id"],
-        model_id=row["model_id"],
-        test_start=row["test_start"].astimezone(UTC),
-        test_end=row["test_end"].astimezone(UTC),
-        metrics=Metrics(
-            accuracy=row["accuracy"],
-            f1=row["f1_score"],
-            precision=row["precision_score"],
-            recall=row["recall"],
-            roc_auc=row["roc_auc"],
-            mcc=row["mcc"],
-            fpr=row["fpr"],
-            fnr=row["fnr"],
-            tp=row["tp"],
-            tn=row["tn"],
-            fp=row["fp"],
-            fn=row["fn"],
-            simulated_profit_pct=row["simulated_profit_pct"],
-        ),
-        num_samples=row["num_samples"],
-        num_positive=row["num_positive"],
-        num_negative=row["num_negative"],
-        has_overlap=row["has_overlap"],
-        overlap_note=row["overlap_note"],
-        train_accuracy=row["train_accuracy"],
-        accuracy_degradation=row["accuracy_degradation"],
-        is_overfitted=row["is_overfitted"],
-        feature_importance=dict(sorted(importance.items(), key=lambda item: (-item[1], item[0]))),
-        evaluation=row["evaluation"] or {},
-        created_at=row["created_at"].astimezone(UTC),
-    )
+    return record_of(TestResult, row, metrics=metrics_of_row(row, TEST_METRICS), evaluation=row["evaluation"] or {})
 
 
 def _comparison_row(comparison: Comparison) -> dict[str, Any]:
@@ -182,18 +142,10 @@ def _comparison_row(comparison: Comparison) -> dict[str, Any]:
 
 
 def _comparison(row: DictRow) -> Comparison:
-    return Comparison(
-        id=row["id"],
-        model_a_id=row["model_a_id"],
-        model_b_id=row["model_b_id"],
-        test_a_id=row["test_a_id"],
-        test_b_id=row["test_b_id"],
-        test_start=row["test_start"].astimezone(UTC),
-        test_end=row["test_end"].astimezone(UTC),
-        num_samples=row["num_samples"],
-        a_metrics=metrics_of(row["a_metrics"] or {}),
-        b_metrics=metrics_of(row["b_metrics"] or {}),
-        winner_id=row["winner_id"],
+    return record_of(
+        Comparison,
+        row,
+        a_metrics=metrics_of_json(row["a_metrics"] or {}),
+        b_metrics=metrics_of_json(row["b_metrics"] or {}),
         significance=row["significance"] or {},
-        created_at=row["created_at"].astimezone(UTC),
     )

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kurswerk.evaluation import Metrics
-from kurswerk.storage.registry import _metrics_row as metrics_row
 from kurswerk.storage.registry import _models as models
+from kurswerk.storage.registry import _rows as rows
 from kurswerk.storage.server import _json as as_json
 
 JSON = st.recursive(
@@ -39,13 +39,32 @@ def test_nul_becomes_the_sign_for_what_cannot_be_shown():
     assert wrapped.obj == {"a": ["x�y"]}
 
 
-def test_metrics_there_and_back():
-    metrics = Metrics(0.5, 0.4, 0.3, 0.2, None, -0.1, None, 0.9, 1, 2, 3, 4, -1.5)
-    assert metrics_row.metrics_of(metrics_row.metrics_json(metrics)) == metrics
+SHARE = st.floats(0, 1)
+COUNT = st.integers(0, 2**31)
+METRICS = st.builds(
+    Metrics, SHARE, SHARE, SHARE, SHARE, SHARE | st.none(), st.floats(-1, 1), SHARE | st.none(), SHARE | st.none(),
+    COUNT, COUNT, COUNT, COUNT, st.none() | st.floats(-100, 100),
+)  # fmt: skip
+
+
+@given(metrics=METRICS)
+def test_metrics_there_and_back(metrics: Metrics):
+    assert rows.metrics_of_json(rows.metrics_json(metrics)) == metrics
+    counts = {"confusion_matrix": metrics.confusion_matrix}
+    in_model = rows.metrics_row(metrics, rows.MODEL_METRICS) | counts
+    assert in_model["training_f1"] == metrics.f1
+    assert rows.metrics_of_row(in_model, rows.MODEL_METRICS) == metrics
+    in_test = rows.metrics_row(metrics, rows.TEST_METRICS) | counts | metrics.confusion_matrix
+    assert in_test["f1_score"] == metrics.f1
+    assert rows.metrics_of_row(in_test, rows.TEST_METRICS) == metrics
+
+
+def test_a_row_without_counts_has_no_metrics():
+    assert rows.metrics_of_row({"confusion_matrix": None}, rows.MODEL_METRICS) is None
 
 
 def test_numbers_that_no_column_holds():
-    assert [metrics_row.number(value) for value in (None, float("inf"), 1)] == [None, None, 1.0]
+    assert [rows.number(value) for value in (None, float("inf"), 1)] == [None, None, 1.0]
 
 
 def test_moments_and_plain_values_of_a_specification():
