@@ -17,6 +17,7 @@ from kurswerk.serving.ports import (
     ActiveModel,
     FeedRows,
     InstrumentState,
+    JoinedChange,
     MissedRows,
     NewAlert,
     NewPredictions,
@@ -44,6 +45,8 @@ class Tables:
     missed: dict[tuple[int, str, int], int] = field(default_factory=dict)
     revisions: list[tuple[str, int, Mapping[str, Sequence[int]]]] = field(default_factory=list)
     states: dict[str, tuple[str, InstrumentState]] = field(default_factory=dict)
+    joined: list[tuple[int, str, int, int | None]] = field(default_factory=list)  # partition, source, from, until
+    joined_noted: list[tuple[int, JoinedChange]] = field(default_factory=list)
     reports: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     noted_missing: set[str] = field(default_factory=set)
     notices: list[tuple[int, Notice]] = field(default_factory=list)
@@ -60,6 +63,7 @@ class MemoryFeed:
         self.leases: dict[int, MemoryFeedSession] = {}
         self.sessions: list[MemoryFeedSession] = []
         self.columns = dict.fromkeys(COINS.panel_columns, "1")  # column → version
+        self.rates: set[int] = set()
         self._clock = self._last_id = 0
 
     def drop_column(self, name: str) -> None:
@@ -69,6 +73,13 @@ class MemoryFeed:
             key: {column: value for column, value in row.items() if column != name}
             for key, row in self.tables.rows.items()
         }
+
+    def add_rate(self, us: int) -> None:
+        """Insert an exchange rate that is known from a moment on."""
+        until = min((moment for moment in self.rates if moment > us), default=None)
+        self.rates.add(us)
+        if self.models:
+            self.tables.joined += [(number, "exchange_rates", us, until) for number in range(PARTITIONS)]
 
     def add_column(self, name: str) -> None:
         """Add a column that is empty."""
@@ -206,6 +217,20 @@ class MemoryFeedTransaction:
         for name, first in first_us.items():
             if name in self._tables.states and self._tables.states[name][1].timestamp_us >= first:
                 del self._tables.states[name]
+
+    def delete_states_since(self, first_us: int) -> None:
+        self.delete_states({name: first_us for name in self._tables.states if partition_of(name) in self._held})
+
+    def take_joined_changes(self) -> Sequence[JoinedChange]:
+        mine = [entry for entry in self._tables.joined if entry[0] in self._held]
+        self._tables.joined = [entry for entry in self._tables.joined if entry[0] not in self._held]
+        homes: dict[tuple[str, int, int | None], list[int]] = {}
+        for number, *change in mine:
+            homes.setdefault((change[0], change[1], change[2]), []).append(number)
+        return [JoinedChange(key[0], tuple(numbers), key[1], key[2]) for key, numbers in homes.items()]
+
+    def note_joined_change(self, first_id: int, change: JoinedChange) -> None:
+        self._tables.joined_noted.append((first_id, change))
 
     def clear_states(self) -> None:
         kept = {name: state for name, state in self._tables.states.items() if partition_of(name) not in self._held}

@@ -15,7 +15,7 @@ from kurswerk.market import COINS as MARKET
 from kurswerk.registry import ModelStore
 from kurswerk.serving import ActiveModels, Lane, LaneOptions, ModelCache
 from kurswerk.serving.ports import FeedSession, InstrumentState, MissedRows, NewPredictions
-from served_models import COLUMNS, RECURSIVE, STEP_US, WINDOWED, coin_rows
+from served_models import COLUMNS, RECURSIVE, START_US, STEP_US, WINDOWED, coin_rows
 
 NAMES = [f"{k:03d}pump" for k in range(6)]
 Predictions = dict[tuple[str, int, int], np.float32]
@@ -40,6 +40,9 @@ class World(Protocol):
 
     def add_column(self, name: str) -> None:
         """Add a column to the market that is empty."""
+
+    def add_rate(self, us: int, price: float) -> None:
+        """Insert an exchange rate that is known from a moment on."""
 
     def predictions(self) -> Predictions:
         """Return all stored predictions: (instrument, microseconds, model) → score."""
@@ -77,6 +80,12 @@ def store_and_fail(session: FeedSession, model: int) -> None:
         tx.note_revisions("late", 1, {NAMES[0]: [5]})
         tx.add_missed([model], MissedRows([NAMES[0]], np.array([5]), np.array([1])), np.array([0]))
         tx.save_states("ab" * 32, [InstrumentState(NAMES[0], 5, b"x")])
+        raise ZeroDivisionError
+
+
+def take_changes_and_fail(session: FeedSession) -> None:
+    with session.transaction() as tx:
+        assert tx.take_joined_changes()
         raise ZeroDivisionError
 
 
@@ -241,6 +250,47 @@ class FeedSessionContract:
             assert drain(lane) == 8 * len(NAMES)
         right = {key: value for key, value in world.expected(ids).items() if key not in known}
         assert {key: value for key, value in world.predictions().items() if key not in known} == right
+
+    def test_changes_of_joined_values_reach_every_partition_once(self, world: World) -> None:
+        world.register("m")
+        world.add_rate(START_US, 1.0)
+        with closing(world.open_session()) as first, closing(world.open_session()) as second:
+            for session in (first, second, first):
+                session.lease()
+            with first.transaction() as tx:
+                tx.take_joined_changes()
+            with second.transaction() as tx:
+                tx.take_joined_changes()
+            world.add_rate(START_US - 5 * STEP_US, 2.0)
+            taken = []
+            with pytest.raises(ZeroDivisionError):
+                take_changes_and_fail(first)
+            for session in (first, second, first, second):
+                with session.transaction() as tx:
+                    taken += tx.take_joined_changes()
+        assert sorted(number for change in taken for number in change.partitions) == list(range(64))
+        assert {(change.source, change.from_us, change.until_us) for change in taken} == {
+            ("exchange_rates", START_US - 5 * STEP_US, START_US)
+        }
+
+    def test_a_lane_forgets_instruments_with_rows_since_a_joined_value_that_came_late(self, world: World) -> None:
+        ids = [world.register("w"), world.register("r", RECURSIVE, seed=1)]
+        with closing(world.open_session()) as session:
+            lane = a_lane(world, session)
+            world.write(coin_rows(NAMES[:2], 0, 12))
+            world.write(coin_rows(NAMES[2:], 0, 6))
+            drain(lane)
+            lane.store_states(all_of_them=True)
+            world.add_rate(START_US + 8 * STEP_US, 2.0)
+            assert lane.note_joined_changes() == 1
+            assert lane.note_joined_changes() == 0
+            assert lane.instruments == len(NAMES) - 2
+            with session.transaction() as tx:
+                kept = tx.load_states(lane.active.plan.definition_hash, NAMES)
+            assert sorted(state.instrument for state in kept) == NAMES[2:]
+            world.write(coin_rows(NAMES, 12, 15))
+            drain(lane)
+        assert world.predictions() == world.expected(ids)
 
     def test_missed_rows_come_back_once_instrument_by_instrument(self, world: World) -> None:
         model = world.register("m")

@@ -112,7 +112,7 @@ class FeedTables:
     seen
         What polling has seen already.
     revisions
-        Rows that were corrected after they had been predicted.
+        Rows that came late or were corrected after they had been predicted, and joined values that changed since.
     states
         Stored states of the instruments' recursive features.
     """

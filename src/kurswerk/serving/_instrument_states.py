@@ -90,6 +90,12 @@ class InstrumentStates:
             if self._engine is not None:
                 self._engine.forget(coin)
 
+    def forget_since(self, first_us: int) -> None:
+        """Drop the instruments with a row at or after a moment; they come back from the table."""
+        if self._engine is not None:
+            newest = ((coin, self._engine.last_timestamp(coin)) for coin in self._home)
+            self.forget([coin for coin, moment in newest if moment is not None and moment >= first_us])
+
     def keep_partitions(self, held: frozenset[int]) -> None:
         """Drop the coins of all other partitions, for others will move them on."""
         self.forget([coin for coin, home in self._home.items() if home not in held])

@@ -124,6 +124,23 @@ class Lane:
         self.columns.note(self.active.models)
         return changed
 
+    def note_joined_changes(self) -> int:
+        """Note changes of joined values, such as an exchange rate that came late; return how many there were.
+
+        Instruments with rows from the moment of a change on are built from the table again, so that predictions from
+        now on know it; those before are under the id that it is noted with.
+        """
+        with self._session.transaction() as tx:
+            changes = tx.take_joined_changes()
+            if not changes:
+                return 0
+            for first_id, change in zip(tx.reserve(len(changes)).tolist(), changes, strict=True):
+                tx.note_joined_change(first_id, change)
+            first_us = min(change.from_us for change in changes)
+            tx.delete_states_since(first_us)
+        self._states.forget_since(first_us)
+        return len(changes)
+
     def _reset_states(self) -> None:
         plan = self.active.plan
         self._states.reset(plan, () if plan is None else self.columns.absent(plan.inputs))

@@ -136,6 +136,8 @@ class Predictor:
                 lane.lease()
                 self._refresh_columns(lane)
                 if lane.columns.fault is None:
+                    if changes := lane.note_joined_changes():
+                        log.info("joined values have changed", market=self._market.name, changes=changes)
                     lane.backfill()
                     lane.store_states()
                 state = self._state(lane, active, session)

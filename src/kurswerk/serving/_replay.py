@@ -8,10 +8,11 @@ import numpy as np
 
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import format_timestamp
+from kurswerk.features import FeaturePlan
 from kurswerk.registry import ModelStore, load_model, plan_of
 from kurswerk.serving._known_rows import rows_at
 from kurswerk.serving._scoring import score_alone
-from kurswerk.serving.ports import MarketHistory
+from kurswerk.serving.ports import Int, JoinedChange, MarketHistory
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class PredictionLog(Protocol):
         """Return timestamps of a coin's rows that a prediction did not know, and of those corrected after it."""
         ...
 
+    def joined_changes_after(self, coin: str, prediction_id: int) -> Sequence[JoinedChange]:
+        """Return the changes of joined values that a prediction of a coin cannot have known."""
+        ...
+
 
 @dataclass(frozen=True)
 class Replay:
@@ -53,7 +58,8 @@ class Replay:
     late_rows
         Rows up to the prediction's that came after it, and were left out.
     corrected_rows
-        Timestamps of rows up to the prediction's that were corrected after it: a reason for other bits.
+        Timestamps of rows up to the prediction's that were corrected after it, or that the model joins with a value,
+        such as an exchange rate, which was added or changed after it: a reason for other bits.
     """
 
     prediction_id: int
@@ -86,6 +92,7 @@ def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketH
     panel = markets[plan.market.name].load_panel(columns, end_us=stored.timestamp_us, mints=[stored.coin_id])
     # Asked after the rows were read: what came in between is named, and left out.
     late, corrected = log.revisions_after(stored.coin_id, prediction_id)
+    changes = log.joined_changes_after(stored.coin_id, prediction_id)
     known = panel.where(~np.isin(panel.timestamps, late))
     found, _, features = rows_at(plan, known, [(stored.coin_id, stored.timestamp_us)])
     if not len(found):
@@ -100,5 +107,21 @@ def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketH
         stored_score=float(np.float32(stored.score)),
         features_equal=features_equal,
         late_rows=sum(moment <= stored.timestamp_us for moment in late),
-        corrected_rows=tuple(moment for moment in corrected if moment <= stored.timestamp_us),
+        corrected_rows=tuple(
+            moment
+            for moment in sorted({*corrected, *_joined_anew(plan, known.timestamps, changes)})
+            if moment <= stored.timestamp_us
+        ),
     )
+
+
+def _joined_anew(plan: FeaturePlan, timestamps: Int, changes: Sequence[JoinedChange]) -> list[int]:
+    """Return those of the rows that a prediction depends on whose joined values have changed; the last is its own."""
+    joined = plan.market.joined
+    sources = {joined[name].table for name in plan.inputs if name in joined}
+    reach = timestamps if plan.lookback is None else timestamps[-plan.lookback - 1 :]
+    found: set[int] = set()
+    for change in changes:
+        if change.source in sources:
+            found.update(reach[change.covers(reach)].tolist())
+    return sorted(found)

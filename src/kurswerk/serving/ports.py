@@ -143,6 +143,38 @@ class NewAlert:
 
 
 @dataclass(frozen=True)
+class JoinedChange:
+    """Values of a joined table, such as exchange rates, that were added, changed or removed.
+
+    Attributes
+    ----------
+    source
+        The table.
+    partitions
+        Those whose predictions it concerns.
+    from_us, until_us
+        Rows from the one moment up to the other (microseconds UTC, the end exclusive, None is open) have another value
+        than they had before.
+    """
+
+    source: str
+    partitions: tuple[int, ...]
+    from_us: int
+    until_us: int | None
+
+    def covers(self, timestamps: Int) -> Bool:
+        """Return which of some rows it concerns, shape (n,).
+
+        Examples
+        --------
+        >>> JoinedChange("exchange_rates", (0,), 5, 8).covers(np.array([4, 5, 7, 8])).tolist()
+        [False, True, True, False]
+        """
+        after = timestamps >= self.from_us
+        return after if self.until_us is None else after & (timestamps < self.until_us)
+
+
+@dataclass(frozen=True)
 class InstrumentState:
     """The state of an instrument's features after its row of a moment; opaque to everything but the features."""
 
@@ -179,6 +211,18 @@ class FeedTransaction(Protocol):
 
     def delete_states(self, first_us: Mapping[str, int]) -> None:
         """Remove the instruments' states of a moment or later, of whatever features."""
+        ...
+
+    def delete_states_since(self, first_us: int) -> None:
+        """Remove the stored states of a moment or later of the leased partitions' instruments."""
+        ...
+
+    def take_joined_changes(self) -> Sequence[JoinedChange]:
+        """Take the changes of joined values that the leased partitions have not noted."""
+        ...
+
+    def note_joined_change(self, first_id: int, change: JoinedChange) -> None:
+        """Note a change of joined values: predictions with ids under ``first_id`` cannot have known it."""
         ...
 
     def clear_states(self) -> None:

@@ -38,6 +38,14 @@ class PostgresWorld:
         with self.database.connection() as connection:
             connection.execute(f"ALTER TABLE coin_metrics ADD COLUMN {name} double precision".encode())
 
+    def add_rate(self, us: int, price: float) -> None:
+        with self.database.connection() as connection:
+            connection.execute(
+                "INSERT INTO exchange_rates (created_at, sol_price_usd)"
+                " VALUES (timestamptz 'epoch' + %s * interval '1 microsecond', %s)",
+                [us, price],
+            )
+
     def predictions(self) -> dict[tuple[str, int, int], np.float32]:
         return feed_lanes.stored(self.database)
 

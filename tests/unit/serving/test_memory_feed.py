@@ -43,6 +43,9 @@ class MemoryWorld:
     def add_column(self, name: str) -> None:
         self.feed.add_column(name)
 
+    def add_rate(self, us: int, price: float) -> None:
+        self.feed.add_rate(us)
+
     def predictions(self) -> dict[tuple[str, int, int], np.float32]:
         return {key: entry[1] for key, entry in self.feed.tables.predictions.items()}
 

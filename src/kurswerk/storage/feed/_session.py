@@ -20,11 +20,13 @@ from kurswerk.serving.ports import (
     ActiveModel,
     FeedRows,
     InstrumentState,
+    JoinedChange,
     MissedRows,
     NewAlert,
     NewPredictions,
 )
 from kurswerk.storage.binary_copy import RowBlock, compile_now, decode_rows
+from kurswerk.storage.feed._joined_changes import JoinedPoll, note_joined_change, take_joined_changes
 from kurswerk.storage.feed._leases import Leases
 from kurswerk.storage.feed._locks import FeedLocks
 from kurswerk.storage.feed._missing_columns import note_missing_columns
@@ -88,6 +90,7 @@ class PostgresFeedSession:
         # The same ones come every few milliseconds; to compose one takes half of one.
         self._take_statement: TakeStatement = lru_cache(maxsize=4)(self._compose_take)
         self._held: tuple[int, ...] = ()
+        self._joined = JoinedPoll(market)
         self.name = f"{os.uname().nodename}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def lease(self) -> frozenset[int]:
@@ -155,6 +158,9 @@ class PostgresFeedSession:
 
     def poll_table(self) -> int:
         """Where the table has no triggers, look for new rows while a model is active; return how many."""
+        with translating(self._url), self._connection.transaction():
+            if has_active_models(self._connection, self._market):
+                self._joined.poll(self._connection)
         with translating(self._url), self._connection.transaction():
             if feed_installed(self._connection, self._market) or not has_active_models(self._connection, self._market):
                 return 0
@@ -252,6 +258,18 @@ class PostgresFeedTransaction:
     def clear_states(self) -> None:
         """Remove all states of the leased partitions."""
         self._states.clear_partitions(self._connection, self._held)
+
+    def delete_states_since(self, first_us: int) -> None:
+        """Remove the states of a moment or later of the leased partitions' instruments."""
+        self._states.delete_since(self._connection, self._held, first_us)
+
+    def take_joined_changes(self) -> Sequence[JoinedChange]:
+        """Take the changes of joined values that the leased partitions have not noted."""
+        return take_joined_changes(self._connection, self._table.market, self._held)
+
+    def note_joined_change(self, first_id: int, change: JoinedChange) -> None:
+        """Note a change that predictions with ids under ``first_id`` cannot have known."""
+        note_joined_change(self._connection, self._table.market, first_id, change)
 
     def save_states(self, definition: str, states: Sequence[InstrumentState]) -> None:
         """Store states in the place of those that their coins have."""

@@ -5,10 +5,19 @@ from psycopg import sql
 from kurswerk.core.errors import ConflictError
 from kurswerk.core.timestamps import MICROSECONDS
 from kurswerk.market import MarketSchema
+from kurswerk.storage.feed._joined_changes import compare_joined, forget_joined, forget_seen
 from kurswerk.storage.feed._locks import FeedLocks
 from kurswerk.storage.feed._states import StateTable
 from kurswerk.storage.markets import MarketTable
-from kurswerk.storage.server import Connection, Database, FeedNames, trigger_creation, trigger_removal
+from kurswerk.storage.server import (
+    Connection,
+    Database,
+    FeedNames,
+    joined_trigger_creation,
+    joined_trigger_removal,
+    trigger_creation,
+    trigger_removal,
+)
 
 _INSTALLED = (
     "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = ANY (%s) AND tgenabled IN ('O', 'A')"
@@ -54,6 +63,10 @@ def install_feed(database: Database, market: MarketSchema) -> bool:
             connection.execute(statement)
         if not there and _noted(connection, market) is not None:
             _poll(connection, market, DEFAULT_OVERLAP_S, feeding=has_active_models(connection, market))
+        compare_joined(connection, market)
+        for statement in joined_trigger_creation(market, MarketTable.find(connection, market).joined_tables):
+            connection.execute(statement)
+        forget_seen(connection, market)
         _clear(connection, market.feed.seen)
         StateTable(market).clear(connection)
     return not there
@@ -71,6 +84,9 @@ def remove_feed(database: Database, market: MarketSchema) -> bool:
             connection.execute(statement)
         if there:
             _poll(connection, market, DEFAULT_OVERLAP_S, feeding=False)
+        for statement in joined_trigger_removal(market):
+            connection.execute(statement)
+        compare_joined(connection, market)
     return there
 
 
@@ -89,6 +105,7 @@ def begin_feed(
     """
     _clear(connection, market.feed.feed)
     StateTable(market).clear(connection)
+    forget_joined(connection, market)
     if not feed_installed(connection, market):
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [FeedLocks.of(market).polling])
         _clear(connection, market.feed.seen)

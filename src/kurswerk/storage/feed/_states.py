@@ -12,6 +12,7 @@ _DELETE = sql.SQL("""
 DELETE FROM {states} s USING unnest(%s::text[], %s::bigint[]) AS first(instrument, us)
 WHERE s.coin_id = first.instrument AND s."timestamp" >= timestamptz 'epoch' + first.us * interval '1 microsecond'""")
 _DELETE_PARTITIONS = "DELETE FROM {states} WHERE (hashtext(coin_id) & 63) = ANY (%s)"
+_DELETE_SINCE = _DELETE_PARTITIONS + " AND \"timestamp\" >= timestamptz 'epoch' + %s * interval '1 microsecond'"
 _LOAD = sql.SQL("""
 SELECT coin_id, (extract(epoch FROM "timestamp") * 1000000)::bigint, state FROM {states}
 WHERE coin_id = ANY (%s) AND definition = %s""")
@@ -29,6 +30,7 @@ class StateTable:
         states = sql.Identifier(market.feed.states)
         self._delete, self._load, self._save = (one.format(states=states) for one in (_DELETE, _LOAD, _SAVE))
         self._delete_partitions = sql.SQL(_DELETE_PARTITIONS).format(states=states)
+        self._delete_since = sql.SQL(_DELETE_SINCE).format(states=states)
         self._delete_all = sql.SQL("DELETE FROM {}").format(states)
 
     def load(
@@ -52,6 +54,10 @@ class StateTable:
     def clear_partitions(self, connection: psycopg.Connection, partitions: Sequence[int]) -> None:
         """Remove all states of some partitions' instruments."""
         connection.execute(self._delete_partitions, [list(partitions)])
+
+    def delete_since(self, connection: psycopg.Connection, partitions: Sequence[int], first_us: int) -> None:
+        """Remove the states of a moment or later of some partitions' instruments."""
+        connection.execute(self._delete_since, [list(partitions), first_us])
 
     def clear(self, connection: psycopg.Connection) -> None:
         """Remove all states, where rows may have come that no feed has reported."""

@@ -147,6 +147,11 @@ class MarketTable:
         own = {name: self.columns[name].version for name in self.market.columns if name in self.columns}
         return own | {name: join.version for name, join in self.joined.items()}
 
+    @property
+    def joined_tables(self) -> tuple[str, ...]:
+        """The tables of joined columns that are there."""
+        return tuple(dict.fromkeys(join.column.table for join in self.joined.values()))
+
     def require(self, names: Sequence[str]) -> tuple[str, ...]:
         """Return the names, each once, if the table has all of them.
 

@@ -47,12 +47,14 @@ WITH due AS (
     WHERE m.is_deleted OR NOT m.is_active FOR UPDATE OF b SKIP LOCKED
 ), gone AS (DELETE FROM prediction_backlog b USING due WHERE b.ctid = due.place RETURNING 1)
 SELECT count(*) FROM gone"""
-# A replay needs them for the predictions there are, a lane for those that are owed.
+# A replay needs them for the predictions there are, a lane for those that are still missed. Joined values are of all
+# instruments.
 _REVISIONS = sql.SQL("""
 WITH gone AS (
     DELETE FROM {revisions} r WHERE r.created_at < now() - interval '1 hour'
-        AND NOT EXISTS (SELECT FROM predictions p WHERE p.coin_id = r.coin_id)
-        AND NOT EXISTS (SELECT FROM prediction_backlog b WHERE b.coin_id = r.coin_id)
+        AND CASE WHEN r.kind = 'joined' THEN NOT EXISTS (SELECT FROM predictions p WHERE p.id < r.first_prediction_id)
+            ELSE NOT EXISTS (SELECT FROM predictions p WHERE p.coin_id = r.coin_id)
+                AND NOT EXISTS (SELECT FROM prediction_backlog b WHERE b.coin_id = r.coin_id) END
     RETURNING 1
 )
 SELECT count(*) FROM gone""")

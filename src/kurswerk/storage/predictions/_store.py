@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from kurswerk.core.errors import NotFoundError, TooBroadError
 from kurswerk.market import MarketSchema, market_named
 from kurswerk.serving import PredictionFilter, StoredPrediction
+from kurswerk.serving.ports import JoinedChange
 from kurswerk.storage.operations import ALIVE
 from kurswerk.storage.server import Database
 
@@ -150,6 +151,29 @@ class PostgresPredictionStore:
         rows = self._rows(query)
         late, corrected = ([row["us"] for row in rows if row["kind"] == kind] for kind in ("late", "corrected"))
         return late, corrected
+
+    def joined_changes_after(self, coin: str, prediction_id: int) -> Sequence[JoinedChange]:
+        """Return the changes of joined values that a prediction of a coin cannot have known, those that wait too."""
+        market = self._market_of(prediction_id)
+        if not market.joined:
+            return []
+        query = sql.SQL(
+            "WITH home AS (SELECT (hashtext({coin}) & 63)::smallint AS number), changes AS ("
+            " SELECT r.source, r.timestamps[1] AS first, r.timestamps[2] AS until FROM {revisions} r, home"
+            " WHERE r.coin_id = '' AND r.kind = 'joined' AND r.first_prediction_id > {id}"
+            " AND home.number = ANY (r.partitions)"
+            " UNION ALL SELECT c.source, c.from_time, c.until_time FROM joined_changes c, home"
+            " WHERE c.market = {market} AND c.partition = home.number)"
+            " SELECT source, (extract(epoch FROM first) * 1000000)::bigint AS from_us,"
+            " CASE WHEN until < '9999-12-31' THEN (extract(epoch FROM until) * 1000000)::bigint END AS until_us"
+            " FROM changes ORDER BY 2"
+        ).format(
+            coin=sql.Literal(coin),
+            revisions=sql.Identifier(market.feed.revisions),
+            id=sql.Literal(prediction_id),
+            market=sql.Literal(market.name),
+        )
+        return [JoinedChange(row["source"], (), row["from_us"], row["until_us"]) for row in self._rows(query)]
 
     def _market_of(self, prediction_id: int) -> MarketSchema:
         query = sql.SQL("SELECT m.market FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE p.id = {}")

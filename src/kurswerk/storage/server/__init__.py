@@ -7,6 +7,13 @@ from kurswerk.storage.server._database import Connection, Database
 from kurswerk.storage.server._embedded import EmbeddedPostgres, ServerStatus
 from kurswerk.storage.server._errors import translated, translating
 from kurswerk.storage.server._feed_trigger import FeedNames, trigger_creation, trigger_removal
+from kurswerk.storage.server._joined_trigger import (
+    JoinedSource,
+    joined_sources,
+    joined_trigger_creation,
+    joined_trigger_name,
+    joined_trigger_removal,
+)
 from kurswerk.storage.server._json import jsonb, message_of
 from kurswerk.storage.server._revisions import HEAD
 from kurswerk.storage.server._schema import (
@@ -24,11 +31,16 @@ __all__ = [
     "Database",
     "EmbeddedPostgres",
     "FeedNames",
+    "JoinedSource",
     "SchemaStatus",
     "ServerStatus",
     "TableStatus",
     "current_revision",
     "downgrade",
+    "joined_sources",
+    "joined_trigger_creation",
+    "joined_trigger_name",
+    "joined_trigger_removal",
     "jsonb",
     "message_of",
     "schema_status",

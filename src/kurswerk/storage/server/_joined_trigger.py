@@ -1,0 +1,136 @@
+"""The triggers that note changes of joined values for the markets whose rows they belong to.
+
+One statement leads to one change for each market with an active model and each partition, from the earliest moment that
+it touched up to the next value that it left alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from kurswerk.market import MARKETS, MarketSchema
+
+_FUNCTION = """
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT SET timezone TO 'UTC' AS $$
+DECLARE first timestamptz; last timestamptz;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        SELECT min(e.{time}), max(e.{time}) INTO first, last FROM new_rows e WHERE {complete};
+    ELSIF TG_OP = 'DELETE' THEN
+        SELECT min(e.{time}), max(e.{time}) INTO first, last FROM old_rows e WHERE {complete};
+    ELSE
+        SELECT min(e.{time}), max(e.{time}) INTO first, last FROM (
+            (SELECT {fields} FROM new_rows EXCEPT SELECT {fields} FROM old_rows)
+            UNION ALL (SELECT {fields} FROM old_rows EXCEPT SELECT {fields} FROM new_rows)
+        ) e WHERE {complete};
+    END IF;
+    IF first IS NULL THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO joined_changes (market, source, partition, from_time, until_time)
+    SELECT m.name, {source}, partition, first,
+        (SELECT min(e.{time}) FROM {table} e WHERE e.{time} > last AND {complete})
+    FROM unnest({markets}::text[]) AS m(name), generate_series(0, 63) AS partition
+    WHERE EXISTS (SELECT FROM ml_models WHERE is_active AND NOT is_deleted AND market = m.name);
+    RETURN NULL;
+END $$"""
+_TRIGGERS = {
+    "inserted": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows",
+    "updated": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    "deleted": "AFTER DELETE ON {table} REFERENCING OLD TABLE AS old_rows",
+}
+
+
+@dataclass(frozen=True)
+class JoinedSource:
+    """A table that markets join values from: the values' columns, and that of the moment from which they are known."""
+
+    table: str
+    time: str
+    values: tuple[str, ...]
+    markets: tuple[str, ...]
+
+    def complete(self, alias: str) -> sql.Composable:
+        """Return a condition for rows that hold all values and their moment, one of the years 1 to 9999."""
+        moment = sql.SQL("{0} >= '0001-01-02' AND {0} < '9999-12-31'").format(sql.Identifier(alias, self.time))
+        filled = [sql.SQL("{} IS NOT NULL").format(sql.Identifier(alias, value)) for value in self.values]
+        return sql.SQL(" AND ").join([moment, *filled])
+
+
+def joined_sources(markets: Iterable[MarketSchema]) -> list[JoinedSource]:
+    """Return the tables that markets join values from, each once."""
+    values: dict[tuple[str, str], dict[str, None]] = {}
+    users: dict[tuple[str, str], dict[str, None]] = {}
+    for market in markets:
+        for column in market.joined.values():
+            values.setdefault((column.table, column.time), {})[column.value] = None
+            users.setdefault((column.table, column.time), {})[market.name] = None
+    return [JoinedSource(*key, tuple(found), tuple(users[key])) for key, found in values.items()]
+
+
+def joined_trigger_name(table: str, event: str) -> str:
+    """Return the name of a trigger on a joined table.
+
+    Examples
+    --------
+    >>> joined_trigger_name("exchange_rates", "inserted")
+    'kurswerk_joined_exchange_rates_inserted'
+    """
+    return f"kurswerk_joined_{table}_{event}"
+
+
+def joined_trigger_creation(market: MarketSchema, tables: Iterable[str] | None = None) -> list[sql.Composed]:
+    """Return the statements that put triggers on a market's joined tables, or some; again they change nothing."""
+    statements: list[sql.Composed] = []
+    wanted = None if tables is None else set(tables)
+    mine = {source.table for source in joined_sources([market])}
+    for source in joined_sources(MARKETS.values()):
+        if source.table not in mine or (wanted is not None and source.table not in wanted):
+            continue
+        function = sql.Identifier(f"kurswerk_joined_{source.table}")
+        statements.append(_function(source, function))
+        statements += _drop(source)
+        for event, declaration in _TRIGGERS.items():
+            statements.append(
+                sql.SQL("CREATE TRIGGER {} " + declaration + " FOR EACH STATEMENT EXECUTE FUNCTION {}()").format(
+                    sql.Identifier(joined_trigger_name(source.table, event)),
+                    function,
+                    table=sql.Identifier(source.table),
+                )
+            )
+    return statements
+
+
+def joined_trigger_removal(market: MarketSchema) -> list[sql.Composed]:
+    """Return the statements that take the triggers off a market's joined tables, those that are there."""
+    return [
+        statement
+        for source in joined_sources([market])
+        for statement in (
+            *_drop(source),
+            sql.SQL("DROP FUNCTION IF EXISTS {}()").format(sql.Identifier(f"kurswerk_joined_{source.table}")),
+        )
+    ]
+
+
+def _function(source: JoinedSource, function: sql.Identifier) -> sql.Composed:
+    return sql.SQL(_FUNCTION).format(
+        function=function,
+        source=sql.Literal(source.table),
+        table=sql.Identifier(source.table),
+        time=sql.Identifier(source.time),
+        complete=source.complete("e"),
+        fields=sql.SQL(", ").join(map(sql.Identifier, (source.time, *source.values))),
+        markets=sql.Literal(list(source.markets)),
+    )
+
+
+def _drop(source: JoinedSource) -> list[sql.Composed]:
+    return [
+        sql.SQL("DROP TRIGGER IF EXISTS {} ON {}").format(
+            sql.Identifier(joined_trigger_name(source.table, event)), sql.Identifier(source.table)
+        )
+        for event in _TRIGGERS
+    ]
