@@ -51,7 +51,7 @@ def fill_dashboard(database: Database, folder: Path, *, coins: int, models: int)
     middle_us = (first_us + (last_us - first_us) * 2 // 3) // MINUTE_US * MINUTE_US
     ids = _register(database, market, (first_us, middle_us), models)
     _judge(database, ids, Period(middle_us, last_us))
-    store_predictions(database, market.coins(), ids, range(_MOMENTS), middle_us)
+    store_predictions(database, market.instruments(), ids, range(_MOMENTS), middle_us)
     market.upsert(map(_grown_up, coin_batches(LONG_CHART_ROWS, coins=1)))
     store_predictions(database, [LONG_CHART], ids, range(0, LONG_CHART_ROWS, LONG_CHART_ROWS // 100), START_US)
     with psycopg.connect(database.url, autocommit=True) as connection:

@@ -24,7 +24,7 @@ from kurswerk.bootstrap.api_services import api_services
 from kurswerk.bootstrap.stores import open_stores
 from kurswerk.models import create
 from kurswerk.observability import HealthReport, Metrics
-from kurswerk.registry import Page
+from kurswerk.registry import PageRequest
 from kurswerk.storage.registry import PostgresCatalog
 from kurswerk.storage.server import Database
 
@@ -140,7 +140,7 @@ def _query_seconds(database: Database) -> float:
     catalog, times = PostgresCatalog(Database(database.url, pool_size=1)), []
     for _ in range(20):
         started = time.perf_counter()
-        catalog.models(Page(limit=100), {})
+        catalog.models(PageRequest(limit=100), {})
         times.append(time.perf_counter() - started)
     return sorted(times)[len(times) // 2]
 

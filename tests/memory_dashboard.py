@@ -68,7 +68,7 @@ class Market(MemoryMarket):
 
     empty = False
 
-    def coins(self) -> list[str]:
+    def instruments(self) -> list[str]:
         return [] if self.empty else list(self.panel.instruments)
 
     def latest_rows(self, mint: str, n: int, columns: Sequence[str] | None = None) -> Panel:

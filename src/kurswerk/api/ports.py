@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from kurswerk.alerts import AlertStore, ChannelKind
 from kurswerk.jobs import JobFiles, JobService
 from kurswerk.observability import HealthReport
-from kurswerk.registry import Listing, ModelStore, Page
+from kurswerk.registry import Listing, ModelStore, PageRequest
 from kurswerk.serving import ActivationStore, PredictionFilter, PredictionLog
 from kurswerk.training import MarketSurvey
 
@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 class Catalog(Protocol):
     """Reads models, results and jobs as rows under the names of contracts.md. Deleted models are never found."""
 
-    def models(self, page: Page, filters: Row) -> Listing:
+    def models(self, page: PageRequest, filters: Row) -> Listing:
         """Return one page of models, without what is large."""
         ...
 
@@ -28,7 +28,7 @@ class Catalog(Protocol):
         """Return one model with everything; NotFoundError if there is none."""
         ...
 
-    def tests(self, page: Page, filters: Row) -> Listing:
+    def tests(self, page: PageRequest, filters: Row) -> Listing:
         """Return one page of test results."""
         ...
 
@@ -36,7 +36,7 @@ class Catalog(Protocol):
         """Return one test result; NotFoundError if there is none."""
         ...
 
-    def comparisons(self, page: Page, filters: Row) -> Listing:
+    def comparisons(self, page: PageRequest, filters: Row) -> Listing:
         """Return one page of comparisons."""
         ...
 
@@ -44,7 +44,7 @@ class Catalog(Protocol):
         """Return one comparison; NotFoundError if there is none."""
         ...
 
-    def jobs(self, page: Page, filters: Row) -> Listing:
+    def jobs(self, page: PageRequest, filters: Row) -> Listing:
         """Return one page of jobs."""
         ...
 

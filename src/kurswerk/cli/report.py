@@ -93,7 +93,7 @@ def _example(rows: PostgresMarketStore, market: MarketSchema) -> Panel | None:
     """Return the last rows of one coin."""
     stored = rows.columns()
     columns = [name for role in CANDLE_ROLES if (name := market.roles.get(role)) in stored]
-    coins = rows.coins()[:_MOST_COINS_TRIED]
+    coins = rows.instruments()[:_MOST_COINS_TRIED]
     panels = [rows.latest_rows(coin, _MOST_EXAMPLE_ROWS, columns) for coin in coins] if columns else []
     return max(panels, key=len, default=None)
 

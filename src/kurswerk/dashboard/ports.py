@@ -64,7 +64,7 @@ class QuarantinedRow:
 class MarketData(MarketSurvey, Protocol):
     """Market data as a whole and coin by coin."""
 
-    def coins(self) -> Sequence[str]:
+    def instruments(self) -> Sequence[str]:
         """Return the names of all coins."""
         ...
 

@@ -3,7 +3,7 @@
 from kurswerk.evaluation import Metrics
 from kurswerk.registry._artifacts import common_market, load_model, market_of, plan_of
 from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestResult, TrainedVersion
-from kurswerk.registry.ports import Listing, ModelStore, Page, ResultStore
+from kurswerk.registry.ports import Listing, ModelStore, PageRequest, ResultStore
 
 __all__ = [
     "Comparison",
@@ -12,7 +12,7 @@ __all__ = [
     "ModelRecord",
     "ModelStore",
     "NewModel",
-    "Page",
+    "PageRequest",
     "ResultStore",
     "TestResult",
     "TrainedVersion",

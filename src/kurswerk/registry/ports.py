@@ -9,7 +9,7 @@ from kurswerk.registry._records import Comparison, ModelRecord, NewModel, TestRe
 
 
 @dataclass(frozen=True)
-class Page:
+class PageRequest:
     """Which part of a list, in which order."""
 
     limit: int = 100

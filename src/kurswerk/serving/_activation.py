@@ -29,7 +29,7 @@ class ActivationStore(Protocol):
 
 
 class NotCertifiedError(ConflictError):
-    """A model must not be activated; ``failed_checks`` says why, one object per check."""
+    """A model must not be activated; ``failed_checks`` states why, one object per check."""
 
     def __init__(self, code: str, /, *, failed_checks: Sequence[Mapping[str, Any]], **params: Any) -> None:
         super().__init__(code, **params)

@@ -10,7 +10,8 @@ def feature_digests(X: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return 64 bits per row that change with any bit of it; every NaN counts alike.
 
     FNV-1a over words of 32 bits (http://www.isthe.com/chongo/tech/comp/fnv/), finished by the mixer of SplitMix64
-    (Steele, Lea, Flood, 2014). It tells equal from different, it is no protection against somebody who wants a clash.
+    (Steele, Lea, Flood, 2014). It distinguishes equal from different; it is no protection
+    against somebody who wants a clash.
 
     Parameters
     ----------

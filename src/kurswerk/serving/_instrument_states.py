@@ -25,7 +25,7 @@ _NEAR_COINS_AT_ONCE = 512
 class FeatureRows:
     """Features of the rows to predict, in the order of their time, and which of the rows came late.
 
-    ``places`` says which of the rows taken each is.
+    ``places`` are their places among the rows taken.
     """
 
     places: Int

@@ -44,18 +44,18 @@ def compile_now() -> None:
 
 
 class PredictorEvents(Protocol):
-    """Hears what a predictor does; called from its thread."""
+    """Receives what a predictor does; called from its thread."""
 
     def stored(self, report: BatchReport) -> None:
-        """Hear of a batch whose predictions are stored."""
+        """Receive a batch whose predictions are stored."""
         ...
 
     def failed(self, kind: str) -> None:
-        """Hear of an error, by its type."""
+        """Receive an error's type."""
         ...
 
     def state(self, state: Mapping[str, Any]) -> None:
-        """Hear once a second how the lane is."""
+        """Receive the lane's state, once a second."""
         ...
 
 
@@ -71,11 +71,11 @@ class Predictor:
     options
         How the lane works.
     events
-        Hears what it does.
+        Receives what it does.
     market
         Whose rows it predicts.
     poll_s
-        How long it waits at most when nothing tells it of new rows.
+        How long it waits at most where nothing notifies it of new rows.
     has_work
         Whether the market has a model that predicts, looked at once a second; without one there is no connection.
         Always by default.

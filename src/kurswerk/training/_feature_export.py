@@ -277,7 +277,7 @@ class _Export:
 
     def write(self, path: Path, market: MarketSurvey, progress: Progress) -> _Written:
         """Write all rows; the bytes depend on the request and the data alone."""
-        instruments = sorted(set(self.request.instruments or market.coins()))
+        instruments = sorted(set(self.request.instruments or market.instruments()))
         fingerprint = hashlib.sha256()
         rows, there = 0, 0
         with pq.ParquetWriter(path, self.schema, compression="zstd") as writer:

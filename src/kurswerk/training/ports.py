@@ -40,7 +40,7 @@ class Availability:
 class MarketSurvey(MarketStore, Protocol):
     """Reports what market data there is, without reading it all."""
 
-    def coins(self) -> Sequence[str]:
+    def instruments(self) -> Sequence[str]:
         """Return the names of all instruments."""
         ...
 

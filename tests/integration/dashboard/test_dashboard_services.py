@@ -85,7 +85,7 @@ def test_every_page_opens_on_a_real_database(services: DashboardServices, databa
     services.ingestion.simulate(2, 1.0, 7, no_progress)
     register(database, "served")
     browser = Browser(services)
-    coin = services.market.coins()[0]
+    coin = services.market.instruments()[0]
     for path in (
         "",
         "/data",

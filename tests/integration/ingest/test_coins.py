@@ -41,7 +41,7 @@ def test_hostile_rows_stay_outside(store, tmp_path):
     )
     file = ingest_files([open_candles(path, COINS)], COINS, store, tmp_path).files[0]
     assert (file.accepted, file.stored.inserted, sum(file.quarantined.values())) == (2, 2, 4)
-    assert store.coins() == ["B", "D'; DROP TABLE coin_metrics;--"]
+    assert store.instruments() == ["B", "D'; DROP TABLE coin_metrics;--"]
 
 
 def test_a_file_that_breaks_on_the_way_changes_nothing(store, tmp_path):
@@ -57,7 +57,7 @@ def test_a_file_that_breaks_on_the_way_changes_nothing(store, tmp_path):
     table = pa.table({"mint": ["A"], "ts": [1], "close": [1.0]})
     with pytest.raises(DataFileError, match="damaged"):
         ingest_files([Breaks(table)], COINS, store, tmp_path)
-    assert store.coins() == []
+    assert store.instruments() == []
 
 
 def test_no_valid_row_at_all(store, tmp_path):

@@ -6,6 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
+from feed_lanes import COINS, a_lane, drain, stored
 from kurswerk.features import FeaturePlan
 from kurswerk.market import COINS as MARKET
 from kurswerk.models import as_model_input
@@ -17,7 +18,6 @@ from kurswerk.storage.operations import clean_up
 from kurswerk.storage.predictions import PostgresPredictionStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
 from kurswerk.storage.server import Database
-from lanes import COINS, a_lane, drain, stored
 from served_models import RECURSIVE, START_US, STEP_US, coin_rows, register, write_rows
 
 RATES = ("price_close", "sol_price_usd", "sol_price_change_pct")

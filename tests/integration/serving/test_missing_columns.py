@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from feed_lanes import COINS, stored
 from kurswerk.bootstrap.predictor_part import lane_options
 from kurswerk.bootstrap.setting_groups import PredictorSettings
 from kurswerk.features import FeaturePlan
@@ -22,7 +23,6 @@ from kurswerk.storage.markets import PostgresMarketStore
 from kurswerk.storage.predictions import PostgresAlertStore
 from kurswerk.storage.registry import PostgresModelStore
 from kurswerk.storage.server import Database
-from lanes import COINS, stored
 from served_models import COLUMNS, RECURSIVE, coin_rows, register
 from waiting import until
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from kurswerk.market import MARKETS
-from kurswerk.registry import Listing, Page
+from kurswerk.registry import Listing, PageRequest
 
 if TYPE_CHECKING:
     MarketName = str
@@ -68,9 +68,9 @@ class PageQuery(BaseModel):
     order: Literal["asc", "desc"] = Field("desc", description="Direction; missing values come last either way.")
     sort: str = "id"
 
-    def page(self) -> Page:
+    def page(self) -> PageRequest:
         """Return the part of the list that is asked for."""
-        return Page(self.limit, self.offset, self.sort, descending=self.order == "desc")
+        return PageRequest(self.limit, self.offset, self.sort, descending=self.order == "desc")
 
     def filters(self) -> Json:
         """Return the filters that were given."""

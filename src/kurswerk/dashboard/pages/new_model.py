@@ -85,7 +85,7 @@ def _period(app: DashboardApp, given: dict[str, Any]) -> Any:
 
 def _fields(app: DashboardApp, user: UserContext, given: dict[str, Any], period: Any) -> Any:
     columns = list(app.services.market.columns())
-    coins = app.cache.get("coins", lambda: list(app.services.market.coins()), max_age_s=30)
+    coins = app.cache.get("coins", lambda: list(app.services.market.instruments()), max_age_s=30)
     return dmc.Stack(
         [
             card(user.t("Name and model type"), fields.naming(user, given)),

@@ -50,7 +50,7 @@ def estimate_base_rate(app: DashboardApp, spec: ModelSpec) -> Estimate:
 
 def _estimate(app: DashboardApp, spec: ModelSpec) -> Estimate:
     market = app.services.market
-    coins = list(spec.mints) if spec.mints is not None else list(market.coins())
+    coins = list(spec.mints) if spec.mints is not None else list(market.instruments())
     about = market.estimated_rows(end_us=spec.train_end_us, mints=spec.mints)
     chosen = None
     if about > _MAX_ROWS and len(coins) > 1:

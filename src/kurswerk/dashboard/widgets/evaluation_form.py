@@ -112,7 +112,7 @@ def model_options(records: Sequence[ModelRecord]) -> list[dict[str, str]]:
 
 def _coin_field(app: DashboardApp, user: UserContext, name: str) -> Any:
     """Return a field for coins; empty is all."""
-    coins = app.cache.get("coins", lambda: list(app.services.market.coins()), max_age_s=30)
+    coins = app.cache.get("coins", lambda: list(app.services.market.instruments()), max_age_s=30)
     return dmc.MultiSelect(
         id=name,
         label=user.t("Coins"),

@@ -30,7 +30,7 @@ def rows_over_time(app: DashboardApp) -> tuple[np.ndarray, np.ndarray] | None:
     first_us, last_us = there.first_us, there.last_us
 
     def count() -> tuple[np.ndarray, np.ndarray]:
-        mints = app.services.market.coins()[:_SAMPLED_COINS] if there.rows > _MAX_ROWS else None
+        mints = app.services.market.instruments()[:_SAMPLED_COINS] if there.rows > _MAX_ROWS else None
         panel = app.services.market.load_panel([], mints=mints)
         edges = np.linspace(first_us, last_us + 1, _BINS + 1)
         return edges, np.histogram(panel.timestamps, edges)[0]

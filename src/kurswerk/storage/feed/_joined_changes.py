@@ -24,7 +24,7 @@ _READABLE = "SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass(%s) 
 _HAS_IDS = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'id')"
 _HAS_TRIGGERS = "SELECT count(*) = 3 FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname LIKE %s"
 _KNOWN = "SELECT EXISTS (SELECT FROM joined_seen WHERE market = %s AND source = %s)"
-# The row that says that the table was looked at, though it may have been empty.
+# The row that marks the table as looked at, though it may have been empty.
 _BEGIN = """
 INSERT INTO joined_seen (market, source, "timestamp", content) VALUES (%s, %s, '-infinity', 0) ON CONFLICT DO NOTHING"""
 _COMPARE = """
@@ -145,7 +145,7 @@ def _compare(connection: Connection, market: MarketSchema, source: JoinedSource)
 
 
 def _names(connection: Connection, market: MarketSchema, source: JoinedSource) -> Mapping[str, sql.Composable] | None:
-    """Return what a statement says of a table; None if it has triggers, or cannot be read."""
+    """Return the names that statements are composed of; None if it has triggers, or cannot be read."""
     columns = [source.time, *source.values]
     readable = connection.execute(_READABLE, [source.table, columns]).fetchone()
     triggers = connection.execute(_HAS_TRIGGERS, [source.table, joined_trigger_name(source.table, "%")]).fetchone()

@@ -10,7 +10,7 @@ from kurswerk.storage.markets import MarketTable, array_text
 
 Int = NDArray[np.int64]
 
-# A load of history is cut at so many rows of a partition; between them others have their turn.
+# A bulk insert of history is cut at so many rows of a partition; between them others have their turn.
 _LEAST_PER_PARTITION = 32
 
 

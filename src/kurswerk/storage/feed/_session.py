@@ -44,7 +44,7 @@ Bool = NDArray[np.bool_]
 TakeStatement = Callable[[tuple[str, ...], tuple[int, ...], int], bytes]
 
 _MOST_COUNTED = 100_000
-# Every query looks rows up by index; the tables change too fast for statistics to say so.
+# Every query looks rows up by index; the tables change too fast for statistics to show it.
 _OPTIONS = (
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c enable_bitmapscan=off -c jit=off"
     # Rows are taken and predictions stored together: what a crash loses of both is done again, with the same bits.
@@ -167,7 +167,7 @@ class PostgresFeedSession:
             return poll(self._connection, self._market, overlap_s=self._overlap_s)
 
     def report_state(self, state: Mapping[str, Any]) -> None:
-        """Tell how this lane is; rows of lanes that fell silent a minute ago are removed."""
+        """Publish the state of this lane; rows of lanes that fell silent a minute ago are removed."""
         with translating(self._url), self._connection.transaction():
             self._connection.execute(
                 "INSERT INTO serving_replicas (id, state) VALUES (%s, %s)"
@@ -294,7 +294,7 @@ class PostgresFeedTransaction:
         return found
 
     def store(self, predictions: NewPredictions, alerts: Sequence[NewAlert]) -> None:
-        """Store predictions, count them, store alerts and tell listeners."""
+        """Store predictions, count them, store alerts and notify listeners."""
         self._writer.store(predictions, alerts, slot=min(self._held))
 
     def alert_rules(self) -> Sequence[AlertRule]:

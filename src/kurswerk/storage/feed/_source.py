@@ -22,7 +22,7 @@ from kurswerk.storage.server import (
 _INSTALLED = (
     "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname = ANY (%s) AND tgenabled IN ('O', 'A')"
 )
-# The one seen row without an instrument says, in ``content``, from which microsecond on rows are polled.
+# The one seen row without an instrument holds, in ``content``, from which microsecond on rows are polled.
 _NOTE = """
 INSERT INTO {seen} AS s (coin_id, "timestamp", content) VALUES ('', '-infinity', %s)
 ON CONFLICT ("timestamp", coin_id) DO UPDATE SET content = greatest(s.content, excluded.content)"""
@@ -95,8 +95,8 @@ def begin_feed(
 ) -> None:
     """Start where no model of the market was active, in the transaction that activates the first.
 
-    With triggers it waits for transactions that are writing rows, since these have not told the feed; what they write
-    and what was there before is not predicted, everything later is.
+    With triggers it waits for transactions that are writing rows, since the feed does not know of these; what they
+    write and what was there before is not predicted, everything later is.
 
     Raises
     ------

@@ -15,7 +15,7 @@ class FolderJobFiles:
     folder
         To which paths are relative, such as the data folder.
     within
-        The part of it that files may lie in; nothing outside is written or read, whatever a path says.
+        The part of it that files may lie in; nothing outside is written or read, whatever a path is.
     """
 
     def __init__(self, folder: Path, within: str = "exports") -> None:

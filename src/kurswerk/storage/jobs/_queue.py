@@ -1,6 +1,6 @@
 """The queue: Procrastinate on the same database, so that a job and its queue entry commit together.
 
-A queue entry is a Procrastinate job that says "run row N of ``ml_jobs``". It is used once: whoever fetched it removes
+A queue entry is a Procrastinate job that means "run row N of ``ml_jobs``". It is used once: whoever fetched it removes
 it when the run has ended, and a job that shall run again gets a new one. The row in ``ml_jobs`` is the truth; an entry
 that is not the row's current one has no effect.
 """

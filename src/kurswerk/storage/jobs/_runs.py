@@ -30,7 +30,7 @@ _BEGIN = """
 UPDATE ml_jobs SET status = 'RUNNING', attempt = attempt + 1, worker_id = %(worker_id)s, started_at = now(),
     heartbeat_at = now(), progress = 0, progress_msg = %(text)s, progress_detail = %(detail)s
 WHERE id = %(id)s AND procrastinate_id = %(entry_id)s AND status = 'PENDING' RETURNING *"""
-# Says whether the message is another one than before.
+# Whether the message is another one than before.
 _REPORT = """
 UPDATE ml_jobs j SET progress = %(fraction)s, progress_msg = %(text)s, progress_detail = %(detail)s,
     heartbeat_at = now()

@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 
 class MarketRowReader:
-    """Reads what messages say of market rows; implements `kurswerk.alerts.RowContextSource`."""
+    """Reads what messages show of market rows; implements `kurswerk.alerts.RowContextSource`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -90,7 +90,7 @@ class PostgresMarketStore:
             raise NotFoundError("coin.no_rows_see_status", coin=mint)
         return panel
 
-    def coins(self) -> list[str]:
+    def instruments(self) -> list[str]:
         """Return the names of all instruments, ascending."""
         with self._database.connection() as connection:
             query = MarketTable.find(connection, self._market).distinct_instruments()

@@ -54,7 +54,7 @@ class FoundColumn:
 
 @dataclass(frozen=True)
 class FoundJoin:
-    """A joined column whose table is there; with ids the highest says which of several rows of one time came last."""
+    """A joined column whose table is there; with ids the highest is that of the last of several rows of one time."""
 
     column: JoinedColumn
     has_ids: bool
@@ -69,7 +69,7 @@ class MarketTable:
     Attributes
     ----------
     market
-        What the market says of it.
+        The market's schema.
     columns
         All columns by name.
     has_key

@@ -14,7 +14,7 @@ _ANSWER_S = 5.0
 
 
 class PostgresChangeFeed:
-    """Listens to what the triggers of ``ml_models``, ``ml_jobs``, … tell (statement-level, sent at commit)."""
+    """Listens to the triggers of ``ml_models``, ``ml_jobs``, … (statement-level, sent at commit)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class PostgresChangeFeed:
         Raises
         ------
         DatabaseUnavailableError
-            When the connection cannot be made, or is lost; what changes from then on goes unheard.
+            When the connection cannot be made, or is lost; later changes are not received.
         """
         try:
             connection = await psycopg.AsyncConnection.connect(

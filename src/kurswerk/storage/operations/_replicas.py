@@ -1,4 +1,4 @@
-"""Which lanes are alive: those that told how they are a moment ago, on either side of a clock that was set."""
+"""Which lanes are alive: those that reported a moment ago, on either side of a clock that was set."""
 
 from typing import Final
 

@@ -315,7 +315,7 @@ class PostgresAlertStore:
     def _row_contexts(
         self, rows: Sequence[Mapping[str, Any]], models: Mapping[int, Sequence[tuple[str, MessageModel]]]
     ) -> dict[int, RowContext]:
-        """Return what the market's rows say that deliveries are about; the first model's market is the row's."""
+        """Return the values of the market's rows that deliveries are about; the first model's market is the row's."""
         if self._row_source is None:
             return {}
         by_market: dict[str, dict[int, tuple[str, datetime]]] = {}

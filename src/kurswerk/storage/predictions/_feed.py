@@ -25,7 +25,7 @@ _READ = (
 
 
 class PostgresPredictionFeed:
-    """Hears which predictions were stored, and reads them once for everybody."""
+    """Receives the ids of stored predictions, and reads the predictions once for all subscribers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -44,7 +44,7 @@ class PostgresPredictionFeed:
         Raises
         ------
         DatabaseUnavailableError
-            When the connection cannot be made, or is lost; what is stored from then on goes unheard.
+            When the connection cannot be made, or is lost; what is stored later is not received.
         """
         url = self._database.url
         try:
@@ -55,10 +55,10 @@ class PostgresPredictionFeed:
                 await connection.execute(f"LISTEN {CHANNEL}".encode())
                 yield []
                 while True:
-                    heard = [one.payload async for one in connection.notifies(timeout=_SILENCE_S, stop_after=1)]
-                    if not heard:
+                    payloads = [one.payload async for one in connection.notifies(timeout=_SILENCE_S, stop_after=1)]
+                    if not payloads:
                         await connection.execute("SELECT 1")
-                    for payload in heard:
+                    for payload in payloads:
                         for first, last in json.loads(payload) if wanted() else ():
                             yield await (await connection.execute(_READ, {"first": first, "last": last})).fetchall()
         except psycopg.Error as error:

@@ -17,14 +17,14 @@ _COPY = (
     'COPY predictions (id, coin_id, "timestamp", model_id, prediction, probability, score, features_digest, features,'
     " in_scope) FROM STDIN (FORMAT binary)"
 )
-_MOST_RANGES_TOLD = 100
+_MOST_RANGES_SENT = 100
 
 
 class PredictionWriter:
     """Writes on one connection, inside the caller's transaction.
 
     The foreign key on ``ml_models`` would be looked up once per prediction, which costs as much as storing it. The
-    caller has locked the models' rows in the same transaction, so the look-up can say nothing new; where the role may
+    caller has locked the models' rows in the same transaction, so the look-up can find nothing new; where the role may
     (a superuser, or one granted ``SET ON PARAMETER session_replication_role``) and nobody has triggers of their own on
     the table, it is left out.
     """
@@ -44,7 +44,7 @@ class PredictionWriter:
         return ids
 
     def store(self, predictions: NewPredictions, alerts: Sequence[NewAlert], slot: int) -> None:
-        """Store predictions and their alerts, count them, and tell listeners which ids they have."""
+        """Store predictions and their alerts, count them, and notify listeners of their ids."""
         payload = encode_predictions(
             predictions.ids, predictions.instruments, predictions.timestamps, predictions.models, predictions.scores,
             predictions.given, predictions.digests, predictions.features, predictions.in_scope,
@@ -61,7 +61,7 @@ class PredictionWriter:
                 execute("SET LOCAL session_replication_role = origin")
             self._store_alerts(alerts)
             self._count(predictions, alerts, slot)
-            execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(id_ranges(predictions.ids)[:_MOST_RANGES_TOLD])])
+            execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(id_ranges(predictions.ids)[:_MOST_RANGES_SENT])])
 
     def _store_alerts(self, alerts: Sequence[NewAlert]) -> None:
         if not alerts:

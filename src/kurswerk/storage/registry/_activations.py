@@ -55,7 +55,7 @@ class PostgresActivationStore:
         return changed
 
     def deactivate(self, model_id: int, reason: str | None = None) -> bool:
-        """Let a model predict no more, and owe nothing; return whether it was active.
+        """Let a model predict no more, and forget the rows that it missed; return whether it was active.
 
         Raises
         ------

@@ -8,7 +8,7 @@ from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
 from kurswerk.core.errors import InvalidInputError, NotFoundError, UnknownNameError
-from kurswerk.registry import Listing, Page
+from kurswerk.registry import Listing, PageRequest
 from kurswerk.storage.server import Database
 
 _LARGEST_ID = 2**63 - 1
@@ -88,7 +88,7 @@ class PostgresCatalog:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def models(self, page: Page, filters: Mapping[str, Any]) -> Listing:
+    def models(self, page: PageRequest, filters: Mapping[str, Any]) -> Listing:
         """Return models, without what is large; filters: ``name``, ``status``, ``model_type``, ``market``,
         ``is_active``.
 
@@ -111,7 +111,7 @@ class PostgresCatalog:
         """
         return self._one("ml_models", model_id, "model.not_found", MODELS.always)
 
-    def tests(self, page: Page, filters: Mapping[str, Any]) -> Listing:
+    def tests(self, page: PageRequest, filters: Mapping[str, Any]) -> Listing:
         """Return test results; filter: ``model_id``. Errors as for `models`."""
         return self._list(TESTS, page, filters)
 
@@ -119,7 +119,7 @@ class PostgresCatalog:
         """Return one test result; NotFoundError if there is none with this id."""
         return self._one("ml_test_results", test_id, "test.not_found")
 
-    def comparisons(self, page: Page, filters: Mapping[str, Any]) -> Listing:
+    def comparisons(self, page: PageRequest, filters: Mapping[str, Any]) -> Listing:
         """Return comparisons; filter: ``model_id``, on either side. Errors as for `models`."""
         return self._list(COMPARISONS, page, filters)
 
@@ -127,7 +127,7 @@ class PostgresCatalog:
         """Return one comparison; NotFoundError if there is none with this id."""
         return self._one("ml_comparisons", comparison_id, "comparison.not_found")
 
-    def jobs(self, page: Page, filters: Mapping[str, Any]) -> Listing:
+    def jobs(self, page: PageRequest, filters: Mapping[str, Any]) -> Listing:
         """Return jobs; filters: ``status``, ``job_type``, ``model_id``. Errors as for `models`."""
         return self._list(JOBS, page, filters)
 
@@ -142,7 +142,7 @@ class PostgresCatalog:
         )
         return self._rows(query, {})
 
-    def _list(self, what: _List, page: Page, filters: Mapping[str, Any]) -> Listing:
+    def _list(self, what: _List, page: PageRequest, filters: Mapping[str, Any]) -> Listing:
         given = {name: value for name, value in filters.items() if value is not None}
         query, count = list_query(what, page, given)
         rows = self._rows(query, {**given, "limit": page.limit, "offset": page.offset})
@@ -162,7 +162,7 @@ class PostgresCatalog:
             return cursor.execute(query, parameters).fetchall()
 
 
-def list_query(what: _List, page: Page, given: Mapping[str, Any]) -> tuple[sql.Composed, sql.Composed]:
+def list_query(what: _List, page: PageRequest, given: Mapping[str, Any]) -> tuple[sql.Composed, sql.Composed]:
     """Return the query for a page, whose rows carry the ``total``, and the one that only counts.
 
     Raises
@@ -189,11 +189,11 @@ def list_query(what: _List, page: Page, given: Mapping[str, Any]) -> tuple[sql.C
     return query, count
 
 
-def _order(what: _List, page: Page) -> sql.Composable:
+def _order(what: _List, page: PageRequest) -> sql.Composable:
     way = sql.SQL("DESC" if page.descending else "ASC")
     by_id = sql.SQL("id {}").format(way)
     if page.sort == "id":
         return by_id
-    # As the indexes say it: one that is told where missing values go serves one way only.
+    # As the indexes are declared: one that states where missing values go serves one direction only.
     gaps = sql.SQL(" NULLS LAST" if page.sort in what.gaps else "")
     return sql.SQL("{} {}{}, {}").format(sql.Identifier(page.sort), way, gaps, by_id)

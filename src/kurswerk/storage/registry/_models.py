@@ -278,7 +278,7 @@ def _order(sort: str, *, descending: bool) -> sql.Composable:
     by_id = sql.SQL("id {}").format(way)
     if sort == "id":
         return by_id
-    # As the indexes say it: one that is told where missing values go serves one way only.
+    # As the indexes are declared: one that states where missing values go serves one direction only.
     gaps = sql.SQL("" if sort in _SORTS_WITHOUT_GAPS else " NULLS LAST")
     return sql.SQL("{} {}{}, {}").format(sql.Identifier(sort), way, gaps, by_id)
 

@@ -19,7 +19,7 @@ _SERVER_USERS = ("kurswerk", "pgserver", "postgres", "nobody")
 
 @dataclass(frozen=True)
 class ServerUser:
-    """The account that PostgreSQL's programs run as; ``switch`` says whether that is another than ours."""
+    """The account that PostgreSQL's programs run as; ``switch`` is whether that is another than ours."""
 
     uid: int
     gid: int
@@ -118,7 +118,7 @@ def run(program: Path, arguments: Sequence[str], user: ServerUser, *, what: str,
     Raises
     ------
     DatabaseUnavailableError
-        If it fails; the message ends with what it said.
+        If it fails; the message ends with its output.
     """
     user.may_reach(program)
     options: dict[str, object] = {"user": user.uid, "group": user.gid, "extra_groups": []} if user.switch else {}
@@ -133,9 +133,9 @@ def run(program: Path, arguments: Sequence[str], user: ServerUser, *, what: str,
         **options,  # type: ignore[call-overload]  # user switching arguments are given only to root
     )
     if answer.returncode:
-        said = answer.stdout.decode(errors="replace") if answer.stdout else tail(log)
+        output = answer.stdout.decode(errors="replace") if answer.stdout else tail(log)
         raise DatabaseUnavailableError(
-            "postgresql.command_failed", what=what, reason=" ".join(said.split())[-600:] or "no reason given"
+            "postgresql.command_failed", what=what, reason=" ".join(output.split())[-600:] or "no reason given"
         )
 
 

@@ -15,13 +15,13 @@ from kurswerk.storage.server._errors import describe_url, plain_url, translated,
 
 OLDEST_SERVER = 140000
 _APPLICATION = "kurswerk"
-# How a server that starts, recovers or stops begins to say so, in Kurswerk's two languages. libpq keeps the SQLSTATE
-# (57P03) to itself, and its ping, which would tell, holds up every thread.
+# How a server that starts, recovers or stops begins to report it, in Kurswerk's two languages. libpq keeps the SQLSTATE
+# (57P03) to itself, and its ping, which would show it, holds up every thread.
 _NOT_YET = ("the database system is", "das Datenbanksystem")
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _PATIENCE_WITH_START_S = 30.0
 _LEAST_WAIT_FOR_POOL_S = 5.0
-# Moments without a zone are UTC, whatever the server takes them for. Said by a statement, not in the connection's
+# Moments without a zone are UTC, whatever the server takes them for. Set by a statement, not in the connection's
 # options: those may be the URL's own, and not every pooler passes them on.
 _UTC = "SET TimeZone = 'UTC'"
 
@@ -36,8 +36,8 @@ class Database:
     url
         libpq URL or key-value string; ``postgresql+psycopg://`` is understood too.
     patience_s
-        For how many seconds a database that cannot be reached is tried again; 0 tries once. A server that says it is
-        starting, recovering or stopping is waited for in any case, up to 30 seconds.
+        For how many seconds a database that cannot be reached is tried again; 0 tries once. A server that reports that
+        it is starting, recovering or stopping is waited for in any case, up to 30 seconds.
     pool_size
         How many connections are kept for further use, as a server needs; 0 opens one per use.
 

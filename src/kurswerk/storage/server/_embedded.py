@@ -128,7 +128,7 @@ class EmbeddedPostgres:
             return True
 
     def status(self) -> ServerStatus:
-        """Say whether the server runs, without starting it."""
+        """Return whether the server runs, without starting it."""
         pid = self._pid()
         version = self._read(self._cluster / "PG_VERSION").strip() or None
         if pid is None:
@@ -189,8 +189,8 @@ class EmbeddedPostgres:
         except DatabaseUnavailableError:
             # A process killed on the way may have left us a server that is just coming up.
             if self._pid() is None:
-                said = " ".join(_binaries.tail(self._log).split())
-                raise DatabaseUnavailableError("postgresql.not_started", log=self._log, output=said) from None
+                output = " ".join(_binaries.tail(self._log).split())
+                raise DatabaseUnavailableError("postgresql.not_started", log=self._log, output=output) from None
 
     def _bury_the_dead(self, socket_dir: Path) -> None:
         """Clear away what a killed server left, once none of its sessions lives.

@@ -54,7 +54,7 @@ def describe_url(url: str) -> str:
 
 
 def _is_unreachable(error: Exception, sqlstate: str | None) -> bool:
-    if sqlstate is None:  # the server never said a word
+    if sqlstate is None:  # the server never answered
         return isinstance(error, psycopg.OperationalError)
     return sqlstate.startswith(_UNREACHABLE)
 

@@ -1,10 +1,10 @@
-"""The triggers that tell a market's feed which rows of its table are new or corrected.
+"""The triggers that report to a market's feed which rows of its table are new or corrected.
 
 One statement leads to one INSERT into the feed and one notification, however many rows it has. While no model of the
 market is active nothing is written, so that loading history costs nothing. The functions run with the rights of their
 owner, because the program that writes rows need not know our tables; timestamps without zone are UTC.
 
-A statement of more than 10,000 rows is a load of history: what others write meanwhile does not wait for it.
+A statement of more than 10,000 rows is a bulk insert of history: what others write meanwhile does not wait for it.
 """
 
 from dataclasses import dataclass

@@ -56,7 +56,7 @@ def test_rows_come_back_as_they_went(store: PostgresMarketStore):
     assert_same(store.load_panel(COLUMNS), expected_panel(ROWS))
     assert store.upsert([batch_of(ROWS)]) == UpsertCount(unchanged=4)
     assert_same(store.load_panel(COLUMNS[::-1]), expected_panel(ROWS, COLUMNS[::-1]))
-    assert store.coins() == ["a", "b", "Ä'; DROP TABLE coin_metrics; --"]
+    assert store.instruments() == ["a", "b", "Ä'; DROP TABLE coin_metrics; --"]
     there = store.availability()
     assert (there.first_us, there.last_us) == (START_US + 3_000_000, START_US + 9_000_000)
     assert (there.rows, there.coins) == (4, 3)
@@ -122,7 +122,7 @@ def test_nothing_to_write(store: PostgresMarketStore):
     panel = store.load_panel(["price_close", "num_buys"])
     assert (len(panel), panel.instruments, panel.values.shape) == (0, (), (2, 0))
     assert store.availability().first_us is None
-    assert store.coins() == []
+    assert store.instruments() == []
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_rows_with_one_key_in_a_foreign_table_count_by_id(bare_database: Databas
     )
     assert store.latest_rows("a", 1, ["price_close"]).values.tolist() == [[3.0]]
     assert store.latest_rows("a", 2, ["price_close"]).values.tolist() == [[2.0, 3.0]]
-    assert store.coins() == ["a", "b"]
+    assert store.instruments() == ["a", "b"]
 
 
 def test_columns_that_are_not_there(bare_database: Database):
@@ -197,7 +197,7 @@ def test_a_table_is_needed(bare_database: Database):
         store.columns()
     run(bare_database, "CREATE TABLE coin_metrics (symbol text)")
     with pytest.raises(StorageError, match="lacks mint and timestamp"):
-        store.coins()
+        store.instruments()
 
 
 def test_the_rate_as_of_each_row(ours: PostgresMarketStore, database: Database):

@@ -7,7 +7,7 @@ from benchmarks.api import fill
 from database import execute, url_of
 from integration.storage.coins import run
 from kurswerk.core.errors import InvalidInputError, NotFoundError, UnknownNameError
-from kurswerk.registry import Page
+from kurswerk.registry import PageRequest
 from kurswerk.storage.registry import PostgresCatalog
 from kurswerk.storage.registry._catalog import COMPARISONS, JOBS, MODELS, TESTS, list_query
 from kurswerk.storage.server import Database, upgrade
@@ -73,32 +73,32 @@ FILTERED = [
 
 @pytest.mark.parametrize(("what", "sort", "descending"), SORTED)
 def test_every_order_is_read_from_an_index(large, what, sort, descending):
-    found = plan(large, what, Page(sort=sort, descending=descending), {})
+    found = plan(large, what, PageRequest(sort=sort, descending=descending), {})
     assert "Index" in found, found
     assert not any(scan in found for scan in _SCANS), found
 
 
 @pytest.mark.parametrize(("what", "filters"), FILTERED)
 def test_every_filter_uses_an_index(large, what, filters):
-    found = plan(large, what, Page(), filters)
+    found = plan(large, what, PageRequest(), filters)
     assert "Index" in found, found
     assert "Seq Scan" not in found, found
 
 
 def test_a_list_reads_few_pages_of_a_large_table(large):
     """What `python -m benchmarks api` times; here its cause, which no busy machine changes."""
-    query, _ = list_query(MODELS, Page(limit=100, sort="training_f1"), {"status": "READY"})
+    query, _ = list_query(MODELS, PageRequest(limit=100, sort="training_f1"), {"status": "READY"})
     with large.connection() as connection:
         explain = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) ") + query
         found = connection.execute(explain, {"status": "READY", "limit": 100, "offset": 0}).fetchone()[0][0]["Plan"]
         pages = connection.execute("SELECT pg_relation_size('ml_models') / 8192").fetchone()[0]
     assert found["Shared Hit Blocks"] + found["Shared Read Blocks"] < pages / 3
-    listing = PostgresCatalog(large).models(Page(limit=100, sort="training_f1"), {"status": "READY"})
+    listing = PostgresCatalog(large).models(PageRequest(limit=100, sort="training_f1"), {"status": "READY"})
     assert (len(listing.rows), listing.total) == (100, ROWS)
 
 
 def test_a_page_behind_the_last_still_tells_how_many_there_are(large):
-    listing = PostgresCatalog(large).models(Page(offset=ROWS), {"status": "READY"})
+    listing = PostgresCatalog(large).models(PageRequest(offset=ROWS), {"status": "READY"})
     assert (listing.rows, listing.total) == ([], ROWS)
 
 
@@ -106,7 +106,7 @@ def test_deleted_models_are_not_found(database):
     catalog = PostgresCatalog(database)
     fill(database, 3)
     run(database, "UPDATE ml_models SET is_deleted = true WHERE id = 2")
-    assert [row["id"] for row in catalog.models(Page(), {}).rows] == [3, 1]
+    assert [row["id"] for row in catalog.models(PageRequest(), {}).rows] == [3, 1]
     with pytest.raises(NotFoundError, match="model 2"):
         catalog.model(2)
     with pytest.raises(NotFoundError):
@@ -116,9 +116,9 @@ def test_deleted_models_are_not_found(database):
 def test_what_nobody_knows_is_refused(database):
     catalog = PostgresCatalog(database)
     with pytest.raises(UnknownNameError, match="did you mean 'status'"):
-        catalog.models(Page(), {"statis": "READY"})
+        catalog.models(PageRequest(), {"statis": "READY"})
     with pytest.raises(UnknownNameError, match="column to sort by"):
-        catalog.jobs(Page(sort="request"), {})
-    for page in (Page(limit=-1), Page(offset=-1)):
+        catalog.jobs(PageRequest(sort="request"), {})
+    for page in (PageRequest(limit=-1), PageRequest(offset=-1)):
         with pytest.raises(InvalidInputError, match="0 or more"):
             catalog.tests(page, {})

@@ -316,7 +316,7 @@ def test_a_fault_of_ours_is_logged_and_owned_up_to(panel: Panel, registry: Regis
 
 
 def test_the_market_in_memory_is_the_one_asked(panel: Panel):
-    assert Market(panel).coins() == list(panel.instruments)
+    assert Market(panel).instruments() == list(panel.instruments)
 
 
 REASON = Message("model.not_ready", name="a", status="FAILED", remedy=Message("training.again"))
