@@ -1,6 +1,6 @@
 """The properties of a feed session, for every implementation of the port.
 
-A subclass says where the feed is: its fixture ``world`` gives a `World`.
+A subclass provides the feed: its fixture ``world`` gives a `World`.
 """
 
 from collections.abc import Mapping, Sequence

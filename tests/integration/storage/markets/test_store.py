@@ -381,9 +381,9 @@ PAIR = ("price_close", "num_buys")
 @given(writes=st.lists(TABLE, min_size=1, max_size=4))
 @pytest.mark.parametrize("kind", ["ours", "no key"])
 def test_upserts_are_those_of_a_dictionary(
-    law_stores: dict[str, PostgresMarketStore], kind: str, writes: list[dict[Any, Any]]
+    property_stores: dict[str, PostgresMarketStore], kind: str, writes: list[dict[Any, Any]]
 ):
-    store = law_stores[kind]
+    store = property_stores[kind]
     run(store._database, "TRUNCATE coin_metrics")
     model: dict[tuple[str, int], dict[str, Any]] = {}
     for write in writes:
@@ -396,5 +396,5 @@ def test_upserts_are_those_of_a_dictionary(
 
 
 @pytest.fixture
-def law_stores(bare_database: Database, database: Database) -> dict[str, PostgresMarketStore]:
+def property_stores(bare_database: Database, database: Database) -> dict[str, PostgresMarketStore]:
     return {"ours": PostgresMarketStore(database, COINS), "no key": make(bare_database, "no key")}

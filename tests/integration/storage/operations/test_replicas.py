@@ -10,16 +10,16 @@ from kurswerk.storage.server import Database, upgrade
 
 
 @pytest.mark.parametrize(
-    ("told", "alive"),
+    ("reported", "alive"),
     [("0", 1), ("-11 seconds", 0), ("1 hour", 0)],  # the last: died, and the clock was set back
 )
-def test_a_lane_is_alive_that_told_how_it_is_a_moment_ago(database: Database, told: str, alive: int):
+def test_a_lane_is_alive_that_reported_a_moment_ago(database: Database, reported: str, alive: int):
     upgrade(database)
     with database.connection() as connection:
         connection.execute(
             "INSERT INTO serving_replicas (id, state, seen_at)"
             """ VALUES ('lane', '{"coins": 7, "lag_rows": 3}', now() + %s::interval)""",
-            [told],
+            [reported],
         )
     stats = PostgresPredictionStore(database).stats()
     assert (stats["replicas"], stats["coins_tracked"], stats["lag_rows"]) == (alive, 7 * alive, 3 * alive)

@@ -97,7 +97,7 @@ def test_a_list_reads_few_pages_of_a_large_table(large):
     assert (len(listing.rows), listing.total) == (100, ROWS)
 
 
-def test_a_page_behind_the_last_still_tells_how_many_there_are(large):
+def test_a_page_behind_the_last_still_counts_all(large):
     listing = PostgresCatalog(large).models(PageRequest(offset=ROWS), {"status": "READY"})
     assert (listing.rows, listing.total) == ([], ROWS)
 
