@@ -52,7 +52,7 @@ class Visit:
         self.page.goto(self.url + path)
         self.page.wait_for_selector("#page h1, #page .mantine-Alert-root, #page h2", timeout=MOST_WAIT_MS)
 
-    def settle(self) -> None:
+    def wait_until_still(self) -> None:
         """Look at all of the page, and wait until nothing has changed for a fifth of a second, at most five seconds."""
         for place in self.page.locator(".kw-lazy:empty").element_handles():
             place.scroll_into_view_if_needed()
@@ -94,7 +94,7 @@ def visit(
     height: int = 900,
     dark: bool = False,
 ) -> Iterator[Visit]:
-    """Open a window of a reader; what the console says against the pages is kept."""
+    """Open a window of a reader; what the console reports against the pages is kept."""
     context = browser.new_context(
         viewport={"width": width, "height": height},
         locale=language,
@@ -105,7 +105,7 @@ def visit(
     page = context.new_page()
     seen = Visit(page, url)
 
-    def hear(message: ConsoleMessage) -> None:
+    def record(message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             seen.troubles.append(f"{message.type}: {message.text[:300]}")
 
@@ -113,7 +113,7 @@ def visit(
         if not request.url.startswith((url, "data:", "blob:", url.replace("http", "ws", 1))):
             seen.troubles.append(f"asked another host: {request.url}")
 
-    page.on("console", hear)
+    page.on("console", record)
     page.on("pageerror", lambda error: seen.troubles.append(f"uncaught: {str(error)[:300]}"))
     page.on("request", foreign)
     try:

@@ -64,7 +64,7 @@ class Registry(MemoryRegistry):
 
 
 class Market(MemoryMarket):
-    """A market whose coins are known; empty if told so."""
+    """A market whose coins are known; empty if `empty` is set."""
 
     empty = False
 
@@ -158,7 +158,7 @@ class Live:
 
 
 class Alerts:
-    """Rules and messages; those of the first rule were given up, and it is told which are sent again."""
+    """Rules and messages; those of the first rule were given up, and those that are sent again are recorded."""
 
     def __init__(self) -> None:
         self.kept: dict[int, dict[str, Any]] = {}
@@ -324,7 +324,7 @@ class Browser:
             for one in self.specs()
             if not one.get("clientside_function")
             and output in one["output"]
-            and any(_hears(dependency, changed) for dependency in one["inputs"])
+            and any(_depends_on(dependency, changed) for dependency in one["inputs"])
         )
         several = spec["output"].startswith("..")
         outputs = [_dependency(part) for part in spec["output"].strip(".").split("...")]
@@ -364,7 +364,7 @@ def _dependency(text: str) -> dict[str, Any]:
     return {"id": json.loads(name) if name.startswith("{") else name, "property": prop}
 
 
-def _hears(dependency: Mapping[str, str], changed: str) -> bool:
+def _depends_on(dependency: Mapping[str, str], changed: str) -> bool:
     name, _, prop = changed.rpartition(".")
     if dependency["property"] != prop:
         return False
@@ -381,7 +381,7 @@ def _filled(one: Mapping[str, str], given: Mapping[str, Any]) -> Any:
         return [
             {**_dependency(name), "value": value}
             for name, value in given.items()
-            if name.startswith("{") and _hears(one, name)
+            if name.startswith("{") and _depends_on(one, name)
         ]
     name = f"{one['id']}.{one['property']}"
     return {**_dependency(name), "value": given.get(name)}

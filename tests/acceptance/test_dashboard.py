@@ -60,7 +60,7 @@ def an_empty_installation_explains_and_fills_itself(seen):
     assert seen.troubles == []
 
 
-def wrong_input_is_told_while_typing(seen):
+def wrong_input_is_shown_while_typing(seen):
     seen.go("/dashboard/new")
     seen.see("All fields are valid.")
     seen.see("positive in")
@@ -105,17 +105,17 @@ def a_model_is_made(seen):
     assert seen.troubles == []
 
 
-def the_threshold_moves_the_figures_at_once(seen):
+def the_threshold_moves_the_metrics_at_once(seen):
     seen.go("/dashboard/models/1")
-    alarms = seen.page.locator("#threshold-predicted_positives")
-    before = alarms.inner_text()
+    predicted = seen.page.locator("#threshold-predicted_positives")
+    before = predicted.inner_text()
     seen.page.get_by_role("slider").focus()
     for _ in range(20):
         seen.page.keyboard.press("ArrowLeft")
     seen.page.wait_for_function(
         "before => document.querySelector('#threshold-predicted_positives').innerText !== before", arg=before
     )
-    assert int(alarms.inner_text().replace(",", "")) > int(before.replace(",", ""))
+    assert int(predicted.inner_text().replace(",", "")) > int(before.replace(",", ""))
     assert "threshold=30" in seen.page.url
     seen.page.reload()
     seen.page.get_by_role("slider").wait_for()
@@ -148,7 +148,7 @@ def it_is_tested_and_compared_in_words(seen):
     assert seen.troubles == []
 
 
-def a_job_that_cannot_succeed_is_refused_or_says_why(seen):
+def a_job_that_cannot_succeed_is_refused_or_shows_why(seen):
     seen.go("/dashboard/new")
     seen.see("All fields are valid.")
     seen.page.locator("#spec-name").fill("hopeless")
@@ -260,11 +260,11 @@ def deleting_asks_first(seen):
 @pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 def test_the_way_from_an_empty_installation_to_live_predictions(seen, browser, service):
     an_empty_installation_explains_and_fills_itself(seen)
-    wrong_input_is_told_while_typing(seen)
+    wrong_input_is_shown_while_typing(seen)
     a_model_is_made(seen)
-    the_threshold_moves_the_figures_at_once(seen)
+    the_threshold_moves_the_metrics_at_once(seen)
     it_is_tested_and_compared_in_words(seen)
-    a_job_that_cannot_succeed_is_refused_or_says_why(seen)
+    a_job_that_cannot_succeed_is_refused_or_shows_why(seen)
     predictions_and_alerts_arrive_by_themselves(seen, browser, service)
     a_coin_shows_its_predictions_and_the_features_behind_a_point(seen)
     for language in ("en-GB", "de-DE"):

@@ -69,7 +69,7 @@ def looks_right(seen, page: str, widths=WIDTHS) -> None:
     seen.go(f"/dashboard{page}")
     for width in widths:
         seen.page.set_viewport_size({"width": width, "height": 900})
-        seen.settle()
+        seen.wait_until_still()
         assert seen.too_wide_by <= 0, (page, width)
         assert cut_texts(seen) == [], (page, width)
     assert serious_findings(seen) == [], page
@@ -78,7 +78,7 @@ def looks_right(seen, page: str, widths=WIDTHS) -> None:
 
 @pytest.fixture(scope="module")
 def window(browser, filled) -> Iterator[Callable[..., Visit]]:
-    """Give the window of a reader of such wishes; it is kept, and so are the scripts that it has fetched."""
+    """Give the window of a reader with these preferences; it is kept, and so are the scripts that it has fetched."""
     with ExitStack() as kept:
         yield cache(lambda language, dark: kept.enter_context(visit(browser, filled, language=language, dark=dark)))
 
@@ -138,7 +138,7 @@ def test_models_are_filtered_where_they_are_and_the_address_keeps_it(browser, fi
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_live_rows_are_sifted_and_come_back(browser, filled, paused):
+def test_live_rows_are_filtered_and_come_back(browser, filled, paused):
     with visit(browser, filled) as seen:
         rows = seen.page.locator("#live-table .ag-center-cols-container .ag-row")
         least = seen.page.locator("#live-min")
@@ -201,7 +201,7 @@ def test_what_lies_below_the_window_is_brought_when_it_is_seen(browser, filled):
         seen.page.locator("#threshold-predicted_positives").wait_for()
         assert charts.count() == 0
         for _ in range(2):  # what was put away with its tab is brought again
-            seen.settle()
+            seen.wait_until_still()
             charts.first.wait_for()
             seen.page.get_by_role("tab", name="Live", exact=True).click()
             charts.first.wait_for(state="detached")
@@ -215,7 +215,7 @@ def test_what_a_chart_shows_already_is_not_drawn_again(browser, filled):
         seen.go("/dashboard/data/COIN0")
         middle = seen.page.locator("#coin-chart .nsewdrag").first
         middle.wait_for()
-        seen.settle()
+        seen.wait_until_still()
         seen.page.evaluate(f"window.drawn = 0; {chart}.on('plotly_afterplot', () => {{ window.drawn += 1; }})")
         before = seen.page.evaluate(f"{chart}._fullLayout.xaxis.range")
         box = middle.bounding_box()
@@ -225,15 +225,15 @@ def test_what_a_chart_shows_already_is_not_drawn_again(browser, filled):
         seen.page.mouse.up()
         seen.page.wait_for_function(f"(before) => {chart}._fullLayout.xaxis.range.join() !== before.join()", arg=before)
         seen.page.wait_for_function("() => window.drawn >= 2")
-        seen.settle()
+        seen.wait_until_still()
         assert seen.page.evaluate("window.drawn") == 2  # as it was moved, and with finer candles
         assert seen.troubles == []
 
 
-def test_a_server_that_is_gone_is_said_to_be_and_the_page_stays(browser, filled):
+def test_a_server_that_is_gone_is_reported_and_the_page_stays(browser, filled):
     with visit(browser, filled) as seen:
         seen.go("/dashboard")
-        seen.settle()
+        seen.wait_until_still()
         seen.page.context.set_offline(True)
         seen.page.get_by_role("navigation").get_by_role("link", name="Jobs", exact=True).click()
         seen.see("No answer.")
@@ -270,7 +270,7 @@ def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
 
 def test_the_first_page_is_in_the_readers_time_zone_and_colours_at_once(browser, filled):
     with visit(browser, filled, dark=True) as seen:
-        for _ in range(2):  # before and after the server has been told
+        for _ in range(2):  # before and after the server knows it
             seen.go("/dashboard/new")
             seen.see("Times are in Europe/Berlin.")
             assert seen.page.evaluate("() => document.documentElement.dataset.mantineColorScheme") == "dark"
@@ -280,7 +280,7 @@ def test_the_first_page_is_in_the_readers_time_zone_and_colours_at_once(browser,
         assert seen.troubles == []
 
 
-def test_wrong_input_is_told_beside_the_field_and_cannot_be_ordered(browser, filled):
+def test_wrong_input_is_shown_beside_the_field_and_cannot_be_ordered(browser, filled):
     with visit(browser, filled) as seen:
         seen.go("/dashboard/new")
         seen.see("All fields are valid.")

@@ -42,8 +42,8 @@ def test_a_market_is_simulated_and_files_are_brought_in(services: DashboardServi
     assert len(services.coverage(COINS)) == 2
     head = "mint,timestamp,open,high,low,close,volume"
     rows = f"{head}\nX,2024-01-01T00:00:00Z,1,2,0.5,1.5,10\nX,2024-01-01T00:01:00Z,1,0.1,5,1,1\n"
-    said = services.ingestion.ingest("../candles.csv", rows.encode(), COINS)
-    assert "2 rows read, 1 accepted, 0 repeated, 1 quarantined" in said
+    summary = services.ingestion.ingest("../candles.csv", rows.encode(), COINS)
+    assert "2 rows read, 1 accepted, 0 repeated, 1 quarantined" in summary
     refused = services.ingestion.quarantined(10)
     assert [(one.file, one.row) for one in refused] == [("candles", 2)]
     assert "X" in {one.mint for one in services.coverage(COINS)}
