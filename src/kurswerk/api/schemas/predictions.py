@@ -126,7 +126,9 @@ class ReplayRead(ResponseModel):
     stored_score: float = Field(description="The probability then.")
     features_equal: bool = Field(description="Whether the model saw the same features.", examples=[True])
     late_rows: int = Field(description="Rows that came after the prediction and were left out.", examples=[0])
-    corrected_rows: list[UtcTime] = Field(description="Rows that were corrected since: a reason for other bits.")
+    corrected_rows: list[UtcTime] = Field(
+        description="Rows that were corrected, or got another exchange rate, since: a reason for other bits."
+    )
 
 
 class PredictOrder(RequestModel):
