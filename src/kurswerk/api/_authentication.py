@@ -1,10 +1,8 @@
 """API keys, and the scope that each call needs."""
 
 import hashlib
-import time
-from collections import OrderedDict
-from dataclasses import dataclass
 
+from cachetools import TTLCache
 from starlette.concurrency import run_in_threadpool
 
 from kurswerk.api._table_versions import TableVersions
@@ -42,13 +40,6 @@ def needed_scope(method: str, path: str) -> str | None:
     return "admin" if method == "DELETE" or path.endswith(_ADMIN_SUFFIXES) else "train"
 
 
-@dataclass(frozen=True)
-class _CachedKey:
-    record: ApiKey
-    version: int
-    until_s: float
-
-
 class Authenticator:
     """Looks up API keys, and caches the valid ones for a minute, or until any key changes.
 
@@ -58,29 +49,21 @@ class Authenticator:
     def __init__(self, keys: KeyStore, versions: TableVersions) -> None:
         self._keys = keys
         self._versions = versions
-        self._cache: OrderedDict[bytes, _CachedKey] = OrderedDict()
+        # Hash of a key -> version of the key table before it was looked up, and what was found.
+        self._cache: TTLCache[bytes, tuple[int, ApiKey]] = TTLCache(_MOST_CACHED, _CACHED_S)
 
     def cached(self, key: str) -> ApiKey | None:
         """Return a key from the cache, None if it is not there."""
-        found = self._cache.get(_digest(key))
-        return found.record if found and self._is_valid(found) else None
+        version, record = self._cache.get(_digest(key), (-1, None))
+        return record if self._versions.listening and version == self._versions.version(_KEY_TABLE) else None
 
     async def look_up(self, key: str) -> ApiKey | None:
         """Return what the database knows of a key, None if it is unknown or revoked."""
         version = self._versions.version(_KEY_TABLE)
         record = await run_in_threadpool(self._keys.find, key)
         if record is not None and self._versions.listening:
-            self._cache[_digest(key)] = _CachedKey(record, version, time.monotonic() + _CACHED_S)
-            while len(self._cache) > _MOST_CACHED:
-                self._cache.popitem(last=False)
+            self._cache[_digest(key)] = version, record
         return record
-
-    def _is_valid(self, found: _CachedKey) -> bool:
-        return (
-            self._versions.listening
-            and self._versions.version(_KEY_TABLE) == found.version
-            and time.monotonic() < found.until_s
-        )
 
 
 def _digest(key: str) -> bytes:

@@ -1,11 +1,11 @@
 """Cached responses to GET requests: kept as they were sent, and valid until a table they were read from changes."""
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
+from cachetools import LRUCache
 from fastapi import Depends, Request
 
 from kurswerk.api._table_versions import TableVersions
@@ -68,35 +68,21 @@ class ResponseCache:
 
     def __init__(self, versions: TableVersions, most_bytes: int) -> None:
         self._versions = versions
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._responses: OrderedDict[Key, CachedResponse] = OrderedDict()
+        self._responses: LRUCache[Key, CachedResponse] = LRUCache(most_bytes, getsizeof=_size)
 
     def get(self, key: Key) -> CachedResponse | None:
         """Return the response to a request if it is still valid."""
         response = self._responses.get(key)
-        if response is None:
-            return None
-        if not self._is_valid(response.validity):
-            self._drop(key)
-            return None
-        self._responses.move_to_end(key)
-        return response
+        if response is None or self._is_valid(response.validity):
+            return response
+        del self._responses[key]
+        return None
 
     def store(self, key: Key, response: CachedResponse) -> None:
         """Cache a response if it is still valid and takes at most a quarter of the memory."""
-        size = _size(response)
-        if (
-            len(key[0]) + len(key[1]) > _LONGEST_KEY
-            or size > self._most_bytes // 4
-            or not self._is_valid(response.validity)
-        ):
-            return
-        self._drop(key)
-        self._responses[key] = response
-        self._bytes += size
-        while self._bytes > self._most_bytes:
-            self._drop(next(iter(self._responses)))
+        small = len(key[0]) + len(key[1]) <= _LONGEST_KEY and _size(response) <= self._responses.maxsize // 4
+        if small and self._is_valid(response.validity):
+            self._responses[key] = response
 
     def _is_valid(self, validity: Validity) -> bool:
         if validity.until_s is not None and time.monotonic() >= validity.until_s:
@@ -104,11 +90,6 @@ class ResponseCache:
         if not validity.tables:
             return validity.until_s is not None
         return self._versions.listening and self._versions.version(validity.tables) == validity.version
-
-    def _drop(self, key: Key) -> None:
-        response = self._responses.pop(key, None)
-        if response is not None:
-            self._bytes -= _size(response)
 
 
 def etag_of(body: bytes) -> bytes:

@@ -3,6 +3,9 @@
 import asyncio
 from contextlib import suppress
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from kurswerk.api._response_cache import CachedResponse, ResponseCache, Validity, etag_of
 from kurswerk.api._table_versions import TableVersions
 from kurswerk.core.errors import DatabaseUnavailableError
@@ -105,3 +108,21 @@ def test_listening_continues_after_any_error(monkeypatch):
     assert feed.listening == [True] * 3
     assert versions.version(["a"]) == 6
     assert not versions.listening
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12_000)), max_size=40))
+def test_whatever_is_stored_memory_stays_below_its_bound_and_the_last_is_found(stored):
+    """A quarter of the memory is the most for one response; what is larger neither enters nor evicts."""
+    cache, versions = a_cache(most_bytes=40_000)
+    latest = {}
+    for number, size in stored:
+        key = (f"/{number}", b"")
+        response = an_answer(versions, "a", body=b"x" * size)
+        cache.store(key, response)
+        if size <= 9_000:
+            latest[number] = response
+            assert cache.get(key) is response
+        else:
+            assert cache.get(key) in (None, latest.get(number))
+        found = [cache.get((f"/{n}", b"")) for n in range(10)]
+        assert sum(len(one.body) + 1000 for one in found if one) <= 40_000
