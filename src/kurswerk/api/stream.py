@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from kurswerk.api.frames import EXTENSION, FrameSink, text_frame
+from kurswerk.api.frames import EXTENSION, MessageBatch, MessageSink, TextSink, text_frame
 from kurswerk.api.ports import PredictionFeed
 from kurswerk.api.schemas.predictions import CoinName, Id
 from kurswerk.core.errors import DatabaseUnavailableError
@@ -24,7 +24,7 @@ PATH = "/ws/predictions"
 # A client with so many bytes still to send is disconnected, so that the others need not wait; it may connect again.
 MOST_WAITING_BYTES = 4 << 20
 _PAUSE_S, _MOST_START_S = 1.0, 5.0
-_WRONG, _NO_FRAMES, _TOO_SLOW = 1008, 1011, 1013
+_WRONG, _TOO_SLOW = 1008, 1013
 
 
 class SubscriptionFilter(BaseModel):
@@ -51,18 +51,18 @@ class Subscribers:
     """Subscribers by filter, and filters by coin: a filter is evaluated once, however many subscribers share it."""
 
     def __init__(self) -> None:
-        self._sinks: dict[SubscriptionFilter, set[FrameSink]] = {}
+        self._sinks: dict[SubscriptionFilter, set[MessageSink]] = {}
         self._by_coin: dict[str | None, set[SubscriptionFilter]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._sinks)
 
-    def add(self, subscription: SubscriptionFilter, sink: FrameSink) -> None:
+    def add(self, subscription: SubscriptionFilter, sink: MessageSink) -> None:
         """Add a subscriber."""
         self._sinks.setdefault(subscription, set()).add(sink)
         self._by_coin.setdefault(subscription.coin_id, set()).add(subscription)
 
-    def remove(self, subscription: SubscriptionFilter, sink: FrameSink) -> None:
+    def remove(self, subscription: SubscriptionFilter, sink: MessageSink) -> None:
         """Remove a subscriber."""
         sinks = self._sinks.get(subscription, set())
         sinks.discard(sink)
@@ -73,17 +73,18 @@ class Subscribers:
 
     def publish(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write predictions to the subscribers that want them: each is framed once, each connection written to once."""
-        parts: dict[SubscriptionFilter, list[bytes]] = {}
+        found: dict[SubscriptionFilter, list[tuple[bytes, bytes]]] = {}
         everything = self._by_coin.get(None, set())
         for row in rows:
-            frame = None
+            message = None
             for subscription in everything | self._by_coin.get(row["coin_id"], set()):
                 if subscription.matches(row):
-                    frame = frame or text_frame(message_of(row))
-                    parts.setdefault(subscription, []).append(frame)
-        for subscription, frames in parts.items():
-            data = b"".join(frames)
-            for sink in [sink for sink in self._sinks[subscription] if not _write(sink, data)]:
+                    message = message or _framed(message_of(row))
+                    found.setdefault(subscription, []).append(message)
+        for subscription, messages in found.items():
+            texts, frames = zip(*messages, strict=True)
+            batch = MessageBatch(texts, b"".join(frames))
+            for sink in [sink for sink in self._sinks[subscription] if not _write(sink, batch)]:
                 self.remove(subscription, sink)
                 sink.disconnect(_TOO_SLOW, "too slow; come back with a narrower filter")
 
@@ -126,13 +127,25 @@ class Broadcast:
             first = error.errors()[0]
             await socket.close(_WRONG, f"{'.'.join(map(str, first['loc']))}: {first['msg']}"[:100])
             return
-        sink: FrameSink | None = socket.scope.get("extensions", {}).get(EXTENSION)
-        if sink is None:
-            await socket.close(_NO_FRAMES, "this server was not started by kurswerk serve")
+        sink: MessageSink | None = socket.scope.get("extensions", {}).get(EXTENSION)
+        if sink is not None:
+            with self._subscribed(subscription, sink):
+                await _drain(socket)
             return
+        queue = TextSink(socket)
+        with self._subscribed(subscription, queue):
+            tasks = [asyncio.create_task(queue.run()), asyncio.create_task(_drain(socket))]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    @contextlib.contextmanager
+    def _subscribed(self, subscription: SubscriptionFilter, sink: MessageSink) -> Iterator[None]:
         self._subscribers.add(subscription, sink)
         try:
-            await _drain(socket)
+            yield
         finally:
             self._subscribers.remove(subscription, sink)
 
@@ -170,11 +183,15 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _write(sink: FrameSink, frames: bytes) -> bool:
+def _framed(text: bytes) -> tuple[bytes, bytes]:
+    return text, text_frame(text)
+
+
+def _write(sink: MessageSink, batch: MessageBatch) -> bool:
     """Write to a client; return whether it could, which is not so for one that is too far behind."""
     if sink.waiting_bytes() > MOST_WAITING_BYTES:
         return False
-    sink.write_frames(frames)
+    sink.write(batch)
     return True
 
 

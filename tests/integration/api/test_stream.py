@@ -21,7 +21,7 @@ from websockets.sync.client import connect
 from feed_lanes import COINS, a_lane, drain
 from integration.api.api_service import Service
 from kurswerk.api import FrameProtocol, frames, stream
-from kurswerk.api.frames import text_frame
+from kurswerk.api.frames import MessageBatch, TextSink, text_frame
 from kurswerk.api.schemas.predictions import PredictionRead
 from kurswerk.api.stream import MOST_WAITING_BYTES, Subscribers, message_of
 from kurswerk.api.stream import SubscriptionFilter as Filter
@@ -60,8 +60,8 @@ class Sink:
     def __init__(self, waiting: int = 0) -> None:
         self.waiting, self.frames, self.codes = waiting, b"", []
 
-    def write_frames(self, frames: bytes) -> None:
-        self.frames += frames
+    def write(self, batch: MessageBatch) -> None:
+        self.frames += batch.frames
 
     def waiting_bytes(self) -> int:
         return self.waiting + len(self.frames)
@@ -140,19 +140,25 @@ def test_frames_are_those_of_the_protocol(size):
     assert text_frame(text) == Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
+class Source:
+    """A feed that yields what is put into a queue."""
+
+    def __init__(self, rows: queue.SimpleQueue) -> None:
+        self.rows = rows
+
+    async def stored(self, wanted: Callable[[], bool]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
+        yield []
+        while True:
+            yield await asyncio.to_thread(self.rows.get)
+
+
 def test_a_client_that_reads_nothing_is_closed_and_one_beside_it_is_not(service: Service, monkeypatch):
     monkeypatch.setattr(stream, "MOST_WAITING_BYTES", 1 << 16)
     monkeypatch.setattr(frames, "_CLOSE_TIMEOUT_S", 300.0)  # it reads what was sent before only at the end
     rows: queue.SimpleQueue[list[dict[str, Any]]] = queue.SimpleQueue()
 
-    class Source:
-        async def stored(self, wanted: Callable[[], bool]) -> AsyncIterator[Sequence[Mapping[str, Any]]]:
-            yield []
-            while True:
-                yield await asyncio.to_thread(rows.get)
-
     many = [ROW | {"model_name": "m" * 1000}] * 4000
-    with service.client(replace(service.ports, stream=Source())) as client:
+    with service.client(replace(service.ports, stream=Source(rows))) as client:
         address = ("127.0.0.1", client.base_url.port)
         url = f"ws://127.0.0.1:{client.base_url.port}/ws/predictions"
         with socket.create_connection(address) as stuck, connect(url) as quick:
@@ -176,9 +182,58 @@ def test_a_client_that_reads_nothing_is_closed_and_one_beside_it_is_not(service:
         rows.put([])
 
 
-def test_a_server_that_cannot_write_frames_is_named(service: Service, monkeypatch):
+def test_a_server_that_cannot_write_frames_sends_the_same_messages(service: Service, monkeypatch):
+    rows: queue.SimpleQueue[list[dict[str, Any]]] = queue.SimpleQueue()
     monkeypatch.setattr(FrameProtocol, "run_asgi", WebSocketsSansIOProtocol.run_asgi)
-    with service.client() as client:
-        url = str(client.base_url).replace("http", "ws") + "/ws/predictions"
-        with connect(url) as refused, pytest.raises(ConnectionClosed, match="kurswerk serve"):
-            refused.recv(timeout=10)
+    with service.client(replace(service.ports, stream=Source(rows))) as client:
+        url = f"ws://127.0.0.1:{client.base_url.port}/ws/predictions"
+        with connect(url) as everything:
+            with connect(f"{url}?coin_id=a") as one:
+                sent = [ROW | {"id": number, "coin_id": "ab"[number % 2]} for number in range(2000)]
+                rows.put(sent)
+                assert [everything.recv(timeout=20) for _ in sent] == [message_of(row).decode() for row in sent]
+                assert [json.loads(one.recv(timeout=20))["id"] for _ in range(1000)] == list(range(0, 2000, 2))
+            with (
+                connect(f"{url}?min_probability=2") as refused,
+                pytest.raises(ConnectionClosed, match="min_probability"),
+            ):
+                refused.recv(timeout=10)
+            rows.put([ROW | {"coin_id": "a"}])  # one that left is no obstacle
+            assert json.loads(everything.recv(timeout=20))["coin_id"] == "a"
+        rows.put([])
+
+
+class StuckSocket:
+    """A server's WebSocket whose client takes one message and then nothing."""
+
+    def __init__(self) -> None:
+        self.texts, self.closed = [], []
+
+    async def send_text(self, text: str) -> None:
+        if self.texts:
+            await asyncio.Event().wait()
+        self.texts.append(text)
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed.append((code, reason))
+
+
+def test_a_slow_client_of_any_server_is_disconnected(monkeypatch):
+    monkeypatch.setattr(stream, "MOST_WAITING_BYTES", 1000)
+
+    async def go() -> StuckSocket:
+        socket, subscribers = StuckSocket(), Subscribers()
+        sink = TextSink(socket)
+        subscribers.add(Filter(), sink)
+        running = asyncio.create_task(sink.run())
+        for number in range(20):
+            subscribers.publish([ROW | {"id": number}])
+            await asyncio.sleep(0)
+            assert sink.waiting_bytes() < 2000
+        await asyncio.wait_for(running, 10)
+        assert not subscribers
+        return socket
+
+    found = asyncio.run(go())
+    assert [json.loads(text)["id"] for text in found.texts] == [0]
+    assert [code for code, _ in found.closed] == [1013]
