@@ -31,7 +31,7 @@ def activate_model(model_id: ModelId, ports: Ports, order: ActivationOrder | Non
 
 @router.post("/{model_id:int}/deactivate", responses=errors(404))
 def deactivate_model(model_id: ModelId, ports: Ports) -> Switched:
-    """Let a model predict no more; what it still owed is owed no longer."""
+    """Let a model predict no more; rows it missed are not predicted any more."""
     changed = ports.activations.deactivate(model_id)
     message = f"model {model_id} " + ("predicts no more" if changed else "was not active")
     return Switched(success=True, message=message, model_id=model_id)

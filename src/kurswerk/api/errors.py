@@ -1,4 +1,4 @@
-"""The one table that says which HTTP status an error becomes, and the body every error has.
+"""The one table from errors to HTTP statuses, and the body that every error has.
 
 Below this package nothing knows HTTP.
 """
@@ -22,7 +22,7 @@ from kurswerk.serving import NotCertifiedError
 
 log = get_logger(__name__)
 
-# 422 says that a field is wrong whatever the data are, 400 that the request cannot be carried out on these data.
+# 422: a field is wrong whatever the data are; 400: the request cannot be carried out on these data.
 STATUS: Mapping[type[Exception], tuple[int, str]] = {
     errors.SpecError: (422, "invalid_spec"),
     errors.UnknownNameError: (422, "unknown_name"),

@@ -27,7 +27,7 @@ def read_health(ports: Ports) -> Response:
 
 @router.get("/ready", dependencies=[_LOOKED], response_model=ReadyRead, responses=_READY)
 def read_readiness(ports: Ports) -> Response:
-    """Tell a load balancer whether to send requests here."""
+    """Report to a load balancer whether to send requests here."""
     ready = ports.health().able_to_serve
     return JSONResponse({"ready": ready}, 200 if ready else 503)
 

@@ -147,7 +147,7 @@ def job_with_result(job_id: int, ports: ApiPorts) -> JobRead:
 
 
 def ordered(job: Job, message: str, response: Response) -> JobOrdered:
-    """Answer an order that was accepted; ``Location`` says where the job is."""
+    """Answer an order that was accepted; ``Location`` is the job's path."""
     response.headers["Location"] = f"/api/queue/{job.id}"
     return JobOrdered(job_id=job.id, message=message)
 

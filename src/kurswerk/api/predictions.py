@@ -43,7 +43,7 @@ def list_predictions(query: Annotated[PredictionQuery, Query()], ports: Ports) -
 def read_latest_predictions(
     coin_id: Annotated[CoinName, Path(description="A coin.")], ports: Ports
 ) -> LatestPredictions:
-    """Show what all models said about a coin's newest predicted row."""
+    """Show all models' predictions of a coin's newest predicted row."""
     rows = PredictionRead.all_of(ports.predictions.latest(coin_id))
     return LatestPredictions(coin_id=coin_id, timestamp=rows[0].timestamp, predictions=rows)
 

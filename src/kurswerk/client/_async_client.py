@@ -126,7 +126,7 @@ class AsyncClient:
         limit: int | None = None,
         offset: int | None = None,
     ) -> Page[Model]:
-        """Return models, newest first unless ``sort`` and ``order`` (``asc`` or ``desc``) say otherwise."""
+        """Return models, newest first unless ``sort`` and ``order`` (``asc`` or ``desc``) are given."""
         query = {"status": status, "model_type": model_type, "name": name, "sort": sort, "order": order}
         return await self._send(calls.models({**query, "limit": limit, "offset": offset}))
 
@@ -193,7 +193,7 @@ class AsyncClient:
     async def job_log(
         self, job: Job | Order | int, *, after: int | None = None, limit: int | None = None
     ) -> list[JobLine]:
-        """Return the lines of a job's log after the one with an id, 100 of them unless told otherwise."""
+        """Return the lines of a job's log after the one with an id, 100 of them by default."""
         return await self._send(calls.job_log(calls.job_number(job), {"after": after, "limit": limit}))
 
     async def download_job_file(self, job: Job | Order | int, target: str | PathLike[str]) -> Path:
@@ -259,11 +259,11 @@ class AsyncClient:
         return await self._send(calls.phases())
 
     async def data_availability(self) -> Availability:
-        """Say which market data there are."""
+        """Return which market data there are."""
         return await self._send(calls.data_availability())
 
     async def health(self) -> Health:
-        """Say how the service is, also when it cannot serve."""
+        """Return the health of the service, also when it cannot serve."""
         return await self._send(calls.health())
 
     async def _send(self, call: Call[Answer]) -> Answer:

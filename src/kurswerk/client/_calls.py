@@ -32,7 +32,7 @@ from kurswerk.core.messages import Message
 Answer = TypeVar("Answer")
 Record = TypeVar("Record", bound=BaseModel)
 Moment = str | date | datetime
-"""A point in time: ISO 8601 text, a date or a datetime; UTC unless it says otherwise."""
+"""A point in time: ISO 8601 text, a date or a datetime; UTC unless it has an offset."""
 
 API_KEY_HEADER = "X-API-Key"
 _RETRIED_STATUSES = frozenset({429, 502, 503, 504})
@@ -81,7 +81,7 @@ class Call(Generic[Answer]):
             yield min(_FIRST_PAUSE_S * 2**number, _MOST_PAUSE_S) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret  # nosec B311
 
     def may_be_tried_again(self, response: httpx.Response) -> bool:
-        """Whether the answer says that it would go better in a moment."""
+        """Whether the same request may succeed in a moment, by the status of the answer."""
         return response.status_code in _RETRIED_STATUSES and response.status_code not in self.good
 
 
@@ -91,7 +91,7 @@ def unavailable(error: httpx.TransportError, base_url: str) -> ServiceUnavailabl
 
 
 def failure_of(job: Job) -> JobFailedError:
-    """Return the error that says why a job came to nothing."""
+    """Return the error for a job that failed or was cancelled, with its reason."""
     if not job.error_msg:
         return JobFailedError("client.job_ended", job_id=job.id, status=job.status)
     message = Message.from_json(job.error_detail.model_dump()) if job.error_detail else None

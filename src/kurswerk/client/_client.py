@@ -46,7 +46,7 @@ class Client:
     timeout_s
         For one answer.
     tries
-        How often something is read at most if there is no answer or the service says to come back; what changes
+        How often something is read at most if there is no answer or the service is unavailable; what changes
         something is never sent twice.
     transport
         Another way to the service, for tests.
@@ -124,7 +124,7 @@ class Client:
         timeout_s
             For how long at most; None is without end.
         on_progress
-            Hears of the job at each look; by default a line on a terminal shows it.
+            Called with the job at each poll; by default a line on a terminal shows it.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Client:
         limit: int | None = None,
         offset: int | None = None,
     ) -> Page[Model]:
-        """Return models, newest first unless ``sort`` and ``order`` (``asc`` or ``desc``) say otherwise."""
+        """Return models, newest first unless ``sort`` and ``order`` (``asc`` or ``desc``) are given."""
         query = {"status": status, "model_type": model_type, "name": name, "sort": sort, "order": order}
         return self._send(calls.models({**query, "limit": limit, "offset": offset}))
 
@@ -224,7 +224,7 @@ class Client:
         return self._send(calls.job(calls.job_number(job)))
 
     def job_log(self, job: Job | Order | int, *, after: int | None = None, limit: int | None = None) -> list[JobLine]:
-        """Return the lines of a job's log after the one with an id, 100 of them unless told otherwise."""
+        """Return the lines of a job's log after the one with an id, 100 of them by default."""
         return self._send(calls.job_log(calls.job_number(job), {"after": after, "limit": limit}))
 
     def download_job_file(self, job: Job | Order | int, target: str | PathLike[str]) -> Path:
@@ -296,11 +296,11 @@ class Client:
         return self._send(calls.phases())
 
     def data_availability(self) -> Availability:
-        """Say which market data there are."""
+        """Return which market data there are."""
         return self._send(calls.data_availability())
 
     def health(self) -> Health:
-        """Say how the service is, also when it cannot serve."""
+        """Return the health of the service, also when it cannot serve."""
         return self._send(calls.health())
 
     def _send(self, call: Call[Answer]) -> Answer:

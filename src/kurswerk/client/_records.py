@@ -25,7 +25,7 @@ class Order(_Record):
 
 
 class Model(_Record):
-    """A model; figures are out of fold and None until it is READY."""
+    """A model; its metrics are out of fold and None until it is READY."""
 
     id: int
     name: str
@@ -47,7 +47,7 @@ class Model(_Record):
 
 
 class TestResult(_Record):
-    """A model's figures on a period of your choice."""
+    """A model's metrics on a period of your choice."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 

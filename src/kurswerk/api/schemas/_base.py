@@ -86,5 +86,5 @@ class PageResponse(ResponseModel):
 
 
 def page_fields(query: PageQuery, listing: Listing) -> dict[str, int]:
-    """Return what every page says of itself."""
+    """Return the fields that every page has beside its entries."""
     return {"total": listing.total, "limit": query.limit, "offset": query.offset}

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class CheckRead(BaseModel):
-    """One thing that serving depends on; further figures stand beside the message."""
+    """One thing that serving depends on; further values stand beside the message."""
 
     model_config = ConfigDict(extra="allow")
 

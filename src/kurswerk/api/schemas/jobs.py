@@ -19,7 +19,7 @@ from kurswerk.api.schemas.models import ModelRead
 from kurswerk.api.schemas.results import ComparisonRead, IdQuery, TestRead
 from kurswerk.jobs import DEFAULT_PRIORITY, LARGEST_PRIORITY, JobKind
 
-# Which kinds there are, the register says; the OpenAPI document lists them.
+# The register of kinds decides which there are; the OpenAPI document lists them.
 JobType = Annotated[str, Field(examples=["TRAIN"])]
 # As the middleware takes X-Request-ID.
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
@@ -27,7 +27,7 @@ JobStatus = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"]
 
 
 class JobOrdered(ResponseModel):
-    """A job that was accepted; `GET /api/queue/{job_id}` tells how it goes."""
+    """A job that was accepted; `GET /api/jobs/{job_id}` shows how far it is."""
 
     job_id: int = Field(examples=[42])
     message: str = Field(examples=["training of 'up 2 % within the hour' is queued"])
