@@ -12,6 +12,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+_BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+# Bounds beyond are those of JSON or of the database, and of no interest to a reader.
+_LARGE = 2**53 - 1
 _TYPE_WORDS = {"null": "null", "date-time": "ISO 8601 time"}
 
 
@@ -57,7 +60,7 @@ def _calls(document: Mapping[str, Any], tag: str, shapes: Mapping[str, Any]) -> 
                     "path": path,
                     "text": call.get("description", ""),
                     "parameters": [_field(item["name"], item["schema"], item) for item in call.get("parameters", ())],
-                    "body": _fields(body.get("schema", {}), shapes),
+                    "body": list(_body_tables(body.get("schema", {}), shapes)),
                     "body_example": _pretty(body["example"]) if "example" in body else None,
                     "answers": [
                         (status, answer["description"], _pretty(_json_of(answer).get("example")))
@@ -75,10 +78,30 @@ def _pretty(value: Any) -> str | None:
     return None if value is None else json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _fields(schema: Mapping[str, Any], shapes: Mapping[str, Any]) -> list[dict[str, Any]]:
-    shape = shapes.get(schema.get("$ref", "").rpartition("/")[2], {})
+def _body_tables(schema: Mapping[str, Any], shapes: Mapping[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the fields of a body, and of each alternative that it may be, under the alternative's title."""
+    shape = _resolved(schema, shapes)
+    if "properties" in shape:
+        yield "", list(_fields(shape))
+    for group in (shape, *shape.get("allOf", ())):
+        for choice in group.get("oneOf", ()):
+            alternative = _resolved(choice, shapes)
+            yield alternative.get("title", ""), list(_fields(alternative))
+
+
+def _resolved(schema: Mapping[str, Any], shapes: Mapping[str, Any]) -> Mapping[str, Any]:
+    shape: Mapping[str, Any] = shapes[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return shape
+
+
+def _fields(shape: Mapping[str, Any], prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the fields of an object; those of an object inside it with its name before theirs."""
     required = shape.get("required", ())
-    return [_field(name, item, {"required": name in required}) for name, item in shape.get("properties", {}).items()]
+    for name, item in shape.get("properties", {}).items():
+        if "properties" in item:
+            yield from _fields(item, f"{prefix}{name}.")
+        elif not item.get("deprecated"):
+            yield _field(prefix + name, item, {"required": name in required})
 
 
 def _field(name: str, schema: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +123,11 @@ def _type_of(schema: Mapping[str, Any]) -> str:
     'list of integer or null'
     >>> _type_of({"enum": ["up", "down"], "type": "string"})
     '"up" or "down"'
+    >>> _type_of({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
+    'number, > 0, <= 1'
     """
+    if "const" in schema:
+        return json.dumps(schema["const"])
     if "anyOf" in schema:
         return " or ".join(map(_type_of, schema["anyOf"]))
     if "enum" in schema:
@@ -108,4 +135,5 @@ def _type_of(schema: Mapping[str, Any]) -> str:
     if "items" in schema:
         return f"list of {_type_of(schema['items'])}"
     name = str(schema.get("format") or schema.get("type", "any"))
-    return _TYPE_WORDS.get(name, name)
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in _BOUNDS.items() if abs(schema.get(key, _LARGE)) < _LARGE]
+    return ", ".join([_TYPE_WORDS.get(name, name), *bounds])

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what it says beyond what the routes say, and what is not in it is refused."""
+"""The OpenAPI document beyond what routes declare themselves; parameters that are not in it are refused."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,20 +9,22 @@ from fastapi.routing import APIRoute
 
 from kurswerk.api._authentication import KEY_HEADER, needed_scope
 from kurswerk.api._examples import error_example, example_of
+from kurswerk.api._links import add_links
+from kurswerk.api.schemas._specification import specification_schemas
 from kurswerk.api.schemas.errors import ErrorRead
 from kurswerk.core.errors import UnknownNameError
 
 DESCRIPTION = """
 Order trainings, tests and comparisons of models, follow them, and read what came of them.
 
-A call that orders work answers at once with a `job_id`; `GET /api/queue/{job_id}` tells how far it is and, in the end,
-what came of it. Lists take `limit`, `offset`, `sort` and `order`. Times are ISO 8601 in UTC. Every answer carries
-`X-Request-ID`, every error the same body. A `GET` answers with an `ETag`; send it as `If-None-Match`, and an answer
-that has not changed comes as an empty 304.
+A call that orders work answers at once with a `job_id`; `GET /api/jobs/{job_id}` shows how far it is and, in the end,
+its result. Responses link to the calls that can follow. Lists take `limit`, `offset`, `sort` and `order`. Times are ISO
+8601 in UTC. Every answer carries `X-Request-ID`, every error the same body. A `GET` answers with an `ETag`; send it as
+`If-None-Match`, and an answer that has not changed comes as an empty 304.
 """
 TAGS = [
     {"name": "models", "description": "Train, look at, change and delete models."},
-    {"name": "predictions", "description": "What models say about new rows, and which of them do."},
+    {"name": "predictions", "description": "What models predict from new rows, and which models do."},
     {"name": "test results", "description": "How models did in a period they were not trained on."},
     {"name": "comparisons", "description": "Two models on identical rows."},
     {"name": "jobs", "description": "What was ordered; `/api/jobs` and `/api/queue` are the same."},
@@ -37,7 +39,7 @@ _MEANING = {
     409: "The request contradicts the present state.",
     413: "The body is too large.",
     422: "A field or parameter is wrong; `details` names each.",
-    429: "Too many calls; `Retry-After` says how long to wait.",
+    429: "Too many calls; `Retry-After` is the number of seconds to wait.",
     503: "The database cannot be reached at the moment.",
 }
 Responses = dict[int | str, dict[str, Any]]
@@ -61,7 +63,8 @@ def errors(*statuses: int) -> Responses:
 def describe(app: FastAPI, *, keys: bool, job_types: Sequence[str]) -> None:
     """Complete the OpenAPI document.
 
-    It gains an example for every answer, the registered kinds of job and, where keys are required, each call's scope.
+    It gains an example for every answer, the registered kinds of job, one schema per model type, target and market,
+    links between calls and, where keys are required, each call's scope.
     """
 
     def openapi() -> dict[str, Any]:
@@ -71,9 +74,12 @@ def describe(app: FastAPI, *, keys: bool, job_types: Sequence[str]) -> None:
             )
             _describe_errors(document)
             _list_job_types(document, job_types)
+            schemas = document["components"]["schemas"]
+            schemas |= specification_schemas(schemas["ModelCreate"])
+            add_links(document)
             _give_examples(document)
             if keys:
-                _say_scopes(document)
+                _state_scopes(document)
             app.openapi_schema = document
         return app.openapi_schema
 
@@ -107,7 +113,7 @@ def _give_examples(document: dict[str, Any]) -> None:
                         media.setdefault("example", example_of(media["schema"], shapes))
 
 
-def _say_scopes(document: dict[str, Any]) -> None:
+def _state_scopes(document: dict[str, Any]) -> None:
     schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
     schemes["ApiKey"] = {"type": "apiKey", "in": "header", "name": KEY_HEADER}
     for path, operations in document["paths"].items():

@@ -1,12 +1,14 @@
 """The feature library: one definition for batch and live."""
 
 from kurswerk.features._feature import Feature
+from kurswerk.features._kind import LARGEST_WINDOW
 from kurswerk.features._live import LateRowError, LiveEngine
 from kurswerk.features._names import DEFAULT_WINDOWS, engineered_names, feature_names, registered_features, resolve
 from kurswerk.features._plan import FeaturePlan
 
 __all__ = [
     "DEFAULT_WINDOWS",
+    "LARGEST_WINDOW",
     "Feature",
     "FeaturePlan",
     "LateRowError",

@@ -12,6 +12,7 @@ from pydantic import (
     Strict,
     StrictBool,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -87,8 +88,9 @@ def _shape(value: Any) -> str | None:
     return "values" if isinstance(value, Mapping | Costs) else None
 
 
+_Preset = Annotated[str, WithJsonSchema({"type": "string", "enum": list(COST_PRESETS)})]
 CostsField = Annotated[
-    Annotated[str, Tag("preset")] | Annotated[Costs, Tag("values")] | Annotated[None, Tag("none")],
+    Annotated[_Preset, Tag("preset")] | Annotated[Costs, Tag("values")] | Annotated[None, Tag("none")],
     # Distinguished by their shape, so that what is wrong with fee and slippage is all that is reported.
     Discriminator(
         _shape,

@@ -32,7 +32,7 @@ from kurswerk.models import MODEL_TYPES, model_params
 from kurswerk.training._costs import CostsField
 
 # Older clients send these inside params; contracts.md accepts both places.
-_FIELDS_ONCE_IN_PARAMS = (
+FIELDS_ONCE_IN_PARAMS = (
     "use_engineered_features",
     "feature_engineering_windows",
     "use_smote",
@@ -40,8 +40,8 @@ _FIELDS_ONCE_IN_PARAMS = (
     "cv_splits",
 )
 # What defines when a row counts as 1, for each of the two kinds of target; those of the other kind mean nothing.
-_CHANGE_FIELDS = ("min_percent_change", "direction")
-_THRESHOLD_FIELDS = ("operator", "target_value")
+CHANGE_FIELDS = ("min_percent_change", "direction")
+THRESHOLD_FIELDS = ("operator", "target_value")
 _LEAST_EMBARGO_US = MINUTE_US
 _MOST_SPEC_BYTES = 1 << 20
 
@@ -144,7 +144,7 @@ class ModelSpec(BaseModel):
         SpecError, UnknownNameError
             As for `parse`.
         """
-        ignored = _THRESHOLD_FIELDS if document.get("use_time_based_prediction") else _CHANGE_FIELDS
+        ignored = THRESHOLD_FIELDS if document.get("use_time_based_prediction") else CHANGE_FIELDS
         return cls.parse({name: value for name, value in document.items() if name not in ignored})
 
     @classmethod
@@ -227,7 +227,7 @@ class ModelSpec(BaseModel):
             If the fields for the kind of target are missing or contradict each other.
         """
         if self.use_time_based_prediction:
-            missing = [field for field in ("future_minutes", *_CHANGE_FIELDS) if getattr(self, field) is None]
+            missing = [field for field in ("future_minutes", *CHANGE_FIELDS) if getattr(self, field) is None]
             if missing:
                 raise SpecError("spec.incomplete_time_based_target", fields=missing)
             self._refuse_fields_of_the_other_target()
@@ -251,7 +251,7 @@ class ModelSpec(BaseModel):
 
     def _refuse_fields_of_the_other_target(self) -> None:
         timed = self.use_time_based_prediction
-        ignored = [name for name in (_THRESHOLD_FIELDS if timed else _CHANGE_FIELDS) if getattr(self, name) is not None]
+        ignored = [name for name in (THRESHOLD_FIELDS if timed else CHANGE_FIELDS) if getattr(self, name) is not None]
         if not ignored:
             return
         names = ", ".join(ignored)
@@ -319,7 +319,7 @@ def lift_from_params(document: Mapping[str, Any]) -> dict[str, Any]:
     params = lifted.get("params")
     if isinstance(params, Mapping):
         rest = dict(params)
-        for field in _FIELDS_ONCE_IN_PARAMS:
+        for field in FIELDS_ONCE_IN_PARAMS:
             if field in rest:
                 value = rest.pop(field)
                 lifted.setdefault(field, value)

@@ -1,5 +1,7 @@
 """The OpenAPI document: complete, and true."""
 
+import html
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from kurswerk.api import ApiOptions, create_app
+from kurswerk.api._links import LINKS
 from kurswerk.api.schemas.models import ModelType
-from kurswerk.models import MODEL_TYPES
+from kurswerk.channels import KINDS
+from kurswerk.models import FAMILIES, MODEL_TYPES
 
 # The calls that order a job of any kind, which may be about a model.
 ORDERS = {"post /api/jobs", "post /api/queue"}
@@ -67,6 +71,42 @@ def test_operation_ids_are_unique(document):
 
 def test_filters_know_every_model_type():
     assert ModelType.__args__ == MODEL_TYPES
+
+
+def test_the_page_lists_hyper_parameters_targets_and_channels(client):
+    page = html.unescape(client.get("/docs").text)
+    for family in FAMILIES.values():
+        _, _, section = page.partition(f"<h4>Body, {family.title} (* is required)</h4>")
+        listed = re.findall(r"<code>params\.(\w+)</code>", section.partition("</table>")[0])
+        assert listed == list(family.hyper_parameters.model_fields)
+    assert "integer, >= 1, <= 24" in page
+    assert "<h4>Body, Change (* is required)</h4>" in page
+    assert all(f"AlertRuleCreate{name.capitalize()}" in page for name in KINDS)
+
+
+def test_every_link_leads_to_a_call_with_a_field_that_the_response_has(document):
+    called = {call["operationId"]: call for _, call in calls(document)}
+    used = set()
+    for name, call in calls(document):
+        for answer in call["responses"].values():
+            for title, link in answer.get("links", {}).items():
+                ((parameter, source),) = link["parameters"].items()
+                assert parameter in {item["name"] for item in called[link["operationId"]]["parameters"]}, (name, title)
+                shape = answer["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                field = source.removeprefix("$response.body#/")
+                assert field in document["components"]["schemas"][shape]["properties"], (name, title)
+                used.add(shape)
+    assert used == set(LINKS)
+
+
+def test_links_lead_from_an_order_to_predictions(document):
+    """As a client follows them, by their names alone."""
+    called = {call["operationId"]: call for _, call in calls(document)}
+    call = called["post_api_models_create"]
+    for name in ("job", "model", "activate", "model", "test", "job", "test_result", "model", "predictions"):
+        status = min(status for status in call["responses"] if status.startswith("2"))
+        call = called[call["responses"][status]["links"][name]["operationId"]]
+    assert call["operationId"] == "get_api_predictions"
 
 
 def test_the_page_shows_every_call_and_runs_no_script(client, document):

@@ -17,6 +17,8 @@ from kurswerk.api.schemas._base import (
     ResponseModel,
     UtcTime,
 )
+from kurswerk.features import LARGEST_WINDOW
+from kurswerk.market import MARKETS
 from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
 from kurswerk.training.spec import Number, lift_from_params
@@ -29,7 +31,8 @@ else:
 ModelStatus = Literal["TRAINING", "READY", "FAILED"]
 ModelSort = Literal["id", "name", "created_at", "updated_at", "training_f1", "training_accuracy", "roc_auc", "mcc"]
 # No NUL, which PostgreSQL's text cannot hold, and something to see.
-ModelName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+NAME_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NAME_PATTERN)]
 Text = Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
 
 EXAMPLE_SPEC: Json = {
@@ -53,7 +56,7 @@ _NOTES = {
     "model_type": "What learns.",
     "features": "Columns of the market data, engineered features or indicators, such as price_change_10 or rsi_14.",
     "train_start": "First moment of the rows to learn from.",
-    "train_end": "Last moment, after the first.",
+    "train_end": "Last moment of the rows to learn from; must lie after train_start.",
     "target_var": "The column that is watched.",
     "operator": "With target_value: what counts as 1.",
     "target_value": "What target_var is compared with.",
@@ -72,7 +75,7 @@ _NOTES = {
     "use_smote": "Balance the classes inside each training fold.",
     "use_timeseries_split": "Judge by walking forward through time, purged.",
     "cv_splits": "In so many folds.",
-    "params": "Hyper-parameters, such as n_estimators, max_depth, learning_rate, early_stopping_rounds, random_state.",
+    "params": "Hyper-parameters of the model type; what is left out has its default.",
     "description": "For people.",
 }
 
@@ -80,7 +83,11 @@ _NOTES = {
 def _describe(schema: Json) -> None:
     for name, note in _NOTES.items():
         schema["properties"][name]["description"] = note
-    schema["properties"]["model_type"]["enum"] = list(MODEL_TYPES)
+    fields = schema["properties"]
+    fields["model_type"]["enum"] = list(MODEL_TYPES)
+    fields["market"]["enum"] = list(MARKETS)
+    fields["name"]["pattern"] = NAME_PATTERN
+    fields["feature_engineering_windows"]["items"] |= {"minimum": 1, "maximum": LARGEST_WINDOW}
     schema["examples"] = [EXAMPLE_SPEC]
 
 
@@ -112,7 +119,7 @@ class ModelUpdate(RequestModel):
     )
 
     def changes(self) -> Json:
-        """Return what was given; null takes a description away and says nothing about the others."""
+        """Return what was given; null removes a description and leaves the others as they are."""
         given = self.model_dump(exclude_unset=True)
         return {name: value for name, value in given.items() if value is not None or name == "description"}
 
@@ -175,7 +182,7 @@ class ModelRead(ModelSummary):
     spec: Json = Field(description="The whole specification, from which the model can be trained again.")
     feature_importance: Importance
     cv_scores: Any = Field(description="Scores of each fold.")
-    evaluation: Json | None = Field(description="Metrics with confidence intervals beside naive baselines.")
+    evaluation: Json | None = Field(description="Metrics with confidence intervals, against naive baselines.")
     certificate: Json | None = Field(description="Outcome of the leak probes.")
     dataset_fingerprint: str | None
     feature_hashes: dict[str, str] | None

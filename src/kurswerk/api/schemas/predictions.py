@@ -49,6 +49,8 @@ def _in_utc(clock: time | None) -> time | None:
     return datetime.combine(_SOME_DAY, clock).astimezone(UTC).time()
 
 
+# Bounds before the validator: the other way round JSON Schema would not show them.
+Share = Annotated[float, Field(ge=0, le=1), BeforeValidator(_as_number)]
 Count = Annotated[int, BeforeValidator(_as_number)]
 ModelId = Annotated[Id, BeforeValidator(_as_number)]
 ClockTime = Annotated[time, BeforeValidator(_as_text), AfterValidator(_in_utc)]
@@ -87,7 +89,7 @@ class PredictionQuery(AlertQuery):
 
 
 class PredictionRead(ResponseModel):
-    """What a model said about a coin's row."""
+    """What a model predicted from a coin's row."""
 
     id: int = Field(examples=[120_001])
     coin_id: str = Field(examples=[_COIN])
@@ -144,7 +146,7 @@ class PredictOrder(RequestModel):
 
 
 class PredictedRead(ResponseModel):
-    """What one model says."""
+    """What one model predicts."""
 
     model_id: int = Field(examples=[7])
     model_name: str = Field(examples=["up 2 % within the hour"])
@@ -156,7 +158,7 @@ class PredictedRead(ResponseModel):
 
 
 class PredictRead(ResponseModel):
-    """What the models say about a coin's row."""
+    """What the models predict from a coin's row."""
 
     coin_id: str = Field(examples=[_COIN])
     timestamp: UtcTime = Field(description="Of the row predicted from.")
@@ -211,10 +213,22 @@ class ActiveModels(ResponseModel):
     models: list[ActiveModelRead]
 
 
+# Python counts these controls as blanks too.
+_REASON_WITH_FORCE = [
+    {"properties": {"force": {"const": False}}},
+    {"properties": {"reason": {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}}, "required": ["reason"]},
+]
+
+
 class ActivationOrder(RequestModel):
     """How to activate; nothing is needed for a certified model."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"force": True, "reason": "a trial on one coin"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"force": True, "reason": "a trial on one coin"}],
+            "anyOf": _REASON_WITH_FORCE,  # type: ignore[dict-item]  # pydantic's type of JSON is invariant
+        }
+    )
 
     force: bool = Field(False, description="Activate it though it is not certified.")
     reason: Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")] | None = Field(
@@ -247,6 +261,17 @@ class StatsRead(ResponseModel):
     lag_seconds: float = Field(description="How long the oldest of them has waited.")
 
 
+def _quiet_hours(kind: str) -> Json:
+    return {name: {"type": kind} for name in ("quiet_start", "quiet_end")}
+
+
+# Both ends of the quiet hours, or neither.
+_QUIET_HOURS = [
+    {"properties": _quiet_hours("null")},
+    {"properties": _quiet_hours("string"), "required": list(_quiet_hours("string"))},
+]
+
+
 class AlertRuleCreate(RequestModel):
     """When to send a message, and how."""
 
@@ -257,9 +282,7 @@ class AlertRuleCreate(RequestModel):
         [], max_length=1000, description="Of these models; empty is all active ones."
     )
     least_agreeing: Count = Field(1, ge=1, le=1000, description="So many must reach the probability on one row.")
-    min_probability: Annotated[float, BeforeValidator(_as_number)] | None = Field(
-        None, ge=0, le=1, description="Null: each model's own threshold."
-    )
+    min_probability: Share | None = Field(None, description="Null: each model's own threshold.")
     cooldown_seconds: Count = Field(
         0, ge=0, le=2**31 - 1, description="Silence about a coin and a model after a message that names both."
     )
@@ -284,7 +307,7 @@ class AlertRuleCreate(RequestModel):
 
 
 def alert_rule_body(kinds: Iterable[ChannelKind]) -> Any:
-    """Return what a request for a new rule looks like: one model per registered channel, told apart by ``channel``."""
+    """Return the body of a request for a new rule: one model per registered channel, discriminated by ``channel``."""
     models = tuple(_rule_of(kind) for kind in kinds)
     return Annotated[Union[models], Field(discriminator="channel")]  # noqa: UP007  # of as many as are registered
 
@@ -292,7 +315,8 @@ def alert_rule_body(kinds: Iterable[ChannelKind]) -> Any:
 def _rule_of(kind: ChannelKind) -> type[AlertRuleCreate]:
     example = {"name": "two agree", "model_ids": [7, 8, 9], "least_agreeing": 2, "cooldown_seconds": 300}
     example |= {"channel": kind.name} | ({"target": kind.target_example} if kind.target_example else {})
-    base = type("AlertRuleCreate", (AlertRuleCreate,), {"model_config": {"json_schema_extra": {"examples": [example]}}})
+    extra = {"examples": [example], "anyOf": _QUIET_HOURS}
+    base = type("AlertRuleCreate", (AlertRuleCreate,), {"model_config": {"json_schema_extra": extra}})
     fields: dict[str, Any] = {"channel": (Literal[kind.name], Field(description=f"{kind.label}."))}
     if kind.target_pattern is not None:
         shape = StringConstraints(max_length=2000, pattern=rf"{kind.target_pattern}[^\x00\s]+$")

@@ -33,8 +33,8 @@ class TestCreate(RequestModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_PERIOD]})
 
-    test_start: GivenTime
-    test_end: GivenTime
+    test_start: GivenTime = Field(description="First moment of the rows to judge.")
+    test_end: GivenTime = Field(description="Last moment of the rows to judge; must lie after test_start.")
     mints: Mints = Field(None, description="Only these coins; null is all.")
     costs: CostsField = Field(
         None, description="Of simulated trades: a preset's name, or fee and slippage; null is the model's."
@@ -46,8 +46,8 @@ class ComparisonCreate(TestCreate):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model_a_id": 7, "model_b_id": 8, **_PERIOD}]})
 
-    model_a_id: Id
-    model_b_id: Id
+    model_a_id: Id = Field(description="A READY model.")
+    model_b_id: Id = Field(description="Another READY model.")
 
 
 class ResultQuery(PageQuery):
@@ -89,7 +89,7 @@ class TestRead(ResponseModel):
     accuracy_degradation: float | None
     is_overfitted: bool | None
     simulated_profit_pct: float | None
-    evaluation: Json | None = Field(description="Metrics with confidence intervals beside naive baselines.")
+    evaluation: Json | None = Field(description="Metrics with confidence intervals, against naive baselines.")
     created_at: UtcTime
 
 
