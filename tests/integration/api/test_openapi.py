@@ -55,7 +55,7 @@ def test_every_field_of_a_specification_is_described(document):
         assert field["description"], name
 
 
-def test_scopes_are_told_where_keys_are_required(service, document):
+def test_scopes_are_documented_where_keys_are_required(service, document):
     models = document["paths"]["/api/models/{model_id}"]
     assert [models[method]["security"] for method in ("get", "patch", "delete")] == [[{"ApiKey": []}]] * 3
     assert "scope `admin`" in models["delete"]["description"]
