@@ -21,8 +21,7 @@ from kurswerk.observability import configure_logging
 from kurswerk.registry import ModelRecord, TestResult
 from kurswerk.serving import activate
 from kurswerk.sources import LiveMarket
-from kurswerk.storage.markets import PostgresMarketStore
-from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
+from kurswerk.storage.registry import PostgresActivationStore
 
 BIRTHS_PER_HOUR = 30.0
 # Of the rows that a model was tested on so many are alerts.
@@ -94,11 +93,11 @@ def go_live(
     service, watch = open_service(quiet)
     try:
         parts = on_a_port(service)
-        store, activations = PostgresMarketStore(service.database, COINS), PostgresActivationStore(service.database)
+        store, activations = service.stores.markets[COINS.name], PostgresActivationStore(service.database)
         with steps("open a market that trades on"):
             market = open_market(store, speed=options.speed, births_per_hour=BIRTHS_PER_HOUR)
         thresholds = {record.id: alert_threshold(result) for record, result in tested}
-        models = PostgresModelStore(service.database)
+        models = service.stores.models
         try:
             with steps("activate the certified models"):
                 for record, _ in tested:
@@ -122,7 +121,7 @@ def _trade(
     tested, thresholds = at_work
     monitor = PredictionMonitor(service.database, {record.id: record.name for record, _ in tested})
     trading = MarketPart(
-        PostgresMarketStore(service.database, COINS),
+        service.stores.markets[COINS.name],
         market,
         seconds=options.seconds,
         begin=monitor.loaded,

@@ -120,6 +120,7 @@ class AsyncClient:
         *,
         status: str | None = None,
         model_type: str | None = None,
+        market: str | None = None,
         name: str | None = None,
         sort: str | None = None,
         order: str | None = None,
@@ -127,8 +128,8 @@ class AsyncClient:
         offset: int | None = None,
     ) -> Page[Model]:
         """Return models, newest first unless ``sort`` and ``order`` (``asc`` or ``desc``) are given."""
-        query = {"status": status, "model_type": model_type, "name": name, "sort": sort, "order": order}
-        return await self._send(calls.models({**query, "limit": limit, "offset": offset}))
+        query = {"status": status, "model_type": model_type, "market": market, "name": name}
+        return await self._send(calls.models({**query, "sort": sort, "order": order, "limit": limit, "offset": offset}))
 
     async def model(self, model_id: int) -> Model:
         """Return a model with everything that is known of it."""
@@ -246,21 +247,26 @@ class AsyncClient:
         return await self._send(calls.latest_predictions(coin_id))
 
     async def predict(
-        self, coin_id: str, *, model_ids: Sequence[int] | None = None, at: Moment | None = None
+        self,
+        coin_id: str,
+        *,
+        model_ids: Sequence[int] | None = None,
+        at: Moment | None = None,
+        market: str | None = None,
     ) -> RowPredictions:
         """Predict from a coin's newest row, or its newest at a moment, without storing anything.
 
-        ``model_ids`` None is all active models.
+        ``model_ids`` None is all active models of the market, coins by default.
         """
-        return await self._send(calls.predict(coin_id, model_ids, at))
+        return await self._send(calls.predict(coin_id, model_ids, at, market))
 
     async def phases(self) -> list[Phase]:
         """Return the phases in a coin's life."""
         return await self._send(calls.phases())
 
-    async def data_availability(self) -> Availability:
-        """Return which market data there are."""
-        return await self._send(calls.data_availability())
+    async def data_availability(self, market: str | None = None) -> Availability:
+        """Return which data of a market there are; None is coins."""
+        return await self._send(calls.data_availability(market))
 
     async def health(self) -> Health:
         """Return the health of the service, also when it cannot serve."""

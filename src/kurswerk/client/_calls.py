@@ -237,18 +237,20 @@ def latest_predictions(coin_id: str) -> Call[list[Prediction]]:
     return Call("GET", f"/api/predictions/latest/{quote(coin_id, safe='')}", _predictions)
 
 
-def predict(coin_id: str, model_ids: Sequence[int] | None, at: Moment | None) -> Call[RowPredictions]:
+def predict(
+    coin_id: str, model_ids: Sequence[int] | None, at: Moment | None, market: str | None
+) -> Call[RowPredictions]:
     body = {"coin_id": coin_id, "model_ids": model_ids, "timestamp": None if at is None else _iso(at)}
     given = {name: value for name, value in body.items() if value is not None}
-    return Call("POST", "/api/predict", _one(RowPredictions), given)
+    return Call("POST", "/api/predict", _one(RowPredictions), given, query={"market": market})
 
 
 def phases() -> Call[list[Phase]]:
     return Call("GET", "/api/phases", lambda response: [Phase.model_validate(row) for row in response.json()])
 
 
-def data_availability() -> Call[Availability]:
-    return Call("GET", "/api/data-availability", _one(Availability))
+def data_availability(market: str | None) -> Call[Availability]:
+    return Call("GET", "/api/data-availability", _one(Availability), query={"market": market})
 
 
 def health() -> Call[Health]:

@@ -29,6 +29,7 @@ class Model(_Record):
 
     id: int
     name: str
+    market: str = "coins"
     model_type: str
     status: Literal["TRAINING", "READY", "FAILED"]
     is_active: bool = False

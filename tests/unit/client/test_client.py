@@ -174,6 +174,15 @@ def test_predictions_are_asked_for_by_scope_and_show_it(connect):
     assert json.loads(seen[2].content) == {"coin_id": "A", "model_ids": [1], "timestamp": "2024-01-01"}
 
 
+def test_a_market_is_asked_for_by_name(connect):
+    seen: list[httpx.Request] = []
+    connect(always(200, ON_DEMAND, seen)).predict("A", market="candles")
+    connect(always(200, {"rows": 5, "coins": 2}, seen)).data_availability("candles")
+    (model,) = connect(always(200, {"models": [{**MODEL, "market": "candles"}], **PAGE}, seen)).models(market="candles")
+    assert [dict(request.url.params) for request in seen] == [{"market": "candles"}] * 3
+    assert model.market == "candles"
+
+
 def test_fields_of_a_newer_service_are_kept(connect):
     model = connect(always(200, MODEL)).model(1)
     assert model.a_field_of_a_newer_service == 5
