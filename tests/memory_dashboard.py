@@ -82,7 +82,7 @@ class DataIngestion:
     """Notes what is asked for."""
 
     def __init__(self, market: Market) -> None:
-        self.market, self.asked = market, []
+        self.market, self.asked, self.filled = market, [], []
 
     def simulate(self, coins: int, hours: float, seed: int, progress: Any) -> int:
         self.asked.append((coins, hours, seed))
@@ -91,6 +91,7 @@ class DataIngestion:
 
     def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> str:
         self.asked.append((file_name, content))
+        self.filled.append(market)
         return f"{file_name}: read"
 
     def quarantined(self, limit: int) -> list[QuarantinedRow]:

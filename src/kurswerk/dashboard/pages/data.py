@@ -25,10 +25,16 @@ from kurswerk.dashboard.widgets.components import (
     stat_row,
 )
 from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
+from kurswerk.dashboard.widgets.market_choice import (
+    availability,
+    instruments_word,
+    market_links,
+    market_of_address,
+)
 from kurswerk.dashboard.widgets.period_picker import availability_chart
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
-from kurswerk.market import market_named
+from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
 
 _MAX_REJECTED: Final = 500
 _MAX_UPLOAD_BYTES: Final = 256 << 20
@@ -36,18 +42,20 @@ _MAX_UPLOAD_BYTES: Final = 256 << 20
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the page; ``open=ingest`` of the address opens the import, ``coin`` searches."""
-    there = app.cache.get("availability", app.services.market.availability, max_age_s=5)
-    opened = query.get("open") == "ingest" or not there.rows
+    market = market_of_address(query)
+    opened = query.get("open") == "ingest" or not availability(app, market).rows
     return html.Div(
         [
-            page_header(user.t("Market data"), text=user.t("Coins with their coverage, gaps and freshness.")),
-            _import_forms(user, opened=opened),
-            html.Div(_content(app, user, query), id="data-content"),
+            page_header(user.t("Market data"), text=user.t("Instruments with their coverage, gaps and freshness.")),
+            market_links(user, market, "/dashboard/data"),
+            dcc.Store(id="data-market", data=market.name),
+            _import_forms(user, market, opened=opened),
+            html.Div(_content(app, user, market, query), id="data-content"),
         ]
     )
 
 
-def _import_forms(user: UserContext, *, opened: bool) -> Any:
+def _import_forms(user: UserContext, market: MarketSchema, *, opened: bool) -> Any:
     simulate = dmc.Stack(
         [
             dmc.Text(
@@ -83,9 +91,10 @@ def _import_forms(user: UserContext, *, opened: bool) -> Any:
         ],
         gap="xs",
     )
-    panel = dmc.SimpleGrid(
-        [card(user.t("Simulate"), simulate), card(user.t("Import a file"), upload)], cols={"base": 1, "md": 2}
-    )
+    ways = [card(user.t("Import a file"), upload)]
+    if market.name == DEFAULT_MARKET:  # what is simulated are coins
+        ways.insert(0, card(user.t("Simulate"), simulate))
+    panel = dmc.SimpleGrid(ways, cols={"base": 1, "md": 2})
     return dmc.Accordion(
         dmc.AccordionItem([dmc.AccordionControl(user.t("Import data")), dmc.AccordionPanel(panel)], value="in"),
         value="in" if opened else None,
@@ -94,8 +103,8 @@ def _import_forms(user: UserContext, *, opened: bool) -> Any:
     )
 
 
-def _content(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
-    there = app.cache.get("availability", app.services.market.availability, max_age_s=5)
+def _content(app: DashboardApp, user: UserContext, market: MarketSchema, query: dict[str, str]) -> Any:
+    there = availability(app, market)
     if not there.rows or there.first_us is None or there.last_us is None:
         return empty_state(
             user.t("There are no market data yet"),
@@ -106,7 +115,7 @@ def _content(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any
         [
             stat_row(
                 stat(user.t("Rows"), user.number(there.rows)),
-                stat(user.t("Coins"), user.number(there.coins)),
+                stat(instruments_word(user, market), user.number(there.coins)),
                 stat(user.t("Oldest row"), user.date_time_us(there.first_us)),
                 stat(
                     user.t("Newest row"),
@@ -116,9 +125,14 @@ def _content(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any
             ),
             card(
                 user.t("Rows over time"),
-                chart(user, "data-picture", availability_chart(app, user), label=user.t("Bars: market rows over time")),
+                chart(
+                    user,
+                    "data-picture",
+                    availability_chart(app, user, market),
+                    label=user.t("Bars: market rows over time"),
+                ),
             ),
-            card(user.t("Coins"), _coins(app, user, query)),
+            card(instruments_word(user, market), _instruments(app, user, market, query)),
             card(
                 user.t("Rejected rows"),
                 _rejected(app, user),
@@ -128,8 +142,11 @@ def _content(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any
     )
 
 
-def _coins(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
-    found = app.cache.get("coverage", lambda: app.services.coverage(market_named()), max_age_s=30, stale_s=120)
+def _instruments(app: DashboardApp, user: UserContext, market: MarketSchema, query: dict[str, str]) -> Any:
+    found = app.cache.get(("coverage", market.name), lambda: app.services.coverage(market), max_age_s=30, stale_s=120)
+    name = instruments_word(user, market)
+    # The pages of single instruments draw columns of coins.
+    of_coins = market.name == DEFAULT_MARKET
     rows = [
         {
             "coin": one.mint,
@@ -145,12 +162,14 @@ def _coins(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     search = dmc.TextInput(
         id="data-search",
         value=query.get("coin", ""),
-        placeholder=user.t("Search a coin …"),
+        placeholder=user.t("Search …"),
         maw=360,
         **{"aria-label": user.t("Search")},
     )
     columns = [
-        grid_column("coin", user.t("Coin"), "link", minWidth=230),
+        grid_column("coin", user.t("Coin"), "link", minWidth=230)
+        if of_coins
+        else grid_column("coin", user.t("Instrument"), minWidth=230),
         grid_column("rows", user.t("Rows"), "number"),
         grid_column("first", user.t("Oldest row"), "moment"),
         grid_column("last", user.t("Newest row"), "moment"),
@@ -160,9 +179,9 @@ def _coins(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
             "number",
             headerTooltip=user.t("Places where three intervals or more passed without a row"),
         ),
-        grid_column("phase", user.t("Phase"), "number"),
+        *([grid_column("phase", user.t("Phase"), "number")] if market.segment else []),
     ]
-    return dmc.Stack([search, data_grid(user, "data-coins", columns, rows, label=user.t("Coins"))])
+    return dmc.Stack([search, data_grid(user, "data-coins", columns, rows, label=name)])
 
 
 def _rejected(app: DashboardApp, user: UserContext) -> Any:
@@ -211,23 +230,25 @@ def register_callbacks(app: DashboardApp) -> None:
         rows = app.services.ingestion.simulate(int(coins or 1), float(hours or 1), int(seed or 0), lambda *_: None)
         app.cache.clear()
         notify(user.t("Market data stored"), user.t("{rows} rows are stored.", rows=user.number(rows)))
-        return _content(app, user, {})
+        return _content(app, user, market_named(), {})
 
     @app.callback(
         Output("data-content", "children", allow_duplicate=True),
         Output("ingest-done", "children"),
         Input("ingest-file", "contents"),
         State("ingest-file", "filename"),
+        State("data-market", "data"),
     )
-    def ingest(user: UserContext, contents: str | None, name: str | None) -> Any:
+    def ingest(user: UserContext, contents: str | None, name: str | None, chosen: str) -> Any:
         require_scope(user, "train")
         try:
             content = base64.b64decode((contents or "").partition(",")[2], validate=True)
         except binascii.Error as error:
             raise DataFileError(user.t("The file did not arrive whole; send it again.")) from error
-        summary = app.services.ingestion.ingest(name or "upload.csv", content, market_named())
+        market = market_named(chosen)
+        summary = app.services.ingestion.ingest(name or "upload.csv", content, market)
         app.cache.clear()
-        return _content(app, user, {}), callout(user.message(summary), title=user.t("Imported"), color="teal")
+        return _content(app, user, market, {}), callout(user.message(summary), title=user.t("Imported"), color="teal")
 
 
 PAGE: Final = PageDefinition(

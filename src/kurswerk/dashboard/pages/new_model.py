@@ -15,6 +15,7 @@ from kurswerk.dashboard.widgets import specification_document as form
 from kurswerk.dashboard.widgets import specification_form as fields
 from kurswerk.dashboard.widgets.base_rate import estimate_base_rate
 from kurswerk.dashboard.widgets.components import callout, card, empty_state, link_button, loading_area, page_header
+from kurswerk.dashboard.widgets.market_choice import availability, instruments, market_links, market_of_address
 from kurswerk.dashboard.widgets.period_picker import (
     available_period,
     parse_period,
@@ -23,6 +24,7 @@ from kurswerk.dashboard.widgets.period_picker import (
 )
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.market import MarketSchema
 from kurswerk.training import ModelSpec
 
 _TRAINING_SHARE: Final = 2 / 3
@@ -30,21 +32,25 @@ _TRAINING_SHARE: Final = 2 / 3
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     """Return the form; ``clone`` (a model) or ``job`` of the address fills it."""
-    there = app.cache.get("availability", app.services.market.availability, max_age_s=5)
-    if not there.rows:
+    given = _stored_specification(app, query)
+    market = market_of_address(given | query)
+    if not availability(app, market).rows:
         return html.Div(
             [
                 page_header(user.t("New model")),
+                market_links(user, market, "/dashboard/new"),
                 empty_state(
                     user.t("There is nothing to learn from yet"),
                     user.t("A model needs market rows. Simulate a market on the overview, or import a file."),
                     link_button(user.t("To the overview"), "/dashboard", variant="filled"),
-                    link_button(user.t("Import a file"), "/dashboard/data?open=ingest", variant="default"),
+                    link_button(
+                        user.t("Import a file"), f"/dashboard/data?open=ingest&market={market.name}", variant="default"
+                    ),
                 ),
             ]
         )
-    given = _initial_values(app, query)
-    period = _period(app, given)
+    given = _initial_values(app, market, given)
+    period = _period(app, market, given)
     return html.Div(
         [
             page_header(
@@ -53,39 +59,44 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                     "Every field has a sensible default. Point at a name with a dotted line to read what it means."
                 ),
             ),
+            market_links(user, market, "/dashboard/new"),
             dmc.Grid(
                 [
-                    dmc.GridCol(_fields(app, user, given, period), span={"base": 12, "lg": 7}),
+                    dmc.GridCol(_fields(app, user, market, given, period), span={"base": 12, "lg": 7}),
                     dmc.GridCol(_submit_panel(user), span={"base": 12, "lg": 5}),
                 ]
             ),
             dcc.Store(id="spec-document"),
+            dcc.Store(id="spec-market", data=market.name),
         ]
     )
 
 
-def _initial_values(app: DashboardApp, query: dict[str, str]) -> dict[str, Any]:
-    columns = list(app.services.market.columns())
-    taken = set(model_names(app).values())
+def _stored_specification(app: DashboardApp, query: dict[str, str]) -> dict[str, Any]:
+    """Return the specification of the model or job that the address names; empty if it names none."""
     if query.get("clone", "").isdigit():
-        found = dict(app.services.models.get(int(query["clone"])).spec)
-    elif query.get("job", "").isdigit():
-        found = dict(app.services.jobs.get(int(query["job"])).request)
-    else:
-        return form.defaults(columns) | {"name": form.available_name("my-model", taken)}
-    return form.defaults(columns) | found | {"name": form.available_name(str(found.get("name", "my-model")), taken)}
+        return dict(app.services.models.get(int(query["clone"])).spec)
+    if query.get("job", "").isdigit():
+        return dict(app.services.jobs.get(int(query["job"])).request)
+    return {}
 
 
-def _period(app: DashboardApp, given: dict[str, Any]) -> Any:
+def _initial_values(app: DashboardApp, market: MarketSchema, found: dict[str, Any]) -> dict[str, Any]:
+    columns = list(app.services.markets[market.name].columns())
+    taken = set(model_names(app).values())
+    name = form.available_name(str(found.get("name", "my-model")), taken)
+    return form.defaults(market, columns) | found | {"name": name}
+
+
+def _period(app: DashboardApp, market: MarketSchema, given: dict[str, Any]) -> Any:
     if given.get("train_start") and given.get("train_end"):
         spec_times = [str(given[name]).replace("Z", "+00:00") for name in ("train_start", "train_end")]
         return form.parse_times(*spec_times)
-    return available_period(app, 0.0, _TRAINING_SHARE)
+    return available_period(app, market, 0.0, _TRAINING_SHARE)
 
 
-def _fields(app: DashboardApp, user: UserContext, given: dict[str, Any], period: Any) -> Any:
-    columns = list(app.services.market.columns())
-    coins = app.cache.get("coins", lambda: list(app.services.market.instruments()), max_age_s=30)
+def _fields(app: DashboardApp, user: UserContext, market: MarketSchema, given: dict[str, Any], period: Any) -> Any:
+    columns = list(app.services.markets[market.name].columns())
     return dmc.Stack(
         [
             card(user.t("Name and model type"), fields.naming(user, given)),
@@ -93,8 +104,8 @@ def _fields(app: DashboardApp, user: UserContext, given: dict[str, Any], period:
             card(user.t("Features"), fields.features(user, given, columns)),
             card(
                 user.t("Training data"),
-                period_fields(app, user, "spec", period),
-                fields.rows(user, given, coins),
+                period_fields(app, user, market, "spec", period),
+                fields.rows(user, given, market, instruments(app, market)),
             ),
             fields.advanced(user, given),
         ]

@@ -25,11 +25,13 @@ from kurswerk.dashboard.widgets.components import (
     stat_row,
     status_badge,
 )
+from kurswerk.dashboard.widgets.market_choice import availability
 from kurswerk.dashboard.widgets.prediction_rate import prediction_rate_stat
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import job_title
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.jobs import Job
+from kurswerk.market import market_named
 from kurswerk.registry import ModelRecord
 from kurswerk.training import Availability
 
@@ -88,7 +90,7 @@ def register_callbacks(app: DashboardApp) -> None:
 
 def _content(app: DashboardApp, user: UserContext) -> Any:
     services = app.services
-    there = app.cache.get("availability", services.market.availability, max_age_s=5)
+    there = availability(app, market_named())
     if not there.rows:
         return _first_steps(user)
     models = app.cache.get("models", lambda: services.models.find(limit=1000), max_age_s=2)

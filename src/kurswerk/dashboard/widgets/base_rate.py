@@ -8,6 +8,7 @@ import numpy as np
 
 from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.widgets.market_choice import availability
 from kurswerk.labels import compute_labels
 from kurswerk.training import ModelSpec
 
@@ -38,18 +39,19 @@ def estimate_base_rate(app: DashboardApp, spec: ModelSpec) -> Estimate:
     """Label the rows of a specification; in a large market those of some coins."""
     key = (
         "estimate",
+        spec.market,
         spec.train_start,
         spec.train_end,
         spec.phases,
         spec.mints,
         spec.label_spec(),
-        app.cache.get("availability", app.services.market.availability, max_age_s=5),
+        availability(app, spec.market_schema),
     )
     return app.cache.get(key, lambda: _estimate(app, spec), max_age_s=300)
 
 
 def _estimate(app: DashboardApp, spec: ModelSpec) -> Estimate:
-    market = app.services.market
+    market = app.services.markets[spec.market]
     coins = list(spec.mints) if spec.mints is not None else list(market.instruments())
     about = market.estimated_rows(end_us=spec.train_end_us, mints=spec.mints)
     chosen = None

@@ -13,6 +13,7 @@ from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.widgets.charts import localise_chart
 from kurswerk.dashboard.widgets.components import callout, card, empty_state, link_button
+from kurswerk.dashboard.widgets.market_choice import instruments, instruments_word
 from kurswerk.dashboard.widgets.period_picker import (
     availability_chart,
     available_period,
@@ -22,11 +23,13 @@ from kurswerk.dashboard.widgets.period_picker import (
 )
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.evaluation import overlap
-from kurswerk.registry import ModelRecord
+from kurswerk.market import MarketSchema, market_named
+from kurswerk.registry import ModelRecord, market_of
 
 _LATER_SHARE: Final = 2 / 3
 # More names would cover the picture.
 _MAX_MARKS: Final = 3
+_MAX_OPTIONS: Final = 2000
 
 
 def evaluation_form(
@@ -43,14 +46,17 @@ def evaluation_form(
     Beside it stand ``<prefix>-remarks`` and the button ``<prefix>-order``. The picture marks when
     ``chosen`` were trained.
     """
+    market = _market_of(chosen)
     return dmc.Grid(
         [
             card(
                 title,
                 models,
-                period_fields(app, user, prefix, _later_period(app, chosen), _training_marks(user, chosen)),
+                period_fields(
+                    app, user, market, prefix, _later_period(app, market, chosen), _training_marks(user, chosen)
+                ),
                 dcc.Store(id=f"{prefix}-marked", data=[one.id for one in chosen[:_MAX_MARKS]]),
-                _coin_field(app, user, f"{prefix}-mints"),
+                _instrument_field(app, user, market, f"{prefix}-mints"),
                 span={"base": 12, "lg": 8},
             ),
             card(
@@ -69,6 +75,7 @@ def register_training_marks(app: DashboardApp, prefix: str, *models: Input) -> N
     @app.callback(
         Output(f"{prefix}-picture", "figure"),
         Output(f"{prefix}-marked", "data"),
+        Output(f"{prefix}-mints", "data"),
         State(f"{prefix}-marked", "data"),
         *models,
         initial_call=True,  # or that none is chosen any more would be taken for that none has been yet
@@ -78,9 +85,11 @@ def register_training_marks(app: DashboardApp, prefix: str, *models: Input) -> N
         ids = [int(one) for one in dict.fromkeys(given)][:_MAX_MARKS]
         if ids == marked:
             raise PreventUpdate
-        drawing = availability_chart(app, user, _training_marks(user, [app.services.models.get(one) for one in ids]))
+        records = [app.services.models.get(one) for one in ids]
+        market = _market_of(records)
+        drawing = availability_chart(app, user, market, _training_marks(user, records))
         localise_chart(user, drawing)
-        return drawing, ids
+        return drawing, ids, _instrument_options(app, market)
 
 
 def period_notes(
@@ -110,29 +119,39 @@ def model_options(records: Sequence[ModelRecord]) -> list[dict[str, str]]:
     return [{"value": str(record.id), "label": f"{record.name} (#{record.id})"} for record in records]
 
 
-def _coin_field(app: DashboardApp, user: UserContext, name: str) -> Any:
-    """Return a field for coins; empty is all."""
-    coins = app.cache.get("coins", lambda: list(app.services.market.instruments()), max_age_s=30)
+def _market_of(records: Sequence[ModelRecord]) -> MarketSchema:
+    """Return the market of models, coins where there are none; models of several cannot be evaluated together."""
+    return market_of(records[0]) if records else market_named()
+
+
+def _instrument_options(app: DashboardApp, market: MarketSchema) -> list[str]:
+    return list(instruments(app, market))[:_MAX_OPTIONS]
+
+
+def _instrument_field(app: DashboardApp, user: UserContext, market: MarketSchema, name: str) -> Any:
+    """Return a field for instruments; empty is all."""
     return dmc.MultiSelect(
         id=name,
-        label=user.t("Coins"),
+        label=instruments_word(user, market),
         placeholder=user.t("all"),
-        data=list(coins)[:2000],
+        data=_instrument_options(app, market),
         limit=50,
         searchable=True,
         clearable=True,
     )
 
 
-def _later_period(app: DashboardApp, records: Sequence[ModelRecord]) -> tuple[datetime, datetime] | None:
+def _later_period(
+    app: DashboardApp, market: MarketSchema, records: Sequence[ModelRecord]
+) -> tuple[datetime, datetime] | None:
     """Return the time after the models' training, or the last third where nothing is after it."""
-    whole = available_period(app)
+    whole = available_period(app, market)
     if whole is None:
         return None
     trained = max((record.train_end for record in records), default=None)
     if trained is not None and trained < whole[1]:
         return trained, whole[1]
-    return available_period(app, _LATER_SHARE)
+    return available_period(app, market, _LATER_SHARE)
 
 
 def _training_marks(user: UserContext, records: Sequence[ModelRecord]) -> list[tuple[datetime, datetime, str]]:

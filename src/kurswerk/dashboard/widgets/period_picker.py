@@ -13,7 +13,9 @@ from kurswerk.core.errors import SpecError
 from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.widgets.charts import chart
+from kurswerk.dashboard.widgets.market_choice import availability
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.market import MarketSchema
 from kurswerk.training import Period
 
 _BINS: Final = 120
@@ -22,30 +24,34 @@ _SAMPLED_COINS: Final = 50
 _FORM: Final = "%Y-%m-%d %H:%M:%S"
 
 
-def rows_over_time(app: DashboardApp) -> tuple[np.ndarray, np.ndarray] | None:
+def rows_over_time(app: DashboardApp, market: MarketSchema) -> tuple[np.ndarray, np.ndarray] | None:
     """Return edges (microseconds UTC, shape (121,)) and rows in each bin; of some coins only in a large market."""
-    there = app.cache.get("availability", app.services.market.availability, max_age_s=5)
+    there = availability(app, market)
     if there.first_us is None or there.last_us is None:
         return None
     first_us, last_us = there.first_us, there.last_us
 
     def count() -> tuple[np.ndarray, np.ndarray]:
-        mints = app.services.market.instruments()[:_SAMPLED_COINS] if there.rows > _MAX_ROWS else None
-        panel = app.services.market.load_panel([], mints=mints)
+        rows = app.services.markets[market.name]
+        mints = rows.instruments()[:_SAMPLED_COINS] if there.rows > _MAX_ROWS else None
+        panel = rows.load_panel([], mints=mints)
         edges = np.linspace(first_us, last_us + 1, _BINS + 1)
         return edges, np.histogram(panel.timestamps, edges)[0]
 
-    return app.cache.get("rows over time", count, max_age_s=30, stale_s=600)
+    return app.cache.get(("rows over time", market.name), count, max_age_s=30, stale_s=600)
 
 
 def availability_chart(
-    app: DashboardApp, user: UserContext, marks: Sequence[tuple[datetime, datetime, str]] = ()
+    app: DashboardApp,
+    user: UserContext,
+    market: MarketSchema,
+    marks: Sequence[tuple[datetime, datetime, str]] = (),
 ) -> Any:
     """Draw how many rows there are over time, in the user's time zone, with periods marked on it."""
     drawing = go.Figure(
         layout=user.theme.layout(height=150, dragmode="select", selectdirection="h", bargap=0.05, uirevision="kept")
     )
-    found = rows_over_time(app)
+    found = rows_over_time(app, market)
     if found is not None:
         edges, counts = found
         centres = [_naive(user, to_datetime(int(edge))) for edge in (edges[:-1] + edges[1:]) / 2]
@@ -79,6 +85,7 @@ def _naive(user: UserContext, moment: datetime) -> str:
 def period_fields(
     app: DashboardApp,
     user: UserContext,
+    market: MarketSchema,
     prefix: str,
     period: tuple[datetime, datetime] | None,
     marks: Sequence[tuple[datetime, datetime, str]] = (),
@@ -100,7 +107,7 @@ def period_fields(
             chart(
                 user,
                 f"{prefix}-picture",
-                availability_chart(app, user, marks),
+                availability_chart(app, user, market, marks),
                 label=user.t("Bars: market rows over time; drag to choose a period"),
             ),
             dmc.DatesProvider(
@@ -145,9 +152,11 @@ def period_from_fields(user: UserContext, start: str | None, end: str | None) ->
     return Period(*map(to_us, parse_period(user, start, end)))
 
 
-def available_period(app: DashboardApp, first: float = 0.0, last: float = 1.0) -> tuple[datetime, datetime] | None:
+def available_period(
+    app: DashboardApp, market: MarketSchema, first: float = 0.0, last: float = 1.0
+) -> tuple[datetime, datetime] | None:
     """Return a part of the time that the data cover, given as two shares of it; None without data."""
-    there = app.cache.get("availability", app.services.market.availability, max_age_s=5)
+    there = availability(app, market)
     if there.first_us is None or there.last_us is None:
         return None
     length = there.last_us - there.first_us

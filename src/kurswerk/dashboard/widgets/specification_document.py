@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.validation import wrong_fields
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.market import DEFAULT_MARKET, MarketSchema, Role
 from kurswerk.models import FAMILIES
 
 # Model type → its hyper-parameters that the form offers; families share the field of a name.
@@ -18,6 +19,7 @@ PARAM_FIELDS: Final = {field.name: field for fields in PARAMS_BY_TYPE.values() f
 # Field of the form → the property that holds its value.
 FIELDS: Final = {
     "name": "value",
+    "market": "data",
     "model_type": "value",
     "kind": "value",
     "target_var": "value",
@@ -54,9 +56,10 @@ _CHANGE_FIELDS: Final = ("future_minutes", "min_percent_change", "direction", "h
 _LEVEL_FIELDS: Final = ("operator", "target_value")
 
 
-def defaults(columns: Collection[str]) -> dict[str, Any]:
-    """Return what the form holds before anybody touches it."""
-    price = "price_close" if "price_close" in columns else next(iter(columns), "price_close")
+def defaults(market: MarketSchema, columns: Collection[str]) -> dict[str, Any]:
+    """Return what the form holds before anybody touches it; ``columns`` are those that the market's table has."""
+    close = market.roles.get(Role.CLOSE, "")
+    price = close if close in columns else next(iter(columns), close)
     preferred = [name for name in _PREFERRED if name in columns]
     return {
         "model_type": "xgboost",
@@ -126,12 +129,16 @@ def specification_from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         "cv_splits": _filled(fields.get("cv_splits"), 5),
         "params": _params_of(fields),
     }
+    market = fields.get("market") or DEFAULT_MARKET
+    if market != DEFAULT_MARKET:
+        document["market"] = market
     windows = fields.get("feature_engineering_windows")
     if document["use_engineered_features"] and windows:
         document["feature_engineering_windows"] = [int(one) if str(one).isdigit() else one for one in windows]
-    for name in ("phases", "mints"):
-        if fields.get(name):
-            document[name] = [int(one) for one in fields[name]] if name == "phases" else list(fields[name])
+    if fields.get("phases"):
+        document["phases"] = [int(one) for one in fields["phases"]]
+    if fields.get("mints"):
+        document["mints" if market == DEFAULT_MARKET else "instruments"] = list(fields["mints"])
     if (fields.get("description") or "").strip():
         document["description"] = fields["description"].strip()
     return document

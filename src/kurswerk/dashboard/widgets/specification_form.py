@@ -7,10 +7,12 @@ import dash_mantine_components as dmc
 from dash import html
 
 from kurswerk.dashboard.widgets.components import number_input
+from kurswerk.dashboard.widgets.market_choice import instruments_word
 from kurswerk.dashboard.widgets.specification_document import PARAM_FIELDS
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.market import MarketSchema
 from kurswerk.models import FAMILIES, FormField
 
 _PHASES: Final = {
@@ -198,12 +200,13 @@ def features(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]
     )
 
 
-def rows(user: UserContext, given: Mapping[str, Any], coins: Sequence[str]) -> Any:
-    """Return which rows take part."""
+def rows(user: UserContext, given: Mapping[str, Any], market: MarketSchema, names: Sequence[str]) -> Any:
+    """Return which rows take part; ``names`` are the market's instruments."""
     return dmc.SimpleGrid(
         [
             dmc.MultiSelect(
                 id="spec-phases",
+                display=None if market.segment else "none",
                 value=[str(one) for one in given.get("phases") or []],
                 data=[{"value": str(number), "label": user.t(text)} for number, text in _PHASES.items()],
                 clearable=True,
@@ -212,13 +215,13 @@ def rows(user: UserContext, given: Mapping[str, Any], coins: Sequence[str]) -> A
             ),
             dmc.MultiSelect(
                 id="spec-mints",
-                value=list(given.get("mints") or []),
-                data=list(coins)[:2000],
+                value=list(given.get("mints") or given.get("instruments") or []),
+                data=list(names)[:2000],
                 limit=50,
                 searchable=True,
                 clearable=True,
                 placeholder=user.t("all"),
-                label=_label(user.t("Coins"), user.t("Only these coins; type to search.")),
+                label=_label(instruments_word(user, market), user.t("Only these; type to search.")),
             ),
         ],
         cols={"base": 1, "xs": 2},

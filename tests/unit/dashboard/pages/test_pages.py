@@ -234,6 +234,7 @@ def test_data_are_simulated_and_brought_in(panel: Panel, registry: Registry):
     file = {
         "ingest-file.contents": "data:text/csv;base64," + base64.b64encode(b"a,b").decode(),
         "ingest-file.filename": "x.csv",
+        "data-market.data": "coins",
     }
     assert "x.csv: read" in json.dumps(browser.fire("ingest-done.children", file, "ingest-file.contents"))
     assert services.ingestion.asked == [(5, 2.0, 7), ("x.csv", b"a,b")]
@@ -368,5 +369,6 @@ def test_answers_to_a_reader_are_in_the_readers_language(panel: Panel, registry:
     simulated = browser.fire("data-content.children", {"simulate-go.n_clicks": 1}, "simulate-go.n_clicks")
     assert "1.234 Zeilen sind gespeichert" in notices(simulated)
     file = {"ingest-file.contents": "data:text/csv;base64,YSxi", "ingest-file.filename": "a.csv"}
+    file["data-market.data"] = "coins"
     done = browser.fire("ingest-done.children", file, "ingest-file.contents")
     assert "a.csv: 3 Zeilen gelesen, 2 angenommen" in json.dumps(done, ensure_ascii=False)
