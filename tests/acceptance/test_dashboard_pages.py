@@ -171,7 +171,16 @@ def test_decimals_are_typed_behind_the_readers_mark(browser, filled):
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_tables_write_numbers_as_the_server_does(browser, filled, language):
-    values = [(1e-5, 2), (-0.000034, 3), (1.23e-40, 3), (1234567.891, 2), (0.5, 0), (0.00995, 2), (0, 1), (9.99e-10, 3)]
+    values = [
+        (1e-5, 2),
+        (-0.000034, 3),
+        (1.23e-40, 3),
+        (1234567.891, 2),
+        (0.26, 1),
+        (0.00995, 2),
+        (0, 1),
+        (9.99e-10, 3),
+    ]
     server = Formats(language)
     with visit(browser, filled, language={"en": "en-GB", "de": "de-DE"}[language]) as seen:
         seen.go("/dashboard/system")
@@ -261,7 +270,7 @@ def test_predictions_go_on_after_the_database_was_gone(browser, monkeypatch):
     monkeypatch.setattr("kurswerk.dashboard.widgets.prediction_stream._RETRY_S", 10.0)  # long enough to be seen
     with serving(services) as url, visit(browser, url, language="de-DE") as seen:
         seen.go("/dashboard/live")
-        seen.see("unterbrochen; versucht es wieder")
+        seen.see("unterbrochen; verbindet neu")
         seen.page.locator("#live-table").get_by_text("LATER").wait_for()
         seen.see("verbunden")
         seen.see("1.200 übersprungen")
