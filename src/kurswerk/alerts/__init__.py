@@ -14,6 +14,7 @@ from kurswerk.alerts._deliveries import (
     deliver,
 )
 from kurswerk.alerts._delivery import Delivery, MessageModel, RowContext, RowContextSource
+from kurswerk.alerts._delivery_loop import DeliveryLoop
 from kurswerk.alerts._evaluation import AlertRule, Notification, evaluate_rules, without_repeats
 from kurswerk.alerts._notice import Notice, rules_for
 from kurswerk.alerts._rules import AlertStore, check_agreement, check_rule, create_rule
@@ -27,6 +28,7 @@ __all__ = [
     "Channel",
     "ChannelKind",
     "Delivery",
+    "DeliveryLoop",
     "DeliveryStore",
     "Dispatcher",
     "MessageModel",

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from kurswerk.api import ApiOptions, ApiPorts, FrameProtocol, create_app
 from kurswerk.bootstrap.api_services import api_services
-from kurswerk.bootstrap.health_service import HealthService
+from kurswerk.bootstrap.health import health_service
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
 from kurswerk.bootstrap.setting_groups import HttpSettings
 from kurswerk.core.errors import ConflictError, InvalidInputError
@@ -44,13 +44,13 @@ def part(service: Service, extend: Extend | None = None) -> "ApiPart":
     usable_keys = PostgresKeyStore(service.database).any_usable()
     options = options_for(http, insecure=service.insecure, usable_keys=usable_keys)
     listener = bind(http.host, http.port)
-    health_service = HealthService(service)
+    reports = health_service(service)
     services = api_services(
         service.stores,
         service.settings.data_dir,
         stream=service.prediction_feed,
-        health=health_service.health,
-        metrics_text=health_service.metrics_text,
+        health=reports.health,
+        metrics_text=reports.metrics_text,
         on_request=service.metrics.observe_request,
         memory_budget_bytes=memory_budget_bytes(service.settings.worker),
     )

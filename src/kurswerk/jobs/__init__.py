@@ -1,5 +1,6 @@
 """What a job is: kinds of job and their register, status, progress, and what jobs need of the outside."""
 
+from kurswerk.jobs._health import workers_check
 from kurswerk.jobs._job import (
     DEFAULT_PRIORITY,
     JOB_SORTS,
@@ -45,4 +46,5 @@ __all__ = [
     "WorkerStatus",
     "no_progress",
     "unexpected_error",
+    "workers_check",
 ]

@@ -1,6 +1,14 @@
 """What operators see: structured logs, Prometheus metrics, health, and the resources of the machine."""
 
-from kurswerk.observability._health import Check, HealthReport, disk_check, memory_check
+from kurswerk.observability._health import (
+    Check,
+    HealthReport,
+    database_check,
+    disk_check,
+    memory_check,
+    migrations_check,
+)
+from kurswerk.observability._health_service import DatabaseReading, HealthService, SingleFlightCall
 from kurswerk.observability._logging import configure_logging, get_logger, log_context, mask_secrets
 from kurswerk.observability._metrics import DIRECTORY_VARIABLE, Metrics, ServiceState
 from kurswerk.observability._resource_sampler import ResourceSample, ResourceSampler
@@ -9,12 +17,16 @@ from kurswerk.observability._resources import free_disk_bytes, memory_limit_byte
 __all__ = [
     "DIRECTORY_VARIABLE",
     "Check",
+    "DatabaseReading",
     "HealthReport",
+    "HealthService",
     "Metrics",
     "ResourceSample",
     "ResourceSampler",
     "ServiceState",
+    "SingleFlightCall",
     "configure_logging",
+    "database_check",
     "disk_check",
     "free_disk_bytes",
     "get_logger",
@@ -22,4 +34,5 @@ __all__ = [
     "mask_secrets",
     "memory_check",
     "memory_limit_bytes",
+    "migrations_check",
 ]

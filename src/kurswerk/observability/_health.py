@@ -96,3 +96,26 @@ def memory_check() -> Check:
     memory = psutil.virtual_memory()
     status: CheckStatus = "degraded" if memory.percent >= _HIGH_MEMORY_PERCENT else "ok"
     return Check(status, Message("health.memory", percent=memory.percent), {"available_bytes": int(memory.available)})
+
+
+def database_check(seconds: float) -> Check:
+    """Report a database that answered, and after how long."""
+    milliseconds = round(1000 * seconds, 3)
+    return Check("ok", Message("health.database_answered", milliseconds=milliseconds), {"round_trip_ms": milliseconds})
+
+
+def migrations_check(revision: str | None, supported: str) -> Check:
+    """Compare the revision of the tables, None without tables, with the one that this program supports.
+
+    Examples
+    --------
+    >>> [migrations_check(revision, "0009").status for revision in ("0009", "0010", "0008", None)]
+    ['ok', 'degraded', 'failed', 'failed']
+    """
+    if revision == supported:
+        return Check("ok", Message("health.at_revision", revision=revision), {"revision": revision})
+    if revision is not None and revision > supported:
+        # A newer service is being rolled out beside this one; its tables hold all that this one knows.
+        newer = Message("health.newer_revision", revision=revision, supported=supported)
+        return Check("degraded", newer, {"revision": revision})
+    return Check("failed", Message("health.other_revision", revision=revision or "none", wanted=supported))

@@ -1,6 +1,7 @@
 """The columns that models read, and those that the market's tables have at this moment."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from kurswerk.alerts import Notice, rules_for
 from kurswerk.core.errors import DatabaseUnavailableError, StorageError
@@ -13,6 +14,27 @@ from kurswerk.serving._scope import Scope
 from kurswerk.serving.ports import FeedSession
 
 log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class MissingColumn:
+    """A column that a market's table lacks.
+
+    Attributes
+    ----------
+    market, table, column
+        Where it should be.
+    model_ids
+        The active models that need it.
+    is_key
+        Without it no row of the market can be predicted; without the others features are missing.
+    """
+
+    market: str
+    table: str
+    column: str
+    model_ids: tuple[int, ...]
+    is_key: bool = False
 
 
 class InputColumns:

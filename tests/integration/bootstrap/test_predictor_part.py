@@ -1,9 +1,11 @@
 """The predictor as a part of the service: it predicts, counts, sends alerts, and stops."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from feed_lanes import COINS, expected, stored
+from kurswerk.alerts import DeliveryLoop
 from kurswerk.bootstrap import predictor_part
 from kurswerk.bootstrap.predictor_part import part
 from kurswerk.bootstrap.service import Service
@@ -84,7 +86,7 @@ def test_it_keeps_the_webhook_of_the_settings(database: Database, tmp_path: Path
 
 
 def test_an_alert_is_sent_at_once_and_not_at_the_next_look(database: Database, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(predictor_part, "_ALERT_LOOK_S", 300.0)
+    monkeypatch.setattr(predictor_part, "DeliveryLoop", partial(DeliveryLoop, poll_s=300.0))
     ids = [register(database, "w", threshold=0.0)]
     alerts = PostgresAlertStore(database)
     alerts.create_rule({"name": "all", "model_ids": ids, "channel": "database"})

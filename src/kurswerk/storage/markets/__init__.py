@@ -6,7 +6,7 @@ All of them take the market as a value; only the context of coins knows one by n
 from kurswerk.storage.markets._context import MarketContextStore
 from kurswerk.storage.markets._coverage import coverage
 from kurswerk.storage.markets._load import array_text
-from kurswerk.storage.markets._missing_columns import MissingColumn, absent_columns, missing_columns
+from kurswerk.storage.markets._missing_columns import absent_columns, missing_columns
 from kurswerk.storage.markets._row_context import MarketRowReader
 from kurswerk.storage.markets._store import PostgresMarketStore
 from kurswerk.storage.markets._table import MarketTable
@@ -15,7 +15,6 @@ __all__ = [
     "MarketContextStore",
     "MarketRowReader",
     "MarketTable",
-    "MissingColumn",
     "PostgresMarketStore",
     "absent_columns",
     "array_text",

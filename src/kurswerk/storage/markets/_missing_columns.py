@@ -1,41 +1,19 @@
 """Columns that active models need and the database lacks."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from kurswerk.core.errors import KurswerkError, StorageError
 from kurswerk.features import FeaturePlan
 from kurswerk.market import MarketSchema, market_named
-from kurswerk.serving import Scope, required_columns
+from kurswerk.serving import MissingColumn, Scope, required_columns
 from kurswerk.storage.markets._table import MarketTable
 from kurswerk.storage.server import Connection, Database
 
 _ACTIVE = """
 SELECT id, market, features, phases FROM ml_models
 WHERE is_active AND NOT is_deleted AND status = 'READY' ORDER BY id"""
-
-
-@dataclass(frozen=True)
-class MissingColumn:
-    """A column that a market's table lacks.
-
-    Attributes
-    ----------
-    market, table, column
-        Where it should be.
-    model_ids
-        The active models that need it.
-    is_key
-        Without it no row of the market can be predicted; without the others features are missing.
-    """
-
-    market: str
-    table: str
-    column: str
-    model_ids: tuple[int, ...]
-    is_key: bool = False
 
 
 def missing_columns(database: Database) -> Sequence[MissingColumn]:

@@ -4,6 +4,7 @@ from kurswerk.storage.operations._api_keys import SCOPES, ApiKey, PostgresKeySto
 from kurswerk.storage.operations._changes import PostgresChangeFeed
 from kurswerk.storage.operations._replicas import ALIVE, SILENT
 from kurswerk.storage.operations._retention import clean_up
+from kurswerk.storage.operations._retention_loop import clean_up_regularly
 from kurswerk.storage.operations._service_status import ServiceStatus, service_status
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "PostgresKeyStore",
     "ServiceStatus",
     "clean_up",
+    "clean_up_regularly",
     "service_status",
 ]

@@ -1,13 +1,14 @@
 """Columns that active models need and the database lacks: in health, metrics and with the models."""
 
 import pytest
-
 from kurswerk.bootstrap.health_service import HealthService
+
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.market import COINS
 from kurswerk.observability import Metrics
-from kurswerk.storage.markets import MissingColumn, absent_columns, missing_columns
+from kurswerk.serving import MissingColumn
+from kurswerk.storage.markets import absent_columns, missing_columns
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
 from kurswerk.storage.server import Database
 from served_models import register

@@ -1,25 +1,25 @@
 """Health and metrics of a service over a real database, living and gone."""
 
-import os
-import threading
 import time
-from contextlib import suppress
+from functools import partial
 
 import pytest
 
-from kurswerk.bootstrap import health_service
-from kurswerk.bootstrap.health_service import HealthService, SingleFlightCall
+from kurswerk.bootstrap import health
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.settings import Settings
-from kurswerk.core.errors import DatabaseUnavailableError, StorageError
-from kurswerk.observability import Metrics
+from kurswerk.observability import HealthService, Metrics
 from kurswerk.storage.operations import ServiceStatus, service_status
 from kurswerk.storage.server import HEAD, Database
-from waiting import until
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    monkeypatch.setattr(health, "HealthService", partial(HealthService, timeout_s=60))
 
 
 def health_service_on(database: Database, folder) -> HealthService:
-    return HealthService(Service(Settings(data_dir=folder), database, Metrics()), timeout_s=60)
+    return health.health_service(Service(Settings(data_dir=folder), database, Metrics()))
 
 
 def test_a_good_database_is_healthy_and_counted(database, tmp_path):
@@ -54,7 +54,7 @@ def test_active_models_need_somebody_who_predicts(database, tmp_path, monkeypatc
     watch = health_service_on(database, tmp_path)
     assert watch.health().checks["predictors"].status == "ok"
     status = ServiceStatus(HEAD, active_models=2)
-    monkeypatch.setattr(health_service, "service_status", lambda _database: status)
+    monkeypatch.setattr(health, "service_status", lambda _database: status)
     report = watch.health()
     assert (report.checks["predictors"].status, report.active_models) == ("degraded", 2)
     assert report.able_to_serve
@@ -81,36 +81,3 @@ def test_a_database_that_cannot_be_reached_is_unhealthy_without_delay(tmp_path):
     assert "ml_db_connected 0.0" in watch.metrics_text().decode()
     assert "no answer within" not in str(report.checks["database"].message)
     assert time.monotonic() - started < 30
-
-
-def test_nobody_waits_for_an_answer_that_does_not_come_and_only_one_asks():
-    asked = []
-    answer = threading.Event()
-
-    def ask() -> int:
-        asked.append(os.getpid())
-        assert answer.wait(10)
-        return 5
-
-    call = SingleFlightCall(ask, timeout_s=0.05)
-    for _ in range(3):
-        with pytest.raises(DatabaseUnavailableError, match=r"no answer within 0\.05 s"):
-            call()
-    assert len(asked) == 1
-    answer.set()
-
-    def answered() -> bool:
-        with suppress(DatabaseUnavailableError):
-            return call() == 5
-        return False
-
-    until(answered, 30)
-
-
-@pytest.mark.parametrize(("raised", "seen"), [(StorageError("refused"), "refused"), (ValueError("odd"), "ValueError")])
-def test_what_asking_raised_is_raised(raised, seen):
-    def ask() -> None:
-        raise raised
-
-    with pytest.raises(StorageError, match=seen):
-        SingleFlightCall(ask)()

@@ -1,0 +1,58 @@
+"""Joins the health service to the database of a service."""
+
+import time
+
+from kurswerk.bootstrap.service import Service
+from kurswerk.jobs import workers_check
+from kurswerk.observability import DatabaseReading, HealthService, ServiceState, database_check, migrations_check
+from kurswerk.serving import inputs_check, predictors_check
+from kurswerk.storage.jobs import workers_status
+from kurswerk.storage.markets import missing_columns
+from kurswerk.storage.operations import service_status
+from kurswerk.storage.server import HEAD, Database
+
+
+def health_service(service: Service) -> HealthService:
+    """Return what reports a service's health and metrics."""
+    # A connection of its own: that the pool is busy does not make the database unwell.
+    database = Database(service.database.url)
+    return HealthService(
+        lambda: read_database(database),
+        metrics=service.metrics,
+        data_dir=service.settings.data_dir,
+        started_s=service.started_s,
+    )
+
+
+def read_database(database: Database) -> DatabaseReading:
+    """Read what the database has on the service.
+
+    Raises
+    ------
+    DatabaseUnavailableError
+        If it cannot be reached.
+    """
+    started = time.perf_counter()
+    status = service_status(database)
+    seconds = time.perf_counter() - started
+    workers = workers_status(database) if status.revision else ()
+    missing = missing_columns(database) if status.revision == HEAD else ()
+    return DatabaseReading(
+        checks={
+            "database": database_check(seconds),
+            "migrations": migrations_check(status.revision, HEAD),
+            "workers": workers_check(workers),
+            "predictors": predictors_check(status.predictors, status.active_models),
+            "inputs": inputs_check(missing),
+        },
+        state=ServiceState(
+            uptime_seconds=0.0,
+            db_connected=True,
+            models_total=status.models,
+            active_models=status.active_models,
+            pending_jobs=status.pending_jobs,
+            job_progress=status.job_progress,
+            missing_columns={(one.market, one.column): len(one.model_ids) for one in missing},
+        ),
+        predictions_last_hour=status.predictions_last_hour,
+    )
