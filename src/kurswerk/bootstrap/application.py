@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kurswerk.bootstrap.database import database_url
 from kurswerk.bootstrap.settings import Settings, read_settings
 from kurswerk.bootstrap.stores import Stores, open_stores
 from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore
-from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
-from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
+from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
+from kurswerk.storage.server import Database, upgrade
 from kurswerk.training import TrainingStores
 
 
@@ -42,6 +43,11 @@ class Application:
         return self.stores.results
 
     @property
+    def activations(self) -> PostgresActivationStore:
+        """Which models predict every new row."""
+        return self.stores.activations
+
+    @property
     def training(self) -> TrainingStores:
         """What trainings, tests, comparisons and certificates work with."""
         return self.stores.training()
@@ -50,12 +56,6 @@ class Application:
 def current_settings() -> Settings:
     """Read the settings in force for this process."""
     return read_settings(os.environ, Path.cwd())
-
-
-def database_url(settings: Settings) -> str:
-    """Return the configured database's URL, or start the embedded one and return its."""
-    url = settings.database_url
-    return url.get_secret_value() if url else EmbeddedPostgres(settings.data_dir).start()
 
 
 def open_application(settings: Settings | None = None) -> Application:

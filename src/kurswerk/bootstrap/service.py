@@ -19,7 +19,7 @@ from kurswerk.bootstrap.settings import Settings
 from kurswerk.bootstrap.stores import Stores, open_stores
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, UnknownNameError
 from kurswerk.observability import Metrics, configure_logging, get_logger, memory_limit_bytes
-from kurswerk.storage.predictions import PostgresPredictionFeed, SharedPredictionFeed
+from kurswerk.storage.predictions import SharedPredictionFeed
 from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
 
 log = get_logger(__name__)
@@ -69,7 +69,7 @@ class Service:
     @cached_property
     def prediction_feed(self) -> SharedPredictionFeed:
         """Reports stored predictions to WebSocket clients and pages, over one connection."""
-        return SharedPredictionFeed(PostgresPredictionFeed(self.database))
+        return SharedPredictionFeed(self.stores.prediction_feed)
 
 
 def memory_budget_bytes(worker: WorkerSettings) -> int:

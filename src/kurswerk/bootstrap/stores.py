@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from kurswerk.market import MARKETS
 from kurswerk.storage.markets import PostgresMarketStore
-from kurswerk.storage.registry import PostgresModelStore, PostgresResultStore
+from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore
+from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database
 from kurswerk.training import TrainingStores
 
@@ -24,6 +25,9 @@ class Stores:
     markets: Mapping[str, PostgresMarketStore]
     models: PostgresModelStore
     results: PostgresResultStore
+    activations: PostgresActivationStore
+    predictions: PostgresPredictionStore
+    prediction_feed: PostgresPredictionFeed
 
     def training(self, memory_budget_bytes: int | None = None) -> TrainingStores:
         """Return what trainings, tests, comparisons and certificates work with.
@@ -49,4 +53,7 @@ def open_stores(database: Database, *, alert_threshold: float | None = None) -> 
         markets={name: PostgresMarketStore(database, market) for name, market in MARKETS.items()},
         models=PostgresModelStore(database, alert_threshold=alert_threshold),
         results=PostgresResultStore(database),
+        activations=PostgresActivationStore(database),
+        predictions=PostgresPredictionStore(database),
+        prediction_feed=PostgresPredictionFeed(database),
     )

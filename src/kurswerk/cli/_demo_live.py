@@ -12,6 +12,7 @@ import click
 from kurswerk.bootstrap.market_part import MarketPart, open_market
 from kurswerk.bootstrap.service import Part, Service, make_parts, open_service
 from kurswerk.bootstrap.settings import Settings
+from kurswerk.bootstrap.simulation import LiveMarket
 from kurswerk.cli._live_screen import LiveScreen, milliseconds
 from kurswerk.cli._prediction_monitor import Lags, PredictionMonitor
 from kurswerk.cli.serve import run_service
@@ -20,8 +21,6 @@ from kurswerk.market import COINS
 from kurswerk.observability import configure_logging
 from kurswerk.registry import ModelRecord, TestResult
 from kurswerk.serving import activate
-from kurswerk.sources import LiveMarket
-from kurswerk.storage.registry import PostgresActivationStore
 
 BIRTHS_PER_HOUR = 30.0
 # Of the rows that a model was tested on so many are alerts.
@@ -93,20 +92,19 @@ def go_live(
     service, watch = open_service(quiet)
     try:
         parts = on_a_port(service)
-        store, activations = service.stores.markets[COINS.name], PostgresActivationStore(service.database)
+        stores = service.stores
         with steps("open a market that trades on"):
-            market = open_market(store, speed=options.speed, births_per_hour=BIRTHS_PER_HOUR)
+            market = open_market(stores.markets[COINS.name], speed=options.speed, births_per_hour=BIRTHS_PER_HOUR)
         thresholds = {record.id: alert_threshold(result) for record, result in tested}
-        models = service.stores.models
         try:
             with steps("activate the certified models"):
                 for record, _ in tested:
-                    models.update(record.id, {"alert_threshold": thresholds[record.id]})
-                    activate(record.id, models, activations)
+                    stores.models.update(record.id, {"alert_threshold": thresholds[record.id]})
+                    activate(record.id, stores.models, stores.activations)
             return _trade(service, [*watch, *parts], market, (tested, thresholds), options)
         finally:
             for record, _ in tested:
-                activations.deactivate(record.id, "the demo has ended")
+                stores.activations.deactivate(record.id, "the demo has ended")
     finally:
         service.database.close()
 
@@ -119,7 +117,7 @@ def _trade(
     options: LiveOptions,
 ) -> LiveOutcome:
     tested, thresholds = at_work
-    monitor = PredictionMonitor(service.database, {record.id: record.name for record, _ in tested})
+    monitor = PredictionMonitor(service.stores, {record.id: record.name for record, _ in tested})
     trading = MarketPart(
         service.stores.markets[COINS.name],
         market,

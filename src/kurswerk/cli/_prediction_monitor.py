@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 
 from kurswerk.bootstrap.market_part import Sent
+from kurswerk.bootstrap.stores import Stores
 from kurswerk.core.errors import StorageError
 from kurswerk.core.timestamps import to_us
 from kurswerk.serving import PredictionFilter
-from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore
-from kurswerk.storage.registry import PostgresActivationStore
-from kurswerk.storage.server import Database
 
 _REFRESH_S = 0.5
 _PAUSE_S = 0.5
@@ -55,16 +53,14 @@ class PredictionMonitor:
 
     Parameters
     ----------
-    database
+    stores
         Where predictions are stored.
     models
         Id → name of the models to wait for.
     """
 
-    def __init__(self, database: Database, models: Mapping[int, str]) -> None:
-        self._feed = PostgresPredictionFeed(database)
-        self._store = PostgresPredictionStore(database)
-        self._activations = PostgresActivationStore(database)
+    def __init__(self, stores: Stores, models: Mapping[int, str]) -> None:
+        self._feed, self._store, self._activations = stores.prediction_feed, stores.predictions, stores.activations
         self._sent: dict[tuple[str, int], Row] = {}
         self._lags: deque[float] = deque(maxlen=_MOST_LAGS)
         self._began = datetime.now(UTC)

@@ -6,7 +6,6 @@ from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.serving import activate
-from kurswerk.storage.registry import PostgresActivationStore
 
 
 @click.command("activate")
@@ -17,8 +16,7 @@ from kurswerk.storage.registry import PostgresActivationStore
 def command(model: str, *, force: bool, reason: str | None, as_json: bool) -> None:
     """Let MODEL (id or name) predict every row committed from now on, in all running predictors."""
     app = open_application()
-    store = PostgresActivationStore(app.database)
-    record, changed = activate(model_key(model), app.models, store, force=force, reason=reason)
+    record, changed = activate(model_key(model), app.models, app.activations, force=force, reason=reason)
     if as_json:
         print_json({"success": True, "model_id": record.id, "changed": changed})
     else:

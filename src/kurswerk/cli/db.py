@@ -2,15 +2,12 @@
 
 import click
 
-from kurswerk.bootstrap.application import current_settings, database_url
+from kurswerk.bootstrap.application import current_settings
+from kurswerk.bootstrap.database import DatabaseAdministration
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
-from kurswerk.core.errors import ConflictError
 from kurswerk.market import DEFAULT_MARKET, MARKETS, market_named
 from kurswerk.serving import missing_columns_message
-from kurswerk.storage.feed import install_feed, remove_feed
-from kurswerk.storage.markets import missing_columns
-from kurswerk.storage.server import Database, EmbeddedPostgres, current_revision, schema_status, upgrade
 
 
 @click.group("db")
@@ -25,9 +22,8 @@ def command() -> None:
 @json_option
 def upgrade_command(*, as_json: bool) -> None:
     """Create or migrate all tables; doing it again changes nothing."""
-    database = Database(database_url(current_settings()))
-    changed = upgrade(database)
-    revision = current_revision(database)
+    database = DatabaseAdministration(current_settings())
+    changed, revision = database.upgrade(), database.revision
     if as_json:
         print_json({"database": str(database), "revision": revision, "changed": changed})
     else:
@@ -39,16 +35,16 @@ def upgrade_command(*, as_json: bool) -> None:
 def status_command(*, as_json: bool) -> None:
     """Show where the database is, its revision and its tables."""
     settings = current_settings()
-    if settings.database_url is None and not EmbeddedPostgres(settings.data_dir).status().running:
+    database = DatabaseAdministration(settings)
+    if not database.running:
         document = {"database": "embedded", "running": False, "data_dir": str(settings.data_dir)}
         if as_json:
             print_json(document)
         else:
             click.echo(f"the embedded database under {settings.data_dir} is not running; any command starts it")
         return
-    database = Database(database_url(settings))
-    status = schema_status(database)
-    missing = missing_columns(database) if status.up_to_date else ()
+    status = database.status()
+    missing = database.missing_columns() if status.up_to_date else ()
     if as_json:
         tables = [vars(table) for table in status.tables]
         document = {**vars(status), "tables": tables, "up_to_date": status.up_to_date}
@@ -73,7 +69,7 @@ def status_command(*, as_json: bool) -> None:
 @json_option
 def url_command(*, as_json: bool) -> None:
     """Print the URL, for psql and other programs; starts the embedded database."""
-    url = database_url(current_settings())
+    url = DatabaseAdministration(current_settings()).url
     if as_json:
         print_json({"url": url})
     else:
@@ -90,10 +86,10 @@ def install_feed_command(market: str, *, remove: bool, as_json: bool) -> None:
     They are there already on a table that Kurswerk made. On one of others' rows are found by looking until then, which
     misses those that are much older than the newest.
     """
-    database = Database(database_url(current_settings()))
-    upgrade(database)
+    database = DatabaseAdministration(current_settings())
+    database.upgrade()
     schema = market_named(market)
-    changed = remove_feed(database, schema) if remove else install_feed(database, schema)
+    changed = database.remove_feed(schema) if remove else database.install_feed(schema)
     if as_json:
         print_json({"database": str(database), "market": market, "installed": not remove, "changed": changed})
     else:
@@ -105,10 +101,7 @@ def install_feed_command(market: str, *, remove: bool, as_json: bool) -> None:
 @json_option
 def stop_command(*, as_json: bool) -> None:
     """Stop the embedded database; the next command starts it again."""
-    settings = current_settings()
-    if settings.database_url is not None:
-        raise ConflictError("database.external")
-    stopped = EmbeddedPostgres(settings.data_dir).stop()
+    stopped = DatabaseAdministration(current_settings()).stop()
     if as_json:
         print_json({"stopped": stopped})
     else:

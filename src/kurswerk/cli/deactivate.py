@@ -5,7 +5,6 @@ import click
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
-from kurswerk.storage.registry import PostgresActivationStore
 
 
 @click.command("deactivate")
@@ -16,7 +15,7 @@ def command(model: str, *, reason: str | None, as_json: bool) -> None:
     """Let MODEL (id or name) predict no more, in all running predictors."""
     app = open_application()
     record = app.models.get(model_key(model))
-    changed = PostgresActivationStore(app.database).deactivate(record.id, reason)
+    changed = app.activations.deactivate(record.id, reason)
     if as_json:
         print_json({"success": True, "model_id": record.id, "changed": changed})
     else:

@@ -16,6 +16,7 @@ import click
 from kurswerk.bootstrap.api_part import bind
 from kurswerk.bootstrap.application import Application, current_settings, open_application
 from kurswerk.bootstrap.settings import Settings
+from kurswerk.bootstrap.simulation import CoinMarket, store_market
 from kurswerk.cli._demo_live import LiveOptions, LiveOutcome, go_live, on_terminal
 from kurswerk.cli._models import comparison_document, model_document, print_evaluation, test_document
 from kurswerk.cli._options import seed_option, speed_option
@@ -23,14 +24,12 @@ from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.certify import print_certificate
 from kurswerk.cli.compare import print_comparison
-from kurswerk.cli.simulate import store_market
 from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import MICROSECONDS, format_timestamp
 from kurswerk.jobs import Progress
 from kurswerk.labels import label_name
 from kurswerk.registry import Comparison, ModelRecord, TestResult
 from kurswerk.reports import Command, MarketOverview, Place, Report, ReportedModel, Step, write_report
-from kurswerk.sources import CoinMarket
 from kurswerk.training import ModelSpec, Period, compare_models, run_test, train
 
 TRAINING_SHARE = 2 / 3

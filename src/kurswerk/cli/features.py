@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.bootstrap.application import open_application
+from kurswerk.bootstrap.files import read_panel, write_features
 from kurswerk.bootstrap.job_kinds import files_in
 from kurswerk.cli._groups import CommandGroup
 from kurswerk.cli._output import json_option, print_json
@@ -15,7 +16,6 @@ from kurswerk.core.messages import Message
 from kurswerk.features import FeaturePlan, LiveEngine
 from kurswerk.jobs import Progress
 from kurswerk.market import Panel
-from kurswerk.sources.panel_file import read_panel, write_features
 from kurswerk.training import FeaturesRequest, ModelSpec, export_features, read_document, training_plan
 
 

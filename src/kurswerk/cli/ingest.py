@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from kurswerk.bootstrap.application import open_application
+from kurswerk.bootstrap.files import open_candles
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.ingest import IngestSummary, ingest_files
 from kurswerk.market import MARKETS, MarketSchema
-from kurswerk.sources import open_candles
 
 
 @click.group("ingest")

@@ -4,12 +4,10 @@ from typing import Any
 
 import click
 
-from kurswerk.bootstrap.application import current_settings, database_url
+from kurswerk.bootstrap.api_keys import SCOPES, ApiKey, open_key_store
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.timestamps import format_timestamp, to_us
-from kurswerk.storage.operations import SCOPES, ApiKey, PostgresKeyStore
-from kurswerk.storage.server import Database, upgrade
 
 
 @click.group("keys")
@@ -35,7 +33,7 @@ def command() -> None:
 @json_option
 def create_command(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
     """Make a key called NAME and print it; it cannot be shown again."""
-    record, key = _store().create(name, scopes)
+    record, key = open_key_store().create(name, scopes)
     if as_json:
         print_json({**_document(record), "key": key})
         return
@@ -47,7 +45,7 @@ def create_command(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None
 @json_option
 def list_command(*, as_json: bool) -> None:
     """List all keys, revoked ones too."""
-    documents = [_document(record) for record in _store().all()]
+    documents = [_document(record) for record in open_key_store().all()]
     if as_json:
         print_json({"keys": documents})
         return
@@ -64,17 +62,11 @@ def list_command(*, as_json: bool) -> None:
 @json_option
 def revoke_command(key: str, *, as_json: bool) -> None:
     """Revoke KEY (its id, name or prefix); it is refused from now on."""
-    record = _store().revoke(key)
+    record = open_key_store().revoke(key)
     if as_json:
         print_json(_document(record))
     else:
         click.echo(f"key {record.id} '{record.name}' is revoked")
-
-
-def _store() -> PostgresKeyStore:
-    database = Database(database_url(current_settings()))
-    upgrade(database)
-    return PostgresKeyStore(database)
 
 
 def _document(record: ApiKey) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from kurswerk.core.timestamps import to_datetime
 from kurswerk.market import CANDLE_ROLES, MarketSchema, Panel
 from kurswerk.registry import ModelRecord, market_of
 from kurswerk.reports import Command, MarketOverview, Place, Report, ReportedModel, write_report
-from kurswerk.storage.markets import PostgresMarketStore
 
 _MOST_MODELS = 10
 # The page shows one coin's price: that with the most rows among the first few.
@@ -84,13 +83,14 @@ def _market(app: Application, market: MarketSchema) -> MarketOverview | None:
         coins=there.coins,
         start=to_datetime(there.first_us),
         end=to_datetime(there.last_us),
-        example=_example(app.markets[market.name], market),
+        example=_example(app, market),
         schema=market,
     )
 
 
-def _example(rows: PostgresMarketStore, market: MarketSchema) -> Panel | None:
+def _example(app: Application, market: MarketSchema) -> Panel | None:
     """Return the last rows of one coin."""
+    rows = app.markets[market.name]
     stored = rows.columns()
     columns = [name for role in CANDLE_ROLES if (name := market.roles.get(role)) in stored]
     coins = rows.instruments()[:_MOST_COINS_TRIED]

@@ -1,26 +1,17 @@
 """``kurswerk simulate``: a believable, reproducible market."""
 
-from contextlib import closing
 from pathlib import Path
 
 import click
 
-from kurswerk.bootstrap.application import Application, open_application
-from kurswerk.bootstrap.market_part import MarketPart, open_market
+from kurswerk.bootstrap.application import open_application
+from kurswerk.bootstrap.simulation import CoinMarket, live_market, store_market, write_market
 from kurswerk.cli._options import seed_option, speed_option
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.serve import run_service
-from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
-from kurswerk.ingest import IngestSummary, ingest_files
-from kurswerk.jobs import Progress
-from kurswerk.market import COINS
 from kurswerk.observability import configure_logging
-from kurswerk.sources import CoinMarket
-from kurswerk.sources.simulated_candles import SimulatedCandles, write_market
-from kurswerk.storage.markets import PostgresMarketStore
-from kurswerk.storage.server import Database
 
 
 @click.group("simulate")
@@ -74,9 +65,7 @@ def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -
     """
     configure_logging(level="warning")
     app = open_application()
-    market = open_market(app.markets[COINS.name], speed=speed, births_per_hour=births)
-    with closing(Database(app.database.url, pool_size=1)) as database:
-        trading = MarketPart(PostgresMarketStore(database, COINS), market, seconds=seconds)
+    with live_market(app, speed=speed, births_per_hour=births, seconds=seconds) as (market, trading):
         if not as_json:
             ending = "Ctrl-C ends it" if seconds is None else f"for {seconds:g} s"
             click.echo(f"{trading.addresses['market']}; {ending}")
@@ -86,19 +75,3 @@ def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -
         print_json(document)
     else:
         click.echo(f"{trading.rows:,} rows written")
-
-
-def store_market(market: CoinMarket, app: Application, progress: Progress) -> IngestSummary:
-    """Bring a simulated market into the database, by the same way as a file."""
-    progress(0.0, Message("progress.simulating"))
-    summary = ingest_files(
-        [SimulatedCandles(market)],
-        COINS,
-        app.markets[COINS.name],
-        app.settings.quarantine_dir,
-        progress=lambda step: progress(0.9 * (step.fraction + (step.step == "store")) / 2, step.message),
-    )
-    app.context.write_streams(market.streams())
-    app.context.write_exchange_rates(market.exchange_rates())
-    progress(1.0, Message("progress.stored"))
-    return summary

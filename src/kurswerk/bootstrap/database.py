@@ -1,0 +1,90 @@
+"""The database as a whole: where it is, its revision, its tables, its feed."""
+
+from collections.abc import Sequence
+
+from kurswerk.bootstrap.settings import Settings
+from kurswerk.core.errors import ConflictError
+from kurswerk.market import MarketSchema
+from kurswerk.serving import MissingColumn
+from kurswerk.storage.feed import install_feed, remove_feed
+from kurswerk.storage.markets import missing_columns
+from kurswerk.storage.server import (
+    Database,
+    EmbeddedPostgres,
+    SchemaStatus,
+    current_revision,
+    schema_status,
+    upgrade,
+)
+
+
+def database_url(settings: Settings) -> str:
+    """Return the configured database's URL, or start the embedded one and return its."""
+    url = settings.database_url
+    return url.get_secret_value() if url else EmbeddedPostgres(settings.data_dir).start()
+
+
+class DatabaseAdministration:
+    """Prepares, inspects and stops the database that the settings name; an embedded one is started where it is needed.
+
+    ``str()`` gives what people may see of its address.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._database: Database | None = None
+
+    def __str__(self) -> str:
+        return str(self._opened())
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs; one of somebody else's is taken to."""
+        settings = self._settings
+        return settings.database_url is not None or EmbeddedPostgres(settings.data_dir).status().running
+
+    @property
+    def url(self) -> str:
+        """The URL, with the password."""
+        return database_url(self._settings)
+
+    @property
+    def revision(self) -> str | None:
+        """The revision of its tables; None without any."""
+        return current_revision(self._opened())
+
+    def upgrade(self) -> bool:
+        """Create or migrate all tables; return whether that changed anything."""
+        return upgrade(self._opened())
+
+    def status(self) -> SchemaStatus:
+        """Return its revision and its tables."""
+        return schema_status(self._opened())
+
+    def missing_columns(self) -> Sequence[MissingColumn]:
+        """Return the columns that active models need and it lacks."""
+        return missing_columns(self._opened())
+
+    def install_feed(self, market: MarketSchema) -> bool:
+        """Put triggers on a market's table that feed new rows to the predictor; return whether they were missing."""
+        return install_feed(self._opened(), market)
+
+    def remove_feed(self, market: MarketSchema) -> bool:
+        """Remove them; return whether there were any."""
+        return remove_feed(self._opened(), market)
+
+    def stop(self) -> bool:
+        """Stop the embedded database; return whether it ran.
+
+        Raises
+        ------
+        ConflictError
+            If the settings name another one.
+        """
+        if self._settings.database_url is not None:
+            raise ConflictError("database.external")
+        return EmbeddedPostgres(self._settings.data_dir).stop()
+
+    def _opened(self) -> Database:
+        self._database = self._database or Database(self.url)
+        return self._database
