@@ -33,11 +33,11 @@ check: $(READY) ## formatting, lint, types, layers, sizes, vocabulary, security
 	$(BIN)/bandit --quiet --recursive src benchmarks
 
 test: $(READY) ## all tests, with branch coverage of at least 90 %
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow' --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 soak: $(READY) ## the long versions of the tests
 	tools/install_n8n.sh || echo "The tests of the n8n workflows skip." >&2
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 bench: $(READY) ## every benchmark beside its peer
 	$(BIN)/python -m benchmarks all

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import prometheus_client  # noqa: F401 - now, so that metrics count in this process alone whatever a command sets
+import pytest
 from hypothesis import settings
 
 from kurswerk.bootstrap.environment import VARIABLE, let_idle_threads_sleep, state_of_sources
@@ -13,7 +14,15 @@ os.environ.setdefault(VARIABLE, str(Path(__file__).parents[1] / ".cache" / "kern
 let_idle_threads_sleep()
 
 pytest_plugins = ("database",)
+# Tests that take a minute, and would keep one process waiting for another if they came last.
+_FIRST = ("tests/golden/", "tests/acceptance/")
 
 # The first example of a test may have to compile a kernel; the same examples are drawn in every run.
 settings.register_profile("kurswerk", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("kurswerk")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests, whatever their random order."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))

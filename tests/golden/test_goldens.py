@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from goldens import BARS, differences, judge, read_golden, read_intended
+from goldens import BARS, differences, judge, read_golden, read_intended, record_schema, write_golden
 
 ROOT = Path(__file__).resolve().parents[2]
 INTENDED = read_intended(Path(__file__).parent / "intended_differences.toml")
@@ -14,9 +14,10 @@ INTENDED = read_intended(Path(__file__).parent / "intended_differences.toml")
 BITS = {"artifacts", "bars"}
 
 
-def recorded(recorder, folder):
-    """Record in a process of its own, with a database server of its own."""
-    command = [sys.executable, ROOT / "tools" / "record_goldens.py", recorder, "--data", folder]
+def recorded(recorder, folder, database):
+    """Record in a process of its own."""
+    tool = ROOT / "tools" / "record_goldens.py"
+    command = [sys.executable, tool, recorder, "--data", folder, "--database", database.url]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]
 
@@ -36,25 +37,25 @@ def hold(folder, *names):
     assert not wrong, f"differs from what was recorded; if it is meant, see tests/golden/README.md\n{report}"
 
 
-def test_schema(tmp_path):
-    recorded("schema", tmp_path)
+def test_schema(tmp_path, database):
+    write_golden("schema", record_schema(database.url), portable=True, folder=tmp_path)
     hold(tmp_path, "schema")
 
 
-def test_commands_feature_hashes_and_artifacts(tmp_path):
-    recorded("command_line", tmp_path)
+def test_commands_feature_hashes_and_artifacts(tmp_path, database):
+    recorded("command_line", tmp_path, database)
     hold(tmp_path, "command_line", "features", "artifacts")
 
 
-def test_rest_openapi_and_predictions_of_a_recorded_stream(tmp_path):
-    recorded("service", tmp_path)
+def test_rest_openapi_and_predictions_of_a_recorded_stream(tmp_path, database):
+    recorded("service", tmp_path, database)
     hold(tmp_path, "rest", "openapi", "predictions")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not BARS.exists(), reason="../shared/data has no real 5-minute bars")
-def test_artifacts_of_real_bars(tmp_path):
-    recorded("bars", tmp_path)
+def test_artifacts_of_real_bars(tmp_path, database):
+    recorded("bars", tmp_path, database)
     hold(tmp_path, "bars")
 
 
