@@ -8,6 +8,8 @@ import kurswerk
 from kurswerk.bootstrap.settings import Settings
 
 VARIABLE = "NUMBA_CACHE_DIR"
+# Nothing that a kernel may import: neither these packages nor what is left out with them define one.
+WITHOUT_KERNELS = frozenset({"api", "bootstrap", "channels", "cli", "client", "dashboard", "reports", "workers"})
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -40,7 +42,8 @@ def let_idle_threads_sleep() -> None:
 
 
 def state_of_sources() -> str:
-    """Return a digest of all Python sources of the package, 16 hexadecimal digits."""
+    """Return a digest of all Python sources that kernels may depend on, 16 hexadecimal digits."""
     root = Path(kurswerk.__file__).parent
-    sources = b"".join(path.read_bytes() for path in sorted(root.rglob("*.py")))
+    packages = [path for path in sorted(root.iterdir()) if path.is_dir() and path.name not in WITHOUT_KERNELS]
+    sources = b"".join(path.read_bytes() for package in packages for path in sorted(package.rglob("*.py")))
     return hashlib.sha256(sources).hexdigest()[:16]

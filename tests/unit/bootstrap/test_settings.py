@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import env_example
-from kurswerk.bootstrap.environment import VARIABLE, let_idle_threads_sleep, state_of_sources, use_kernel_cache
+import kurswerk
+from kurswerk.bootstrap.environment import (
+    VARIABLE,
+    WITHOUT_KERNELS,
+    let_idle_threads_sleep,
+    state_of_sources,
+    use_kernel_cache,
+)
 from kurswerk.bootstrap.settings import Settings, read_settings
 from kurswerk.core.errors import InvalidInputError, UnknownNameError
 
@@ -149,6 +156,24 @@ def test_the_cache_of_kernels_belongs_to_one_state_of_the_sources(tmp_path, monk
     monkeypatch.setenv(VARIABLE, "/chosen")
     use_kernel_cache(Settings(data_dir=tmp_path))
     assert os.environ[VARIABLE] == "/chosen"
+
+
+def test_packages_beside_the_cache_define_no_kernel_and_are_imported_by_none_that_do():
+    """A change in them leaves the compiled kernels what they are."""
+    root = Path(kurswerk.__file__).parent
+    imports = {
+        path: set(re.findall(r"^\s*(?:from|import) kurswerk\.(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        for path in root.glob("*/**/*.py")
+    }
+    defining = {path.relative_to(root).parts[0] for path in imports if "kurswerk.core.jit" in path.read_text("utf-8")}
+    reached = defining | {"core"}
+    while True:
+        more = {name for path, names in imports.items() if path.relative_to(root).parts[0] in reached for name in names}
+        if more <= reached:
+            break
+        reached |= more
+    assert {"features", "sources", "storage", "evaluation"} <= reached
+    assert not reached & WITHOUT_KERNELS
 
 
 def test_idle_threads_sleep_unless_set_otherwise(monkeypatch):
