@@ -21,9 +21,9 @@ from psycopg import sql
 
 from benchmarks._coin_rows import own_database
 from benchmarks.serving import activate_all, register_ten
-from kurswerk.bootstrap.market_part import open_market
 from kurswerk.features import engineered_names
 from kurswerk.market import market_named
+from kurswerk.sources.market_part import open_market
 from kurswerk.storage.markets import PostgresMarketStore
 from kurswerk.storage.server import Database
 

@@ -4,17 +4,26 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from kurswerk.bootstrap.application import Application
-from kurswerk.bootstrap.market_part import MarketPart, open_market
 from kurswerk.core.messages import Message
 from kurswerk.ingest import IngestSummary, ingest_files
 from kurswerk.jobs import Progress
 from kurswerk.market import COINS
 from kurswerk.sources import CoinMarket, LiveMarket
+from kurswerk.sources.market_part import MarketPart, Sent, open_market
 from kurswerk.sources.simulated_candles import SimulatedCandles, write_market
 from kurswerk.storage.markets import PostgresMarketStore
 from kurswerk.storage.server import Database
 
-__all__ = ["CoinMarket", "LiveMarket", "live_market", "store_market", "write_market"]
+__all__ = [
+    "CoinMarket",
+    "LiveMarket",
+    "MarketPart",
+    "Sent",
+    "live_market",
+    "open_market",
+    "store_market",
+    "write_market",
+]
 
 
 def store_market(market: CoinMarket, app: Application, progress: Progress) -> IngestSummary:

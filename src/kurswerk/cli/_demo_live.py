@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
-from kurswerk.bootstrap.market_part import MarketPart, open_market
 from kurswerk.bootstrap.service import Part, Service, make_parts, open_service
 from kurswerk.bootstrap.settings import Settings
-from kurswerk.bootstrap.simulation import LiveMarket
+from kurswerk.bootstrap.simulation import LiveMarket, MarketPart, open_market
 from kurswerk.cli._live_screen import LiveScreen, milliseconds
 from kurswerk.cli._prediction_monitor import Lags, PredictionMonitor
 from kurswerk.cli.serve import run_service

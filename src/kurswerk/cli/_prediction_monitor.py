@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kurswerk.bootstrap.market_part import Sent
+from kurswerk.bootstrap.simulation import Sent
 from kurswerk.bootstrap.stores import Stores
 from kurswerk.core.errors import StorageError
 from kurswerk.core.timestamps import to_us

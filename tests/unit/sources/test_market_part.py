@@ -6,10 +6,10 @@ import time
 import pyarrow as pa
 import pytest
 
-from kurswerk.bootstrap import market_part
-from kurswerk.bootstrap.market_part import MarketPart, open_market
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.ingest.ports import UpsertCount
+from kurswerk.sources import market_part
+from kurswerk.sources.market_part import MarketPart, open_market
 
 
 class Table:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.core.timestamps import MICROSECONDS
+from kurswerk.ingest.ports import MarketSink
 from kurswerk.observability import get_logger
-from kurswerk.sources import LiveMarket
-from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.sources.live_market import LiveMarket
 
 log = get_logger(__name__)
 
@@ -64,7 +64,7 @@ class MarketPart:
 
     def __init__(
         self,
-        store: PostgresMarketStore,
+        store: MarketSink,
         market: LiveMarket,
         *,
         seconds: float | None = None,
@@ -116,7 +116,7 @@ class MarketPart:
 
 
 def open_market(
-    store: PostgresMarketStore, *, speed: float, births_per_hour: float, hours: float = HEAD_START_HOURS
+    store: MarketSink, *, speed: float, births_per_hour: float, hours: float = HEAD_START_HOURS
 ) -> LiveMarket:
     """Begin a market that is already in full swing: store its first hours, the last row of them now.
 
