@@ -14,7 +14,7 @@ from kurswerk.storage.server import Database
 
 def predict_live(database: Database, folder: Path, write: Callable[[], object], count: int) -> None:
     """Run the predictor, write rows, and return once so many predictions are stored."""
-    predictor = part(Service(Settings(folder, database.url), database, Metrics()))
+    predictor = part(Service(Settings(data_dir=folder, database_url=database.url), database, Metrics()))
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -4,7 +4,14 @@ import time
 
 from kurswerk.bootstrap.service import Service
 from kurswerk.jobs import workers_check
-from kurswerk.observability import DatabaseReading, HealthService, ServiceState, database_check, migrations_check
+from kurswerk.observability import (
+    HEALTH_TIMEOUT_S,
+    DatabaseReading,
+    HealthService,
+    ServiceState,
+    database_check,
+    migrations_check,
+)
 from kurswerk.serving import inputs_check, predictors_check
 from kurswerk.storage.jobs import workers_status
 from kurswerk.storage.markets import missing_columns
@@ -12,8 +19,8 @@ from kurswerk.storage.operations import service_status
 from kurswerk.storage.server import HEAD, Database
 
 
-def health_service(service: Service) -> HealthService:
-    """Return what reports a service's health and metrics."""
+def health_service(service: Service, *, timeout_s: float = HEALTH_TIMEOUT_S) -> HealthService:
+    """Return what reports a service's health and metrics, given up on after ``timeout_s`` seconds."""
     # A connection of its own: that the pool is busy does not make the database unwell.
     database = Database(service.database.url)
     return HealthService(
@@ -21,6 +28,7 @@ def health_service(service: Service) -> HealthService:
         metrics=service.metrics,
         data_dir=service.settings.data_dir,
         started_s=service.started_s,
+        timeout_s=timeout_s,
     )
 
 

@@ -8,7 +8,7 @@ from kurswerk.observability._health import (
     memory_check,
     migrations_check,
 )
-from kurswerk.observability._health_service import DatabaseReading, HealthService, SingleFlightCall
+from kurswerk.observability._health_service import HEALTH_TIMEOUT_S, DatabaseReading, HealthService, SingleFlightCall
 from kurswerk.observability._logging import configure_logging, get_logger, log_context, mask_secrets
 from kurswerk.observability._metrics import DIRECTORY_VARIABLE, Metrics, ServiceState
 from kurswerk.observability._resource_sampler import ResourceSample, ResourceSampler
@@ -16,6 +16,7 @@ from kurswerk.observability._resources import free_disk_bytes, memory_limit_byte
 
 __all__ = [
     "DIRECTORY_VARIABLE",
+    "HEALTH_TIMEOUT_S",
     "Check",
     "DatabaseReading",
     "HealthReport",

@@ -14,7 +14,7 @@ from kurswerk.observability._metrics import Metrics, ServiceState
 
 Answer = TypeVar("Answer")
 # A load balancer does not wait longer either.
-TIMEOUT_S = 2.0
+HEALTH_TIMEOUT_S = 2.0
 
 
 class SingleFlightCall(Generic[Answer]):
@@ -28,7 +28,7 @@ class SingleFlightCall(Generic[Answer]):
     5
     """
 
-    def __init__(self, ask: Callable[[], Answer], timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, ask: Callable[[], Answer], timeout_s: float = HEALTH_TIMEOUT_S) -> None:
         self._ask = ask
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class HealthService:
         metrics: Metrics,
         data_dir: Path,
         started_s: float,
-        timeout_s: float = TIMEOUT_S,
+        timeout_s: float = HEALTH_TIMEOUT_S,
     ) -> None:
         self._read = SingleFlightCall(read, timeout_s)
         self._metrics, self._data_dir, self._started_s = metrics, data_dir, started_s

@@ -1,7 +1,6 @@
 """Health and metrics of a service over a real database, living and gone."""
 
 import time
-from functools import partial
 
 import pytest
 
@@ -13,13 +12,8 @@ from kurswerk.storage.operations import ServiceStatus, service_status
 from kurswerk.storage.server import HEAD, Database
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch):
-    monkeypatch.setattr(health, "HealthService", partial(HealthService, timeout_s=60))
-
-
 def health_service_on(database: Database, folder) -> HealthService:
-    return health.health_service(Service(Settings(data_dir=folder), database, Metrics()))
+    return health.health_service(Service(Settings(data_dir=folder), database, Metrics()), timeout_s=60)
 
 
 def test_a_good_database_is_healthy_and_counted(database, tmp_path):

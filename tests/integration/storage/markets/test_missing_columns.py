@@ -1,8 +1,8 @@
 """Columns that active models need and the database lacks: in health, metrics and with the models."""
 
 import pytest
-from kurswerk.bootstrap.health_service import HealthService
 
+from kurswerk.bootstrap.health import health_service
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.market import COINS
@@ -22,7 +22,7 @@ def run(database: Database, statement: str) -> None:
 
 
 def test_what_is_missing_is_named_with_the_models_that_need_it(database, tmp_path):
-    health = HealthService(Service(Settings(tmp_path), database, Metrics()), timeout_s=60)
+    health = health_service(Service(Settings(data_dir=tmp_path), database, Metrics()), timeout_s=60)
     needs, other = register(database, "volumes", VOLUMES), register(database, "prices", ["price_close"])
     scoped = register(database, "scoped", ["price_close"], scope={"phases": [1]})
     rates = register(database, "rates", ["sol_price_change_pct"])
@@ -58,7 +58,11 @@ def test_without_its_key_a_market_stands_still(database, tmp_path, statement):
     run(database, f"ALTER TABLE coin_metrics {statement}")
     first = missing_columns(database)[0]
     assert first == MissingColumn("coins", "coin_metrics", "mint", (model,), is_key=True)
-    check = HealthService(Service(Settings(tmp_path), database, Metrics()), timeout_s=60).health().checks["inputs"]
+    check = (
+        health_service(Service(Settings(data_dir=tmp_path), database, Metrics()), timeout_s=60)
+        .health()
+        .checks["inputs"]
+    )
     assert check.status == "degraded"
     assert "predicts no rows" in str(check.message)
     assert list(absent_columns(database, COINS, ["price_close"])) == (["price_close"] if "TO else" in statement else [])
