@@ -189,7 +189,7 @@ def test_fields_of_a_newer_service_are_kept(connect):
     assert model.train_start == datetime(2024, 1, 1, tzinfo=UTC)
 
 
-def test_a_refusal_carries_all_that_the_service_said(connect):
+def test_a_refusal_carries_all_that_the_service_answered(connect):
     with pytest.raises(RequestRefusedError, match="name taken") as caught:
         connect(always(409, ERROR)).train({"name": "a"})
     error = caught.value
@@ -198,7 +198,7 @@ def test_a_refusal_carries_all_that_the_service_said(connect):
 
 
 @pytest.mark.parametrize("document", ["<html>", {"error": "plain"}, []])
-def test_an_error_of_something_else_on_the_way_is_told_too(connect, document):
+def test_an_error_of_something_else_on_the_way_is_raised_too(connect, document):
     with pytest.raises(RequestRefusedError, match="404 Not Found"):
         connect(always(404, document)).model(1)
 
@@ -229,7 +229,7 @@ def test_reading_is_tried_again_and_changing_is_not(connect, failure):
     assert len(seen) == 1
 
 
-def test_at_last_the_error_is_told(connect):
+def test_at_last_the_error_is_raised(connect):
     seen: list[httpx.Request] = []
     with pytest.raises(RequestRefusedError):
         connect(always(503, ERROR, seen), tries=4).job(7)
@@ -294,16 +294,16 @@ def jobs_that_go_on(*states: dict):
     return lambda request: httpx.Response(200, json={**JOB, **(left.pop(0) if len(left) > 1 else left[0])})
 
 
-def test_waiting_tells_of_progress_and_returns_the_job(connect):
+def test_waiting_reports_progress_and_returns_the_job(connect):
     states = ({"progress": 0.1}, {"progress": 0.6}, {"status": "COMPLETED", "progress": 1.0, "result_model_id": 5})
-    heard: list[Job] = []
-    job = connect(jobs_that_go_on(*states)).wait(7, on_progress=heard.append)
+    reported: list[Job] = []
+    job = connect(jobs_that_go_on(*states)).wait(7, on_progress=reported.append)
     assert (job.status, job.result_model_id) == ("COMPLETED", 5)
-    assert [found.progress for found in heard] == [0.1, 0.6, 1.0]
+    assert [found.progress for found in reported] == [0.1, 0.6, 1.0]
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
-def test_waiting_for_a_job_that_comes_to_nothing_says_why(connect, status):
+def test_waiting_for_a_job_that_comes_to_nothing_names_the_reason(connect, status):
     client = connect(jobs_that_go_on({"status": status, "error_msg": "no data"}))
     with pytest.raises(JobFailedError, match=f"job 7 is {status}: no data") as caught:
         client.wait(7, on_progress=silent)
