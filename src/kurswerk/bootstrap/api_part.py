@@ -99,7 +99,7 @@ class ApiPart:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to the service and says when it answers."""
+    """uvicorn that leaves signals to the service and reports when it answers."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)

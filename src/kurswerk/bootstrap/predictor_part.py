@@ -21,7 +21,7 @@ from kurswerk.storage.registry import PostgresActivationStore
 
 # How long a market's first active model waits for its lanes at most; its rows wait in the feed meanwhile.
 _MARKET_LOOK_S = 1.0
-# The rule that posts every alert where the settings say; their older name is its name.
+# The rule that posts every alert to the address of the settings; it is named after their older variable.
 WEBHOOK_RULE = "ALERT_WEBHOOK_URL"
 
 

@@ -1,7 +1,7 @@
 """A running service: parts that live and stop together in one process.
 
 A part is a module of `PARTS` with a function ``part(service)``; it binds what it needs when it is made, so that what
-cannot work is told before anything runs.
+cannot work is reported before anything runs.
 """
 
 import asyncio
@@ -80,7 +80,7 @@ def memory_budget_bytes(worker: WorkerSettings) -> int:
 
 
 class Part(Protocol):
-    """Something that runs until it is told to stop."""
+    """Something that runs until it is asked to stop."""
 
     @property
     def addresses(self) -> Mapping[str, str]:
@@ -117,7 +117,7 @@ class DatabaseWatch:
                     await asyncio.to_thread(self._postgres.start)
                     log.info("the database is back")
                 except DatabaseUnavailableError as error:
-                    log.error("the database could not be started", reason=str(error))  # noqa: TRY400 - the line says it
+                    log.error("the database could not be started", reason=str(error))  # noqa: TRY400 - the line holds the reason
 
 
 def open_service(settings: Settings, *, insecure: bool = False) -> tuple[Service, list[Part]]:
