@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -28,7 +29,7 @@ from kurswerk.dashboard import (
 )
 from kurswerk.market import MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
-from kurswerk.observability import ResourceSample
+from kurswerk.observability import Check, ResourceSample
 from kurswerk.registry import Comparison, ModelRecord, TestResult
 from kurswerk.serving import Replay
 from kurswerk.training import Availability, Period, TrainingStores, compare_models, run_test, train
@@ -51,12 +52,12 @@ class Registry(MemoryRegistry):
 
     def test(self, test_id: int) -> TestResult:
         if not 0 < test_id <= len(self.tests):
-            raise NotFoundError(f"there is no test result {test_id}")
+            raise NotFoundError("test.not_found", id=test_id)
         return replace(self.tests[test_id - 1], id=test_id)
 
     def comparison(self, comparison_id: int) -> Comparison:
         if not 0 < comparison_id <= len(self.comparisons):
-            raise NotFoundError(f"there is no comparison {comparison_id}")
+            raise NotFoundError("comparison.not_found", id=comparison_id)
         return replace(self.comparisons[comparison_id - 1], id=comparison_id)
 
     def comparisons_of(self, model_id: int, limit: int = 100) -> list[Comparison]:
@@ -89,13 +90,13 @@ class DataIngestion:
         self.market.empty = False
         return 1234
 
-    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> str:
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> Message:
         self.asked.append((file_name, content))
         self.filled.append(market)
-        return f"{file_name}: read"
+        return Message("ingest.summary", file=file_name, count=3, accepted=2, repeated=1, quarantined=0)
 
     def quarantined(self, limit: int) -> list[QuarantinedRow]:
-        return [QuarantinedRow("candles", 3, "high is below low", "high 1, low 2")]
+        return [QuarantinedRow("candles", 3, "high is below low", "high 1, low 2", Message("row.high_below_low"))]
 
 
 class Live:
@@ -170,7 +171,7 @@ class Alerts:
 
     def create_rule(self, rule: Mapping[str, Any]) -> Mapping[str, Any]:
         if any(one["name"] == rule["name"] for one in self.kept.values()):
-            raise ConflictError(f"an alert rule named '{rule['name']}' exists already")
+            raise ConflictError("alert_rule.name_taken", name=rule["name"])
         number = len(self.kept) + 1
         self.kept[number] = {**rule, "id": number, "is_active": True}
         return self.kept[number]
@@ -189,7 +190,7 @@ class Alerts:
 
     def retry(self, delivery_id: int) -> Mapping[str, Any]:
         if delivery_id in self.again:
-            raise ConflictError(f"message {delivery_id} was not given up")
+            raise ConflictError("alert.delivery_not_repeatable", id=delivery_id, status="SENT")
         self.again.append(delivery_id)
         return self.deliveries()[0]
 
@@ -219,12 +220,13 @@ class ApiKeys:
 class Health:
     """A report with one trouble."""
 
-    def as_json(self) -> dict[str, Any]:
-        checks = {
-            "database": {"status": "ok", "message": "answered in 2.0 ms"},
-            "disk": {"status": "degraded", "message": "1.0 GB free"},
+    status = "degraded"
+    checks: Mapping[str, Check] = MappingProxyType(
+        {
+            "database": Check("ok", Message("health.database_answered", milliseconds=2.0)),
+            "disk": Check("degraded", Message("health.disk", gigabytes=1.0)),
         }
-        return {"status": "degraded", "checks": checks}
+    )
 
 
 def trained_registry(panel: Panel) -> Registry:

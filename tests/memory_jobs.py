@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from kurswerk.core.errors import ConflictError, NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.jobs import DEFAULT_PRIORITY, Job, JobLine, JobResult
 
@@ -60,16 +61,17 @@ class MemoryJobs:
 
     def get(self, job_id: int) -> Job:
         if job_id not in self.jobs:
-            raise NotFoundError(f"there is no job {job_id}")
+            raise NotFoundError("job.not_found", id=job_id)
         return self.jobs[job_id]
 
     def find(self, *, job_type: str | None = None, **_: Any) -> list[Job]:
         return [job for job in reversed(self.jobs.values()) if job_type in {None, job.job_type}]
 
-    def say(self, job_id: int, message: str, *, level: str = "info", at_us: int = 0) -> None:
+    def say(self, job_id: int, message: str | Message, *, level: str = "info", at_us: int = 0) -> None:
         """Add a line to a job's log, as a worker does."""
         lines = self.lines.setdefault(job_id, [])
-        lines.append(JobLine(len(lines) + 1, to_datetime(at_us), self.get(job_id).attempt, level, message))
+        attempt, detail = self.get(job_id).attempt, message if isinstance(message, Message) else None
+        lines.append(JobLine(len(lines) + 1, to_datetime(at_us), attempt, level, str(message), detail))
 
     def log(self, job_id: int, *, after: int = 0, limit: int = 100, newest_first: bool = False) -> list[JobLine]:
         self.get(job_id)
@@ -87,7 +89,7 @@ class MemoryJobs:
     def complete(self, job: Job, save: Callable[[], JobResult]) -> None:
         now = self.get(job.id)
         if (now.status, now.attempt) != ("RUNNING", job.attempt):
-            raise ConflictError(f"run {job.attempt} of job {job.id} is not the present one any more")
+            raise ConflictError("job.run_superseded", attempt=job.attempt, id=job.id)
         result = save()
         self.jobs[job.id] = replace(
             now,

@@ -135,7 +135,7 @@ class MemoryRegistry:
     def create(self, model: NewModel) -> int:
         spec = ModelSpec.parse(model.spec)
         if any(record.name == spec.name for record in self.records.values()):
-            raise ConflictError(f"the name '{spec.name}' is taken")
+            raise ConflictError("model.name_taken", name=spec.name)
         number = len(self.records) + 1
         self.records[number] = ModelRecord(
             id=number,
@@ -184,7 +184,7 @@ class MemoryRegistry:
         for record in self.records.values():
             if model in {record.id, record.name}:
                 return record
-        raise NotFoundError(f"no model {model}")
+        raise NotFoundError("model.not_found", id=model)
 
     def find(
         self,
@@ -212,7 +212,7 @@ class MemoryRegistry:
 
     def update(self, model_id: int, changes: Mapping[str, Any]) -> None:
         if any(record.name == changes.get("name") and record.id != model_id for record in self.records.values()):
-            raise ConflictError(f"the name '{changes['name']}' is taken")
+            raise ConflictError("model.name_taken", name=changes["name"])
         self.records[model_id] = replace(self.get(model_id), **changes)
 
     def delete(self, model_id: int) -> None:

@@ -1,6 +1,7 @@
 """Joins the dashboard's pages to the adapters."""
 
 import dataclasses
+import json
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from kurswerk.bootstrap.settings import Settings
 from kurswerk.bootstrap.stores import Stores
 from kurswerk.channels import KINDS
 from kurswerk.core.errors import DataFileError, InvalidInputError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import (
     Alert,
@@ -68,8 +70,8 @@ class LocalDataIngestion:
         self._context.write_exchange_rates(market.exchange_rates())
         return summary.accepted
 
-    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> str:
-        """Store the rows of a CSV or Parquet file in a market."""
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> Message:
+        """Store the rows of a CSV or Parquet file in a market and return how many were accepted."""
         if len(content) > _MOST_UPLOAD_BYTES:
             raise InvalidInputError(
                 "upload.too_large",
@@ -82,9 +84,13 @@ class LocalDataIngestion:
             path = Path(folder) / Path(file_name.replace("\\", "/")).name
             path.write_bytes(content)
             summary = ingest_files([open_candles(path, market)], market, self._markets[market.name], self._quarantine)
-        return (
-            f"{file_name}: {summary.rows_read:,} rows read, {summary.accepted:,} accepted, "
-            f"{summary.duplicates:,} repeated, {sum(sum(f.quarantined.values()) for f in summary.files):,} quarantined"
+        return Message(
+            "ingest.summary",
+            file=file_name,
+            count=summary.rows_read,
+            accepted=summary.accepted,
+            repeated=summary.duplicates,
+            quarantined=sum(sum(file.quarantined.values()) for file in summary.files),
         )
 
     def quarantined(self, limit: int) -> Sequence[QuarantinedRow]:
@@ -104,15 +110,18 @@ def _refused(path: Path, limit: int) -> list[QuarantinedRow]:
         batch = next(pq.ParquetFile(path).iter_batches(batch_size=limit), None)
     except OSError as error:
         raise DataFileError("quarantine.not_readable", path=path, reason=error) from error
-    return [
-        QuarantinedRow(
-            path.stem.rpartition("-")[0],
-            row.pop("row"),
-            row.pop("reason"),
-            ", ".join(f"{name} {value}" for name, value in row.items() if value is not None),
-        )
-        for row in (batch.to_pylist() if batch is not None else [])
-    ]
+    return [_refused_row(path, row) for row in (batch.to_pylist() if batch is not None else [])]
+
+
+def _refused_row(path: Path, row: dict[str, Any]) -> QuarantinedRow:
+    detail = row.pop("reason_detail", None)  # files of older versions have none
+    return QuarantinedRow(
+        file=path.stem.rpartition("-")[0],
+        row=row.pop("row"),
+        reason=row.pop("reason"),
+        values=", ".join(f"{name} {value}" for name, value in row.items() if value is not None),
+        detail=Message.from_json(json.loads(detail)) if detail else None,
+    )
 
 
 class StoredPredictions:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from kurswerk.alerts import AlertStore, ChannelKind
+from kurswerk.core.messages import Message
 from kurswerk.jobs import JobService, JobStore, Progress
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
@@ -59,6 +60,7 @@ class QuarantinedRow:
     row: int | None
     reason: str
     values: str
+    detail: Message | None = None
 
 
 class MarketData(MarketSurvey, Protocol):
@@ -80,8 +82,8 @@ class DataIngestion(Protocol):
         """Store a simulated market that ends now; return how many rows it has."""
         ...
 
-    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> str:
-        """Store the rows of a CSV or Parquet file in a market."""
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> Message:
+        """Store the rows of a CSV or Parquet file in a market and return how many were accepted."""
         ...
 
     def quarantined(self, limit: int) -> Sequence[QuarantinedRow]:
@@ -221,8 +223,14 @@ class LivePredictions(Protocol):
 class HealthReport(Protocol):
     """Health of the service."""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return status, counts and checks."""
+    @property
+    def status(self) -> str:
+        """``healthy``, ``degraded`` or ``unhealthy``."""
+        ...
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        """Name → what was found."""
         ...
 
 

@@ -14,7 +14,7 @@ from kurswerk.ingest._keys import Keys, one_key, read_keys
 from kurswerk.ingest._moments import read_moments
 from kurswerk.ingest.ports import CandleSource, RawRows, arrow_schema
 from kurswerk.market import Kind, MarketSchema, map_columns
-from kurswerk.market.validation import Cell, Violation, describe_violation, validate_rows
+from kurswerk.market.validation import Cell, Violation, validate_rows
 
 MOST_COLUMNS = 10_000
 _SHOWN = 12
@@ -57,10 +57,10 @@ class ValidatedRows:
             arrays.append(_arrow(column, states == Cell.MISSING, self.market.columns[name].kind))
         return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema(self.columns, self.market))
 
-    def reasons(self, rows: NDArray[np.int64]) -> list[str]:
-        """Return the reason why each of these rows is refused."""
+    def reasons(self, rows: NDArray[np.int64]) -> list[tuple[int, str]]:
+        """Return the `Violation` of each of these rows, and the column that breaks the rule or an empty text."""
         return [
-            describe_violation(violation, self.columns[column] if column >= 0 else "")
+            (violation, self.columns[column] if column >= 0 else "")
             for violation, column in zip(self.violations[rows].tolist(), self.offending[rows].tolist(), strict=True)
         ]
 

@@ -1,7 +1,9 @@
 """Rows that break a validation rule, kept as they stand in the file, each with its reason."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -15,16 +17,18 @@ from kurswerk.core.errors import DataFileError
 from kurswerk.ingest._cells import as_text
 from kurswerk.ingest._normalise import ValidatedRows
 from kurswerk.ingest.ports import CandleSource
-from kurswerk.market.validation import Violation, describe_violation
+from kurswerk.market.validation import Violation, violation_message
 
 _TEXT = "text"
+REASON_DETAIL = "reason_detail"
 
 
 class Quarantine:
     """A Parquet file of refused rows, written as they come; a context in which leaving by an error removes it.
 
-    Columns: ``row`` (its number in the file, from 1), ``reason``, the file's own columns that Kurswerk reads as
-    text, and ``text``, a whole line that could not be cut into cells. The name is made of the file's name and
+    Columns: ``row`` (its number in the file, from 1), ``reason`` in English, the file's own columns that Kurswerk reads
+    as text, ``text``, a whole line that could not be cut into cells, and ``reason_detail``, code and parameters of the
+    reason as JSON. The name is made of the file's name and
     content, so that the same file twice leaves the same quarantine. No refused row, no file.
 
     Parameters
@@ -70,16 +74,18 @@ class Quarantine:
         """Take lines that could not be cut into cells: (number, text)."""
         numbers, lines = [number for number, _ in rows], [line for _, line in rows]
         empty = [pa.nulls(len(rows), pa.string()) for _ in self._columns]
-        self._write(numbers, [describe_violation(Violation.CELLS)] * len(rows), empty, lines)
+        self._write(numbers, [(Violation.CELLS, "")] * len(rows), empty, lines)
 
     def _write(
-        self, numbers: list[int], reasons: list[str], cells: list[pa.Array], lines: Sequence[str | None]
+        self, numbers: list[int], broken: Sequence[tuple[int, str]], cells: list[pa.Array], lines: Sequence[str | None]
     ) -> None:
         if not numbers:
             return
+        reasons, details = zip(*(_described(violation, column) for violation, column in broken), strict=True)
         self.reasons.update(reasons)
         arrays = [pa.array(numbers, pa.int64()), pa.array(reasons), *cells, pa.array(lines, pa.string())]
-        batch = pa.RecordBatch.from_arrays(arrays, names=["row", "reason", *self._columns, _TEXT])
+        names = ["row", "reason", *self._columns, _TEXT, REASON_DETAIL]
+        batch = pa.RecordBatch.from_arrays([*arrays, pa.array(details)], names=names)
         if self._writer is None:
             self._open(batch.schema)
         self._writer.write_batch(batch)  # type: ignore[union-attr]  # _open made it
@@ -101,3 +107,10 @@ class Quarantine:
             self._writer.close()
             self._writer = None
             self._part.replace(self.path)
+
+
+@lru_cache
+def _described(violation: int, column: str) -> tuple[str, str]:
+    """Return a reason in English, and its code and parameters as JSON; there are few, for any number of rows."""
+    message = violation_message(violation, column)
+    return str(message), json.dumps(message.as_json(), ensure_ascii=False)

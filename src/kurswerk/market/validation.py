@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
 from kurswerk.core.jit import kernel
+from kurswerk.core.messages import Message
 from kurswerk.market.schema import CANDLE_ROLES, KEY_LENGTH, Kind, MarketSchema
 
 Float = NDArray[np.float64]
@@ -50,36 +52,26 @@ class Cell(IntEnum):
     UNREADABLE = 2
 
 
-_REASONS = {
-    Violation.NONE: "",
-    Violation.CELLS: "wrong number of cells",
-    Violation.KEY_MISSING: "key is missing",
-    Violation.KEY_TOO_LONG: f"key is longer than {KEY_LENGTH} characters",
-    Violation.KEY_UNREADABLE: "key is no readable text",
-    Violation.TIME_MISSING: "timestamp is missing",
-    Violation.TIME_UNREADABLE: "timestamp is unreadable",
-    Violation.TIME_OUT_OF_RANGE: "timestamp is outside 1970 to 2261",
-    Violation.UNREADABLE: "{} is unreadable",
-    Violation.NOT_FINITE: "{} is not finite",
-    Violation.NEGATIVE: "{} is negative",
-    Violation.NOT_WHOLE: "{} is no whole number",
-    Violation.OUT_OF_RANGE: "{} is out of range",
-    Violation.HIGH_BELOW_LOW: "high is below low",
-    Violation.CLOSE_OUTSIDE: "close is outside low to high",
-    Violation.OPEN_OUTSIDE: "open is outside low to high",
-    Violation.CONFLICT: "key and timestamp stand twice with different values",
-}
+@lru_cache
+def violation_message(violation: int, column: str = "") -> Message:
+    """Return the reason why a row is refused.
 
-
-def describe_violation(violation: int, column: str = "") -> str:
-    """Return the reason why a row is refused, in words.
+    Parameters
+    ----------
+    violation
+        A `Violation`, not ``NONE``.
+    column
+        The column whose cell breaks the rule, where it is a rule of cells.
 
     Examples
     --------
-    >>> describe_violation(Violation.NEGATIVE, "price_low")
+    >>> str(violation_message(Violation.NEGATIVE, "price_low"))
     'price_low is negative'
     """
-    return _REASONS[Violation(violation)].format(column)
+    code = f"row.{Violation(violation).name.lower()}"
+    if violation == Violation.KEY_TOO_LONG:
+        return Message(code, most=KEY_LENGTH)
+    return Message(code, column=column) if column else Message(code)
 
 
 def validate_rows(

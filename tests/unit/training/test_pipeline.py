@@ -214,7 +214,7 @@ def test_a_taken_name_is_a_conflict_and_a_failed_training_names_the_reason(marke
         train(a_spec(min_percent_change=1e6), stores(market, registry))
     assert registry.get("small").status == "FAILED"
     assert "have the label 0" in registry.get("small").error_msg
-    with pytest.raises(ConflictError, match="taken"):
+    with pytest.raises(ConflictError, match="exists already"):
         train(a_spec(), stores(market, registry))
 
 

@@ -39,4 +39,4 @@ def require_scope(user: UserContext, scope: str) -> None:
         If the key lacks the scope.
     """
     if not user.may(scope):
-        raise ConflictError(user.t("Your API key lacks the scope “{scope}”; sign in with another one.", scope=scope))
+        raise ConflictError("dashboard.scope_needed", scope=scope)

@@ -143,7 +143,7 @@ def register_callbacks(app: DashboardApp) -> None:
         if not points and not latest:
             return callout(user.t("Click a point of the chart."))
         if not model:
-            raise InvalidInputError(user.t("Train a model first; then its features can be shown."))
+            raise InvalidInputError("dashboard.no_model_to_show")
         moment_us = None if latest else drawn.timestamp_us_of(user, str(points[0]["x"]))
         return _features(app, user, int(model), mint, moment_us)
 

@@ -189,7 +189,8 @@ def _rejected(app: DashboardApp, user: UserContext) -> Any:
     if not found:
         return callout(user.t("No row was rejected."), color="teal")
     rows = [
-        {"file": one.file, "row": one.row, "reason": user.message(one.reason), "values": one.values} for one in found
+        {"file": one.file, "row": one.row, "reason": user.message(one.detail or one.reason), "values": one.values}
+        for one in found
     ]
     columns = [
         grid_column("file", user.t("File"), minWidth=140),
@@ -244,7 +245,7 @@ def register_callbacks(app: DashboardApp) -> None:
         try:
             content = base64.b64decode((contents or "").partition(",")[2], validate=True)
         except binascii.Error as error:
-            raise DataFileError(user.t("The file did not arrive whole; send it again.")) from error
+            raise DataFileError("dashboard.file_incomplete") from error
         market = market_named(chosen)
         summary = app.services.ingestion.ingest(name or "upload.csv", content, market)
         app.cache.clear()

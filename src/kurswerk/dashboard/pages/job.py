@@ -28,7 +28,7 @@ _LEVEL_WORDS: Final = {"warning": N_("warning"), "error": N_("error")}
 
 def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str) -> Any:
     """Return one job's page."""
-    job = app.services.jobs.get(_parse_id(user, job_id))
+    job = app.services.jobs.get(_parse_id(job_id))
     lines = app.services.jobs.log(job.id, limit=_MAX_LINES, newest_first=True)
     kind = app.services.job_service.kinds.find(job.job_type)
     return html.Div(
@@ -63,9 +63,9 @@ def layout(app: DashboardApp, user: UserContext, _: dict[str, str], job_id: str)
     )
 
 
-def _parse_id(user: UserContext, text: str) -> int:
+def _parse_id(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise NotFoundError(user.t("There is no job {name}.", name=text))
+        raise NotFoundError("job.not_found", id=text)
     return int(text)
 
 

@@ -284,7 +284,7 @@ def _register_thresholds(app: DashboardApp) -> None:
             return
         require_scope(user, "train")
         if not isinstance(percent, int | float) or not 0 <= percent <= 100 or app.services.live is None:
-            raise InvalidInputError(user.t("Give a probability from 0 to 100 percent."))
+            raise InvalidInputError("dashboard.percent_out_of_range")
         app.services.live.set_threshold(model_id, percent / 100)
         notify(
             user.t("Saved"),

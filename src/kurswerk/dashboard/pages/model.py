@@ -35,7 +35,7 @@ from kurswerk.reports import figure_folds, figure_importance
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str], model_id: str) -> Any:
     """Return one model's page; ``test`` of the address chooses which test is shown, ``threshold`` where it decides."""
-    record = app.services.models.get(_parse_id(user, model_id))
+    record = app.services.models.get(_parse_id(model_id))
     tests = list(app.services.results.tests_of(record.id, limit=50))
     chosen = next((test for test in tests if str(test.id) == query.get("test")), tests[0] if tests else None)
     return html.Div(
@@ -60,9 +60,9 @@ def _model_type(user: UserContext, record: ModelRecord) -> str:
     return user.t(MODEL_TYPE_WORDS.get(record.model_type, record.model_type))
 
 
-def _parse_id(user: UserContext, text: str) -> int:
+def _parse_id(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise NotFoundError(user.t("There is no model {name}.", name=text))
+        raise NotFoundError("model.not_found", id=text)
     return int(text)
 
 

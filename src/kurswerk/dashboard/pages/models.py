@@ -204,7 +204,7 @@ def register_callbacks(app: DashboardApp) -> None:
         if clicks:
             require_scope(user, "admin")
             if not rows:
-                raise InvalidInputError(user.t("No model is chosen; tick the boxes at the left of the table."))
+                raise InvalidInputError("dashboard.no_model_ticked")
             for row in rows:
                 app.services.models.delete(int(row["id"]))
             app.cache.clear()

@@ -125,26 +125,26 @@ def _first_steps(user: UserContext) -> Any:
 
 
 def _health(app: DashboardApp, user: UserContext) -> Any:
-    report = app.cache.get("health", lambda: app.services.health().as_json(), max_age_s=2)
-    well = report.get("status") == "healthy"
+    report = app.cache.get("health", app.services.health, max_age_s=2)
+    well = report.status == "healthy"
     parts = [
         dmc.Tooltip(
             dmc.Badge(
                 user.t(_COMPONENTS.get(name, name)),
-                color=STATUS_COLORS.get(str(check.get("status")), "gray"),
+                color=STATUS_COLORS.get(check.status, "gray"),
                 variant="dot",
                 className="kw-badge",
                 size="lg",
             ),
-            label=user.message(check.get("message", "")) or user.t("no details"),
+            label=user.message(check.message) or user.t("no details"),
         )
-        for name, check in (report.get("checks") or {}).items()
+        for name, check in report.checks.items()
     ]
     text = user.t("All components are healthy.") if well else user.t("Something needs attention.")
     troubles = [
-        f"{user.t(_COMPONENTS.get(name, name))}: {user.message(check.get('message', ''))}"
-        for name, check in (report.get("checks") or {}).items()
-        if check.get("status") != "ok"
+        f"{user.t(_COMPONENTS.get(name, name))}: {user.message(check.message)}"
+        for name, check in report.checks.items()
+        if check.status != "ok"
     ]
     lines = dmc.Stack(
         [

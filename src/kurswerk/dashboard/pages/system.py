@@ -195,7 +195,7 @@ def register_callbacks(app: DashboardApp) -> None:
     def make(user: UserContext, _: int | None, name: str | None, scope: str) -> Any:
         require_scope(user, "admin")
         if app.services.keys is None or not (name or "").strip():
-            raise InvalidInputError(user.t("Give the key a name, so that you know later whose it is."))
+            raise InvalidInputError("dashboard.key_name_needed")
         names = list(_SCOPES)
         key = app.services.keys.create(str(name).strip(), names[: names.index(scope) + 1])
         text = [

@@ -82,7 +82,7 @@ def register_callbacks(app: DashboardApp) -> None:
     ) -> Any:
         require_scope(user, "train")
         if not models:
-            raise InvalidInputError(user.t("Choose at least one model."))
+            raise InvalidInputError("dashboard.no_model_chosen")
         period = period_from_fields(user, start, end)
         request = {**period.as_request(), "mints": mints or None}
         jobs = [app.services.job_service.order("TEST", {"model_id": int(one), **request}) for one in models]

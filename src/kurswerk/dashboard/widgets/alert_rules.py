@@ -190,12 +190,12 @@ def parse_rule(user: UserContext, given: Mapping[str, Any]) -> dict[str, Any]:
     """
     name = str(given["name"] or "").strip()
     if not 0 < len(name) <= _MAX_NAME_LENGTH:
-        raise InvalidInputError(user.t("Give the rule a name of 1 to {most} characters.", most=_MAX_NAME_LENGTH))
-    least = _whole_number(user, user.t("Models that must agree on a row"), given["least"], 1, 1000)
-    cooldown = _whole_number(user, user.t("Silent about the coin afterwards, s"), given["cooldown"], 0, 2**31 - 1)
+        raise InvalidInputError("dashboard.rule_name_length", most=_MAX_NAME_LENGTH)
+    least = _whole_number(user.t("Models that must agree on a row"), given["least"], 1, 1000)
+    cooldown = _whole_number(user.t("Silent about the coin afterwards, s"), given["cooldown"], 0, 2**31 - 1)
     percent = given["min"]
     if percent not in {None, ""} and not (isinstance(percent, int | float) and 0 <= percent <= 100):
-        raise InvalidInputError(user.t("Give a probability from 0 to 100 percent."))
+        raise InvalidInputError("dashboard.percent_out_of_range")
     start, end = (time.fromisoformat(given[name]) if given[name] else None for name in ("from", "until"))
     return {
         "name": name,
@@ -211,12 +211,10 @@ def parse_rule(user: UserContext, given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _whole_number(user: UserContext, label: str, value: Any, least: int, most: int) -> int:
+def _whole_number(label: str, value: Any, least: int, most: int) -> int:
     if isinstance(value, int | float) and value == int(value) and least <= value <= most:
         return int(value)
-    raise InvalidInputError(
-        user.t("{label}: give a whole number from {least} to {most}.", label=label, least=least, most=most)
-    )
+    raise InvalidInputError("dashboard.whole_number_needed", label=label, least=least, most=most)
 
 
 def _messages(user: UserContext) -> Any:
@@ -342,13 +340,13 @@ def _register_messages(app: DashboardApp, alerts: AlertStore) -> None:
     def again(user: UserContext, _: int | None, rows: list[dict[str, Any]] | None) -> Any:
         require_scope(user, "train")
         if not rows:
-            raise InvalidInputError(user.t("No message is chosen; tick the boxes at the left of the table."))
+            raise InvalidInputError("dashboard.no_delivery_chosen")
         refused = []
         for row in rows:
             try:
                 alerts.retry(int(row["id"]))
             except KurswerkError as error:
-                refused.append(user.message(str(error)))
+                refused.append(user.message(error))
         if refused:
             words = user.t("{n} of {all} are sent again", n=len(rows) - len(refused), all=len(rows))
             notify(words, " ".join(refused), success=False)

@@ -188,7 +188,7 @@ def _register_naming(app: DashboardApp) -> None:
         require_scope(user, "train")
         given = (name or "").strip()
         if not 0 < len(given) <= _MAX_NAME_LENGTH:
-            raise InvalidInputError(user.t("Give the model a name of 1 to {most} characters.", most=_MAX_NAME_LENGTH))
+            raise InvalidInputError("dashboard.model_name_length", most=_MAX_NAME_LENGTH)
         app.services.models.update(model_id, {"name": given, "description": (description or "").strip() or None})
         app.cache.clear()
         notify(user.t("Saved"), given)
@@ -221,7 +221,7 @@ def _register_changes(app: DashboardApp) -> None:
         require_scope(user, "admin")
         live = app.services.live
         if live is None:
-            raise InvalidInputError(user.t("No predictor is part of this installation."))
+            raise InvalidInputError("dashboard.no_predictor")
         active = app.services.models.get(model_id).is_active
         (live.deactivate if active else live.activate)(model_id)
         app.cache.clear()
@@ -240,7 +240,7 @@ def _register_changes(app: DashboardApp) -> None:
     def save_threshold(user: UserContext, _: int | None, percent: Any, model_id: int) -> Any:
         require_scope(user, "train")
         if not isinstance(percent, int | float) or not 0 <= percent <= 100:
-            raise InvalidInputError(user.t("Give a probability from 0 to 100 percent."))
+            raise InvalidInputError("dashboard.percent_out_of_range")
         if app.services.live is not None:
             app.services.live.set_threshold(model_id, percent / 100)
         notify(user.t("Saved"), user.t("Alerts are raised from {share}.", share=user.threshold(percent / 100)))

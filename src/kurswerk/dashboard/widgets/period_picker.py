@@ -134,11 +134,11 @@ def parse_period(user: UserContext, start: str | None, end: str | None) -> tuple
         If one is empty or no time.
     """
     if not start or not end:
-        raise SpecError(user.t("Choose a beginning and an end."))
+        raise SpecError("dashboard.period_incomplete")
     try:
         return user.from_local(start), user.from_local(end)
     except ValueError as error:
-        raise SpecError(user.t("“{given}” is no time.", given=f"{start}, {end}")) from error
+        raise SpecError("dashboard.time_unreadable", text=f"{start}, {end}") from error
 
 
 def period_from_fields(user: UserContext, start: str | None, end: str | None) -> Period:

@@ -5,8 +5,6 @@ from typing import Final
 from kurswerk.core.catalogues import catalogue
 
 LANGUAGES: Final[dict[str, str]] = {"en": "English", "de": "Deutsch"}
-# What groups thousands, and what stands before decimals.
-_MARKS: Final = {"en": (",", "."), "de": (".", ",")}
 
 
 def translate(text: str, language: str) -> str:
@@ -18,18 +16,6 @@ def translate(text: str, language: str) -> str:
     ('Aufträge', 'Abbrechen')
     """
     return catalogue("dashboard", language).gettext(text) if text else text
-
-
-def mark_number(text: str, language: str) -> str:
-    """Write a number that is written in English with the marks of a language.
-
-    Examples
-    --------
-    >>> mark_number("1,234.5", "de")
-    '1.234,5'
-    """
-    thousands, decimal = _MARKS[language]
-    return text.translate({ord(","): thousands, ord("."): decimal})
 
 
 def N_(text: str) -> str:  # noqa: N802 - the name that translators' tools know

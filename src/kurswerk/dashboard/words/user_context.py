@@ -11,7 +11,6 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.core.messages import Message
 from kurswerk.dashboard.words.catalogue import LANGUAGES, translate
 from kurswerk.dashboard.words.formats import NOTHING, Formats, time_zone_of
-from kurswerk.dashboard.words.messages import phrasebook
 from kurswerk.reports import DARK, LIGHT, Theme
 
 ALL_SCOPES: Final = frozenset({"read", "train", "admin"})
@@ -60,18 +59,14 @@ class UserContext(Formats):
         return found.format(**values) if values else found
 
     def message(self, message: object) -> str:
-        """Translate a message of another package, such as an error or a job's progress.
+        """Return a message or an error in words; text, which older versions stored, stays as it is.
 
         Examples
         --------
-        >>> UserContext(language="de").message(ValueError("fold 2 of 5: 1,200 rows"))
+        >>> UserContext(language="de").message(Message("progress.fold", number=2, folds=5, count=1200))
         'Teilung 2 von 5: 1.200 Zeilen'
         """
-        if isinstance(message, KurswerkError | Message):
-            rendered = message.render(self.language)
-            if rendered != str(message):
-                return rendered
-        return phrasebook(self.language).translated(str(message))
+        return message.render(self.language) if isinstance(message, KurswerkError | Message) else str(message)
 
     def ago(self, value: datetime | None) -> str:
         """Format how long ago a time was."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from kurswerk.core.messages import Message
 from kurswerk.dashboard import DashboardServices
 from kurswerk.dashboard.pages.jobs import history
 from kurswerk.dashboard.words.catalogue import translate
@@ -39,7 +40,8 @@ def failed_job(panel: Panel, registry: Registry) -> DashboardServices:
     services = services_over(panel, registry)
     number = services.jobs.order("TEST", {"model_id": 1})
     services.jobs.start(number)
-    services.jobs.say(number, "try 1 of 3, worker vm:1", at_us=1_704_074_400_000_000)
+    began = Message("job.try", number=1, most=3, worker="vm:1")
+    services.jobs.say(number, began, at_us=1_704_074_400_000_000)
     services.jobs.say(number, "no <b>rows</b>", level="error", at_us=1_704_074_401_000_000)
     services.jobs.jobs[number] = replace(services.jobs.get(number), status="FAILED", error_msg="no <b>rows</b>")
     return services

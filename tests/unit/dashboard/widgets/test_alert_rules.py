@@ -125,7 +125,7 @@ def test_messages_are_shown_and_sent_again(browser, services):
     both = chosen | {"rule-deliveries.selectedRows": [row, row | {"id": "2"}]}
     answer = browser.fire("rule-deliveries.rowData", both, "rule-again.n_clicks")
     assert "1 of 2 are sent again" in notices(answer)
-    assert "message 1 was not given up" in notices(answer)
+    assert "message 1 is SENT; only what was given up" in notices(answer)
     assert answer["response"]["rule-deliveries"]["rowData"]  # as they are now
     assert services.alerts.again == [1, 2]
     nothing = chosen | {"rule-deliveries.selectedRows": []}

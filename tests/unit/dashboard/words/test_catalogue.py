@@ -3,12 +3,16 @@
 import ast
 import re
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from babel.messages.pofile import read_po
 
 import kurswerk.dashboard
+from kurswerk.bootstrap.job_kinds import job_kinds
+from kurswerk.channels import KINDS
 from kurswerk.dashboard.words.catalogue import translate
+from kurswerk.models import FAMILIES
 
 FOLDER = Path(kurswerk.dashboard.__file__).parent
 ROOT = FOLDER.parent
@@ -17,6 +21,8 @@ FILES = sorted(FOLDER.rglob("*.py"))
 SHOWN = {"label", "title", "placeholder", "description", "aria-label", "headerName", "children", "headerTooltip"}
 # The same in every language.
 UNIVERSAL = {"Kurswerk", "JSON", "curl", "F1", "ROC-AUC", "MCC", "PR-AUC", "Kurs", "werk"}
+# An axis of reports/_metric_charts.py, named by its metric.
+COMPOSED = {"PR-AUC: model minus baseline"}
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 
 
@@ -88,3 +94,31 @@ def test_what_is_unknown_stays_as_it_is():
     assert translate("no such text", "de") == "no such text"
     assert translate("Jobs", "en") == "Jobs"
     assert translate("", "de") == ""
+
+
+def registered_texts() -> set[str]:
+    """Return what registers declare for pages: kinds of job, model families with their fields, channels."""
+    found = {kind.title for kind in job_kinds(MagicMock(), MagicMock())}
+    for family in FAMILIES.values():
+        found |= {family.title, family.description, *family.facts.values()}
+        for field in family.hyper_parameters.form_fields():
+            found |= {field.title, field.description}
+    for kind in KINDS.values():
+        found |= {kind.label, kind.summary, kind.secret or ""}
+    return found - {""}
+
+
+def test_every_registered_text_is_in_the_catalogue():
+    assert sorted(registered_texts() - words().keys()) == []
+
+
+def test_no_entry_of_the_catalogue_is_left_without_use():
+    """An entry is used as long as its English stands in the source, where pages, charts or registers show it."""
+    nodes = (node for path in ROOT.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
+    literals = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    assert sorted(words().keys() - literals - COMPOSED) == []
+
+
+def test_entries_are_sorted():
+    """So that two people who add entries meet as rarely as possible."""
+    assert list(words()) == sorted(words())
