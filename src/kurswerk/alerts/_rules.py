@@ -59,7 +59,7 @@ def check_rule(rule: Row, channels: Mapping[str, ChannelKind]) -> None:
     >>> check_rule({"channel": "log", "model_ids": [7], "least_agreeing": 2}, {})
     Traceback (most recent call last):
     ...
-    kurswerk.core.errors.SpecError: 2 cannot agree of 1 models; name more of them
+    kurswerk.core.errors.SpecError: 2 cannot agree of 1 model; name more of them
     """
     check_agreement(rule)
     kind = channels.get(str(rule["channel"]))

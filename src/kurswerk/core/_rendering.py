@@ -57,7 +57,9 @@ class _LocaleFormatter(Formatter):
     def _list(self, items: list[str], style: str) -> str:
         if style not in {"and", "or"}:
             return ", ".join(items)
-        return format_list(items, "or" if style == "or" else "standard", locale=self._locale)
+        # British English puts no comma before the last, and so does pydantic.
+        locale = "en_GB" if self._locale == ENGLISH else self._locale
+        return format_list(items, "or" if style == "or" else "standard", locale=locale)
 
     def _moment(self, text: str) -> str:
         """Return ISO 8601 text as the locale writes it; English messages keep ISO 8601, which logs are read by."""

@@ -1,5 +1,6 @@
 """What pydantic found wrong in a field, as a message of ours."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -29,6 +30,8 @@ _KNOWN: Final = {
     "too_long": "validation.too_many_items",
     "extra_forbidden": "validation.unknown_field",
 }
+_CHOICE: Final = re.compile(r"'[^']*'")
+_CHOICES: Final = re.compile(r"'[^']*'(?:(?:, | or )'[^']*')*")
 
 
 def validation_message(item: Mapping[str, Any]) -> Message:
@@ -46,8 +49,17 @@ def validation_message(item: Mapping[str, Any]) -> Message:
     if "." in kind:
         return Message(kind, **{name: value for name, value in context.items() if name != "english"})
     if kind in _KNOWN:
-        return Message(_KNOWN[kind], **context)
+        return Message(_KNOWN[kind], **_values(context))
     return Message("validation.other", text=str(item["msg"]).removeprefix("Value error, "))
+
+
+def _values(context: dict[str, Any]) -> dict[str, Any]:
+    """Return pydantic's context with what lists and plurals need."""
+    count = context.get("max_length", context.get("min_length"))
+    values = context if count is None else {**context, "count": count}
+    expected = str(values.get("expected", ""))
+    # Pydantic joins the choices by an English "or".
+    return {**values, "expected": _CHOICE.findall(expected)} if _CHOICES.fullmatch(expected) else values
 
 
 def wrong_fields(items: Sequence[Any]) -> list[tuple[str, Message]]:

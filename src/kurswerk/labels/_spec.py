@@ -86,7 +86,7 @@ class LabelSpec:
 
     def _check_threshold(self) -> None:
         if self.operator not in OPERATORS:
-            raise SpecError("label.unknown_operator", operator=self.operator, operators=" ".join(OPERATORS))
+            raise SpecError("label.unknown_operator", operator=self.operator, operators=list(OPERATORS))
         if self.target_value is None or not _is_number(self.target_value):
             raise SpecError("label.target_value_not_finite", target_value=self.target_value)
 

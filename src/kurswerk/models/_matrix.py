@@ -113,7 +113,7 @@ def check_training(X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows |
         raise DataError("model.labels_not_binary")
     if positive == 0 or negative == 0:
         only = "positive" if positive else "negative"
-        raise DataError("model.single_class", rows=chosen.size, label=only)
+        raise DataError("model.single_class", count=chosen.size, label=only)
     return chosen.astype(np.int8, copy=False)
 
 

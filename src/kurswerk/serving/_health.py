@@ -25,8 +25,9 @@ def predictors_check(alive: int, active_models: int) -> Check:
     """
     details = {"alive": alive}
     if active_models and not alive:
-        return Check("degraded", Message("health.no_predictor", models=active_models), details)
-    return Check("ok", Message("health.predictors", count=alive, models=active_models), details)
+        return Check("degraded", Message("health.no_predictor", count=active_models), details)
+    models = Message("health.active_models", count=active_models)
+    return Check("ok", Message("health.predictors", count=alive, models=models), details)
 
 
 def inputs_check(missing: Sequence[MissingColumn]) -> Check:

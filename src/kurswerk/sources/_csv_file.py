@@ -114,7 +114,7 @@ class CsvCandles:
                 yield RawRows(cells, numbers, fresh, min(file.tell() / size, 1.0))
         except (pa.ArrowInvalid, OSError) as error:
             raise DataFileError(
-                "file.not_readable_csv", file=self.name, rows=ordinal, reason=_first_line(error)
+                "file.not_readable_csv", file=self.name, count=ordinal, reason=_first_line(error)
             ) from error
         if malformed:
             nothing = pa.RecordBatch.from_arrays([pa.array([], pa.string()) for _ in columns], list(columns))

@@ -97,4 +97,4 @@ class ParquetCandles:
                     yield RawRows(batch, numbers, (), first / total)
             except (pa.ArrowException, OSError) as error:
                 reason = str(error).split("\n", 1)[0][:200]
-                raise DataFileError("file.damaged_parquet", file=self.name, rows=first, reason=reason) from error
+                raise DataFileError("file.damaged_parquet", file=self.name, count=first, reason=reason) from error

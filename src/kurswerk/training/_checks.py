@@ -131,8 +131,8 @@ def refuse_without_rows(
         end=format_timestamp(period.end_us),
         first=format_timestamp(there.first_us),
         last=format_timestamp(there.last_us),
-        rows=there.rows,
-        instruments=there.coins,
+        rows=Message("count.rows", count=there.rows),
+        instruments=Message("count.coins", count=there.coins),
     )
 
 

@@ -61,7 +61,7 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
     """
     y = dataset.y
     if not 0 < int(y.sum()) < len(y):
-        raise DataError("training.single_label", rows=len(y), label=int(y[0]))
+        raise DataError("training.single_label", count=len(y), label=int(y[0]))
     outcomes = run_folds(spec, dataset, lambda share, message: progress(0.3 + 0.4 * share, message))
     progress(0.7, Message("progress.fitting", count=len(y)))
     classifier, artifact = fit_final(spec, dataset)

@@ -57,7 +57,7 @@ def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Es
     X, y = examples.X, examples.y
     positives = int((y[rows] == 1).sum())
     if positives in {0, len(rows)}:
-        raise DataError("training.single_label_in_fold", rows=len(rows), label=int(positives > 0))
+        raise DataError("training.single_label_in_fold", count=len(rows), label=int(positives > 0))
     params = spec.full_params
     classifier = create(spec.model_type, params)
     learnt, watched = _parted(spec, examples, rows) if classifier.stops_early else (rows, rows[:0])

@@ -71,7 +71,7 @@ def test_a_part_that_fails_stops_the_others_and_is_reported():
 
 def test_a_part_that_does_not_stop_holds_nobody_up(monkeypatch):
     monkeypatch.setattr(service, "_MOST_STOP_S", 0.05)
-    with pytest.raises(KurswerkError, match="1 parts did not stop"):
+    with pytest.raises(KurswerkError, match="1 part did not stop"):
         asyncio.run(run_parts([Part(deaf=True), Part()], interrupt()))
 
 

@@ -95,7 +95,7 @@ def test_column_is_a_view():
 
 
 def test_refuses_a_key_that_stands_twice():
-    with pytest.raises(DataError, match=r"1 rows stand twice, first 'a' at 1970-01-01T00:00:00.000001Z"):
+    with pytest.raises(DataError, match=r"1 row stands twice: 'a' at 1970-01-01T00:00:00.000001Z"):
         panel_of([("b", 1, 0.0), ("a", 1, 0.0), ("a", 1, 1.0)])
 
 

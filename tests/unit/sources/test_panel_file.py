@@ -63,10 +63,10 @@ def test_missing_numbers_are_nan_and_integers_and_booleans_are_numbers(tmp_path)
         ({"timestamp": moments(1)}, DataFileError, "no column mint or symbol"),
         ({"mint": ["a"]}, DataFileError, "no column timestamp or date"),
         ({"mint": ["a"], "timestamp": ["2024"]}, DataError, "write it as a timestamp"),
-        ({"mint": [None], "timestamp": moments(1)}, DataError, "empty cells"),
-        ({"mint": ["a"], "timestamp": moments(None)}, DataError, "have no time"),
+        ({"mint": [None], "timestamp": moments(1)}, DataError, "1 empty cell;"),
+        ({"mint": ["a"], "timestamp": moments(None)}, DataError, "1 row has no time"),
         ({"mint": ["a"], "timestamp": moments(1), "close": ["x"]}, DataError, "needs numbers"),
-        ({"mint": ["a", "a"], "timestamp": moments(1, 1)}, DataError, "stand twice"),
+        ({"mint": ["a", "a"], "timestamp": moments(1, 1)}, DataError, "1 row stands twice"),
     ],
 )
 def test_what_makes_no_panel_is_refused(tmp_path, columns, error, message):
