@@ -13,6 +13,7 @@ from typing_extensions import override
 from kurswerk import __version__
 from kurswerk.cli._output import report_error
 from kurswerk.core.errors import KurswerkError
+from kurswerk.core.messages import Message
 
 # Command → (module, one line of help). The line stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        report_error("interrupted", as_json="--json" in words)
+        report_error(str(Message("cli.interrupted")), as_json="--json" in words)
         sys.exit(130)
     except KurswerkError as error:
         report_error(str(error), as_json="--json" in words, kind=type(error).__name__, message=error.message)
@@ -103,10 +104,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except OSError as error:
         about = error.filename or f"in {_place_of(error)}; report it to its developers"
-        report_error(f"{error.strerror or error}: {about}", as_json="--json" in words)
+        message = Message("cli.system_error", error=error.strerror or str(error), place=about)
+        report_error(str(message), as_json="--json" in words, message=message)
         sys.exit(1)
     except MemoryError:
-        report_error("out of memory; choose a shorter period, fewer coins or fewer windows", as_json="--json" in words)
+        report_error(str(Message("cli.out_of_memory")), as_json="--json" in words)
         sys.exit(1)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from kurswerk.cli._terminal import cell_text, print_table
+from kurswerk.core.messages import Message
 from kurswerk.labels import label_name
 from kurswerk.market import DEFAULT_MARKET
 from kurswerk.registry import Comparison, Metrics, ModelRecord, TestResult
@@ -115,8 +116,9 @@ def print_evaluation(title: str, evaluation: Mapping[str, Any]) -> None:
     for name, text in baselines.items():
         difference = evaluation["differences"][name]["pr_auc"]
         if difference["value"] is not None and difference["low"] is not None:
-            verdict = "beats" if evaluation["beats"][name] else "does not clearly beat"
-            click.echo(f"  {verdict} {text}: PR-AUC {difference['value']:+.4f} {_interval(difference)}")
+            code = "cli.beats_baseline" if evaluation["beats"][name] else "cli.not_beats_baseline"
+            values = {"difference": f"{difference['value']:+.4f}", "interval": _interval(difference)}
+            click.echo(f"  {Message(code, baseline=text, **values)}")
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ import click
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
+from kurswerk.core.messages import Message
 from kurswerk.serving import activate
 
 
@@ -20,4 +21,5 @@ def command(model: str, *, force: bool, reason: str | None, as_json: bool) -> No
     if as_json:
         print_json({"success": True, "model_id": record.id, "changed": changed})
     else:
-        click.echo(f"model {record.id} '{record.name}' {'predicts from now on' if changed else 'was active already'}")
+        code = "cli.activated" if changed else "cli.active_already"
+        click.echo(Message(code, id=record.id, name=record.name))

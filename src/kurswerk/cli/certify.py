@@ -9,6 +9,7 @@ from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
+from kurswerk.core.messages import Message
 from kurswerk.training import certify
 
 
@@ -30,18 +31,20 @@ def command(model: str, seed: int, *, as_json: bool) -> None:
         print_certificate(document)
     if not document["certified"]:
         broken = [probe["check"] for probe in document["probes"] if not probe["passed"]]
-        click.echo(f"kurswerk: model '{document['model']}' is not certified; broken: {', '.join(broken)}", err=True)
+        click.echo(f"kurswerk: {Message('cli.probes_failed', model=document['model'], checks=broken)}", err=True)
         click.get_current_context().exit(1)
 
 
 def print_certificate(document: Mapping[str, Any]) -> None:
     """Show a certificate: the verdict, then every probe."""
-    verdict = "is certified" if document["certified"] else "is NOT certified"
-    click.echo(
-        f"model '{document['model']}' {verdict}: {document['values_compared']:,} values compared, "
-        f"{document['differing_bits']} bits differ; {document['leak_probes']} probes, "
-        f"{document['leaks_found']} leaks found"
-    )
+    code = "cli.certified" if document["certified"] else "cli.not_certified"
+    found = {
+        "values": Message("count.values", count=document["values_compared"]),
+        "differing": Message("count.differing_bits", count=document["differing_bits"]),
+        "probes": Message("count.probes", count=document["leak_probes"]),
+        "leaks": Message("count.leaks_found", count=document["leaks_found"]),
+    }
+    click.echo(Message(code, model=document["model"], **found))
     rows = [
         (probe["check"], "held" if probe["passed"] else "BROKEN", probe["values_compared"], probe["message"])
         for probe in document["probes"]

@@ -14,6 +14,7 @@ from kurswerk.cli._options import (
 )
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
+from kurswerk.core.messages import Message
 from kurswerk.registry import Comparison
 from kurswerk.training import Costs, compare_models
 
@@ -65,5 +66,6 @@ def print_comparison(comparison_id: int, comparison: Comparison, names: tuple[st
     rows = [(metric, document["a"][metric], document["b"][metric]) for metric in shown]
     print_table(f"comparison {comparison_id} on {comparison.num_samples:,} identical rows", ("metric", *names), rows)
     winner = {comparison.model_a_id: names[0], comparison.model_b_id: names[1]}.get(comparison.winner_id or 0)
-    click.echo(f"  winner by F1: {winner or 'a draw'}")
+    verdict = Message("cli.comparison_winner", name=winner) if winner else Message("cli.comparison_draw")
+    click.echo(f"  {verdict}")
     click.echo(f"  {comparison.significance['sentence']}")

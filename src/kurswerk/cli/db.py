@@ -6,8 +6,17 @@ from kurswerk.bootstrap.application import current_settings
 from kurswerk.bootstrap.database import DatabaseAdministration
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
+from kurswerk.core.messages import Message
 from kurswerk.market import DEFAULT_MARKET, MARKETS, market_named
 from kurswerk.serving import missing_columns_message
+
+# Whether the triggers were to be removed, and whether that changed anything.
+_FEED_CODES = {
+    (False, True): "cli.feed_in_place",
+    (False, False): "cli.feed_in_place_already",
+    (True, True): "cli.feed_removed",
+    (True, False): "cli.feed_removed_already",
+}
 
 
 @click.group("db")
@@ -27,7 +36,8 @@ def upgrade_command(*, as_json: bool) -> None:
     if as_json:
         print_json({"database": str(database), "revision": revision, "changed": changed})
     else:
-        click.echo(f"{database} {'is now' if changed else 'was already'} at revision {revision}")
+        code = "cli.revision_now" if changed else "cli.revision_unchanged"
+        click.echo(Message(code, database=database, revision=revision))
 
 
 @command.command("status")
@@ -41,7 +51,7 @@ def status_command(*, as_json: bool) -> None:
         if as_json:
             print_json(document)
         else:
-            click.echo(f"the embedded database under {settings.data_dir} is not running; any command starts it")
+            click.echo(Message("cli.database_not_running", folder=settings.data_dir))
         return
     status = database.status()
     missing = database.missing_columns() if status.up_to_date else ()
@@ -58,7 +68,7 @@ def status_command(*, as_json: bool) -> None:
     ]
     print_table("tables", ("table", "rows, about", "bytes", "made by"), rows)
     if not status.up_to_date:
-        click.echo("  run kurswerk db upgrade")
+        click.echo(f"  {Message('cli.database_upgrade_needed')}")
     if missing:
         columns = [(column.table, column.column) for column in missing]
         models = {model for column in missing for model in column.model_ids}
@@ -93,8 +103,7 @@ def install_feed_command(market: str, *, remove: bool, as_json: bool) -> None:
     if as_json:
         print_json({"database": str(database), "market": market, "installed": not remove, "changed": changed})
     else:
-        state = "are gone" if remove else "are in place"
-        click.echo(f"{database}: the triggers on {schema.table} {state}{'' if changed else ', as they were'}")
+        click.echo(Message(_FEED_CODES[remove, changed], database=database, table=schema.table))
 
 
 @command.command("stop")
@@ -105,4 +114,4 @@ def stop_command(*, as_json: bool) -> None:
     if as_json:
         print_json({"stopped": stopped})
     else:
-        click.echo("stopped" if stopped else "was not running")
+        click.echo(Message("cli.database_stopped") if stopped else Message("cli.database_not_stopped"))

@@ -5,6 +5,7 @@ import click
 from kurswerk.bootstrap.application import open_application
 from kurswerk.cli._options import model_key
 from kurswerk.cli._output import json_option, print_json
+from kurswerk.core.messages import Message
 
 
 @click.command("deactivate")
@@ -19,4 +20,5 @@ def command(model: str, *, reason: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"success": True, "model_id": record.id, "changed": changed})
     else:
-        click.echo(f"model {record.id} '{record.name}' {'predicts no more' if changed else 'was not active'}")
+        code = "cli.deactivated" if changed else "cli.inactive_already"
+        click.echo(Message(code, id=record.id, name=record.name))

@@ -25,6 +25,7 @@ from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.certify import print_certificate
 from kurswerk.cli.compare import print_comparison
 from kurswerk.core.errors import NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MICROSECONDS, format_timestamp
 from kurswerk.jobs import Progress
 from kurswerk.labels import label_name
@@ -160,7 +161,7 @@ def _go_live(run: Run, app: Application, options: LiveOptions) -> LiveOutcome | 
         if certificate["certified"]
     ]
     if not tested:
-        click.echo("no model is certified, so that none may predict a live market", err=True)
+        click.echo(Message("cli.none_certified"), err=True)
         return None
     return go_live(app.settings, tested, options, run.step)
 

@@ -45,7 +45,8 @@ def features(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, 
     if as_json:
         print_json(document)
     else:
-        click.echo(f"{len(file.panel):,} rows × {len(plan.names)} features → {target}")
+        rows, features = Message("count.rows", count=len(file.panel)), Message("count.features", count=len(plan.names))
+        click.echo(Message("cli.features_written", rows=rows, features=features, path=target))
 
 
 def _replay(plan: FeaturePlan, panel: Panel, chunk: int, progress: Progress) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from kurswerk.bootstrap.application import open_application
 from kurswerk.bootstrap.files import open_candles
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
+from kurswerk.core.messages import Message
 from kurswerk.ingest import IngestSummary, ingest_files
 from kurswerk.market import MARKETS, MarketSchema
 
@@ -94,9 +95,17 @@ def print_summary(summary: IngestSummary) -> None:
     for file in summary.files:
         stored = file.stored
         click.echo(
-            f"{file.file}: {file.rows_read:,} rows read, {file.accepted:,} accepted ({stored.inserted:,} new, "
-            f"{stored.updated:,} changed, {stored.unchanged:,} as they were), {file.duplicates:,} repeated, "
-            f"{sum(file.quarantined.values()):,} quarantined"
+            Message(
+                "cli.ingested_file",
+                file=file.file,
+                read=Message("count.rows", count=file.rows_read),
+                accepted=file.accepted,
+                inserted=stored.inserted,
+                updated=stored.updated,
+                unchanged=stored.unchanged,
+                repeated=file.duplicates,
+                quarantined=sum(file.quarantined.values()),
+            )
         )
         renamed = [f"{theirs} → {ours}" for theirs, ours in file.mapped.items() if theirs != ours]
         if renamed:

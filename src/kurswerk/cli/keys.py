@@ -7,6 +7,7 @@ import click
 from kurswerk.bootstrap.api_keys import SCOPES, ApiKey, open_key_store
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import format_timestamp, to_us
 
 
@@ -38,7 +39,7 @@ def create_command(name: str, scopes: tuple[str, ...], *, as_json: bool) -> None
         print_json({**_document(record), "key": key})
         return
     click.echo(key)
-    click.echo(f"key {record.id} '{record.name}' allows {', '.join(record.scopes)}; it is not shown again", err=True)
+    click.echo(Message("cli.key_created", id=record.id, name=record.name, scopes=record.scopes), err=True)
 
 
 @command.command("list")
@@ -50,7 +51,7 @@ def list_command(*, as_json: bool) -> None:
         print_json({"keys": documents})
         return
     if not documents:
-        click.echo("no keys; make one with kurswerk keys create NAME --scope read")
+        click.echo(Message("cli.no_keys"))
         return
     header = ("id", "name", "prefix", "scopes", "created", "last used", "revoked")
     rows = [tuple(" ".join(v) if isinstance(v, list) else v for v in document.values()) for document in documents]
@@ -66,7 +67,7 @@ def revoke_command(key: str, *, as_json: bool) -> None:
     if as_json:
         print_json(_document(record))
     else:
-        click.echo(f"key {record.id} '{record.name}' is revoked")
+        click.echo(Message("cli.key_revoked", id=record.id, name=record.name))
 
 
 def _document(record: ApiKey) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ConflictError, KurswerkError
+from kurswerk.core.messages import Message
 from kurswerk.market import MARKETS
 from kurswerk.registry import load_model
 from kurswerk.training import reproduce
@@ -45,10 +46,10 @@ def models(
     """List all models, newest first, or show MODEL (id or name)."""
     if model is None:
         if target or again or delete:
-            raise click.UsageError("name the MODEL to export, reproduce or delete")
+            raise click.UsageError(str(Message("cli.models_which")))
         _list(status, model_type, market, limit, offset, as_json=as_json)
     elif sum((target is not None, again, delete)) > 1:
-        raise click.UsageError("--export, --reproduce and --delete are one at a time")
+        raise click.UsageError(str(Message("cli.models_one_at_a_time")))
     elif target is not None:
         _export(model, target, as_json=as_json)
     elif again:
@@ -74,7 +75,7 @@ def _list(
         print_json({"models": documents, "limit": limit, "offset": offset})
         return
     if not documents:
-        click.echo("no models; train one with kurswerk train SPEC.json")
+        click.echo(Message("cli.no_models"))
         return
     rows = [
         (

@@ -56,7 +56,7 @@ def command(models: tuple[str, ...], output: Path | None, *, as_json: bool) -> N
     if as_json:
         print_json({"path": str(path), "bytes": path.stat().st_size, "models": [record.id for record in records]})
     else:
-        click.echo(f"wrote {path}: {', '.join(record.name for record in records)}")
+        click.echo(Message("cli.report_written", path=path, names=[record.name for record in records]))
 
 
 def _records(app: Application, models: Sequence[str]) -> list[ModelRecord]:

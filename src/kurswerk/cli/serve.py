@@ -11,6 +11,7 @@ from kurswerk.bootstrap.application import current_settings
 from kurswerk.bootstrap.service import PARTS, Part, make_parts, open_service, run_parts
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.cli._output import json_option, print_json
+from kurswerk.core.messages import Message
 
 
 @click.command("serve")
@@ -42,8 +43,8 @@ def serve(settings: Settings, only: Collection[str] = (), *, insecure: bool = Fa
                 print_json({"addresses": addresses, "database": str(service.database)})
             else:
                 # In one piece: whoever reads the first line has them all.
-                head = f"Kurswerk {__version__} on {service.database}; Ctrl-C stops it"
-                click.echo("\n".join([head, *(f"  {name:9} {address}" for name, address in addresses.items())]))
+                head = Message("cli.service_running", version=__version__, database=service.database)
+                click.echo("\n".join([str(head), *(f"  {name:9} {address}" for name, address in addresses.items())]))
 
         run_service([*watch, *parts], announce)
     finally:

@@ -67,11 +67,12 @@ def live(speed: float, births: float, seconds: float | None, *, as_json: bool) -
     app = open_application()
     with live_market(app, speed=speed, births_per_hour=births, seconds=seconds) as (market, trading):
         if not as_json:
-            ending = "Ctrl-C ends it" if seconds is None else f"for {seconds:g} s"
-            click.echo(f"{trading.addresses['market']}; {ending}")
+            trades = trading.addresses["market"]
+            endless = Message("cli.trading_until_stopped", market=trades)
+            click.echo(endless if seconds is None else Message("cli.trading_for", market=trades, seconds=seconds))
         run_service([trading])
     document = {"rows": trading.rows, "coins": market.coins, "speed": speed, "seed": market.seed}
     if as_json:
         print_json(document)
     else:
-        click.echo(f"{trading.rows:,} rows written")
+        click.echo(Message("cli.rows_written", count=trading.rows))

@@ -14,6 +14,7 @@ from kurswerk.cli._options import (
 )
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
+from kurswerk.core.messages import Message
 from kurswerk.training import Costs, run_test
 
 
@@ -50,4 +51,4 @@ def command(
     click.echo(f"test {result_id} of model {result.model_id}, {start} to {end}: {result.overlap_note}")
     print_evaluation("test, 95 % interval by coin and time", result.evaluation)
     if result.is_overfitted:
-        click.echo(f"  overfitted: accuracy fell by {result.accuracy_degradation:.3f} from training to test")
+        click.echo(f"  {Message('cli.overfitted', difference=f'{result.accuracy_degradation:.3f}')}")
