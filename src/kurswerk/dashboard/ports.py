@@ -10,7 +10,7 @@ from kurswerk.core.messages import Message
 from kurswerk.jobs import JobService, JobStore, Progress
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
-from kurswerk.observability import ResourceSample
+from kurswerk.observability import Check, ResourceSample
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
 from kurswerk.serving import Replay
 from kurswerk.training import MarketSurvey

@@ -10,6 +10,7 @@ from kurswerk.bootstrap.dashboard import dashboard_services, settings_in_force
 from kurswerk.bootstrap.settings import read_settings
 from kurswerk.bootstrap.stores import open_stores
 from kurswerk.core.errors import NotFoundError
+from kurswerk.core.messages import Message
 from kurswerk.dashboard import DashboardServices, PredictionBatch
 from kurswerk.jobs import no_progress
 from kurswerk.market import COINS
@@ -43,9 +44,9 @@ def test_a_market_is_simulated_and_files_are_brought_in(services: DashboardServi
     head = "mint,timestamp,open,high,low,close,volume"
     rows = f"{head}\nX,2024-01-01T00:00:00Z,1,2,0.5,1.5,10\nX,2024-01-01T00:01:00Z,1,0.1,5,1,1\n"
     summary = services.ingestion.ingest("../candles.csv", rows.encode(), COINS)
-    assert "2 rows read, 1 accepted, 0 repeated, 1 quarantined" in summary
+    assert "2 rows read, 1 accepted, 0 repeated, 1 quarantined" in str(summary)
     refused = services.ingestion.quarantined(10)
-    assert [(one.file, one.row) for one in refused] == [("candles", 2)]
+    assert [(one.file, one.row, one.detail) for one in refused] == [("candles", 2, Message("row.high_below_low"))]
     assert "X" in {one.mint for one in services.coverage(COINS)}
 
 

@@ -180,7 +180,11 @@ def _features(app: DashboardApp, user: UserContext, model_id: int, mint: str, mo
                 )
             ),
             *_stored_prediction(app, user, model_id, mint, int(times[k])),
-            dmc.Text(user.t("The most important of {n} features first.", n=len(names)), size="xs", c="dimmed"),
+            dmc.Text(
+                user.tn("Its only feature.", "The most important of {n} features first.", len(names)),
+                size="xs",
+                c="dimmed",
+            ),
             key_value_table(rows),
         ],
         gap=6,

@@ -230,7 +230,7 @@ def register_callbacks(app: DashboardApp) -> None:
         require_scope(user, "train")
         rows = app.services.ingestion.simulate(int(coins or 1), float(hours or 1), int(seed or 0), lambda *_: None)
         app.cache.clear()
-        notify(user.t("Market data stored"), user.t("{rows} rows are stored.", rows=user.number(rows)))
+        notify(user.t("Market data stored"), user.tn("{n} row is stored.", "{n} rows are stored.", rows))
         return _content(app, user, market_named(), {})
 
     @app.callback(

@@ -255,14 +255,23 @@ def _estimate(app: DashboardApp, user: UserContext, document: dict[str, Any]) ->
         return callout(text, color="orange")
     lines = [
         dmc.Text(
-            user.t("{share} positive in {rows} rows", share=user.percent(found.share), rows=user.number(found.rows)),
+            user.tn(
+                "{share} positive in {n} row",
+                "{share} positive in {n} rows",
+                found.rows,
+                share=user.percent(found.share),
+            ),
             fw=650,
             size="lg",
         )
     ]
     if found.sampled_coins is not None:
         lines.append(
-            dmc.Text(user.t("Estimated from {n} coins.", n=user.number(found.sampled_coins)), size="xs", c="dimmed")
+            dmc.Text(
+                user.tn("Estimated from {n} coin.", "Estimated from {n} coins.", found.sampled_coins),
+                size="xs",
+                c="dimmed",
+            )
         )
     if not 0.005 <= found.share <= 0.995:
         lines.append(

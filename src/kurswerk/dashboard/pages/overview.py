@@ -83,7 +83,7 @@ def register_callbacks(app: DashboardApp) -> None:
             app.cache.clear()
             notify(
                 user.t("Market data stored"),
-                user.t("{rows} rows of 60 simulated coins are stored.", rows=user.number(rows)),
+                user.tn("{n} row of 60 simulated coins is stored.", "{n} rows of 60 simulated coins are stored.", rows),
             )
         return (ticks or 0) + 1, False
 
@@ -163,7 +163,7 @@ def _metrics(app: DashboardApp, user: UserContext, there: Availability, models: 
     newest = None if there.last_us is None else to_datetime(there.last_us)
     lag = None if newest is None else (datetime.now(UTC) - newest).total_seconds()
     return stat_row(
-        stat(user.t("Market rows"), user.number(there.rows), detail=user.t("{n} coins", n=user.number(there.coins))),
+        stat(user.t("Market rows"), user.number(there.rows), detail=user.tn("{n} coin", "{n} coins", there.coins)),
         stat(
             user.t("Newest row"),
             user.t("in the future") if lag is not None and lag < 0 else user.ago(newest),

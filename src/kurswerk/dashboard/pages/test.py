@@ -86,8 +86,8 @@ def register_callbacks(app: DashboardApp) -> None:
         period = period_from_fields(user, start, end)
         request = {**period.as_request(), "mints": mints or None}
         jobs = [app.services.job_service.order("TEST", {"model_id": int(one), **request}) for one in models]
-        one = user.t("Job {id} is in the queue.", id=jobs[0].id)
-        notify(user.t("Job created"), one if len(jobs) == 1 else user.t("{n} jobs are in the queue.", n=len(jobs)))
+        text = user.tn("Job {id} is in the queue.", "{n} jobs are in the queue.", len(jobs), id=jobs[0].id)
+        notify(user.t("Job created"), text)
         return redirect_to("/dashboard/jobs")
 
 

@@ -115,20 +115,25 @@ def _on_trades(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]
         )
         return
     estimate = (evaluation.get("metrics") or {}).get("simulated_profit_pct") or {}
-    values = {"n": user.number(trades["count"]), "mean": user.signed(trades["simulated_profit_pct"], 2)}
+    values = {"mean": user.signed(trades["simulated_profit_pct"], 2)}
     low, high = estimate.get("low"), estimate.get("high")
     if low is None or high is None:
         yield (
             "unsure",
-            user.t(
+            user.tn(
+                "Its only simulated trade returns {mean}%, after costs; too few for an interval.",
                 "Its {n} simulated trades return {mean}% each on average, after costs; too few for an interval.",
+                trades["count"],
                 **values,
             ),
         )
         return
     values |= {"low": user.signed(low, 2), "high": user.signed(high, 2)}
-    text = user.t(
-        "Its {n} simulated trades return {mean}% each on average, after costs; within {low} … {high}%.", **values
+    text = user.tn(
+        "Its only simulated trade returns {mean}%, after costs; within {low} … {high}%.",
+        "Its {n} simulated trades return {mean}% each on average, after costs; within {low} … {high}%.",
+        trades["count"],
+        **values,
     )
     yield ("good" if low > 0 else "bad" if high < 0 else "unsure"), text
     yield from _on_ended(user, evaluation)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.messages import Message
-from kurswerk.dashboard.words.catalogue import LANGUAGES, translate
+from kurswerk.dashboard.words.catalogue import LANGUAGES, translate, translate_count
 from kurswerk.dashboard.words.formats import NOTHING, Formats, time_zone_of
 from kurswerk.reports import DARK, LIGHT, Theme
 
@@ -57,6 +57,16 @@ class UserContext(Formats):
         """
         found = translate(text, self.language)
         return found.format(**values) if values else found
+
+    def tn(self, one: str, many: str, count: int, **values: Any) -> str:
+        """Translate a text with a count, ``{n}``, by its English forms for one and for more.
+
+        Examples
+        --------
+        >>> UserContext(language="de").tn("{n} coin", "{n} coins", 1200)
+        '1.200 Coins'
+        """
+        return translate_count(one, many, count, self.language).format(n=self.number(count), **values)
 
     def message(self, message: object) -> str:
         """Return a message or an error in words; text, which older versions stored, stays as it is.

@@ -33,10 +33,10 @@ def test_every_page_opens_in_every_language(browser: Browser, path: str, languag
     ("path", "search", "words"),
     [
         ("/models/99", "", "no model 99"),
-        ("/models/x", "", "There is no model x."),
+        ("/models/x", "", "there is no model x"),
         ("/data/NONE", "", "there are no rows of coin 'NONE'"),
         ("/jobs/9", "", "there is no job 9"),
-        ("/jobs/x", "", "There is no job x."),
+        ("/jobs/x", "", "there is no job x"),
         ("/nowhere", "", "There is no such page"),
         ("/compare", "?comparison=9", "there is no comparison 9"),
         ("/compare", "?comparison=1", "Side by side"),
@@ -236,7 +236,8 @@ def test_data_are_simulated_and_brought_in(panel: Panel, registry: Registry):
         "ingest-file.filename": "x.csv",
         "data-market.data": "coins",
     }
-    assert "x.csv: read" in json.dumps(browser.fire("ingest-done.children", file, "ingest-file.contents"))
+    done = browser.fire("ingest-done.children", file, "ingest-file.contents")
+    assert "x.csv: 3 rows read, 2 accepted" in json.dumps(done)
     assert services.ingestion.asked == [(5, 2.0, 7), ("x.csv", b"a,b")]
     broken = file | {"ingest-file.contents": "data:text/csv;base64,???"}
     assert "did not arrive whole" in notices(browser.fire("ingest-done.children", broken, "ingest-file.contents"))
@@ -350,10 +351,8 @@ def test_messages_of_other_parts_are_in_the_readers_language(
     assert words in browser.open(path, search)
 
 
-def test_answers_to_a_reader_are_in_the_readers_language(panel: Panel, registry: Registry, monkeypatch):
+def test_answers_to_a_reader_are_in_the_readers_language(panel: Panel, registry: Registry):
     services = services_over(panel, registry)
-    summary = "a.csv: 3 rows read, 2 accepted, 1 repeated, 0 quarantined"
-    monkeypatch.setattr(services.ingestion, "ingest", lambda *_: summary)
     browser = Browser(services)
     browser.client.headers["accept-language"] = "de"
     found = check(browser, **{"future_minutes.value": -1})

@@ -26,21 +26,27 @@ COMPOSED = {"PR-AUC: model minus baseline"}
 _WORDS = re.compile(r"[A-Za-z]{2,}")
 
 
+def entries() -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return the English and the German forms of each entry: one, or that for one and that for more."""
+    with (ROOT / "locale/de/LC_MESSAGES/dashboard.po").open("rb") as file:
+        found = [(message.id, message.string) for message in read_po(file, locale="de") if message.id]
+    return [((ids,), (texts,)) if isinstance(ids, str) else (tuple(ids), tuple(texts)) for ids, texts in found]
+
+
 def words() -> dict[str, str]:
     """Return English text → German text."""
-    with (ROOT / "locale/de/LC_MESSAGES/dashboard.po").open("rb") as file:
-        return {message.id: message.string for message in read_po(file, locale="de") if message.id}
+    return {english: german for ids, texts in entries() for english, german in zip(ids, texts, strict=True)}
 
 
 def translated(tree: ast.AST) -> set[str]:
-    """Return the texts given to ``user.t`` or marked by ``N_``."""
+    """Return the texts given to ``user.t`` or ``user.tn``, or marked by ``N_``."""
     found = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not node.args:
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in {"t", "N_"} and isinstance(node.args[0], ast.Constant):
-            found.add(node.args[0].value)
+        given = node.args[: {"t": 1, "N_": 1, "tn": 2}.get(name, 0)]
+        found |= {argument.value for argument in given if isinstance(argument, ast.Constant)}
     return found
 
 
@@ -121,4 +127,5 @@ def test_no_entry_of_the_catalogue_is_left_without_use():
 
 def test_entries_are_sorted():
     """So that two people who add entries meet as rarely as possible."""
-    assert list(words()) == sorted(words())
+    first = [ids[0] for ids, _ in entries()]
+    assert first == sorted(first)
