@@ -10,6 +10,7 @@ from kurswerk.cli._options import seed_option, speed_option
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.cli.serve import run_service
+from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import format_timestamp, parse_timestamp
 from kurswerk.observability import configure_logging
 

@@ -92,5 +92,11 @@ def require_certificate(record: ModelRecord) -> None:
             for probe in certificate.get("probes", ())
             if not probe.get("passed")
         ]
-        names = [str(probe["check"]) for probe in failed] or Message("model.nothing_compared")
+        names = [_check_name(str(probe["check"])) for probe in failed] or Message("model.nothing_compared")
         raise NotCertifiedError("model.certificate_failed", name=record.name, checks=names, failed_checks=failed)
+
+
+def _check_name(check: str) -> Message | str:
+    """Return the name of a check in every language, where this version knows it."""
+    code = f"check.{check}"
+    return Message(code) if Message(code).is_known else check

@@ -123,9 +123,3 @@ def test_no_entry_of_the_catalogue_is_left_without_use():
     nodes = (node for path in ROOT.rglob("*.py") for node in ast.walk(ast.parse(path.read_text())))
     literals = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert sorted(words().keys() - literals - COMPOSED) == []
-
-
-def test_entries_are_sorted():
-    """So that two people who add entries meet as rarely as possible."""
-    first = [ids[0] for ids, _ in entries()]
-    assert first == sorted(first)

@@ -27,6 +27,13 @@ GERMAN = UserContext(language="de")
             Message("model.not_ready", name="a", status="TRAINING", remedy=Message("training.again")),
             "Modell „a“ ist nicht bereit (Zustand: lernt); bitte neu trainieren",
         ),
+        (
+            Message("model.certificate_failed", name="m", checks=[Message("check.future_rows"), "of_a_later_version"]),
+            (
+                "Modell „m“ ist nicht zertifiziert: spätere Zeilen, of_a_later_version; "
+                "bitte das Modell korrigieren oder es mit Begründung erzwingen"
+            ),
+        ),
         (Message("progress.probe_held", check=Message("check.future_rows")), "spätere Zeilen: eingehalten"),
         (Message("health.database_answered", milliseconds=1234.5), "hat in 1.234,5 ms geantwortet"),
         ("text of an older version", "text of an older version"),
