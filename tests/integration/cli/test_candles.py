@@ -22,14 +22,14 @@ from memory_market import START_US, random_market
 from served_models import register
 
 CANDLES = market_named("candles")
-MINUTES, LATER = 600, 40
-PANEL = random_market(3, MINUTES + LATER)
+MINUTES, LATER = 420, 20
+PANEL = random_market(2, MINUTES + LATER)
 FIELDS = {"open": "price_open", "high": "price_high", "low": "price_low", "close": "price_close", "v": "volume_sol"}
 SPEC = {
     "market": "candles",
-    "features": ["close", "volume", "ema_20"],
+    "features": ["close", "volume", "price_change_5", "volume_ratio_10", "ema_20"],
     "target_var": "close",
-    "use_engineered_features": True,
+    "use_engineered_features": False,
 }
 MODELS = {
     "tree": {"model_type": "xgboost", "params": {"n_estimators": 5, "max_depth": 3}},
@@ -77,7 +77,7 @@ def test_candles_are_ingested_trained_certified_predicted_and_replayed(run, spec
         ("", "2024-01-03", 1, 1, 1, 1, 1),
     )
     summary = run("ingest", "candles", write_csv(tmp_path / "past.csv", 0, MINUTES, wrong), "--json").json
-    assert summary["inserted"] == 3 * MINUTES
+    assert summary["inserted"] == 2 * MINUTES
     (file,) = summary["files"]
     assert file["quarantined"] == {"high is below low": 1, "volume is negative": 1, "key is missing": 1}
     ids = []
@@ -91,7 +91,7 @@ def test_candles_are_ingested_trained_certified_predicted_and_replayed(run, spec
     # A model of coins that cannot be loaded is none of this market's business, and the other way round.
     broken = register(database, "broken", data=b"no model")
     later = write_csv(tmp_path / "new.csv", MINUTES, MINUTES + LATER)
-    predict_live(database, tmp_path, lambda: run("ingest", "candles", later), 2 * 3 * LATER)
+    predict_live(database, tmp_path, lambda: run("ingest", "candles", later), 2 * 2 * LATER)
     assert stored(database) == expected(database, ids)
     stores, log = open_stores(database), PostgresPredictionStore(database)
     with database.connection() as connection:
@@ -111,7 +111,7 @@ def rest(database: Database, prediction_id: int, shown: list[dict]) -> None:
     with Service(database).client() as client:
         assert client.get("/api/data-availability").json()["rows"] == 0
         there = client.get("/api/data-availability", params={"market": "candles"}).json()
-        assert (there["rows"], there["coins"]) == (3 * (MINUTES + LATER), 3)
+        assert (there["rows"], there["coins"]) == (2 * (MINUTES + LATER), 2)
         assert client.get("/api/data-availability", params={"market": "bonds"}).status_code == 422
         models = client.get("/api/models", params={"market": "candles"}).json()["models"]
         assert {model["name"] for model in models} == set(MODELS)
