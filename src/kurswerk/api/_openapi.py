@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from kurswerk.api._authentication import KEY_HEADER, needed_scope
 from kurswerk.api._examples import error_example, example_of
 from kurswerk.api._links import add_links
-from kurswerk.api.schemas._specification import specification_schemas
+from kurswerk.api.schemas._specification import specification_schemas, without_older_places
 from kurswerk.api.schemas.errors import ErrorRead
 from kurswerk.core.errors import UnknownNameError
 
@@ -76,6 +76,8 @@ def describe(app: FastAPI, *, keys: bool, job_types: Sequence[str]) -> None:
             _list_job_types(document, job_types)
             schemas = document["components"]["schemas"]
             schemas |= specification_schemas(schemas["ModelCreate"])
+            if "ModelSpec" in schemas:  # the same in requests for jobs
+                schemas["ModelSpec"] |= without_older_places(schemas["ModelCreate"])
             add_links(document)
             _give_examples(document)
             if keys:

@@ -69,6 +69,13 @@ def test_operation_ids_are_unique(document):
     assert len(ids) == len(set(ids))
 
 
+def test_a_specification_inside_a_job_has_the_targets_and_markets_of_one_alone(document):
+    schemas = document["components"]["schemas"]
+    groups = [[choice["$ref"] for choice in group["oneOf"]] for group in schemas["ModelSpec"]["allOf"]]
+    assert groups == [[choice["$ref"] for choice in group["oneOf"]] for group in schemas["ModelCreate"]["allOf"][1:]]
+    assert schemas["JobCreateTrain"]["properties"]["request"]["$ref"].endswith("/ModelSpec")
+
+
 def test_filters_know_every_model_type():
     assert ModelType.__args__ == MODEL_TYPES
 

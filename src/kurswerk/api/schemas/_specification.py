@@ -47,6 +47,15 @@ def specification_schemas(whole: Json) -> dict[str, Json]:
     return {"ModelCreate": composed, **families, **targets, **markets}
 
 
+def without_older_places(composed: Json) -> Json:
+    """Return what `specification_schemas` adds to a schema of all fields, for requests that older clients never sent.
+
+    Hyper-parameters are left out: the schemas of model types allow what older clients send inside ``params``.
+    """
+    _, *target_and_market = composed["allOf"]
+    return {"allOf": target_and_market, "not": composed["not"]}
+
+
 def _of_family(family: ModelFamily, whole: Json) -> Json:
     """Return the schema of specifications of one model type: its hyper-parameters with their ranges."""
     params = family.hyper_parameters.model_json_schema()
