@@ -233,7 +233,8 @@ class FeedSessionContract:
                 assert np.isfinite(tx.take(["price_close", "volume_sol"], 100).values).all()
 
     def test_a_lane_drops_states_when_an_input_goes_and_comes(self, world: World) -> None:
-        ids = [world.register("w"), world.register("r", RECURSIVE, seed=1)]
+        # What a model of this helper predicts hangs on its first feature.
+        ids = [world.register("w", ("volume_ratio_10", "price_close")), world.register("r", RECURSIVE, seed=1)]
         with closing(world.open_session()) as session:
             lane = a_lane(world, session)
             lane.refresh_columns()

@@ -26,7 +26,7 @@ from kurswerk.storage.server import Database
 from served_models import COLUMNS, RECURSIVE, coin_rows, register
 from waiting import until
 
-VOLUMES = ("price_close", "volume_ratio_10", "ema_20", "buy_sell_ratio")
+VOLUMES = ("volume_ratio_10", "price_close", "ema_20", "buy_sell_ratio")
 LOST = "volume_sol"
 
 
