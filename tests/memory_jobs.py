@@ -67,7 +67,7 @@ class MemoryJobs:
     def find(self, *, job_type: str | None = None, **_: Any) -> list[Job]:
         return [job for job in reversed(self.jobs.values()) if job_type in {None, job.job_type}]
 
-    def say(self, job_id: int, message: str | Message, *, level: str = "info", at_us: int = 0) -> None:
+    def add_line(self, job_id: int, message: str | Message, *, level: str = "info", at_us: int = 0) -> None:
         """Add a line to a job's log, as a worker does."""
         lines = self.lines.setdefault(job_id, [])
         attempt, detail = self.get(job_id).attempt, message if isinstance(message, Message) else None

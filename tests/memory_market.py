@@ -21,7 +21,7 @@ START_US = to_us(to_datetime(1_704_067_200_000_000))  # 2024-01-01
 
 
 def random_market(coins: int = 4, minutes: int = 600, seed: int = 1) -> Panel:
-    """Minute candles whose volatility comes in clusters, so that large moves can be foreseen a little."""
+    """Minute candles whose volatility comes in clusters, so that large moves can be predicted a little."""
     rng = np.random.default_rng(seed)
     keys, times, columns = [], [], {name: [] for name in ("open", "high", "low", "close", "volume")}
     for coin in range(coins):

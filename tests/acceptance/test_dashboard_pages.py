@@ -46,8 +46,8 @@ def filled() -> Iterator[str]:
     jobs = services.jobs
     jobs.start(jobs.order("TEST", {"model_id": 1}))
     for fold in range(60):
-        jobs.say(1, f"fold {fold} of 60")
-    jobs.say(1, f"no rows in {'x' * 120}", level="error")
+        jobs.add_line(1, f"fold {fold} of 60")
+    jobs.add_line(1, f"no rows in {'x' * 120}", level="error")
     jobs.jobs[1] = replace(jobs.get(1), status="FAILED", error_msg=f"no rows in {'x' * 120}", worker_id="w" * 60)
     with serving(services) as url:
         yield url

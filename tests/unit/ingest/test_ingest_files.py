@@ -199,7 +199,7 @@ def test_a_given_mint_names_all_rows(tmp_path):
 @pytest.mark.parametrize(
     ("table", "mint", "message"),
     [
-        ({"date": ["x"], "close": [1]}, None, "say which one it is with --mint"),
+        ({"date": ["x"], "close": [1]}, None, "name it with --mint"),
         ({"mint": ["A"], "date": ["x"], "close": [1]}, "B", "leave --mint 'B' away"),
         ({"mint": ["A"], "close": [1]}, None, "no column for the time"),
         ({"mint": ["A"], "date": ["x"], "remark": [1]}, None, "no column of the market 'coins'"),

@@ -41,8 +41,8 @@ def failed_job(panel: Panel, registry: Registry) -> DashboardServices:
     number = services.jobs.order("TEST", {"model_id": 1})
     services.jobs.start(number)
     began = Message("job.try", number=1, most=3, worker="vm:1")
-    services.jobs.say(number, began, at_us=1_704_074_400_000_000)
-    services.jobs.say(number, "no <b>rows</b>", level="error", at_us=1_704_074_401_000_000)
+    services.jobs.add_line(number, began, at_us=1_704_074_400_000_000)
+    services.jobs.add_line(number, "no <b>rows</b>", level="error", at_us=1_704_074_401_000_000)
     services.jobs.jobs[number] = replace(services.jobs.get(number), status="FAILED", error_msg="no <b>rows</b>")
     return services
 
@@ -75,7 +75,7 @@ def test_a_jobs_log_grows_as_it_is_written(failed_job: DashboardServices):
     moved = renewed(seen)
     assert "25%" in json.dumps(moved["job-now"])
     assert "job-log" not in moved  # what has not changed is not sent
-    jobs.say(1, "fold 2 of 5")
+    jobs.add_line(1, "fold 2 of 5")
     grown = renewed(moved["job-seen"]["data"])
     assert "fold 2 of 5" in json.dumps(grown["job-log"])
 
@@ -83,7 +83,7 @@ def test_a_jobs_log_grows_as_it_is_written(failed_job: DashboardServices):
 def test_a_log_that_is_long_or_empty_is_marked_as_such(failed_job: DashboardServices):
     browser, jobs = Browser(failed_job), failed_job.jobs
     for number in range(250):
-        jobs.say(1, f"line number {number}.")
+        jobs.add_line(1, f"line number {number}.")
     text = browser.open("/jobs/1")
     assert "GET /api/jobs/1/log" in text
     assert "line number 249." in text
