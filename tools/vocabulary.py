@@ -2,16 +2,13 @@
 
 Identifiers are split into their words (``heard_at``, ``OrderDesk``), so a name, a comment, a docstring and a message
 are all judged by the same list. `TERMS` lists what to use; `ALLOWED` lists uses that are ordinary English or somebody
-else's name, each with its reason. The counts in `vocabulary_counts.toml` are what is left of the old words, by area;
-they may only shrink.
+else's name, each with its reason.
 
-``python tools/vocabulary.py [PATH…]`` lists every place, without paths whatever exceeds its count.
+``python tools/vocabulary.py [PATH…]`` lists every place, without paths in the whole project.
 """
 
 import re
 import sys
-import tomllib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +19,6 @@ ROOTS = (
     *(".env.example", "pyproject.toml", "mkdocs.yml"),
 )
 SUFFIXES = frozenset({".py", ".md", ".po", ".js", ".css", ".sql", ".j2", ".toml", ".yml", ".example", ""})
-COUNTS = Path(__file__).with_name("vocabulary_counts.toml")
 
 # Old words -> the term to use instead.
 TERMS: Mapping[str, str] = {
@@ -106,16 +102,6 @@ class Use:
         return f"{self.path}:{self.line}: '{self.word}': use {self.instead}"
 
 
-def area(path: str) -> str:
-    """Return what a count covers: a package, or the top folder, or the file."""
-    parts = Path(path).parts
-    if parts[0] == "src":
-        return parts[2].removesuffix(".py")
-    if parts[0] == "tests" and len(parts) > 3:
-        return f"tests/{parts[2]}"
-    return parts[0] if len(parts) > 1 else "top"
-
-
 def uses(path: str, text: str) -> Iterator[Use]:
     """Yield the old words in a path and its text, in order."""
     for allowed in ALLOWED:
@@ -147,25 +133,12 @@ def all_uses(roots: Sequence[Path]) -> list[Use]:
     return [use for path in files(roots) for use in uses(str(path.relative_to(ROOT)), path.read_text("utf-8"))]
 
 
-def excess(found: Sequence[Use], counts: Mapping[str, int]) -> list[str]:
-    """Return one line for each use in an area that has more of them than its count, and the two numbers."""
-    present = Counter(area(use.path) for use in found)
-    over = {name for name, number in present.items() if number > counts.get(name, 0)}
-    return [
-        *(str(use) for use in found if area(use.path) in over),
-        *(f"{name}: {present[name]} old words, at most {counts.get(name, 0)}" for name in sorted(over)),
-    ]
-
-
 def main() -> int:
-    """Print what is found; return 1 if there is any that no count covers."""
-    if paths := sys.argv[1:]:
-        print("\n".join(map(str, all_uses([Path(path).resolve() for path in paths]))) or "vocabulary: fine")
-        return 0
-    found = all_uses([ROOT / root for root in ROOTS])
-    lines = excess(found, tomllib.loads(COUNTS.read_text("utf-8")))
-    print("\n".join(lines) or f"vocabulary: fine, {len(found)} old words left")
-    return 1 if lines else 0
+    """Print what is found; return 1 if there is any."""
+    paths = [Path(path).resolve() for path in sys.argv[1:]] or [ROOT / root for root in ROOTS]
+    found = all_uses(paths)
+    print("\n".join(map(str, found)) or "vocabulary: fine")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,32 +55,7 @@ def test_an_allowed_use_is_allowed_only_where_it_is_listed():
     assert found(text, "docs/api.md") == ["audience"]
 
 
-@given(st.dictionaries(st.sampled_from(["api", "cli", "docs"]), st.integers(0, 5)), st.data())
-def test_an_area_fails_exactly_when_it_has_more_than_its_count(allowed, data):
-    paths = {"api": "src/kurswerk/api/_app.py", "cli": "src/kurswerk/cli/demo.py", "docs": "docs/api.md"}
-    present = data.draw(st.fixed_dictionaries({name: st.integers(0, 5) for name in paths}))
-    uses = [vocabulary.Use(paths[name], 1, "told", "report") for name, number in present.items() for _ in range(number)]
-    over = {name for name in paths if present[name] > allowed.get(name, 0)}
-    lines = vocabulary.excess(uses, allowed)
-    assert len(lines) == sum(present[name] + 1 for name in over)
-    assert {line.split(":")[0] for line in lines if "at most" in line} == over
-
-
-@pytest.mark.parametrize(
-    ("path", "area"),
-    [
-        ("src/kurswerk/api/schemas/jobs.py", "api"),
-        ("src/kurswerk/__main__.py", "__main__"),
-        ("tests/unit/api/test_gate.py", "tests/api"),
-        ("tests/lanes.py", "tests"),
-        ("README.md", "top"),
-    ],
-)
-def test_areas_are_packages(path, area):
-    assert vocabulary.area(path) == area
-
-
-def test_no_area_has_more_old_words_than_it_may():
+def test_no_old_word_is_in_use():
     run = subprocess.run([sys.executable, vocabulary.__file__], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
