@@ -45,7 +45,7 @@ class Market:
     def columns(self) -> tuple[str, ...]:
         return self.panel.columns
 
-    def coins(self) -> list[str]:
+    def instruments(self) -> list[str]:
         return list(self.panel.instruments)
 
     def availability(self) -> Any:
