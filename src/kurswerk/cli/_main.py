@@ -15,6 +15,7 @@ from kurswerk.cli._output import report_error
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.messages import Message
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 # Command → (module, one line of help). The line stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Run the main job on a simulated market, write a report, predict live."),
@@ -115,5 +116,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _place_of(error: OSError) -> str:
     """Return the file and line of ours that an error came through last."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "kurswerk" in Path(frame.filename).parts] or frames
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE)] or frames
     return f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
