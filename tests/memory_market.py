@@ -106,7 +106,7 @@ class MemoryMarket:
         values = np.stack([kept.column(name) for name in columns]) if columns else np.empty((0, len(kept)))
         return replace(kept, columns=tuple(columns), values=values)
 
-    def coins(self) -> list[str]:
+    def instruments(self) -> list[str]:
         return list(self.panel.instruments)
 
     def has_rows(

@@ -56,8 +56,8 @@ def test_profit_is_passed_on() -> None:
         ([[1]], [[0.5]], "one of each per row"),
         ([1, -1], [0.5, 0.5], "unknown"),
         ([1, 0], [0.5, np.nan], "outside"),
-        ([1, 0], [0.5, 1.5], "first 1.5 in row 1"),
-        ([1, 0], [-0.1, 0.5], "first -0.1 in row 0"),
+        ([1, 0], [0.5, 1.5], r"1 probability lies outside \[0, 1\]: 1.5 in row 1"),
+        ([1, 0], [-0.1, 0.5], r"1 probability lies outside \[0, 1\]: -0.1 in row 0"),
     ],
 )
 def test_refused(y: list, probability: list, message: str) -> None:

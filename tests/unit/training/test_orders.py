@@ -78,7 +78,7 @@ def nothing_written(env: JobEnvironment, models: int) -> bool:
             "the data reach from 2024-01-01T00:00:00Z to 2024-01-01T09:59:00Z with 2,400 rows of 4 coins",
         ),
         ({"mints": ["NOCOIN"]}, NoDataError, "no rows of NOCOIN from"),
-        ({"name": "a"}, ConflictError, "'a' is taken"),
+        ({"name": "a"}, ConflictError, "a model named 'a' exists already"),
     ],
 )
 def test_a_training_that_cannot_succeed_is_refused(
