@@ -27,6 +27,7 @@ def model_findings(user: UserContext, record: ModelRecord, test: TestResult | No
         *_on_test(user, test),
         *_on_baselines(user, evaluation),
         *_on_trades(user, evaluation),
+        *_on_ended(user, evaluation),
     ]
     return dmc.Stack(
         [
@@ -136,7 +137,6 @@ def _on_trades(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]
         **values,
     )
     yield ("good" if low > 0 else "bad" if high < 0 else "unsure"), text
-    yield from _on_ended(user, evaluation)
 
 
 def _on_ended(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]:
