@@ -17,7 +17,8 @@ _COPY = (
     'COPY predictions (id, coin_id, "timestamp", model_id, prediction, probability, score, features_digest, features,'
     " in_scope) FROM STDIN (FORMAT binary)"
 )
-_MOST_RANGES_SENT = 100
+# Of one notification, which PostgreSQL limits to 8000 bytes.
+_RANGES_AT_ONCE = 100
 
 
 class PredictionWriter:
@@ -61,7 +62,9 @@ class PredictionWriter:
                 execute("SET LOCAL session_replication_role = origin")
             self._store_alerts(alerts)
             self._count(predictions, alerts, slot)
-            execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(id_ranges(predictions.ids)[:_MOST_RANGES_SENT])])
+            ranges = id_ranges(predictions.ids)
+            for first in range(0, len(ranges), _RANGES_AT_ONCE):
+                execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(ranges[first : first + _RANGES_AT_ONCE])])
 
     def _store_alerts(self, alerts: Sequence[NewAlert]) -> None:
         if not alerts:
