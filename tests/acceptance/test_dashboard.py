@@ -167,7 +167,7 @@ def predictions_and_alerts_arrive_by_themselves(seen, browser, service):
     seen.go("/dashboard/live")
     seen.see("connected")
     seen.page.get_by_label("Alert threshold of first in percent").fill("0")
-    seen.see("first raises alerts from 0 %.")
+    seen.see("first raises alerts from 0%.")
     seen.press("New rule")
     seen.page.locator("#rule-name").fill("keep all")
     seen.page.locator("#rule-channel").click()

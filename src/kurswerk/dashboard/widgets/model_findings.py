@@ -148,7 +148,7 @@ def _on_ended(user: UserContext, evaluation: Json) -> Iterator[tuple[str, str]]:
             "unsure",
             user.t(
                 "{n} rows have no label because trading ended within the horizon. With trades on them, left at the last"
-                " price, the mean is {mean} %.",
+                " price, the mean is {mean}%.",
                 n=user.number(ended["rows"]),
                 mean=user.signed(mean, 2),
             ),
