@@ -143,7 +143,8 @@ class FeaturePlan:
             raise SpecError("feature.output_of_other_shape", shape=str(table.shape), wanted=shape)
         wide = table.T
         tasks = self._tasks(panel, start, stop, threads)
-        groups = [tasks[k::threads] for k in range(threads) if len(tasks[k::threads])]
+        # Contiguous, so that one compiled kernel serves any number of threads.
+        groups = [np.ascontiguousarray(tasks[k::threads]) for k in range(threads) if len(tasks[k::threads])]
         values, times = as_readonly(panel.values), as_readonly(panel.timestamps)
         if len(groups) == 1:
             self._run(values, times, panel.columns, groups[0], wide, start)
