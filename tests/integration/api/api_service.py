@@ -50,6 +50,9 @@ VERSION = TrainedVersion(
     feature_importance={"price_change_5": 0.25, "volume_sol": 0.75},
 )
 
+# The OpenAPI document of the usual ports, by whether keys are required: it takes as long as hundreds of requests.
+_DOCUMENTS: dict[bool, dict[str, Any]] = {}
+
 
 class WatchedChanges:
     """Changes of the database; ``listening`` is set once they are received, and while ``open`` is not set none are."""
@@ -103,6 +106,11 @@ class Service:
         """Serve the API once it is notified of changes; kernels may be compiled before it answers."""
         self.changes.listening.clear()
         app = create_app(ports or self.ports, ApiOptions(**options))
+        if ports is None:
+            keys = bool(options.get("require_keys"))
+            if keys not in _DOCUMENTS:
+                _DOCUMENTS[keys] = app.openapi()
+            app.openapi_schema = _DOCUMENTS[keys]
         with running(app) as url, httpx.Client(base_url=url, timeout=300) as client:
             assert self.changes.listening.wait(60)
             yield client
