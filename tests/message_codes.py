@@ -2,7 +2,6 @@
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,12 +53,12 @@ def errors() -> frozenset[str]:
     return frozenset(found - NO_REPORTS)
 
 
-def reports() -> Iterator[Report]:
-    """Yield every place that makes an error of ours or a message."""
-    for name, tree in trees().items():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and last_name(node.func) in errors() | {"Message", "Refusal"}:
-                yield _report(name, node)
+@cache
+def reports() -> tuple[Report, ...]:
+    """Return every place that makes an error of ours or a message."""
+    makers = errors() | {"Message", "Refusal"}
+    calls = ((name, node) for name, tree in trees().items() for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return tuple(_report(name, node) for name, node in calls if last_name(node.func) in makers)
 
 
 def literal_codes() -> set[str]:

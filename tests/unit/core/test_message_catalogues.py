@@ -1,5 +1,6 @@
 """Every message that the source reports has its words, in every language and with the same values."""
 
+from functools import cache
 from string import Formatter
 
 import pytest
@@ -11,11 +12,13 @@ from kurswerk.core.catalogues import LOCALES, catalogue
 from message_codes import CODE, KEPT, ROOT, code_prefixes, literal_codes, reports
 
 
+@cache
 def source(locale: str) -> Catalog:
     with (ROOT / "locale" / locale / "LC_MESSAGES" / "messages.po").open("rb") as file:
         return read_po(file, locale=locale, abort_invalid=True)
 
 
+@cache
 def templates(locale: str) -> dict[str, tuple[str, ...]]:
     """Return code → its templates, one for each plural form."""
     found = {}
@@ -31,46 +34,47 @@ def holes(template: str) -> dict[str, str]:
     return {name: hint or "" for _, name, hint, _ in Formatter().parse(template) if name is not None}
 
 
-ENGLISH = templates("en")
-REPORTS = list(reports())
+@pytest.fixture
+def english() -> dict[str, tuple[str, ...]]:
+    return templates("en")
 
 
 def test_the_source_is_read():
     """Else nothing would be missed."""
-    assert len(REPORTS) > 300
-    assert {"column.unknown", "hint.did_you_mean"} <= {one.code for one in REPORTS}
+    assert len(reports()) > 300
+    assert {"column.unknown", "hint.did_you_mean"} <= {one.code for one in reports()}
 
 
-def test_every_code_has_its_words():
-    assert [one.place for one in REPORTS if one.code and one.code not in ENGLISH] == []
+def test_every_code_has_its_words(english):
+    assert [one.place for one in reports() if one.code and one.code not in english] == []
 
 
-def test_every_probe_of_a_certificate_has_its_words():
+def test_every_probe_of_a_certificate_has_its_words(english):
     properties = (*PROBED_FEATURE_PROPERTIES, *LABEL_PROPERTIES, *SPLIT_PROPERTIES, *PIPELINE_PROPERTIES)
     probes = {f"check.{one.name}" for one in properties} | {"check.served_row_by_row"}
-    assert {code for code in ENGLISH if code.startswith("check.")} == probes
+    assert {code for code in english if code.startswith("check.")} == probes
 
 
-def test_no_words_are_left_without_use():
+def test_no_words_are_left_without_use(english):
     used, begins = literal_codes(), tuple(code_prefixes())
-    assert [code for code in ENGLISH if code not in used and not code.startswith(begins)] == []
+    assert [code for code in english if code not in used and not code.startswith(begins)] == []
 
 
-def test_values_are_those_of_the_template():
+def test_values_are_those_of_the_template(english):
     wrong = []
-    for one in REPORTS:
-        if one.values is not None and one.code in ENGLISH:
-            wanted = set().union(*map(holes, ENGLISH[one.code]))
+    for one in reports():
+        if one.values is not None and one.code in english:
+            wanted = set().union(*map(holes, english[one.code]))
             if not wanted <= one.values | {"count"} or one.values - wanted - KEPT - {"count"}:
                 wrong.append(f"{one.place}: {one.code} takes {sorted(wanted)}, given {sorted(one.values)}")
     assert wrong == []
 
 
 @pytest.mark.parametrize("locale", [locale for locale in LOCALES if locale != "en"])
-def test_every_language_has_the_same_codes_and_values(locale: str):
+def test_every_language_has_the_same_codes_and_values(locale: str, english):
     other = templates(locale)
-    assert other.keys() == ENGLISH.keys()
-    for code, texts in ENGLISH.items():
+    assert other.keys() == english.keys()
+    for code, texts in english.items():
         assert [set(holes(one)) for one in other[code]] == [set(holes(one)) for one in texts], code
 
 
