@@ -55,6 +55,7 @@ def with_companion(panel: Panel) -> Panel:
         timestamps=np.tile(panel.timestamps, 2),
         columns=panel.columns,
         values=np.hstack((panel.values, _scaled(panel.values, 3.0))),
+        exchanges=panel.exchanges * 2,
     )
 
 

@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 from kurswerk.checks._change import change_rows, place_in, scale_rows, thin, with_companion
 from kurswerk.checks._evidence import Effort, Evidence, Finding, PropertyCheck, examine_all
 from kurswerk.checks._features import cut_rows
-from kurswerk.checks.ports import LabelFunction, LabelRows
+from kurswerk.checks.ports import DeadlineFunction, LabelFunction, LabelRows
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.market import Panel
 
 
 @dataclass(frozen=True, eq=False)
 class LabelCase:
-    """Labels, their horizon in microseconds (None or 0 = the next row), and the panel they are tried on."""
+    """Labels, the deadlines that are declared for them, and the panel they are tried on."""
 
     labels: LabelFunction
-    horizon_us: int | None
+    deadlines: DeadlineFunction
     panel: Panel
 
 
 def label_checks(
     labels: LabelFunction,
-    horizon_us: int | None,
+    horizon: int | DeadlineFunction | None,
     panel: Panel,
     random_state: int = 0,
     *,
@@ -38,8 +38,9 @@ def label_checks(
     ----------
     labels
         Panel → labels, e.g. ``lambda panel: compute_labels(panel, spec)``.
-    horizon_us
-        The horizon that is declared; None or 0 where the label looks at the next row.
+    horizon
+        What is declared: microseconds after each row, or a function that returns each row's deadline; None or 0 where
+        the label looks at the next row.
     panel
         At least two coins whose rows reach past the horizon.
     random_state
@@ -52,7 +53,13 @@ def label_checks(
     Finding
         One for each property of ``LABEL_PROPERTIES``.
     """
-    yield from examine_all(LABEL_PROPERTIES, LabelCase(labels, horizon_us, panel), name, random_state, effort)
+    declared = horizon if callable(horizon) else _elapsed(horizon)
+    yield from examine_all(LABEL_PROPERTIES, LabelCase(labels, declared, panel), name, random_state, effort)
+
+
+def _elapsed(horizon_us: int | None) -> DeadlineFunction:
+    """Return the deadlines of a horizon in elapsed time."""
+    return lambda panel: panel.timestamps + horizon_us if horizon_us else None
 
 
 def _uneven(case: LabelCase, evidence: Evidence, trial: int) -> Panel:
@@ -137,10 +144,11 @@ def _horizon(case: LabelCase, evidence: Evidence) -> None:
         labels = case.labels(panel)
         number, last = np.arange(len(panel)), panel.offsets[1:][panel.codes] - 1
         following = panel.timestamps[np.minimum(number + 1, last)]
-        limit = following if not case.horizon_us else panel.timestamps + case.horizon_us
+        declared = case.deadlines(panel)
+        limit = following if declared is None else declared
         known = labels.values >= 0
         evidence.values_compared += len(panel)
-        unreached = known & ((number == last) if not case.horizon_us else (limit > panel.timestamps[last]))
+        unreached = known & ((number == last) if declared is None else (limit > panel.timestamps[last]))
         _none_of(evidence, panel, unreached, "the label is known though its horizon lies beyond the coin's rows")
         _none_of(evidence, panel, known & (labels.end_us > limit), "the label looks further than its horizon")
         _none_of(evidence, panel, known & (labels.end_us <= panel.timestamps), "the label ends before any later row")

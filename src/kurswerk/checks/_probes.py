@@ -74,24 +74,24 @@ def probe_pipeline(
     yield from examine_all(
         PROBED_FEATURE_PROPERTIES, FeatureCase(pipeline.features, sample), name, random_state, effort
     )
-    labels = LabelCase(pipeline.labels, pipeline.horizon_us, sample)
+    labels = LabelCase(pipeline.labels, pipeline.deadlines, sample)
     yield from examine_all(LABEL_PROPERTIES, labels, name, random_state, effort)
     whole = sample_panel(panel, effort.fold_rows, rng)
     rows = pipeline.training_rows(whole)
 
-    def split(timestamps: Int, label_end_us: Int) -> Any:
-        return pipeline.folds(_dated(rows, timestamps, label_end_us))
+    def split(timestamps: Int, label_end_us: Int, embargo_us: Int) -> Any:
+        return pipeline.folds(_dated(rows, timestamps, label_end_us, embargo_us))
 
-    folds = SplitCase(split, rows.timestamps, rows.label_end_us, pipeline.embargo_us)
+    folds = SplitCase(split, rows.timestamps, rows.label_end_us, rows.embargo_us)
     yield from examine_all(SPLIT_PROPERTIES, folds, name, random_state, effort)
     case = PipelineCase(pipeline, whole, rows, sample_rows(rows, effort.fit_rows, rng))
     yield from examine_all(PIPELINE_PROPERTIES, case, name, random_state, effort)
 
 
-def _dated(rows: TrainingRows, timestamps: Int, label_end_us: Int) -> TrainingRows:
+def _dated(rows: TrainingRows, timestamps: Int, label_end_us: Int, embargo_us: Int) -> TrainingRows:
     """Return as many rows as there are times, with these times; folds may look at nothing else."""
     part = rows.take(np.arange(len(timestamps)))
-    return replace(part, timestamps=timestamps, label_end_us=label_end_us)
+    return replace(part, timestamps=timestamps, label_end_us=label_end_us, embargo_us=embargo_us)
 
 
 def _real_rows(case: PipelineCase, evidence: Evidence) -> None:

@@ -1,6 +1,6 @@
 """Properties of splits: training lies before testing, with room for the labels and the embargo in between."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +15,16 @@ from kurswerk.core.timestamps import format_timestamp
 
 @dataclass(frozen=True, eq=False)
 class SplitCase:
-    """A way to cut folds, and the rows it is tried on: times, ends of the labels, and the embargo (microseconds)."""
+    """A way to cut folds, and the rows it is tried on: times, ends of the labels, and embargoes (microseconds)."""
 
     split: SplitFunction
     timestamps: Int
     label_end_us: Int
-    embargo_us: int
+    embargo_us: Int
 
 
 def split_checks(
-    split: SplitFunction,
+    split: Callable[[Int, Int], Sequence[FoldRows]],
     timestamps: Int,
     label_end_us: Int,
     embargo_us: int,
@@ -42,33 +42,40 @@ def split_checks(
     timestamps, label_end_us
         Moment of each row and moment up to which its label looks; shape (n,), in any order.
     embargo_us
-        Declared gap between the end of a training label and the start of the test part.
+        Declared gap between the end of a training label and the start of the test part, the same for all rows.
 
     Yields
     ------
     Finding
         One for each property of ``SPLIT_PROPERTIES``.
     """
-    yield from examine_all(
-        SPLIT_PROPERTIES, SplitCase(split, timestamps, label_end_us, embargo_us), name, random_state, effort
-    )
+    same = np.full(len(timestamps), embargo_us, dtype=np.int64)
+    case = SplitCase(lambda times, ends, _: split(times, ends), timestamps, label_end_us, same)
+    yield from examine_all(SPLIT_PROPERTIES, case, name, random_state, effort)
 
 
 def _cases(case: SplitCase, evidence: Evidence) -> Iterator[tuple[Int, Int, Sequence[FoldRows]]]:
-    """Yield times, label ends and folds: of all rows first, then of random parts in random order."""
+    """Yield times, moments that labels reach with their embargo, and folds.
+
+    Of all rows first, then of random parts in random order.
+    """
     for trial in evidence.rounds():
         rows = np.arange(len(case.timestamps))
         if trial:
             rows = evidence.rng.permutation(rows)[: max(len(rows) * 7 // 10, 1)]
-        times, ends = case.timestamps[rows], case.label_end_us[rows]
+        times, ends, embargo_us = case.timestamps[rows], case.label_end_us[rows], case.embargo_us[rows]
         try:
-            folds = case.split(times, ends)
+            folds = case.split(times, ends, embargo_us)
         except KurswerkError:
             if trial:
                 continue  # a part of the rows may be too short to be cut
             raise
         evidence.require(len(folds) > 0, f"{len(rows)} rows give no fold")
-        yield times, ends, [fold for k, fold in enumerate(folds) if _in_range(evidence, k, fold, len(times))]
+        yield (
+            times,
+            np.maximum(ends + 1, ends + embargo_us),
+            [fold for k, fold in enumerate(folds) if _in_range(evidence, k, fold, len(times))],
+        )
 
 
 def _in_range(evidence: Evidence, number: int, fold: FoldRows, n: int) -> bool:
@@ -94,13 +101,13 @@ def _wrong(evidence: Evidence, number: int, rows: Int, wrong: NDArray[Any], time
 
 
 def _purged(case: SplitCase, evidence: Evidence) -> None:
-    for times, ends, folds in _cases(case, evidence):
+    longest = int(np.max(case.embargo_us, initial=0))
+    gap = f" less the embargo of {longest / 6e7:g} minutes" if longest else ""
+    for times, reached, folds in _cases(case, evidence):
         for number, fold in enumerate(folds):
             start = _test_start(fold, times)
-            reaches = (ends[fold.train] >= start) | (ends[fold.train] + case.embargo_us > start)
             what = f"training labels reach the test part from {format_timestamp(start)}"
-            gap = f" less the embargo of {case.embargo_us / 6e7:g} minutes" if case.embargo_us else ""
-            _wrong(evidence, number, fold.train, reaches, times, what + gap)
+            _wrong(evidence, number, fold.train, reached[fold.train] > start, times, what + gap)
 
 
 def _ordered(case: SplitCase, evidence: Evidence) -> None:
@@ -128,9 +135,9 @@ def _disjoint(case: SplitCase, evidence: Evidence) -> None:
 
 
 def _repeatable(case: SplitCase, evidence: Evidence) -> None:
-    first = case.split(case.timestamps, case.label_end_us)
+    first = case.split(case.timestamps, case.label_end_us, case.embargo_us)
     for _ in evidence.rounds():
-        again = case.split(case.timestamps, case.label_end_us)
+        again = case.split(case.timestamps, case.label_end_us, case.embargo_us)
         evidence.require(len(again) == len(first), f"{len(again)} folds where there were {len(first)}")
         for number, (left, right) in enumerate(zip(first, again, strict=False)):
             for rows, others in ((left.train, right.train), (left.test, right.test)):

@@ -79,6 +79,8 @@ class LabelRows(Protocol):
 
 
 LabelFunction = Callable[[Panel], LabelRows]
+DeadlineFunction = Callable[[Panel], Int | None]
+"""Panel → moment up to which each row's label may look, microseconds, shape (n_rows,); None: up to the next row."""
 
 
 class FoldRows(Protocol):
@@ -100,8 +102,8 @@ class FoldRows(Protocol):
         ...
 
 
-SplitFunction = Callable[[Int, Int], Sequence[FoldRows]]
-"""(timestamps, label_end_us) → folds."""
+SplitFunction = Callable[[Int, Int, Int], Sequence[FoldRows]]
+"""(timestamps, label_end_us, embargo_us) → folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,8 +116,9 @@ class TrainingRows:
         Features as the model takes them, float32 or float64, shape (n, n_features).
     y
         int8 labels, 0 or 1; shape (n,).
-    timestamps, label_end_us
-        Moment of each row and moment up to which its label looks, microseconds; shape (n,).
+    timestamps, label_end_us, embargo_us
+        Moment of each row, moment up to which its label looks, and gap that must lie between that and the start of the
+        test part; microseconds, shape (n,).
     codes
         Number of each row's instrument in the panel; shape (n,).
     panel_rows
@@ -126,6 +129,7 @@ class TrainingRows:
     y: Labels8
     timestamps: Int
     label_end_us: Int
+    embargo_us: Int
     codes: Int
     panel_rows: Int
 
@@ -139,6 +143,7 @@ class TrainingRows:
             self.y[rows],
             self.timestamps[rows],
             self.label_end_us[rows],
+            self.embargo_us[rows],
             self.codes[rows],
             self.panel_rows[rows],
         )
@@ -164,14 +169,8 @@ class Pipeline(Protocol):
         """The model's feature vector."""
         ...
 
-    @property
-    def horizon_us(self) -> int | None:
-        """How far a label looks ahead; None or 0 where it looks at the next row."""
-        ...
-
-    @property
-    def embargo_us(self) -> int:
-        """Gap between the end of the last training label and the start of the test part."""
+    def deadlines(self, panel: Panel) -> Int | None:
+        """Return up to which moment each row's label may look; None where it looks at the next row."""
         ...
 
     def labels(self, panel: Panel) -> LabelRows:

@@ -32,7 +32,7 @@ class Fold:
     purged: int
 
 
-def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, embargo_us: int = 0) -> list[Fold]:
+def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, embargo_us: int | Int = 0) -> list[Fold]:
     """Cut rows of all instruments together into folds that only ever test on what came after training.
 
     The distinct times are cut into ``n_splits + 1`` blocks of about equal row counts, equal times never parted. Fold
@@ -48,7 +48,8 @@ def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, e
     n_splits
         Number of folds, at least 1.
     embargo_us
-        Extra distance between the labels of training and the first test row, at least 0.
+        Extra distance between the labels of training and the first test row, at least 0: one for all rows, or one for
+        each, shape (n_rows,).
 
     Returns
     -------
@@ -70,8 +71,8 @@ def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, e
     """
     if n_splits < 1:
         raise SpecError("evaluation.too_few_splits", splits=n_splits)
-    if embargo_us < 0:
-        raise SpecError("evaluation.negative_embargo", embargo=embargo_us)
+    if np.min(embargo_us, initial=0) < 0:
+        raise SpecError("evaluation.negative_embargo", embargo=int(np.min(embargo_us)))
     times, ends = _moments(timestamps, label_end_us)
     distinct, counts = _distinct(times, n_splits)
     starts = _block_starts(counts, n_splits + 1)
@@ -81,7 +82,7 @@ def purged_walk_forward(timestamps: Int, label_end_us: Int, n_splits: int = 5, e
     ]
 
 
-def purged_hold_out(timestamps: Int, label_end_us: Int, share: float = 0.2, embargo_us: int = 0) -> Fold:
+def purged_hold_out(timestamps: Int, label_end_us: Int, share: float = 0.2, embargo_us: int | Int = 0) -> Fold:
     """Return one fold that tests on about the last ``share`` of the rows and trains on those before.
 
     Equal times are never parted; purged as in :func:`purged_walk_forward`, with the same arrays and errors.
@@ -132,7 +133,7 @@ def _block_starts(counts: Int, n_blocks: int) -> list[int]:
     return starts
 
 
-def _fold(times: Int, ends: Int, test_start: int, test_stop: int, embargo_us: int, *, number: int) -> Fold:
+def _fold(times: Int, ends: Int, test_start: int, test_stop: int, embargo_us: int | Int, *, number: int) -> Fold:
     earlier = times < test_start
     kept = earlier & (ends < test_start - embargo_us)
     train, test = np.flatnonzero(kept), np.flatnonzero((times >= test_start) & (times < test_stop))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.labels import _kernels
+from kurswerk.labels._deadlines import deadlines
 from kurswerk.labels._spec import OPERATORS, LabelSpec
 from kurswerk.market import Panel
 
@@ -41,14 +42,14 @@ class Labels:
 def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
     """Label every row from rows after it, per instrument and by time.
 
-    With a horizon h the label of a row at t looks at the rows in (t, t + h] of the same instrument. It is unknown
-    unless there is one and the instrument's rows reach t + h, and unknown where the row's own value, or one it
-    looks at, is missing or not finite, or where a change has no positive base. This holds for labels that would be
-    positive already, because leaving out only the others would raise the base rate.
+    With a horizon the label of a row at t looks at the rows in (t, d] of the same instrument, up to the row's deadline
+    d (`deadlines`). It is unknown unless there is one and the instrument's rows reach d, and unknown where the row's
+    own value, or one it looks at, is missing or not finite, or where a change has no positive base. This holds for
+    labels that would be positive already, because leaving out only the others would raise the base rate.
 
     - change ``at``: ±(v(last row) - v(t)) / v(t) * 100 >= min_percent_change;
-    - change ``within``: the same for any row in (t, t + h]; the trade is still held to the last one;
-    - threshold: ``v operator target_value`` at the last row, for any row, or without minutes at the next row.
+    - change ``within``: the same for any row in (t, d]; the trade is still held to the last one;
+    - threshold: ``v operator target_value`` at the last row, for any row, or without a horizon at the next row.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
     ------
     UnknownNameError
         If the panel lacks the column.
+    SpecError, DataError
+        As `deadlines`.
 
     Examples
     --------
@@ -73,13 +76,13 @@ def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
     [0, 1, 0, -1]
     """
     values = panel.column(spec.target_var)
-    horizon_us = spec.horizon_us
-    if horizon_us is None:
+    ends = deadlines(panel, spec)
+    if ends is None:
         exits = _kernels.next_rows(panel.offsets)
         end_us = np.where(exits < 0, panel.timestamps, panel.timestamps[exits])
     else:
-        exits = _kernels.horizon_rows(panel.offsets, panel.timestamps, horizon_us)
-        end_us = panel.timestamps + horizon_us
+        end_us = ends
+        exits = _kernels.horizon_rows(panel.offsets, panel.timestamps, end_us)
     labels = _label_values(panel, values, exits, spec)
     exits[labels == UNKNOWN] = -1
     return Labels(labels, end_us, exits)

@@ -11,14 +11,14 @@ Int8 = NDArray[np.int8]
 
 
 @kernel
-def horizon_rows(offsets: Int, timestamps: Int, horizon_us: int) -> Int:
-    """Return per row the last row in (t, t + horizon] if rows reach t + horizon, else -1."""
+def horizon_rows(offsets: Int, timestamps: Int, end_us: Int) -> Int:
+    """Return per row the last row in (t, end] if rows reach its end, else -1; ends ascend within an instrument."""
     exits = np.full(len(timestamps), -1, dtype=np.int64)
     for k in range(len(offsets) - 1):
         end = offsets[k + 1]
-        ahead = offsets[k]  # first row at or after t + horizon
+        ahead = offsets[k]  # first row at or after the end
         for i in range(offsets[k], end):
-            limit = timestamps[i] + horizon_us
+            limit = end_us[i]
             while ahead < end and timestamps[ahead] < limit:
                 ahead += 1
             if ahead == end:

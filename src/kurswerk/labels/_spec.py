@@ -6,6 +6,7 @@ from typing import Literal
 
 from kurswerk.core.errors import SpecError
 from kurswerk.core.timestamps import MINUTE_US
+from kurswerk.market.calendar import MAX_HORIZON_SESSIONS, canonical_exchange
 
 Operator = Literal[">", "<", ">=", "<=", "="]
 Direction = Literal["up", "down"]
@@ -27,6 +28,10 @@ class LabelSpec:
         Of a threshold: the label is 1 where ``value operator target_value`` holds later.
     minutes
         The horizon. A horizon change needs one; a threshold without looks at the instrument's next row.
+    sessions
+        The horizon in trading sessions, instead of minutes; what it means for each row is stated by `deadlines`.
+    calendar
+        Exchange whose sessions count for instruments that state none, such as ``XNYS``; with ``sessions`` alone.
     min_percent_change, direction
         Of a horizon change: by how many percent (> 0) the value must have gone ``"up"`` or ``"down"``.
     mode
@@ -53,6 +58,8 @@ class LabelSpec:
     min_percent_change: float | None = None
     direction: Direction | None = None
     mode: Mode = "at"
+    sessions: int | None = None
+    calendar: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.target_var, str) or not self.target_var:
@@ -63,19 +70,32 @@ class LabelSpec:
         threshold = self.operator is not None or self.target_value is not None
         if change == threshold:
             raise SpecError("label.two_targets" if change else "label.no_target")
-        self._check_minutes(required=change)
+        self._check_horizon(required=change)
         if change:
             self._check_change()
         else:
             self._check_threshold()
 
-    def _check_minutes(self, *, required: bool) -> None:
+    def _check_horizon(self, *, required: bool) -> None:
+        if self.sessions is not None:
+            self._check_sessions(self.sessions)
+            return
+        if self.calendar is not None:
+            raise SpecError("label.calendar_without_sessions", calendar=self.calendar)
         if self.minutes is None:
             if required or self.mode == "within":
                 raise SpecError("label.minutes_missing")
             return
         if not _is_number(self.minutes) or not 0 < self.minutes <= MAX_HORIZON_MINUTES:
             raise SpecError("label.minutes_out_of_range", minutes=self.minutes, most=MAX_HORIZON_MINUTES)
+
+    def _check_sessions(self, sessions: int) -> None:
+        if self.minutes is not None:
+            raise SpecError("label.two_horizons", minutes=self.minutes, sessions=sessions)
+        if not isinstance(sessions, int) or isinstance(sessions, bool) or not 0 < sessions <= MAX_HORIZON_SESSIONS:
+            raise SpecError("label.sessions_out_of_range", sessions=sessions, most=MAX_HORIZON_SESSIONS)
+        if self.calendar is not None:
+            canonical_exchange(self.calendar)
 
     def _check_change(self) -> None:
         percent = self.min_percent_change
@@ -97,7 +117,7 @@ class LabelSpec:
 
     @property
     def horizon_us(self) -> int | None:
-        """The horizon in microseconds; None where the next row is looked at."""
+        """The horizon in microseconds; None where it is counted in sessions, or the next row is looked at."""
         return None if self.minutes is None else max(1, round(self.minutes * MINUTE_US))
 
     @property
@@ -121,8 +141,13 @@ def label_name(spec: LabelSpec) -> str:
     'market_cap_close > 50000 at the next row'
     >>> label_name(LabelSpec("price_close", "<=", 0.5, minutes=10, mode="within"))
     'price_close <= 0.5 within 10 minutes'
+    >>> label_name(LabelSpec("close", sessions=5, calendar="XNYS", min_percent_change=3, direction="up"))
+    'close up 3 % at 5 sessions of XNYS'
     """
-    if spec.minutes is None:
+    if spec.sessions is not None:
+        when = f"{spec.mode} {spec.sessions} session{'' if spec.sessions == 1 else 's'}"
+        when += f" of {spec.calendar}" if spec.calendar else ""
+    elif spec.minutes is None:
         when = "at the next row"
     else:
         when = f"{spec.mode} {spec.minutes:.15g} minute{'' if spec.minutes == 1 else 's'}"

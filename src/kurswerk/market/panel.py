@@ -1,7 +1,7 @@
 """The columnar form in which market data moves through the pure zone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ class Panel:
         Names of the rows of ``values``.
     values
         float64 in C order, shape (n_columns, n_rows); missing is NaN. Kernels take slices without copying.
+    exchanges
+        Where each instrument is traded, a market identifier code or ``""`` where that is unknown; shape
+        (n_instruments,), or empty where the market states no exchanges.
     """
 
     instruments: tuple[str, ...]
@@ -38,6 +41,7 @@ class Panel:
     timestamps: Int
     columns: tuple[str, ...]
     values: Float
+    exchanges: tuple[str, ...] = ()
 
     @classmethod
     def from_columns(
@@ -142,15 +146,21 @@ class Panel:
         present = np.flatnonzero(counts)
         offsets = np.concatenate(([0], np.cumsum(counts[present]))).astype(np.int64)
         names = tuple(self.instruments[k] for k in present)
-        return Panel(names, offsets, self.timestamps[kept], self.columns, self.values[:, kept])
+        exchanges = tuple(self.exchanges[k] for k in present) if self.exchanges else ()
+        return Panel(names, offsets, self.timestamps[kept], self.columns, self.values[:, kept], exchanges)
+
+    def with_exchanges(self, exchanges: Mapping[str, str]) -> "Panel":
+        """Return the panel with the exchange of each instrument, ``""`` for those that the mapping lacks."""
+        return replace(self, exchanges=tuple(exchanges.get(name, "") for name in self.instruments))
 
     def until(self, end_us: int) -> "Panel":
         """Return the rows up to and including a moment."""
         return self.where(self.timestamps <= end_us)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over names, offsets, times and values: equal exactly when the data are."""
-        text = "\n".join((*self.instruments, "", *self.columns))
+        """Return the SHA-256 over names, exchanges, offsets, times and values: equal exactly when the data are."""
+        exchanges = ("", *self.exchanges) if any(self.exchanges) else ()
+        text = "\n".join((*self.instruments, "", *self.columns, *exchanges))
         return sha256_arrays((self.offsets, self.timestamps, self.values), text)
 
 

@@ -41,6 +41,8 @@ class Clock(Enum):
     """When a market trades."""
 
     CONTINUOUS = "continuous"
+    # In the sessions of each instrument's exchange.
+    SESSIONS = "sessions"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,23 @@ class JoinedColumn:
     table: str
     value: str
     time: str
+
+
+@dataclass(frozen=True)
+class InstrumentAttribute:
+    """Where an attribute of instruments is read from, such as their exchange.
+
+    Attributes
+    ----------
+    table, key
+        A table with at most one row per instrument, and its column of the instrument's name.
+    column
+        Holds the attribute; NULL where it is unknown.
+    """
+
+    table: str
+    key: str
+    column: str
 
 
 @dataclass(frozen=True)
@@ -156,6 +175,8 @@ class MarketSchema:
         Column of classes of rows, if there is one.
     clock
         When the market trades.
+    exchanges
+        Where the exchange of each instrument is read from, by whose calendar sessions are counted.
     feed_tables
         The tables through which new rows are predicted, where they do not have the usual names; see `feed`.
     aliases
@@ -183,6 +204,7 @@ class MarketSchema:
     joined: Mapping[str, JoinedColumn] = field(default_factory=dict)
     segment: Segment | None = None
     clock: Clock = Clock.CONTINUOUS
+    exchanges: InstrumentAttribute | None = None
     feed_tables: FeedTables | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
 

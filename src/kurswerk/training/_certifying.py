@@ -21,11 +21,10 @@ from kurswerk.checks import (
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.messages import Message
-from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.evaluation import Fold
 from kurswerk.features import FeaturePlan
 from kurswerk.jobs import Progress, no_progress
-from kurswerk.labels import Labels, compute_labels
+from kurswerk.labels import Labels, compute_labels, deadlines
 from kurswerk.market import Panel
 from kurswerk.models import Estimator, OnnxModel, as_model_input
 from kurswerk.registry import ModelRecord, ModelStore, TrainedVersion, load_model, plan_of
@@ -67,15 +66,9 @@ class TrainingPipeline:
         """The model's feature vector, batch and live."""
         return PlanFeatures(self.plan)
 
-    @property
-    def horizon_us(self) -> int:
-        """How far a label looks ahead; 0 where it looks at the next row."""
-        return int((self.spec.future_minutes or 0) * MINUTE_US)
-
-    @property
-    def embargo_us(self) -> int:
-        """Gap between the last training label and the test part."""
-        return self.spec.embargo_us
+    def deadlines(self, panel: Panel) -> NDArray[np.int64] | None:
+        """Return up to which moment each row's label may look; None where it looks at the next row."""
+        return deadlines(panel, self.spec.label_spec())
 
     def labels(self, panel: Panel) -> Labels:
         """Return the labels of all rows."""
@@ -92,17 +85,19 @@ class TrainingPipeline:
             y=dataset.y,
             timestamps=dataset.timestamps,
             label_end_us=dataset.labels.end_us[rows],
+            embargo_us=dataset.embargo_us[rows],
             codes=dataset.codes,
             panel_rows=rows,
         )
 
     def folds(self, rows: TrainingRows) -> list[Fold]:
         """Cut the folds that training cuts."""
-        return plan_folds(self.spec, rows.timestamps, rows.label_end_us)
+        return plan_folds(self.spec, rows.timestamps, rows.label_end_us, rows.embargo_us)
 
     def fit_fold(self, rows: TrainingRows, fold: FoldRows) -> FittedModel:
         """Resample and fit on a fold's training rows."""
-        examples = Examples(np.asarray(rows.X, dtype=np.float32), rows.y, rows.timestamps, rows.label_end_us)
+        X = np.asarray(rows.X, dtype=np.float32)
+        examples = Examples(X, rows.y, rows.timestamps, rows.label_end_us, rows.embargo_us)
         return FittedModel(fit_rows(self.spec, examples, np.asarray(fold.train)), self.plan.names)
 
 

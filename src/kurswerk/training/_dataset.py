@@ -11,7 +11,7 @@ from kurswerk.core.errors import DataError, NoDataError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.evaluation import ended_within_horizon
 from kurswerk.features import FeaturePlan, engineered_names
-from kurswerk.labels import Labels, LabelSpec, compute_labels
+from kurswerk.labels import Labels, LabelSpec, compute_labels, embargoes
 from kurswerk.market import MarketSchema, Panel, Role
 from kurswerk.training._costs import Costs, costs_of
 from kurswerk.training.ports import MarketStore
@@ -25,13 +25,14 @@ class Examples(NamedTuple):
     """What a model is fitted on, row by row; of some of them, its ``rows``.
 
     ``X`` float32 (n, n_features); ``y`` int8 labels; ``timestamps`` and the moments up to which the labels look,
-    ``label_end_us``, in microseconds UTC; all (n,).
+    ``label_end_us``, in microseconds UTC; how far a label must stay from a test part, ``embargo_us``; all (n,).
     """
 
     X: NDArray[np.float32]
     y: NDArray[np.int8]
     timestamps: NDArray[np.int64]
     label_end_us: NDArray[np.int64]
+    embargo_us: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,8 @@ class Dataset:
         float32, shape (len(panel), n_features), column after column in memory.
     labels
         For every row of the panel.
+    embargo_us
+        How far the label of every row of the panel must stay from a test part, microseconds.
     rows
         int64 positions of the rows that take part, ascending.
     ended_rows
@@ -62,13 +65,14 @@ class Dataset:
     plan: FeaturePlan
     features: NDArray[np.float32]
     labels: Labels
+    embargo_us: NDArray[np.int64]
     rows: NDArray[np.int64]
     ended_rows: NDArray[np.int64]
 
     @property
     def examples(self) -> Examples:
         """What is fitted on, of all rows of the panel."""
-        return Examples(self.features, self.labels.values, self.panel.timestamps, self.labels.end_us)
+        return Examples(self.features, self.labels.values, self.panel.timestamps, self.labels.end_us, self.embargo_us)
 
     @property
     def y(self) -> NDArray[np.int8]:
@@ -199,7 +203,8 @@ def build_dataset(
     if len(rows) == 0:
         raise _nothing_there(panel, start_us, end_us, in_period)
     features = plan.compute(panel, threads=FEATURE_THREADS, dtype=np.float32)
-    return Dataset(panel, plan, features, labels, rows, ended_rows)
+    embargo_us = embargoes(panel, labels.end_us, label)
+    return Dataset(panel, plan, features, labels, embargo_us, rows, ended_rows)
 
 
 def _nothing_there(panel: Panel, start_us: int, end_us: int, in_period: int) -> NoDataError:

@@ -22,12 +22,13 @@ from kurswerk.features import DEFAULT_WINDOWS, FeaturePlan, engineered_names, fe
 from kurswerk.jobs import FileResult, Job, JobFiles, JobHooks, JobKind, JobResult, Progress, no_progress
 from kurswerk.labels import UNKNOWN, LabelSpec, compute_labels
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, Panel, market_named
+from kurswerk.market.calendar import MAX_HORIZON_SESSIONS
 from kurswerk.training._checks import refuse_without_rows, require_columns
 from kurswerk.training._dataset import FEATURE_THREADS
 from kurswerk.training._memory_estimate import refuse_above, scoring_bytes
 from kurswerk.training._period import Period
 from kurswerk.training.ports import MarketSurvey, TrainingStores
-from kurswerk.training.spec import Number, Text, UtcTime, problems_of
+from kurswerk.training.spec import LATER_FIELDS, Number, Text, UtcTime, default_calendar, problems_of
 
 # Rows that are loaded and computed at once; their number decides how much memory an export takes, not what it writes.
 _ROWS_AT_ONCE = 250_000
@@ -53,14 +54,21 @@ class ExportTarget(BaseModel):
     min_percent_change: Number | None = Field(default=None, gt=0)
     direction: Literal["up", "down"] | None = None
     horizon_mode: Literal["at", "within"] = "at"
+    horizon_sessions: StrictInt | None = Field(default=None, ge=1, le=MAX_HORIZON_SESSIONS)
+    calendar: Text | None = None
 
     @model_validator(mode="after")
     def _one_kind_of_target(self) -> Self:
         self.label_spec()
         return self
 
-    def label_spec(self) -> LabelSpec:
-        """Return the label; SpecError if the fields are incomplete or contradict each other."""
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields, those of a horizon in sessions only where it is one."""
+        document = self.model_dump(mode="json")
+        return {name: value for name, value in document.items() if value is not None or name not in LATER_FIELDS}
+
+    def label_spec(self, market: MarketSchema | None = None) -> LabelSpec:
+        """Return the label in a market; SpecError if the fields are incomplete or contradict each other."""
         return LabelSpec(
             self.target_var,
             self.operator,
@@ -69,6 +77,8 @@ class ExportTarget(BaseModel):
             self.min_percent_change,
             self.direction,
             self.horizon_mode,
+            self.horizon_sessions,
+            default_calendar(market, self.horizon_sessions, self.calendar) if market else self.calendar,
         )
 
 
@@ -247,8 +257,9 @@ def _write(
     request: FeaturesRequest, stores: TrainingStores, files: JobFiles, path: str, progress: Progress
 ) -> FeaturesResult:
     """Write the unfinished file, and return what it will be once it is finished."""
-    plan = FeaturePlan(request.features, request.market_schema)
-    export = _Export(request, plan, None if request.target is None else request.target.label_spec())
+    market = request.market_schema
+    plan = FeaturePlan(request.features, market)
+    export = _Export(request, plan, None if request.target is None else request.target.label_spec(market))
     part = files.part(path)
     try:
         written = export.write(part, stores.markets[request.market], progress)
@@ -350,7 +361,7 @@ class _Export:
             "rows": rows,
             "features": self.plan.definitions,
             "definition_hash": self.plan.definition_hash,
-            "target": None if request.target is None else request.target.model_dump(mode="json"),
+            "target": None if request.target is None else request.target.as_json(),
             "data_fingerprint": fingerprint,
         }
         return json.dumps(document, sort_keys=True)
@@ -390,7 +401,8 @@ def _fingerprints(panel: Panel) -> Iterator[tuple[str, str]]:
     for k, name in enumerate(panel.instruments):
         rows = slice(int(panel.offsets[k]), int(panel.offsets[k + 1]))
         offsets = np.array([0, rows.stop - rows.start], dtype=np.int64)
-        own = Panel((name,), offsets, panel.timestamps[rows], panel.columns, panel.values[:, rows])
+        exchanges = panel.exchanges[k : k + 1]
+        own = Panel((name,), offsets, panel.timestamps[rows], panel.columns, panel.values[:, rows], exchanges)
         yield name, own.fingerprint()
 
 

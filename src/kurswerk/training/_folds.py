@@ -60,20 +60,18 @@ def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Es
         raise DataError("training.single_label_in_fold", count=len(rows), label=int(positives > 0))
     params = spec.full_params
     classifier = create(spec.model_type, params)
-    learnt, watched = _parted(spec, examples, rows) if classifier.stops_early else (rows, rows[:0])
+    learnt, watched = _parted(examples, rows) if classifier.stops_early else (rows, rows[:0])
     held_out = (X[watched], y[watched]) if len(watched) else None
     if spec.use_smote and needs_balance(y[learnt]):
         return classifier.fit(*resample(X, y, int(params["random_state"]), learnt), held_out=held_out)
     return classifier.fit(X, y, rows=learnt, held_out=held_out)
 
 
-def _parted(
-    spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _parted(examples: Examples, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Part rows to learn from and rows to watch the end by; all and none where those would be too few."""
     try:
-        times, ends = examples.timestamps[rows], examples.label_end_us[rows]
-        fold = purged_hold_out(times, ends, _WATCHED_SHARE, spec.embargo_us)
+        times, ends, embargo_us = examples.timestamps[rows], examples.label_end_us[rows], examples.embargo_us[rows]
+        fold = purged_hold_out(times, ends, _WATCHED_SHARE, embargo_us)
     except DataError:  # a single moment, or nothing before the embargo
         return rows, rows[:0]
     parts = rows[fold.train], rows[fold.test]
@@ -87,14 +85,19 @@ def predict_rows(model: Any, X: NDArray[np.float32], rows: NDArray[np.int64]) ->
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 
-def plan_folds(spec: ModelSpec, timestamps: NDArray[np.int64], label_end_us: NDArray[np.int64]) -> list[Fold]:
+def plan_folds(
+    spec: ModelSpec,
+    timestamps: NDArray[np.int64],
+    label_end_us: NDArray[np.int64],
+    embargo_us: NDArray[np.int64],
+) -> list[Fold]:
     """Return purged walk-forward folds over all coins, or a single hold-out of the last fifth.
 
-    Both arrays belong to the rows that take part, microseconds UTC, and the folds count within them.
+    The arrays belong to the rows that take part, microseconds UTC, and the folds count within them.
     """
     if spec.use_timeseries_split:
-        return purged_walk_forward(timestamps, label_end_us, spec.cv_splits, spec.embargo_us)
-    return [purged_hold_out(timestamps, label_end_us, _TEST_SHARE, spec.embargo_us)]
+        return purged_walk_forward(timestamps, label_end_us, spec.cv_splits, embargo_us)
+    return [purged_hold_out(timestamps, label_end_us, _TEST_SHARE, embargo_us)]
 
 
 def run_folds(spec: ModelSpec, dataset: Dataset, progress: Progress) -> list[FoldOutcome]:
@@ -106,7 +109,8 @@ def run_folds(spec: ModelSpec, dataset: Dataset, progress: Progress) -> list[Fol
         If no fold can be trained.
     """
     outcomes = []
-    folds = plan_folds(spec, dataset.timestamps, dataset.labels.end_us[dataset.rows])
+    rows = dataset.rows
+    folds = plan_folds(spec, dataset.timestamps, dataset.labels.end_us[rows], dataset.embargo_us[rows])
     for number, fold in enumerate(folds):
         message = Message("progress.fold", number=number + 1, folds=len(folds), count=len(fold.train))
         progress(number / len(folds), message)

@@ -23,11 +23,12 @@ from pydantic_core import PydanticCustomError
 
 from kurswerk.core.errors import DataFileError, SpecError, UnknownNameError
 from kurswerk.core.messages import Message
-from kurswerk.core.timestamps import MINUTE_US, to_us
+from kurswerk.core.timestamps import to_us
 from kurswerk.core.validation import wrong_fields
 from kurswerk.features import engineered_names, resolve
 from kurswerk.labels import LabelSpec
-from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
+from kurswerk.market import DEFAULT_MARKET, Clock, MarketSchema, market_named
+from kurswerk.market.calendar import ALWAYS_OPEN, MAX_HORIZON_SESSIONS
 from kurswerk.models import MODEL_TYPES, model_params
 from kurswerk.training._costs import CostsField
 
@@ -42,7 +43,9 @@ FIELDS_ONCE_IN_PARAMS = (
 # What defines when a row counts as 1, for each of the two kinds of target; those of the other kind mean nothing.
 CHANGE_FIELDS = ("min_percent_change", "direction")
 THRESHOLD_FIELDS = ("operator", "target_value")
-_LEAST_EMBARGO_US = MINUTE_US
+HORIZON_FIELDS = ("future_minutes", "horizon_sessions", "calendar")
+# Fields that came after models had been stored: a document without them, and its hash, stay as they were.
+LATER_FIELDS = ("costs", "horizon_sessions", "calendar")
 _MOST_SPEC_BYTES = 1 << 20
 
 
@@ -96,6 +99,8 @@ class ModelSpec(BaseModel):
     future_minutes: Number | None = Field(default=None, gt=0, le=525_600)
     min_percent_change: Number | None = Field(default=None, gt=0)
     direction: Literal["up", "down"] | None = None
+    horizon_sessions: StrictInt | None = Field(default=None, ge=1, le=MAX_HORIZON_SESSIONS)
+    calendar: Text | None = None
     horizon_mode: Literal["at", "within"] = "at"
     phases: tuple[StrictInt, ...] | None = Field(default=None, min_length=1)
     mints: tuple[Text, ...] | None = Field(default=None, min_length=1)
@@ -227,7 +232,8 @@ class ModelSpec(BaseModel):
             If the fields for the kind of target are missing or contradict each other.
         """
         if self.use_time_based_prediction:
-            missing = [field for field in ("future_minutes", *CHANGE_FIELDS) if getattr(self, field) is None]
+            horizon = () if self.horizon_sessions is not None else ("future_minutes",)
+            missing = [field for field in (*horizon, *CHANGE_FIELDS) if getattr(self, field) is None]
             if missing:
                 raise SpecError("spec.incomplete_time_based_target", fields=missing)
             self._refuse_fields_of_the_other_target()
@@ -237,6 +243,8 @@ class ModelSpec(BaseModel):
                 min_percent_change=self.min_percent_change,
                 direction=self.direction,
                 mode=self.horizon_mode,
+                sessions=self.horizon_sessions,
+                calendar=self.label_calendar,
             )
         if self.operator is None or self.target_value is None:
             raise SpecError("spec.no_target")
@@ -247,7 +255,14 @@ class ModelSpec(BaseModel):
             target_value=self.target_value,
             minutes=self.future_minutes,
             mode=self.horizon_mode,
+            sessions=self.horizon_sessions,
+            calendar=self.label_calendar,
         )
+
+    @property
+    def label_calendar(self) -> str | None:
+        """Exchange whose sessions count for instruments that state none; None where every one must state its own."""
+        return default_calendar(self.market_schema, self.horizon_sessions, self.calendar)
 
     def _refuse_fields_of_the_other_target(self) -> None:
         timed = self.use_time_based_prediction
@@ -258,11 +273,6 @@ class ModelSpec(BaseModel):
         if timed:
             raise SpecError("spec.field_of_level_target", fields=names)
         raise SpecError("spec.field_of_time_based_target", fields=names)
-
-    @property
-    def embargo_us(self) -> int:
-        """Gap before a test fold beyond the purge: the horizon once more, at least a minute."""
-        return max(int((self.future_minutes or 0) * MINUTE_US), _LEAST_EMBARGO_US)
 
     @property
     def full_params(self) -> dict[str, Any]:
@@ -284,13 +294,22 @@ class ModelSpec(BaseModel):
 
         The market and its instruments stand in it for other markets than coins only: the specification of a model that
         was stored before there were markets, and with it the recipe of its artifact, stays as it was. Costs stand in it
-        where they are given.
+        where they are given, and so do a horizon in sessions and its calendar.
         """
         document = self.model_dump(mode="json")
         absent = {"market", "instruments"} if self.market == DEFAULT_MARKET else {"mints"}
-        if self.costs is None:
-            absent.add("costs")
+        absent.update(name for name in LATER_FIELDS if getattr(self, name) is None)
         return {key: value for key, value in document.items() if key not in absent}
+
+
+def default_calendar(market: MarketSchema, sessions: int | None, calendar: str | None) -> str | None:
+    """Return the calendar of instruments that state no exchange: the one given, else that of the market's clock.
+
+    Without a horizon in sessions it is what was given, which `LabelSpec` then refuses.
+    """
+    if calendar is not None or sessions is None or market.clock is not Clock.CONTINUOUS:
+        return calendar
+    return ALWAYS_OPEN
 
 
 def read_document(path: Path) -> Any:

@@ -19,6 +19,7 @@ from kurswerk.training import COST_PRESETS
 REST = {name: EXAMPLE_SPEC[name] for name in ("name", "features", "train_start", "train_end", "target_var")}
 THRESHOLD = {"operator": ">", "target_value": 1.5}
 CHANGE = {"use_time_based_prediction": True, "future_minutes": 5, "min_percent_change": 2, "direction": "up"}
+SESSIONS = {"horizon_sessions": 5, "calendar": "XNYS"}
 LEGACY = ("use_engineered_features", "feature_engineering_windows", "use_smote", "use_timeseries_split", "cv_splits")
 HUGE = 10**400
 
@@ -62,13 +63,14 @@ def targets(draw):
     target |= draw(
         st.sampled_from([{}, {"horizon_mode": "within"}, {"horizon_mode": "within", "future_minutes": 10.5}])
     )
-    names = st.sampled_from([*THRESHOLD, *CHANGE, "horizon_mode", "target_var", "market"])
+    target |= draw(st.sampled_from([{}, {}, {"future_minutes": None, **SESSIONS}, SESSIONS]))
+    names = st.sampled_from([*THRESHOLD, *CHANGE, *SESSIONS, "horizon_mode", "target_var", "market"])
     for name in draw(st.lists(names, max_size=2)):
         if draw(st.booleans()):
             target.pop(name, None)
         else:
             target[name] = draw(
-                values | st.sampled_from(["<", "down", "within", "coins", "price_open", "mint", "stars"])
+                values | st.sampled_from(["<", "down", "within", "coins", "price_open", "mint", "stars", "XETR", "XNY"])
             )
     return target
 
@@ -92,6 +94,12 @@ def test_hyper_parameters_are_documented_as_they_are_accepted(documented, part):
 @example(THRESHOLD | {"direction": "up"})
 @example(THRESHOLD | {"horizon_mode": "within"})
 @example(THRESHOLD | {"target_value": HUGE})
+@example(THRESHOLD | SESSIONS | {"horizon_mode": "within"})
+@example(THRESHOLD | {"calendar": "XNYS"})
+@example(CHANGE | SESSIONS)
+@example(CHANGE | SESSIONS | {"future_minutes": None})
+@example(CHANGE | {"future_minutes": None, "horizon_sessions": 5})
+@example(CHANGE | {"future_minutes": None, "horizon_sessions": 2_601})
 @example({})
 def test_targets_are_documented_as_they_are_accepted(documented, target):
     body = REST | {"model_type": "xgboost"} | target

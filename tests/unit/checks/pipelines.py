@@ -267,6 +267,7 @@ def begin(pipeline, panel):
         y=labels.values[rows],
         timestamps=panel.timestamps[rows],
         label_end_us=labels.end_us[rows],
+        embargo_us=np.full(len(rows), pipeline.embargo_us),
         codes=panel.codes[rows],
         panel_rows=rows,
     )
@@ -284,6 +285,9 @@ class ToyPipeline:
 
     def labels(self, panel):
         return self.label(panel)
+
+    def deadlines(self, panel):
+        return panel.timestamps + self.horizon_us if self.horizon_us else None
 
     def training_rows(self, panel):
         return self.start(self, panel)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kurswerk.checks import Effort, TrainingRows, certificate, probe_pipeline
+from kurswerk.checks import Effort, certificate, probe_pipeline
 from kurswerk.core.errors import DataError
 from kurswerk.labels import LabelSpec, compute_labels
 from unit.checks import pipelines as toy
@@ -271,7 +271,7 @@ def smote_before_split(pipeline, panel):
     rows = toy.begin(pipeline, panel)
     X, y = toy.resample(rows.X, np.where(np.arange(len(rows)) % 5 == 0, rows.y, 0).astype(np.int8))
     kept = np.arange(len(y)) % len(rows)
-    return TrainingRows(X, y, rows.timestamps[kept], rows.label_end_us[kept], rows.codes[kept], rows.panel_rows[kept])
+    return replace(rows.take(kept), X=X, y=y)
 
 
 def synthetic_rows_numbered_on(pipeline, panel):

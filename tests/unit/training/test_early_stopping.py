@@ -20,7 +20,8 @@ def examples() -> Examples:
     X = rng.normal(size=(ROWS, 5)).astype(np.float32)
     y = (X[:, 0] + 2 * rng.normal(size=ROWS) > 1.8).astype(np.int8)
     times = np.arange(ROWS, dtype=np.int64) * MINUTE_US
-    return Examples(X, y, times, times + HORIZON * MINUTE_US)
+    horizon = np.full(ROWS, HORIZON * MINUTE_US)
+    return Examples(X, y, times, times + horizon, horizon)
 
 
 def spec(**fields):

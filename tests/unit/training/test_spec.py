@@ -133,11 +133,6 @@ def test_a_name_that_looks_like_sql_is_a_name():
     assert a_spec(name="x'; DROP TABLE ml_models; --").name == "x'; DROP TABLE ml_models; --"
 
 
-def test_the_embargo_is_the_horizon_and_at_least_a_minute():
-    assert a_spec(future_minutes=60).embargo_us == 3_600_000_000
-    assert a_spec(future_minutes=0.5).embargo_us == 60_000_000
-
-
 @pytest.mark.parametrize("content", ["", "[]", "{", "null", '"text"', "[" * 100_000, "{}"])
 def test_a_file_that_holds_no_specification_is_refused(tmp_path, content):
     path = tmp_path / "spec.json"

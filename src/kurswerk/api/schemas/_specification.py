@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from kurswerk.api.schemas._base import Json
 from kurswerk.market import DEFAULT_MARKET, MARKETS, MarketSchema
 from kurswerk.models import FAMILIES, ModelFamily
-from kurswerk.training.spec import CHANGE_FIELDS, FIELDS_ONCE_IN_PARAMS, THRESHOLD_FIELDS
+from kurswerk.training.spec import CHANGE_FIELDS, FIELDS_ONCE_IN_PARAMS, HORIZON_FIELDS, THRESHOLD_FIELDS
 
 _REF = "#/components/schemas/{}"
 # JSON knows larger numbers than a double.
@@ -87,26 +87,37 @@ def _threshold_target(whole: Json) -> Json:
         },
         "required": list(THRESHOLD_FIELDS),
         "anyOf": [
-            {"properties": {"horizon_mode": {"const": "at"}}},
-            {"properties": {"future_minutes": _given(fields["future_minutes"])}, "required": ["future_minutes"]},
+            {"properties": {"horizon_mode": {"const": "at"}, **{name: {"type": "null"} for name in HORIZON_FIELDS}}},
+            *_horizons(fields),
         ],
     }
 
 
 def _change_target(whole: Json) -> Json:
     """Return the schema of a change in percent, which needs a horizon and a direction."""
-    given = ("future_minutes", *CHANGE_FIELDS)
     return {
         "title": "Change",
         "description": "1 where `target_var` rises or falls by `min_percent_change` percent until the horizon.",
         "type": "object",
         "properties": {
             "use_time_based_prediction": {"const": True, "type": "boolean"},
-            **{name: _given(whole["properties"][name]) for name in given},
+            **{name: _given(whole["properties"][name]) for name in CHANGE_FIELDS},
             **{name: {"type": "null"} for name in THRESHOLD_FIELDS},
         },
-        "required": ["use_time_based_prediction", *given],
+        "required": ["use_time_based_prediction", *CHANGE_FIELDS],
+        "anyOf": _horizons(whole["properties"]),
     }
+
+
+def _horizons(fields: Json) -> list[Json]:
+    """Return the schemas of a horizon: in minutes, or in sessions and then perhaps with a calendar."""
+    null = {"type": "null"}
+    minutes = {"future_minutes": _given(fields["future_minutes"]), "horizon_sessions": null, "calendar": null}
+    sessions = {"horizon_sessions": _given(fields["horizon_sessions"]), "future_minutes": null}
+    return [
+        {"properties": minutes, "required": ["future_minutes"]},
+        {"properties": sessions, "required": ["horizon_sessions"]},
+    ]
 
 
 def _of_market(market: MarketSchema) -> Json:

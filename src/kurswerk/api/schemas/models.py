@@ -19,6 +19,7 @@ from kurswerk.api.schemas._base import (
 )
 from kurswerk.features import LARGEST_WINDOW
 from kurswerk.market import MARKETS
+from kurswerk.market.calendar import ALIASES, exchanges
 from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
 from kurswerk.training.spec import Number, lift_from_params
@@ -60,8 +61,18 @@ _NOTES = {
     "target_var": "The column that is watched.",
     "operator": "With target_value: what counts as 1.",
     "target_value": "What target_var is compared with.",
-    "use_time_based_prediction": "Predict a change instead; needs future_minutes, min_percent_change and direction.",
+    "use_time_based_prediction": (
+        "Predict a change instead; needs min_percent_change, direction, and future_minutes or horizon_sessions."
+    ),
     "future_minutes": "How far to look ahead.",
+    "horizon_sessions": (
+        "How far to look ahead in trading sessions, instead of future_minutes: up to the close of the n-th session "
+        "after the one that the row belongs to."
+    ),
+    "calendar": (
+        "With horizon_sessions: exchange whose sessions count for instruments that state none. Without it, a market "
+        "that never closes has a session for each day UTC."
+    ),
     "min_percent_change": "From how many percent on it counts as 1.",
     "direction": "Whether it has to rise or to fall.",
     "horizon_mode": "Measured at the horizon, or reached at any time within it.",
@@ -86,6 +97,7 @@ def _describe(schema: Json) -> None:
     fields = schema["properties"]
     fields["model_type"]["enum"] = list(MODEL_TYPES)
     fields["market"]["enum"] = list(MARKETS)
+    fields["calendar"]["anyOf"][0]["enum"] = [*exchanges(), *ALIASES]
     fields["name"]["pattern"] = NAME_PATTERN
     fields["feature_engineering_windows"]["items"] |= {"minimum": 1, "maximum": LARGEST_WINDOW}
     schema["examples"] = [EXAMPLE_SPEC]
@@ -95,8 +107,8 @@ class ModelCreate(ModelSpec):
     """What to train, on what, to predict what.
 
     Either a threshold (`operator` and `target_value`), or with `use_time_based_prediction` a change of `target_var` by
-    `min_percent_change` percent in a `direction` at, or within, `future_minutes`. Times without an offset are UTC.
-    Hyper-parameters go into `params`.
+    `min_percent_change` percent in a `direction` at, or within, `future_minutes` or `horizon_sessions`. Times without
+    an offset are UTC. Hyper-parameters go into `params`.
     """
 
     model_config = ConfigDict(json_schema_extra=_describe)

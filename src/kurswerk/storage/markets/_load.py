@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 
 from kurswerk.core.jit import kernel
-from kurswerk.market import Panel
+from kurswerk.market import InstrumentAttribute, Panel
 from kurswerk.storage.markets._table import FoundJoin, MarketTable
 
 Float = NDArray[np.float64]
@@ -59,6 +59,8 @@ def fetch_panel(connect: Connect, table: MarketTable, columns: Sequence[str], se
         panel = rows.panel((*stored, *joined))
         for place, name in enumerate(joined, start=len(stored)):
             panel.values[place] = _as_of(cursor, table.joined[name], panel.timestamps)
+        if table.market.exchanges is not None:
+            panel = panel.with_exchanges(_attributes(cursor, table.market.exchanges))
     return _in_order(panel, tuple(columns))
 
 
@@ -327,8 +329,20 @@ def _as_of(cursor: Any, join: FoundJoin, timestamps: Int) -> Float:
     return result
 
 
+def _attributes(cursor: Any, attribute: InstrumentAttribute) -> dict[str, str]:
+    """Return an attribute of the instruments that have it."""
+    query = sql.SQL("SELECT {key}::text, {column}::text FROM {table} WHERE {column} IS NOT NULL").format(
+        key=sql.Identifier(attribute.key),
+        column=sql.Identifier(attribute.column),
+        table=sql.Identifier(attribute.table),
+    )
+    cursor.execute(query.as_string())
+    found = cursor.fetch_arrow_table()
+    return dict(zip(found.column(0).to_pylist(), found.column(1).to_pylist(), strict=True))
+
+
 def _in_order(panel: Panel, columns: tuple[str, ...]) -> Panel:
     if panel.columns == columns:
         return panel
     rows = [panel.columns.index(name) for name in columns]
-    return Panel(panel.instruments, panel.offsets, panel.timestamps, columns, panel.values[rows])
+    return replace(panel, columns=columns, values=panel.values[rows])
