@@ -6,10 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from kurswerk.core.timestamps import MINUTE_US
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.widgets.market_choice import availability
-from kurswerk.labels import compute_labels
+from kurswerk.labels import compute_labels, latest_deadline
 from kurswerk.training import ModelSpec
 
 _MAX_ROWS: Final = 300_000
@@ -59,16 +58,16 @@ def _estimate(app: DashboardApp, spec: ModelSpec) -> Estimate:
         most = max(len(coins) * _MAX_ROWS // about, 1)
         chosen = sorted(random.Random(0).sample(coins, min(most, len(coins))))  # noqa: S311  # nosec B311 - a sample, no secret
     columns = [spec.target_var, *([_PHASE] if spec.phases is not None else [])]
-    horizon_us = int((spec.future_minutes or 0) * MINUTE_US)
+    label = spec.label_spec()
     panel = market.load_panel(
         list(dict.fromkeys(columns)),
         start_us=spec.train_start_us,
-        end_us=spec.train_end_us + horizon_us,
+        end_us=latest_deadline(spec.train_end_us, label),
         mints=chosen if chosen is not None else spec.mints,
     )
     if not len(panel):
         return Estimate(0, None, None if chosen is None else len(chosen))
-    labels = compute_labels(panel, spec.label_spec())
+    labels = compute_labels(panel, label)
     # A label that looks past the end of training is left out there too.
     within = (labels.values >= 0) & (panel.timestamps <= spec.train_end_us) & (labels.end_us <= spec.train_end_us)
     if spec.phases is not None:

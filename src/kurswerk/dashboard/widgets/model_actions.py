@@ -1,6 +1,6 @@
 """What may be done with one model: test, activate, certify, download, delete, and set its alerts."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import dash_mantine_components as dmc
@@ -8,15 +8,16 @@ from dash import Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
 from kurswerk.core.errors import InvalidInputError
-from kurswerk.core.timestamps import to_us
+from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.feedback import notify, redirect_to, require_scope
 from kurswerk.dashboard.widgets.alert_table import alert_table
 from kurswerk.dashboard.widgets.components import callout, link_button, number_input, stat, stat_row
 from kurswerk.dashboard.widgets.confirm_button import confirm_button, confirm_id
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.labels import latest_due
 from kurswerk.registry import ModelRecord
-from kurswerk.training import outcomes_of
+from kurswerk.training import ModelSpec, outcomes_of
 
 _MAX_NAME_LENGTH: Final = 255
 _MAX_EVALUATED: Final = 2000
@@ -117,8 +118,9 @@ def _live_metrics(app: DashboardApp, user: UserContext, record: ModelRecord) -> 
     """Return how often its live predictions came true, as far as it is known by now."""
     if app.services.live is None:
         return None
-    horizon = timedelta(minutes=record.spec.get("future_minutes") or 0)
-    old = app.services.live.predictions(model_id=record.id, until=datetime.now(UTC) - horizon, limit=_MAX_EVALUATED)
+    due_us = latest_due(to_us(datetime.now(UTC)), ModelSpec.stored(record.spec).label_spec())
+    until = None if due_us is None else to_datetime(due_us)
+    old = app.services.live.predictions(model_id=record.id, until=until, limit=_MAX_EVALUATED)
     predicted = [(one.coin_id, to_us(one.timestamp), one.prediction) for one in old]
     outcomes = outcomes_of(record, predicted, app.services.markets)
     return stat_row(

@@ -24,6 +24,8 @@ FIELDS: Final = {
     "kind": "value",
     "target_var": "value",
     "future_minutes": "value",
+    "horizon_sessions": "value",
+    "calendar": "value",
     "min_percent_change": "value",
     "direction": "value",
     "horizon_mode": "value",
@@ -44,6 +46,8 @@ CHECKED: Final = (
     "name",
     "target_var",
     "future_minutes",
+    "horizon_sessions",
+    "calendar",
     "min_percent_change",
     "target_value",
     "features",
@@ -52,7 +56,7 @@ CHECKED: Final = (
     "cv_splits",
 )
 _PREFERRED: Final = ("volume_sol", "buy_pressure_ratio", "unique_signer_ratio", "num_whale_buys")
-_CHANGE_FIELDS: Final = ("future_minutes", "min_percent_change", "direction", "horizon_mode")
+_CHANGE_FIELDS: Final = ("min_percent_change", "direction", "horizon_mode")
 _LEVEL_FIELDS: Final = ("operator", "target_value")
 
 
@@ -145,7 +149,9 @@ def specification_from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _target_of(fields: Mapping[str, Any], *, timed: bool) -> dict[str, Any]:
-    names = _CHANGE_FIELDS if timed else _LEVEL_FIELDS
+    sessions = _filled(fields.get("horizon_sessions"), None) is not None
+    horizon = ("horizon_sessions", "calendar") if sessions else ("future_minutes",)
+    names = (*horizon, *_CHANGE_FIELDS) if timed else _LEVEL_FIELDS
     return {name: fields[name] for name in names if _filled(fields.get(name), None) is not None}
 
 

@@ -13,6 +13,7 @@ from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import MarketSchema
+from kurswerk.market.calendar import MAX_HORIZON_SESSIONS, exchanges
 from kurswerk.models import FAMILIES, FormField
 
 _PHASES: Final = {
@@ -115,6 +116,30 @@ def _change(user: UserContext, given: Mapping[str, Any]) -> Any:
             _number(
                 user, "future_minutes", given, user.t("Horizon in minutes"), user.t("How far the model looks ahead.")
             ),
+            _number(
+                user,
+                "horizon_sessions",
+                given,
+                user.t("or in trading sessions"),
+                user.t(
+                    "Instead of minutes: up to the close of so many sessions after the row's own. Weekends, holidays "
+                    "and half days count as the exchange has them."
+                ),
+                min=1,
+                max=MAX_HORIZON_SESSIONS,
+                allowDecimal=False,
+            ),
+            dmc.Select(
+                id="spec-calendar",
+                value=given.get("calendar"),
+                data=list(exchanges()),
+                searchable=True,
+                clearable=True,
+                label=_label(
+                    user.t("Exchange of the sessions"),
+                    user.t("For instruments that state no exchange of their own; empty: a market that never closes."),
+                ),
+            ),
             dmc.Select(
                 id="spec-horizon_mode",
                 value=given.get("horizon_mode") or "at",
@@ -123,7 +148,7 @@ def _change(user: UserContext, given: Mapping[str, Any]) -> Any:
                 allowDeselect=False,
             ),
         ],
-        cols={"base": 1, "xs": 2, "xl": 4},
+        cols={"base": 1, "xs": 2, "xl": 3},
     )
 
 

@@ -12,10 +12,10 @@ from kurswerk.registry import ModelRecord
 
 MODEL_TYPE_WORDS: Final = {name: family.title for name, family in FAMILIES.items()}
 TARGET_WORDS: Final = {
-    ("up", "at"): N_("{column} {n}% higher after {minutes} min"),
-    ("down", "at"): N_("{column} {n}% lower after {minutes} min"),
-    ("up", "within"): N_("{column} {n}% higher within {minutes} min"),
-    ("down", "within"): N_("{column} {n}% lower within {minutes} min"),
+    ("up", "at"): N_("{column} {n}% higher after {horizon}"),
+    ("down", "at"): N_("{column} {n}% lower after {horizon}"),
+    ("up", "within"): N_("{column} {n}% higher within {horizon}"),
+    ("down", "within"): N_("{column} {n}% lower within {horizon}"),
 }
 
 
@@ -49,9 +49,17 @@ def target_description(user: UserContext, record: ModelRecord) -> str:
     values = {
         "column": spec["target_var"],
         "n": user.number(spec.get("min_percent_change"), 2).removesuffix("00").rstrip(".,"),
-        "minutes": user.number(spec.get("future_minutes"), 0),
+        "horizon": _horizon(user, spec),
     }
     if not spec.get("use_time_based_prediction"):
         return f"{spec['target_var']} {spec.get('operator')} {user.number(spec.get('target_value'), 2)}"
     way = (str(spec.get("direction")), str(spec.get("horizon_mode") or "at"))
     return user.t(TARGET_WORDS.get(way, TARGET_WORDS["up", "at"]), **values)
+
+
+def _horizon(user: UserContext, spec: Mapping[str, Any]) -> str:
+    """Return how far a specification looks ahead, as it stands behind "after" and "within"."""
+    sessions = spec.get("horizon_sessions")
+    if sessions is None:
+        return user.t("{minutes} min", minutes=user.number(spec.get("future_minutes"), 0))
+    return user.tn("{n} session", "{n} sessions", int(sessions))

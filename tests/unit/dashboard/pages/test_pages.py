@@ -127,6 +127,15 @@ def test_a_right_form_can_be_weighed_and_ordered(panel: Panel, registry: Registr
     assert "Training of new" in browser.open("/jobs")
 
 
+def test_a_horizon_in_sessions_takes_the_place_of_minutes(browser: Browser):
+    document = check(browser, **{"horizon_sessions.value": 5, "calendar.value": "XETR"})["spec-document"]["data"]
+    assert (document["horizon_sessions"], document["calendar"]) == (5, "XETR")
+    assert "future_minutes" not in document
+    minutes = check(browser, **{"calendar.value": "XETR"})["spec-document"]["data"]
+    assert minutes["future_minutes"] == 5
+    assert "calendar" not in minutes
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "words"),
     [
@@ -134,6 +143,8 @@ def test_a_right_form_can_be_weighed_and_ordered(panel: Panel, registry: Registr
         ({"name.value": "a"}, "spec-name", "taken"),
         ({"indicators.value": ["rsy_14"]}, None, "did you mean"),
         ({"future_minutes.value": -1}, "spec-future_minutes", "greater than 0"),
+        ({"horizon_sessions.value": 0}, "spec-horizon_sessions", "equal to 1"),
+        ({"horizon_sessions.value": 1, "calendar.value": "XNY"}, None, "did you mean"),
         ({"end.value": None}, None, "Choose a beginning and an end."),
         ({"end.value": "soon"}, None, "is no time"),
         ({"start.value": "2030-01-01 00:00:00", "end.value": "2030-01-02 00:00:00"}, None, "the data reach from"),
