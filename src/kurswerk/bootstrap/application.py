@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kurswerk.bootstrap.database import database_url
+from kurswerk.bootstrap.sessions import use_sessions_of
 from kurswerk.bootstrap.settings import Settings, read_settings
 from kurswerk.bootstrap.stores import Stores, open_stores
 from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore
@@ -61,6 +62,7 @@ def current_settings() -> Settings:
 def open_application(settings: Settings | None = None) -> Application:
     """Start the embedded database if none is configured, migrate it, and join everything to it."""
     settings = settings or current_settings()
+    use_sessions_of(settings.data_dir)
     database = Database(database_url(settings))
     upgrade(database)
     return Application(

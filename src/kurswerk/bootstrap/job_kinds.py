@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from kurswerk.bootstrap.sessions import use_sessions_of
 from kurswerk.bootstrap.stores import open_stores
 from kurswerk.jobs import JobFiles, JobKinds, JobService
 from kurswerk.storage.jobs import FolderJobFiles, PostgresJobStore
@@ -32,5 +33,6 @@ def job_kinds(stores: TrainingStores, files: JobFiles) -> JobKinds:
 
 def job_service(database: Database, data_dir: Path, memory_budget_bytes: int | None = None) -> JobService:
     """Return what orders jobs in a database and carries them out; their files lie in the data folder."""
+    use_sessions_of(data_dir)
     kinds = job_kinds(open_stores(database).training(memory_budget_bytes), job_files(data_dir))
     return JobService(kinds, PostgresJobStore(database, kinds))

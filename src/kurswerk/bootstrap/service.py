@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from kurswerk.bootstrap.sessions import use_sessions_of
 from kurswerk.bootstrap.setting_groups import WorkerSettings
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.bootstrap.stores import Stores, open_stores
@@ -64,6 +65,7 @@ class Service:
     @cached_property
     def stores(self) -> Stores:
         """The database's stores, for all parts the same."""
+        use_sessions_of(self.settings.data_dir)
         return open_stores(self.database, alert_threshold=self.settings.alerts.threshold)
 
     @cached_property

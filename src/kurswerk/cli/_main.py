@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("db", "Prepare, inspect, find and stop the database."),
     "simulate": ("simulate", "Write a believable, reproducible market."),
     "ingest": ("ingest", "Bring files of market data into the database."),
+    "calendar": ("calendar", "Show and update the trading sessions of exchanges."),
     "train": ("train", "Train a model from a specification."),
     "test": ("test", "Test a model on any period and any coins."),
     "compare": ("compare", "Compare two models on identical rows."),
