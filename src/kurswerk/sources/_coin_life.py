@@ -14,6 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.core.jit import kernel
+from kurswerk.market.bonding_curve import (
+    COMPLETE_SOL,
+    KING_OF_THE_HILL_PCT,
+    MICRO_SOL,
+    START_SOL,
+    START_TOKENS,
+    SUPPLY,
+    WHALE_SOL,
+)
 from kurswerk.sources._random import State, exponential, log_uniform, normal, uniform
 
 Float = NDArray[np.float64]
@@ -21,13 +30,7 @@ Int = NDArray[np.int64]
 
 STEP_SECONDS = 5
 MOST_ROWS = 1600  # 120 of 5 s, 100 of 30 s, 1380 of 60 s
-START_SOL = 30.0
-START_TOKENS = 1.073e9
 PRODUCT = START_SOL * START_TOKENS
-COMPLETE_SOL = 85.0
-SUPPLY = 1e9
-WHALE_SOL = 1.0
-MICRO_SOL = 0.01
 SILENT_SECONDS = 3600  # a coin nobody traded for so long is given up
 MOST_PUMPS = 4
 MOST_WALLETS = 4096
@@ -155,7 +158,7 @@ def _close_row(row: Float, state: Float, age: int) -> None:
     row[CAP] = row[CLOSE] * SUPPLY
     row[CURVE] = min(100.0 * state[SOL] / COMPLETE_SOL, 100.0)
     row[RESERVES] = START_SOL + state[SOL]
-    row[KOTH] = 1.0 if row[CURVE] >= 50.0 else 0.0
+    row[KOTH] = 1.0 if row[CURVE] >= KING_OF_THE_HILL_PCT else 0.0
     row[VOLUME] = row[BUY_VOLUME] + row[SELL_VOLUME]
     row[NET] = row[BUY_VOLUME] - row[SELL_VOLUME]
     row[PRESSURE] = row[BUY_VOLUME] / row[VOLUME] if row[VOLUME] > 0.0 else 0.0
