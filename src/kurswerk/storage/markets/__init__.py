@@ -3,10 +3,13 @@
 All of them take the market as a value; only the context of coins knows one by name.
 """
 
+from kurswerk.storage.markets._collector import PostgresCollectorStore
+from kurswerk.storage.markets._collector_status import collector_gaps, collector_reports
 from kurswerk.storage.markets._context import MarketContextStore
 from kurswerk.storage.markets._coverage import coverage
 from kurswerk.storage.markets._load import array_text
 from kurswerk.storage.markets._missing_columns import absent_columns, missing_columns
+from kurswerk.storage.markets._rates import PostgresRatesStore
 from kurswerk.storage.markets._row_context import MarketRowReader
 from kurswerk.storage.markets._store import PostgresMarketStore
 from kurswerk.storage.markets._table import MarketTable
@@ -15,9 +18,13 @@ __all__ = [
     "MarketContextStore",
     "MarketRowReader",
     "MarketTable",
+    "PostgresCollectorStore",
     "PostgresMarketStore",
+    "PostgresRatesStore",
     "absent_columns",
     "array_text",
+    "collector_gaps",
+    "collector_reports",
     "coverage",
     "missing_columns",
 ]
