@@ -3,6 +3,7 @@
 import time
 
 from kurswerk.bootstrap.service import Service
+from kurswerk.ingest.collector import collectors_check
 from kurswerk.jobs import workers_check
 from kurswerk.observability import (
     HEALTH_TIMEOUT_S,
@@ -14,7 +15,7 @@ from kurswerk.observability import (
 )
 from kurswerk.serving import inputs_check, predictors_check
 from kurswerk.storage.jobs import workers_status
-from kurswerk.storage.markets import missing_columns
+from kurswerk.storage.markets import collector_reports, missing_columns
 from kurswerk.storage.operations import service_status
 from kurswerk.storage.server import HEAD, Database
 
@@ -45,6 +46,7 @@ def read_database(database: Database) -> DatabaseReading:
     seconds = time.perf_counter() - started
     workers = workers_status(database) if status.revision else ()
     missing = missing_columns(database) if status.revision == HEAD else ()
+    collectors = collector_reports(database) if status.revision == HEAD else ()
     return DatabaseReading(
         checks={
             "database": database_check(seconds),
@@ -52,6 +54,7 @@ def read_database(database: Database) -> DatabaseReading:
             "workers": workers_check(workers),
             "predictors": predictors_check(status.predictors, status.active_models),
             "inputs": inputs_check(missing),
+            "collectors": collectors_check(collectors),
         },
         state=ServiceState(
             uptime_seconds=0.0,

@@ -31,6 +31,7 @@ PARTS: dict[str, str] = {
     "dashboard": "kurswerk.bootstrap.dashboard_part",
     "worker": "kurswerk.bootstrap.worker_part",
     "predictor": "kurswerk.bootstrap.predictor_part",
+    "collector": "kurswerk.bootstrap.collector_part",
 }
 # Connections kept for the threads that answer requests; several services share the embedded server's 200.
 _POOL_SIZE = 10
@@ -157,6 +158,8 @@ def make_parts(service: Service, only: Collection[str]) -> list[Part]:
         if name not in PARTS:
             raise UnknownNameError("service.unknown_part", name=name, known=PARTS)
     chosen = {name for name in PARTS if not only or name in only}
+    if not only and not service.settings.collector.sources:
+        chosen.discard("collector")  # nothing is collected unless the settings name it
     if "dashboard" in chosen:
         chosen.discard("api")  # the dashboard's server answers for the API too
     modules = [importlib.import_module(module) for name, module in PARTS.items() if name in chosen]

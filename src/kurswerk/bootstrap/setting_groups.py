@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 _WEB_ADDRESS = ("http://", "https://")
+_SOCKET_ADDRESS = ("ws://", "wss://")
 
 
 def _off_is_none(value: Any) -> Any:
@@ -30,9 +31,16 @@ def _web_address(value: str) -> str:
     return value
 
 
+def _socket_address(value: str) -> str:
+    if not value.startswith(_SOCKET_ADDRESS):
+        raise PydanticCustomError("wrong_beginning", "must begin otherwise", {"beginnings": _SOCKET_ADDRESS})
+    return value
+
+
 Text = Annotated[str | None, BeforeValidator(_off_is_none)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_off_is_none)]
 WebAddress = Annotated[Annotated[str, AfterValidator(_web_address)] | None, BeforeValidator(_off_is_none)]
+SocketAddress = Annotated[str, AfterValidator(_socket_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 
 
@@ -106,6 +114,31 @@ class AlertSettings(SettingGroup):
         None, "where every alert is posted, by a rule named ALERT_WEBHOOK_URL", older_name="ALERT_WEBHOOK_URL"
     )
     webhook_secret: Secret = setting(None, "signs what is posted there")
+
+
+class CollectorSettings(SettingGroup):
+    """What is collected, and from where."""
+
+    pumpportal: bool = setting(False, "whether kurswerk serve collects coins from PumpPortal")
+    exchange_rates: bool = setting(False, "whether kurswerk serve collects exchange rates")
+    pumpportal_url: SocketAddress = setting("wss://pumpportal.fun/api/data", "WebSocket of PumpPortal's data API")
+    pumpportal_api_key: Secret = setting(None, "its API key; trades are given to holders of one alone")
+    grace_seconds: float = setting(2.0, "how long a window waits for late and reordered trades", ge=0, le=60)
+    silence_minutes: float = setting(60.0, "a coin without a trade for so long is followed no more", ge=1, le=1440)
+    most_coins: int = setting(20_000, "coins followed at once; beyond it the longest silent is given up", ge=1)
+    rates_source: Literal["kraken", "coingecko"] = setting("kraken", "who states exchange rates")
+    rates_url: WebAddress = setting(None, "another address of that service; empty: its own")
+    rates_api_key: Secret = setting(None, "its API key, if it needs one")
+    rates_seconds: float = setting(60.0, "from one reading of exchange rates to the next", ge=10, le=86_400)
+    rates_most_jump: float = setting(
+        0.2, "largest change of a rate believed at once, as a share; any is after three readings", ge=0.001, le=10
+    )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What ``kurswerk serve`` collects, by the names of the commands."""
+        chosen = {"pumpportal": self.pumpportal, "exchange-rates": self.exchange_rates}
+        return tuple(name for name, is_chosen in chosen.items() if is_chosen)
 
 
 class LogSettings(SettingGroup):

@@ -30,6 +30,7 @@ from typing_extensions import override
 
 from kurswerk.bootstrap.setting_groups import (
     AlertSettings,
+    CollectorSettings,
     HttpSettings,
     LogSettings,
     PredictorSettings,
@@ -64,7 +65,7 @@ class Settings(BaseSettings):
         Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
-    http, worker, predictor, alerts, log
+    http, worker, predictor, alerts, collector, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     predictor: PredictorSettings = PredictorSettings()
     alerts: AlertSettings = AlertSettings()
+    collector: CollectorSettings = CollectorSettings()
     log: LogSettings = LogSettings()
 
     @property

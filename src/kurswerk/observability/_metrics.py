@@ -104,6 +104,18 @@ class Metrics:
         self.commit_to_prediction_seconds = _seconds(
             "ml_commit_to_prediction", "From a row's commit to its stored prediction", _LAG_BUCKETS, registry
         )
+        self.collector_messages = Counter(
+            "collector_messages", "Messages received by a collector", ["source", "readable"], registry=registry
+        )
+        self.collector_trades = Counter(
+            "collector_trades", "Trades by what became of them", ["source", "verdict"], registry=registry
+        )
+        self.collector_rows = Counter("collector_rows", "Rows stored", ["source"], registry=registry)
+        self.collector_reconnects = Counter("collector_reconnects", "Connections lost", ["source"], registry=registry)
+        self.collector_gaps = Counter("collector_gaps", "Gaps noted", ["source", "reason"], registry=registry)
+        self.collector_coins = Gauge(
+            "collector_coins", "Coins followed", ["source"], multiprocess_mode="livesum", registry=registry
+        )
 
     def observe_request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Count an answered request; ``endpoint`` is the route's template, never the path."""
