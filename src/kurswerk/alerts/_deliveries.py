@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from kurswerk.alerts._channel import Channel
 from kurswerk.alerts._delivery import Delivery
 from kurswerk.core.errors import KurswerkError
+from kurswerk.core.messages import Message
 from kurswerk.observability import get_logger
 
 log = get_logger(__name__)
 MOST_ATTEMPTS = 20
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 3600.0
 _AT_ONCE = 32
+_LONGEST_TEXT = 1000  # of what a library or a receiver answers
 # A claim outlasts every attempt: a dispatcher that dies is relieved, one that lives is never doubled.
 CLAIM_S, ATTEMPT_TIMEOUT_S = 20.0, 15.0
 
@@ -39,7 +41,7 @@ class ReceiverBusyError(KurswerkError):
 class _Failure:
     """Why an attempt failed, and how long the receiver wants to be left alone at least."""
 
-    error: str
+    error: Message
     retry_after_s: float = 0.0
 
 
@@ -54,7 +56,7 @@ class DeliveryStore(Protocol):
         """Mark deliveries as arrived."""
         ...
 
-    def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
+    def failed(self, delivery_id: int, error: Message, retry_in_s: float | None) -> None:
         """Mark an attempt as failed; with None the delivery is given up."""
         ...
 
@@ -99,7 +101,7 @@ class Dispatcher:
         wants it. An attempt that exceeds its timeout has failed, whatever the receiver answers later.
         """
         ended = self._ended(wait_s)
-        now, late = time.monotonic(), _Failure(f"no answer within {self._timeout_s:g} s")
+        now, late = time.monotonic(), _Failure(Message("alert.no_answer", seconds=self._timeout_s))
         found = {number: late for number, (_, until) in self._open.items() if until <= now} | ended
         # An attempt that timed out may end later; its result no longer counts.
         outcome = [(self._open.pop(number)[0], failure) for number, failure in found.items() if number in self._open]
@@ -109,8 +111,8 @@ class Dispatcher:
             if failure is not None:
                 pause = min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S * 2**delivery.attempts, failure.retry_after_s))
                 over = delivery.attempts + 1 >= MOST_ATTEMPTS
-                log.warning("an alert was not delivered", key=delivery.key, reason=failure.error, given_up=over)
-                self._store.failed(delivery.id, failure.error[:1000], None if over else pause)
+                log.warning("an alert was not delivered", key=delivery.key, reason=str(failure.error), given_up=over)
+                self._store.failed(delivery.id, failure.error, None if over else pause)
 
     def _ended(self, wait_s: float | None) -> dict[int, _Failure | None]:
         """Wait for the first attempt that ends or times out; return those that have ended."""
@@ -131,18 +133,24 @@ class Dispatcher:
             self._channels[delivery.channel].send(delivery)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it is tried again
             wait_s = error.retry_after_s if isinstance(error, ReceiverBusyError) else 0.0
-            self._done.put((number, _Failure(_error_text(error, delivery), wait_s)))
+            self._done.put((number, _Failure(_error_message(error, delivery), wait_s)))
         else:
             self._done.put((number, None))
 
 
-def _error_text(error: Exception, delivery: Delivery) -> str:
-    """Return an error's text without the rule's target and secret, which would let others send in its name."""
-    text = f"{type(error).__name__}: {error}"
-    for hidden in (delivery.target, delivery.secret):
-        if hidden:
+def _error_message(error: Exception, delivery: Delivery) -> Message:
+    """Return an error's message without the rule's target and secret, which would let others send in its name."""
+    if isinstance(error, KurswerkError):
+        message = error.message
+    else:
+        message = Message("alert.attempt_failed", kind=type(error).__name__, reason=str(error))
+
+    def without_secrets(text: str) -> str:
+        for hidden in filter(None, (delivery.target, delivery.secret)):
             text = text.replace(hidden, "…")
-    return text
+        return text[:_LONGEST_TEXT]
+
+    return message.map_text(without_secrets)
 
 
 def deliver(store: DeliveryStore, channels: Mapping[str, Channel]) -> int:

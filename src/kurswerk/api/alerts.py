@@ -9,10 +9,7 @@ from kurswerk.alerts import ChannelKind, create_rule
 from kurswerk.api._dependencies import Ports
 from kurswerk.api._openapi import errors
 from kurswerk.api.schemas._base import LARGEST_ID
-from kurswerk.api.schemas.predictions import (
-    AlertPage,
-    AlertQuery,
-    AlertRead,
+from kurswerk.api.schemas.alert_rules import (
     AlertRuleChange,
     AlertRuleRead,
     AlertRules,
@@ -21,6 +18,7 @@ from kurswerk.api.schemas.predictions import (
     DeliveryRead,
     alert_rule_body,
 )
+from kurswerk.api.schemas.predictions import AlertPage, AlertQuery, AlertRead
 
 router = APIRouter(prefix="/api", tags=["predictions"])
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from kurswerk.alerts import check_rule
-from kurswerk.api.schemas.predictions import alert_rule_body
+from kurswerk.api.schemas.alert_rules import alert_rule_body
 from kurswerk.channels import CHANNELS, KINDS, open_channels
 from kurswerk.core.errors import SpecError, UnknownNameError
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from kurswerk.alerts import Delivery
 from kurswerk.api import ApiPorts, create_app
-from kurswerk.api.schemas.predictions import AlertRuleCreate, alert_rule_body
+from kurswerk.api.schemas.alert_rules import AlertRuleCreate, alert_rule_body
 from kurswerk.bootstrap.job_kinds import job_kinds
 from kurswerk.channels import KINDS, WebhookChannel
 from kurswerk.jobs import JobService

@@ -257,7 +257,7 @@ def _deliveries(user: UserContext, alerts: AlertStore) -> list[dict[str, Any]]:
             "probability": one["probability"],
             "status": one["status"],
             "attempts": one["attempts"],
-            "error": one["error"] or "",
+            "error": user.message(one["error_detail"] or one["error"] or ""),
         }
         for one in alerts.deliveries(_MAX_DELIVERIES)
     ]

@@ -5,13 +5,11 @@ from typing import Any, Final, Literal
 from psycopg import Connection
 
 from kurswerk.core.messages import Message
-from kurswerk.observability import mask_secrets
-from kurswerk.storage.server import jsonb
+from kurswerk.storage.server import stored_message
 
 # Of one run. Progress stops a little earlier, so that how the run ended is never lost.
 MOST_LINES: Final = 1000
 _MOST_LINES_OF_PROGRESS: Final = MOST_LINES - 10
-_LONGEST_TEXT: Final = 4000
 
 Level = Literal["info", "warning", "error"]
 
@@ -37,23 +35,6 @@ def write_line(
 def write_progress(connection: Connection[Any], job_id: int, attempt: int, message: Message) -> None:
     """Add a line of progress; the last lines of a run are kept for how it ends."""
     _write(connection, job_id, attempt, message, "info", _MOST_LINES_OF_PROGRESS)
-
-
-def stored_text(text: str) -> str:
-    """Return a text as it is kept with a job: without secrets, not too long, without what PostgreSQL cannot store.
-
-    Examples
-    --------
-    >>> stored_text("no answer from postgresql://me:secret@host/db")
-    'no answer from postgresql://me:***@host/db'
-    """
-    return mask_secrets(text).replace("\0", "�")[:_LONGEST_TEXT]
-
-
-def stored_message(message: Message) -> dict[str, Any]:
-    """Return a message as it is kept with a job, without secrets: in English, and its code and values as JSON."""
-    masked = message.map_text(stored_text)
-    return {"text": stored_text(str(message)), "detail": jsonb(masked.as_json())}
 
 
 def _write(connection: Connection[Any], job_id: int, attempt: int, message: Message, level: Level, most: int) -> None:

@@ -13,10 +13,10 @@ from psycopg.rows import dict_row
 
 from kurswerk.core.messages import Message
 from kurswerk.jobs import Job, JobKinds
-from kurswerk.storage.jobs._log import stored_message, stored_text, write_line, write_progress
+from kurswerk.storage.jobs._log import write_line, write_progress
 from kurswerk.storage.jobs._queue import enqueue
 from kurswerk.storage.jobs._store import job_of
-from kurswerk.storage.server import Database
+from kurswerk.storage.server import Database, stored_message, stored_text
 
 # A job that is interrupted time and again, through no fault of its own as it seems, is given up in the end.
 _MOST_RUNS_PER_TRY = 10

@@ -12,9 +12,9 @@ from psycopg.rows import DictRow, dict_row
 from kurswerk.core.errors import ConflictError, InvalidInputError, NotFoundError, UnknownNameError
 from kurswerk.core.messages import Message
 from kurswerk.jobs import DEFAULT_PRIORITY, JOB_SORTS, JOB_STATUSES, Job, JobKinds, JobLine, JobResult
-from kurswerk.storage.jobs._log import stored_message, write_line
+from kurswerk.storage.jobs._log import write_line
 from kurswerk.storage.jobs._queue import enqueue, withdraw
-from kurswerk.storage.server import Database, jsonb, message_of
+from kurswerk.storage.server import Database, jsonb, message_of, stored_message
 
 _LARGEST_ID = 2**63 - 1
 _CANCELLED = Message("job.cancelled")

@@ -24,7 +24,8 @@ from kurswerk.alerts import (
     without_repeats,
 )
 from kurswerk.core.errors import ConflictError, ConstraintError, NotFoundError
-from kurswerk.storage.server import Database, jsonb, message_of
+from kurswerk.core.messages import Message
+from kurswerk.storage.server import Database, jsonb, message_of, stored_message
 
 _RULE_FIELDS = (
     "name", "model_ids", "least_agreeing", "min_probability", "cooldown_seconds", "quiet_start", "quiet_end", "channel",
@@ -93,7 +94,8 @@ UPDATE alert_deliveries d SET due_at = now() FROM alert_rules r CROSS JOIN {_NOW
 WHERE r.id = d.rule_id AND d.status = 'PENDING' AND NOT {_QUIET} AND d.due_at > now() + interval '1 second'
     * greatest(%(claim)s, least(%(longest)s, %(first)s * power(2, d.attempts - 1)))"""  # noqa: S608 - constants  # nosec B608
 _SENT = """
-WITH done AS (UPDATE alert_deliveries SET status = 'SENT', sent_at = now(), attempts = attempts + 1, error = NULL
+WITH done AS (UPDATE alert_deliveries SET status = 'SENT', sent_at = now(), attempts = attempts + 1, error = NULL,
+        error_detail = NULL
     WHERE id = ANY (%s) RETURNING coin_id, "timestamp", model_ids)
 UPDATE prediction_alerts a SET alert_sent = true FROM done d JOIN predictions p
     ON p.coin_id = d.coin_id AND p."timestamp" = d."timestamp" AND p.model_id = ANY (d.model_ids)
@@ -226,9 +228,9 @@ class PostgresAlertStore:
                 raise NotFoundError("alert_rule.not_found", id=rule_id)
             if not active:
                 connection.execute(
-                    "UPDATE alert_deliveries SET status = 'FAILED', error = 'its rule was switched off'"
-                    " WHERE status = 'PENDING' AND rule_id = %s",
-                    [rule_id],
+                    "UPDATE alert_deliveries SET status = 'FAILED', error = %(text)s, error_detail = %(detail)s"
+                    " WHERE status = 'PENDING' AND rule_id = %(id)s",
+                    {"id": rule_id, **stored_message(Message("alert_rule.switched_off"))},
                 )
         return rows[0]
 
@@ -258,12 +260,14 @@ class PostgresAlertStore:
         query = sql.SQL(
             'SELECT d.id, d.rule_id, r.name AS rule, r.channel, d.coin_id, d."timestamp", d.model_ids,'
             " d.probability::float8 AS probability, d.notice, d.status, d.attempts, d.due_at,"
-            " d.error, d.created_at, d.sent_at"
+            " d.error, d.error_detail, d.created_at, d.sent_at"
             " FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id {} ORDER BY d.id DESC"
             " LIMIT %(limit)s OFFSET %(offset)s"
         ).format(sql.SQL("WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""))
         rows = self._rows(query, {"limit": limit, "offset": offset, **chosen})
-        return [row | {"notice": message_of(row["notice"])} for row in rows]
+        return [
+            row | {"notice": message_of(row["notice"]), "error_detail": message_of(row["error_detail"])} for row in rows
+        ]
 
     def retry(self, delivery_id: int) -> Mapping[str, Any]:
         """Send a message that was given up anew, with all its tries, and return it.
@@ -332,14 +336,14 @@ class PostgresAlertStore:
         with self._database.connection() as connection:
             connection.execute(_SENT, [list(delivery_ids)])
 
-    def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
+    def failed(self, delivery_id: int, error: Message, retry_in_s: float | None) -> None:
         """Note that a message has not arrived; None gives up."""
         with self._database.connection() as connection:
             connection.execute(
-                "UPDATE alert_deliveries SET attempts = attempts + 1, error = %(error)s,"
+                "UPDATE alert_deliveries SET attempts = attempts + 1, error = %(text)s, error_detail = %(detail)s,"
                 " status = CASE WHEN %(pause)s::float8 IS NULL THEN 'FAILED' ELSE 'PENDING' END,"
                 " due_at = now() + coalesce(%(pause)s::float8, 0) * interval '1 second' WHERE id = %(id)s",
-                {"error": error.replace("\0", "�"), "pause": retry_in_s, "id": delivery_id},
+                {"pause": retry_in_s, "id": delivery_id, **stored_message(error)},
             )
 
     def release_after_clock_change(self) -> int:

@@ -14,7 +14,8 @@ from kurswerk.storage.server._joined_trigger import (
     joined_trigger_name,
     joined_trigger_removal,
 )
-from kurswerk.storage.server._json import jsonb, message_of
+from kurswerk.storage.server._json import jsonb
+from kurswerk.storage.server._messages import message_of, stored_message, stored_text
 from kurswerk.storage.server._revisions import HEAD
 from kurswerk.storage.server._schema import (
     SchemaStatus,
@@ -44,6 +45,8 @@ __all__ = [
     "jsonb",
     "message_of",
     "schema_status",
+    "stored_message",
+    "stored_text",
     "translated",
     "translating",
     "trigger_creation",

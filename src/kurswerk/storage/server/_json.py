@@ -7,8 +7,6 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from kurswerk.core.messages import Message
-
 
 def jsonb(value: Any) -> Jsonb | None:
     """Wrap a value for a jsonb column; None stays NULL, NaN and infinities, which JSON does not have, become null.
@@ -35,15 +33,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, str):
         return value.replace("\0", "�")
     return value
-
-
-def message_of(document: Mapping[str, Any] | None) -> Message | None:
-    """Return a stored message; None where there is none, or where this version has no words for it.
-
-    Examples
-    --------
-    >>> str(message_of({"code": "job.done", "params": {}})), message_of({"code": "of.a.later.version", "params": {}})
-    ('done', None)
-    """
-    message = None if document is None else Message.from_json(document)
-    return message if message is not None and message.is_known else None
