@@ -24,9 +24,9 @@ from kurswerk.dashboard import (
     MinuteCount,
     Prediction,
     PredictionBatch,
-    QuarantinedRow,
     mount,
 )
+from kurswerk.ingest import QuarantinedRow
 from kurswerk.market import MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import Check, ResourceSample

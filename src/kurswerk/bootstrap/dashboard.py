@@ -1,7 +1,6 @@
 """Joins the dashboard's pages to the adapters."""
 
 import dataclasses
-import json
 import tempfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -9,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from pydantic import SecretStr
 
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.bootstrap.stores import Stores
 from kurswerk.channels import KINDS
-from kurswerk.core.errors import DataFileError, InvalidInputError
+from kurswerk.core.errors import InvalidInputError
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard import (
@@ -26,9 +24,8 @@ from kurswerk.dashboard import (
     MinuteCount,
     Prediction,
     PredictionBatch,
-    QuarantinedRow,
 )
-from kurswerk.ingest import ingest_files
+from kurswerk.ingest import QuarantinedRow, ingest_files, quarantined_rows
 from kurswerk.jobs import JobService, Progress
 from kurswerk.market import MarketSchema, market_named
 from kurswerk.observability import ResourceSample
@@ -95,33 +92,7 @@ class LocalDataIngestion:
 
     def quarantined(self, limit: int) -> Sequence[QuarantinedRow]:
         """Return refused rows, those of the newest files first."""
-        folder = self._quarantine
-        files = sorted(folder.glob("*.parquet"), key=lambda path: -path.stat().st_mtime) if folder.is_dir() else []
-        found: list[QuarantinedRow] = []
-        for path in files:
-            if len(found) >= limit:
-                break
-            found += _refused(path, limit - len(found))
-        return found
-
-
-def _refused(path: Path, limit: int) -> list[QuarantinedRow]:
-    try:
-        batch = next(pq.ParquetFile(path).iter_batches(batch_size=limit), None)
-    except OSError as error:
-        raise DataFileError("quarantine.not_readable", path=path, reason=error) from error
-    return [_refused_row(path, row) for row in (batch.to_pylist() if batch is not None else [])]
-
-
-def _refused_row(path: Path, row: dict[str, Any]) -> QuarantinedRow:
-    detail = row.pop("reason_detail", None)  # files of older versions have none
-    return QuarantinedRow(
-        file=path.stem.rpartition("-")[0],
-        row=row.pop("row"),
-        reason=row.pop("reason"),
-        values=", ".join(f"{name} {value}" for name, value in row.items() if value is not None),
-        detail=Message.from_json(json.loads(detail)) if detail else None,
-    )
+        return quarantined_rows(self._quarantine, limit)
 
 
 class StoredPredictions:

@@ -14,7 +14,6 @@ from kurswerk.dashboard.ports import (
     Models,
     Prediction,
     PredictionBatch,
-    QuarantinedRow,
     Results,
 )
 from kurswerk.dashboard.shell.mount import mount
@@ -33,7 +32,6 @@ __all__ = [
     "Models",
     "Prediction",
     "PredictionBatch",
-    "QuarantinedRow",
     "Results",
     "mount",
 ]

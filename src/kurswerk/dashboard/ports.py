@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from kurswerk.alerts import AlertStore, ChannelKind
 from kurswerk.core.messages import Message
+from kurswerk.ingest import QuarantinedRow
 from kurswerk.jobs import JobService, JobStore, Progress
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
@@ -50,17 +51,6 @@ class Results(ResultStore, Protocol):
     def comparisons_of(self, model_id: int, limit: int = 100) -> Sequence[Comparison]:
         """Return the comparisons a model took part in, newest first."""
         ...
-
-
-@dataclass(frozen=True)
-class QuarantinedRow:
-    """A row that was rejected, where it came from and why."""
-
-    file: str
-    row: int | None
-    reason: str
-    values: str
-    detail: Message | None = None
 
 
 class MarketData(MarketSurvey, Protocol):

@@ -1,6 +1,7 @@
 """Market data into the store: validated, counted, nothing lost."""
 
 from kurswerk.ingest._files import FileSummary, IngestSummary, Progress, ingest_files
+from kurswerk.ingest._quarantine import QuarantinedRow, quarantined_rows
 from kurswerk.ingest.ports import CandleSource, MarketSink, RawRows, UpsertCount, arrow_schema
 
 __all__ = [
@@ -9,8 +10,10 @@ __all__ = [
     "IngestSummary",
     "MarketSink",
     "Progress",
+    "QuarantinedRow",
     "RawRows",
     "UpsertCount",
     "arrow_schema",
     "ingest_files",
+    "quarantined_rows",
 ]

@@ -1,11 +1,13 @@
-"""Rows that break a validation rule, kept as they stand in the file, each with its reason."""
+"""Rows that break a validation rule, kept as they stand in the file, each with its reason, and read again."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from kurswerk.core.digest import sha256_json
 from kurswerk.core.errors import DataFileError
+from kurswerk.core.messages import Message
 from kurswerk.ingest._cells import as_text
 from kurswerk.ingest._normalise import ValidatedRows
 from kurswerk.ingest.ports import CandleSource
@@ -114,3 +117,62 @@ def _described(violation: int, column: str) -> tuple[str, str]:
     """Return a reason in English, and its code and parameters as JSON; there are few, for any number of rows."""
     message = violation_message(violation, column)
     return str(message), json.dumps(message.as_json(), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """A refused row.
+
+    Attributes
+    ----------
+    file
+        Name of the file it came from, without its ending.
+    row
+        Its number there, from 1.
+    reason, detail
+        Why it was refused, in English and as a message; files of older versions have no message.
+    values
+        Its cells as text, for people.
+    """
+
+    file: str
+    row: int | None
+    reason: str
+    values: str
+    detail: Message | None = None
+
+
+def quarantined_rows(directory: Path, limit: int) -> list[QuarantinedRow]:
+    """Return at most ``limit`` refused rows, those of the newest files first; none if there is no such directory.
+
+    Raises
+    ------
+    DataFileError
+        If a file cannot be read.
+    """
+    files = sorted(directory.glob("*.parquet"), key=lambda path: -path.stat().st_mtime) if directory.is_dir() else []
+    found: list[QuarantinedRow] = []
+    for path in files:
+        if len(found) >= limit:
+            break
+        found += _rows_of(path, limit - len(found))
+    return found
+
+
+def _rows_of(path: Path, limit: int) -> list[QuarantinedRow]:
+    try:
+        batch = next(pq.ParquetFile(path).iter_batches(batch_size=limit), None)
+    except OSError as error:
+        raise DataFileError("quarantine.not_readable", path=path, reason=error) from error
+    return [_row_of(path, row) for row in (batch.to_pylist() if batch is not None else [])]
+
+
+def _row_of(path: Path, row: dict[str, Any]) -> QuarantinedRow:
+    detail = row.pop(REASON_DETAIL, None)
+    return QuarantinedRow(
+        file=path.stem.rpartition("-")[0],
+        row=row.pop("row"),
+        reason=row.pop("reason"),
+        values=", ".join(f"{name} {value}" for name, value in row.items() if value is not None),
+        detail=Message.from_json(json.loads(detail)) if detail else None,
+    )
