@@ -21,6 +21,7 @@ BENCHMARKS = {
     "features": "features",
     "live": "live",
     "inference": "inference",
+    "trees": "trees",
     "train": "training",
     "api": "api",
     "serving": "serving",
@@ -40,7 +41,9 @@ _ON_BARS = frozenset({"features", "train"})
 )
 @json_option
 def main(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
-    """Measure NAMEs (ingest, load, features, live, inference, train, api, serving, stream, start, dashboard, or all).
+    """Measure NAMEs, or all.
+
+    They are ingest, load, features, live, inference, trees, train, api, serving, stream, start and dashboard.
 
     Each is set beside a peer measured in turn in the same run; the ratio is how many times faster ours was.
     """

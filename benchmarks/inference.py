@@ -38,14 +38,15 @@ def run(*, train_rows: int = 20_000, repeats: int = 31, threads: int = 2, seed: 
     list of dict
         ``name, ours_s, peer, peer_s, ratio, at_least, note`` each.
     """
-    X, y = _data(train_rows, seed)
+    X, y = training_data(train_rows, seed)
     forest = RandomForestClassifier(TREES, max_depth=DEPTH, random_state=seed, n_jobs=threads).fit(X, y)
     data = from_scikit_learn(forest).to_onnx([f"f{column}" for column in range(FEATURES)], {})
     served = OnnxModel.load(data, threads=threads)
     return [_compared(forest, served, X[:rows].copy(), repeats, threads) for rows in DEMANDED]
 
 
-def _data(rows: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+def training_data(rows: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Return features, float32 (rows, 60), and labels that depend on the first four."""
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((rows, FEATURES)).astype(np.float32)
     margin = X[:, 0] * X[:, 1] + X[:, 2] - 0.5 * X[:, 3] ** 2 - 1.5

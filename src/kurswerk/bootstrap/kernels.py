@@ -31,7 +31,7 @@ async def compile_elsewhere(stop: asyncio.Event) -> None:
 
 
 def compile_here() -> None:
-    """Compute one feature vector in batch and live and one kind of label each, so that all kernels get compiled."""
+    """Compute features in batch and live, labels of each kind and a tree, so that all kernels are compiled."""
     # Only now: numba reads where its cache is when it is imported.
     import numpy as np  # noqa: PLC0415 - see above
 
@@ -39,6 +39,7 @@ def compile_here() -> None:
     from kurswerk.features import FeaturePlan, LiveEngine, engineered_names  # noqa: PLC0415 - as above
     from kurswerk.labels import LabelSpec, compute_labels  # noqa: PLC0415 - as above
     from kurswerk.market import Panel, Role, market_named  # noqa: PLC0415 - as above
+    from kurswerk.models.trees import compile_kernel  # noqa: PLC0415 - as above
 
     times = np.arange(_ROWS, dtype=np.int64) * MINUTE_US
     market = market_named()
@@ -53,6 +54,7 @@ def compile_here() -> None:
     for mode in ("at", "within"):
         compute_labels(panel, LabelSpec(close, minutes=5, min_percent_change=1, direction="up", mode=mode))
     compute_labels(panel, LabelSpec(close, operator=">", target_value=1.5))
+    compile_kernel()
 
 
 def main() -> None:

@@ -1,17 +1,18 @@
 """What every estimator shares: fit, predict, export as an artifact."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto
 
 from kurswerk.core.errors import ConflictError, DataError, SpecError
 from kurswerk.models._artifact import Graph, build_artifact
 from kurswerk.models._matrix import Rows, check_training
-from kurswerk.models._session import Session
+from kurswerk.models._session import BlockFunction, Session
 
 HeldOut = tuple[NDArray[np.floating], NDArray[np.integer]]
 
@@ -103,6 +104,10 @@ class Estimator(ABC):
     def _graph(self) -> Graph:
         """Return the fitted model as ONNX nodes from features to probability."""
 
+    def _compile_graph(self) -> Callable[[ModelProto], BlockFunction | None] | None:
+        """Return the family's faster way to compute a graph, if it has one."""
+        return None
+
     def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the probability of the positive class, float32 (n,), from the very graph that is served.
 
@@ -118,7 +123,7 @@ class Estimator(ABC):
             raise DataError("model.features_of_other_width", shape=str(X.shape), width=width)
         if self._session is None:
             data = self.to_onnx([f"f{column}" for column in range(width)], {})
-            self._session = Session(data, threads=self.threads)
+            self._session = Session(data, threads=self.threads, compile_graph=self._compile_graph())
         return self._session.run(X)
 
     def to_onnx(self, feature_names: Sequence[str], metadata: Mapping[str, Any]) -> bytes:

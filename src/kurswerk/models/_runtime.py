@@ -1,4 +1,4 @@
-"""The one runtime every model is served by: ONNX Runtime over a sealed, inspected artifact."""
+"""How every model is served: from a sealed, inspected artifact, with the bits of ONNX Runtime."""
 
 import json
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ class OnnxModel:
         self.model_type = model_type
         self.metadata = metadata
         self._shape = (len(feature_names),)
-        self._run = Session(data, threads=threads).run
+        self._run = Session(data, threads=threads, compile_graph=FAMILIES[model_type].compile_graph).run
 
     @classmethod
     def load(cls, data: bytes, *, threads: int = 1) -> Self:

@@ -5,6 +5,7 @@ from importlib import import_module
 from kurswerk.models._estimator import Estimator
 from kurswerk.models._family import ModelFamily
 from kurswerk.models._hyper_parameters import HyperParameters
+from kurswerk.models.trees._compiled import compile_prediction
 from kurswerk.models.trees._graph import TREE_OPERATORS
 
 
@@ -27,4 +28,13 @@ def tree_family(
         loaded: type[Estimator] = getattr(import_module(f"kurswerk.models.trees.{module}"), found)
         return loaded
 
-    return ModelFamily(name, title, description, hyper_parameters, TREE_OPERATORS, load, facts={"trees": "Trees"})
+    return ModelFamily(
+        name,
+        title,
+        description,
+        hyper_parameters,
+        TREE_OPERATORS,
+        load,
+        compile_graph=compile_prediction,
+        facts={"trees": "Trees"},
+    )

@@ -19,8 +19,9 @@ from kurswerk.models._artifact import (
 from kurswerk.models.trees._ensemble import TreeEnsemble
 
 TREE_OPERATORS = LOGISTIC_OPERATORS | operators("TreeEnsemble", domain="ai.onnx.ml")
-_LEQ, _LT, _GTE, _GT = 0, 1, 2, 3  # TreeEnsemble's codes for how a node compares x with its threshold
-_SUM, _NO_TRANSFORM = 1, 0
+COMPARISONS = _LEQ, _LT, _GTE, _GT = 0, 1, 2, 3  # TreeEnsemble's codes for how a node compares x with its threshold
+STRICT, TRUE_ABOVE = (_LT, _GTE), (_GTE, _GT)
+SUM, NO_TRANSFORM = 1, 0  # its codes for adding leaves, and for leaving their sum as it is
 
 Link = Literal["mean", "logistic"]
 
@@ -70,7 +71,7 @@ def _ensemble(trees: TreeEnsemble) -> NodeProto:
     mode = (_GTE if trees.strict else _GT) if turned else (_LT if trees.strict else _LEQ)
     node.attribute.extend(
         [
-            _integer("aggregate_function", _SUM),
+            _integer("aggregate_function", SUM),
             _integers("leaf_targetids", np.zeros(int(leaf.sum()), np.int64)),
             _tensor("leaf_weights", trees.value[leaf]),
             _integer("n_targets", 1),
@@ -81,7 +82,7 @@ def _ensemble(trees: TreeEnsemble) -> NodeProto:
             _tensor("nodes_splits", np.where(lone, np.float32(0), trees.threshold[at]).astype(np.float32)),
             _integers("nodes_trueleafs", leaf[left]),
             _integers("nodes_truenodeids", np.where(leaf[left], leaf_index[left], inner_index[left])),
-            _integer("post_transform", _NO_TRANSFORM),
+            _integer("post_transform", NO_TRANSFORM),
             _integers("tree_roots", inner_index[trees.roots]),
         ]
     )
