@@ -184,8 +184,9 @@ class Alerts:
         del self.kept[rule_id]
 
     def deliveries(self, limit: int = 100, **_: Any) -> list[Mapping[str, Any]]:
-        message = {"coin_id": "COIN0", "probability": 0.9, "status": "FAILED", "attempts": 8, "error": "refused"}
-        message |= {"notice": None}
+        refused = Message("alert.receiver_refused", status=500)
+        message = {"coin_id": "COIN0", "probability": 0.9, "status": "FAILED", "attempts": 8, "notice": None}
+        message |= {"error": str(refused), "error_detail": refused}
         return [message | {"id": 1, "rule": one["name"], "created_at": WHEN} for one in self.rules()[:1]]
 
     def retry(self, delivery_id: int) -> Mapping[str, Any]:

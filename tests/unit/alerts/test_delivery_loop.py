@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from kurswerk.alerts import ChannelKind, Delivery, DeliveryLoop
 from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.core.messages import Message
 from waiting import until
 
 MOMENT = datetime(2025, 1, 1, tzinfo=UTC)
@@ -31,7 +32,7 @@ class MemoryDeliveries:
     def sent(self, *delivery_ids: int) -> None:
         self.arrived += delivery_ids
 
-    def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
+    def failed(self, delivery_id: int, error: Message, retry_in_s: float | None) -> None:
         raise AssertionError(error)
 
     def release_after_clock_change(self) -> int:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kurswerk.alerts import Delivery, Dispatcher, MessageModel, ReceiverBusyError, RowContext
 from kurswerk.channels import DiscordChannel, TelegramChannel
 from kurswerk.core.errors import InvalidInputError, KurswerkError
+from kurswerk.core.messages import Message
 
 MODELS = (MessageModel(7, "up 2 %", 0.834, 0.7), MessageModel(8, "forest", None, 0.6))
 ALERT = Delivery(
@@ -141,7 +142,7 @@ class Deliveries:
     def sent(self, *ids: int) -> None:
         self.arrived += ids
 
-    def failed(self, delivery_id: int, error: str, retry_in_s: float | None) -> None:
+    def failed(self, delivery_id: int, error: Message, retry_in_s: float | None) -> None:
         self.pauses.append(retry_in_s)
 
     def release_after_clock_change(self) -> int:

@@ -118,7 +118,7 @@ def test_messages_are_shown_and_sent_again(browser, services):
     shown = browser.fire("rule-deliveries.rowData", {"rule-sent.n_clicks": 1}, "rule-sent.n_clicks")["response"]
     assert shown["rule-messages"]["opened"] is True
     (row,) = shown["rule-deliveries"]["rowData"]
-    assert (row["rule"], row["status"], row["error"]) == ("two agree", "FAILED", "refused")
+    assert (row["rule"], row["status"], row["error"]) == ("two agree", "FAILED", "the receiver answered 500")
     chosen = {"rule-again.n_clicks": 1, "rule-deliveries.selectedRows": [row]}
     assert "sent again" in notices(browser.fire("rule-deliveries.rowData", chosen, "rule-again.n_clicks"))
     assert services.alerts.again == [1]
