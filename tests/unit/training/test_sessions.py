@@ -155,7 +155,7 @@ def test_a_specification_states_its_horizon_once():
             ModelSpec.parse(DOCUMENT | change)
 
 
-def test_a_specification_in_minutes_says_nothing_of_sessions():
+def test_a_specification_in_minutes_holds_no_field_of_sessions():
     minutes = {**DOCUMENT, "horizon_sessions": None, "calendar": None, "future_minutes": 60}
     document = ModelSpec.parse(minutes).as_json()
     assert not {"horizon_sessions", "calendar"} & set(document)
