@@ -81,7 +81,7 @@ def test_an_update_is_kept_in_the_data_folder_and_keeps_the_others_there(run, tm
     assert found["XNYS"]["source"].startswith("exchange_calendars ")
 
 
-def test_an_update_says_how_many_known_sessions_changed(run, tmp_path):
+def test_an_update_reports_how_many_known_sessions_changed(run, tmp_path):
     known = read_sessions(SHIPPED_TABLE, "XETR")
     moved = known.closes_us.copy()
     moved[known.dates == np.datetime64("2024-03-28")] += HOUR_US
