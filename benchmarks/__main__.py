@@ -25,6 +25,7 @@ BENCHMARKS = {
     "train": "training",
     "api": "api",
     "serving": "serving",
+    "partitions": "partitions",
     "stream": "stream",
     "start": "start",
     "dashboard": "dashboard",
@@ -43,7 +44,8 @@ _ON_BARS = frozenset({"features", "train"})
 def main(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
     """Measure NAMEs, or all.
 
-    They are ingest, load, features, live, inference, trees, train, api, serving, stream, start and dashboard.
+    They are ingest, load, features, live, inference, trees, train, api, serving, partitions, stream, start and
+    dashboard.
 
     Each is set beside a peer measured in turn in the same run; the ratio is how many times faster ours was.
     """

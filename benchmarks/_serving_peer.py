@@ -8,6 +8,7 @@ import pandas as pd
 import psycopg
 
 from kurswerk.models import Estimator
+from kurswerk.storage.predictions import create_partitions
 from kurswerk.storage.server import Database
 
 _HISTORY = 'SELECT * FROM coin_metrics WHERE mint = %s ORDER BY "timestamp" DESC LIMIT 20'
@@ -15,6 +16,11 @@ _INSERT = (
     'INSERT INTO predictions (coin_id, "timestamp", model_id, prediction, probability) VALUES (%s, %s, %s, %s, %s)'
 )
 _WINDOWS = (5, 10, 15)
+
+
+_NEWEST = """
+SELECT DISTINCT (extract(epoch FROM "timestamp") * 1000000)::bigint FROM (
+    SELECT mint, max("timestamp") AS "timestamp" FROM coin_metrics WHERE mint = ANY (%s) GROUP BY mint) newest"""
 
 
 class SqlPredictor:
@@ -26,6 +32,7 @@ class SqlPredictor:
     def seconds_per_row(self, coins: Sequence[str]) -> float:
         """Predict the newest row of each coin with all models; return the mean time."""
         with psycopg.connect(self._url) as connection:
+            _create_partitions(connection, coins)
             started = time.perf_counter()
             for coin in coins:
                 self._predict(connection, coin)
@@ -34,7 +41,7 @@ class SqlPredictor:
     def forget(self) -> None:
         """Remove what was stored."""
         with psycopg.connect(self._url) as connection:
-            connection.execute("TRUNCATE predictions CASCADE")
+            connection.execute("TRUNCATE predictions, prediction_alerts")
 
     def _predict(self, connection: psycopg.Connection, coin: str) -> None:
         cursor = connection.execute(_HISTORY, [coin])
@@ -74,3 +81,10 @@ def pandas_features(history: pd.DataFrame) -> pd.DataFrame:
     found["ath_distance_pct"] = 100 * (high - close) / high
     found["buy_sell_ratio"] = history["buy_volume_sol"] / history["sell_volume_sol"]
     return pd.DataFrame(found)
+
+
+def _create_partitions(connection: psycopg.Connection, coins: Sequence[str]) -> None:
+    """Create what the predictions need, as a database with predictions of such rows has it."""
+    rows = connection.execute(_NEWEST, [list(coins)]).fetchall()
+    create_partitions(connection, np.array([row[0] for row in rows], dtype=np.int64))
+    connection.commit()

@@ -87,7 +87,8 @@ class Writers:
     """Threads that write coins, each transaction with rows of many coins, some of them long after later ones.
 
     The clock that the rows are stamped by is set, too: back by an hour for the middle third of what the first thread
-    writes, forward by a day for that of the second.
+    writes, forward by a day for that of the second. The third writes rows of six years, one year after the other, so
+    that predictions go on needing partitions that are not there yet.
     """
 
     def __init__(self, database: Database, count: int, coins: int, moments: int) -> None:
@@ -101,9 +102,11 @@ class Writers:
         rows = coin_rows([f"w{number}c{k:03d}" for k in range(coins)], 0, moments, seed=number)
         keys = sorted(rows, key=lambda key: (key[1] + rng.choice([0, 0, 0, 0, 8]) * 5_000_000, rng.random()))
         step_us = {0: -3_600_000_000, 1: 86_400_000_000}.get(number, 0)
-        third = len(keys) // 3
+        third, sixth = len(keys) // 3, len(keys) // 6
+        years_us = [-366 * 86_400_000_000 * max(0, 6 - k // sixth) * (number == 2) for k in range(len(keys))]
         stamped = [
-            ((coin, us + step_us * (third <= k < 2 * third)), rows[coin, us]) for k, (coin, us) in enumerate(keys)
+            ((coin, us + years_us[k] + step_us * (third <= k < 2 * third)), rows[coin, us])
+            for k, (coin, us) in enumerate(keys)
         ]
         while stamped:
             size = rng.choice([1, 5, 30])

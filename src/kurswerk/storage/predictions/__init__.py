@@ -2,12 +2,14 @@
 
 from kurswerk.storage.predictions._alerts import PostgresAlertStore, add_deliveries, add_notice, rules_in_force
 from kurswerk.storage.predictions._feed import PostgresPredictionFeed
+from kurswerk.storage.predictions._partitions import Partition, create_partitions, prediction_partitions
 from kurswerk.storage.predictions._shared_feed import FeedBatch, SharedPredictionFeed
 from kurswerk.storage.predictions._store import PostgresPredictionStore
 from kurswerk.storage.predictions._writer import PredictionWriter
 
 __all__ = [
     "FeedBatch",
+    "Partition",
     "PostgresAlertStore",
     "PostgresPredictionFeed",
     "PostgresPredictionStore",
@@ -15,5 +17,7 @@ __all__ = [
     "SharedPredictionFeed",
     "add_deliveries",
     "add_notice",
+    "create_partitions",
+    "prediction_partitions",
     "rules_in_force",
 ]

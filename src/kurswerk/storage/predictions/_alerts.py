@@ -86,7 +86,7 @@ SELECT d.id, m.market, m.id, m.name, p.probability::float8,
     coalesce(r.min_probability, a.threshold, m.alert_threshold)::float8
 FROM alert_deliveries d JOIN alert_rules r ON r.id = d.rule_id JOIN ml_models m ON m.id = ANY (d.model_ids)
 LEFT JOIN predictions p ON p.coin_id = d.coin_id AND p."timestamp" = d."timestamp" AND p.model_id = m.id
-LEFT JOIN prediction_alerts a ON a.prediction_id = p.id
+LEFT JOIN prediction_alerts a ON a.prediction_id = p.id AND a."timestamp" = p."timestamp"
 WHERE d.id = ANY (%s) ORDER BY d.id, array_position(d.model_ids, m.id)"""
 # No pause is longer than this, unless the clock was set back since.
 _RELEASE = f"""
@@ -99,7 +99,7 @@ WITH done AS (UPDATE alert_deliveries SET status = 'SENT', sent_at = now(), atte
     WHERE id = ANY (%s) RETURNING coin_id, "timestamp", model_ids)
 UPDATE prediction_alerts a SET alert_sent = true FROM done d JOIN predictions p
     ON p.coin_id = d.coin_id AND p."timestamp" = d."timestamp" AND p.model_id = ANY (d.model_ids)
-WHERE a.prediction_id = p.id"""
+WHERE a."timestamp" = p."timestamp" AND a.prediction_id = p.id"""
 
 
 def rules_in_force(connection: psycopg.Connection) -> list[AlertRule]:

@@ -19,7 +19,7 @@ _READ = (
     " FROM predictions p JOIN ml_models m ON m.id = p.model_id"
     # Limited by itself: it is then read by its index once, not once for each prediction.
     " LEFT JOIN (SELECT * FROM prediction_alerts WHERE prediction_id BETWEEN %(first)s AND %(last)s) a"
-    " ON a.prediction_id = p.id"
+    ' ON a.prediction_id = p.id AND a."timestamp" = p."timestamp"'
     " WHERE p.id BETWEEN %(first)s AND %(last)s ORDER BY p.id"
 )
 

@@ -21,7 +21,7 @@ _FIELDS = sql.SQL(
     " p.probability::float8 AS probability, p.features, p.in_scope, p.created_at"
 )
 _ALERT_FIELDS = sql.SQL(
-    'a.id, a.prediction_id, a.coin_id, p."timestamp", a.model_id, m.name AS model_name,'
+    'a.id, a.prediction_id, a.coin_id, a."timestamp", a.model_id, m.name AS model_name,'
     " a.probability::float8 AS probability, a.threshold::float8 AS threshold, a.alert_sent, a.created_at"
 )
 
@@ -81,8 +81,8 @@ class PostgresPredictionStore:
     def alerts(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Mapping[str, Any]]:
         """Return alerts, newest first. Errors as for `find`."""
         query = sql.SQL(
-            "SELECT {} FROM prediction_alerts a JOIN predictions p ON p.id = a.prediction_id"
-            " JOIN ml_models m ON m.id = a.model_id WHERE {} ORDER BY a.created_at DESC, a.id DESC LIMIT {} OFFSET {}"
+            "SELECT {} FROM prediction_alerts a JOIN ml_models m ON m.id = a.model_id"
+            " WHERE {} ORDER BY a.created_at DESC, a.id DESC LIMIT {} OFFSET {}"
         ).format(_ALERT_FIELDS, _conditions(chosen, "a"), sql.Literal(limit), sql.Literal(offset))
         return self._found(query)
 

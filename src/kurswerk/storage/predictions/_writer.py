@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kurswerk.serving.ports import NewAlert, NewPredictions
 from kurswerk.storage.binary_copy import HEADER, TRAILER, encode_predictions
+from kurswerk.storage.predictions._partitions import PartitionsOfWriter
 from kurswerk.storage.server.migrations.feed_v3 import ID_BLOCK
 
 Int = NDArray[np.int64]
@@ -33,6 +34,7 @@ class PredictionWriter:
     def __init__(self, connection: psycopg.Connection) -> None:
         self._connection = connection
         self._spare_look_ups = self._may_spare_look_ups()
+        self._partitions = PartitionsOfWriter()
 
     def reserve(self, count: int) -> Int:
         """Return so many new ids, ascending: blocks that one call of the sequence reserves each."""
@@ -45,7 +47,18 @@ class PredictionWriter:
         return ids
 
     def store(self, predictions: NewPredictions, alerts: Sequence[NewAlert], slot: int) -> None:
-        """Store predictions and their alerts, count them, and notify listeners of their ids."""
+        """Store predictions and their alerts, count them, and notify listeners of their ids.
+
+        A partition that is not there is created in the same transaction.
+        """
+        try:
+            self._partitions.require(self._connection, predictions.timestamps)
+            self._store(predictions, alerts, slot)
+        except psycopg.Error:
+            self._partitions.forget()
+            raise
+
+    def _store(self, predictions: NewPredictions, alerts: Sequence[NewAlert], slot: int) -> None:
         payload = encode_predictions(
             predictions.ids, predictions.instruments, predictions.timestamps, predictions.models, predictions.scores,
             predictions.given, predictions.digests, predictions.features, predictions.in_scope,
@@ -70,11 +83,14 @@ class PredictionWriter:
         if not alerts:
             return
         columns = zip(
-            *((a.prediction_id, a.instrument, a.model_id, a.probability, a.threshold) for a in alerts), strict=True
+            *((a.prediction_id, a.timestamp_us, a.instrument, a.model_id, a.probability, a.threshold) for a in alerts),
+            strict=True,
         )
         self._connection.execute(
-            "INSERT INTO prediction_alerts (prediction_id, coin_id, model_id, probability, threshold)"
-            " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::numeric[], %s::numeric[])",
+            'INSERT INTO prediction_alerts (prediction_id, "timestamp", coin_id, model_id, probability, threshold)'
+            " SELECT id, timestamptz 'epoch' + us * interval '1 microsecond', coin, model, probability, threshold"
+            " FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bigint[], %s::numeric[], %s::numeric[])"
+            " AS alert(id, us, coin, model, probability, threshold)",
             [list(column) for column in columns],
         )
 

@@ -25,6 +25,7 @@ from kurswerk.storage.server._schema import (
     schema_status,
     upgrade,
 )
+from kurswerk.storage.server._short_locks import execute_without_queueing
 
 __all__ = [
     "HEAD",
@@ -38,6 +39,7 @@ __all__ = [
     "TableStatus",
     "current_revision",
     "downgrade",
+    "execute_without_queueing",
     "joined_sources",
     "joined_trigger_creation",
     "joined_trigger_name",

@@ -41,7 +41,7 @@ def migrate(database: Database, step: Literal["upgrade", "downgrade"], revision:
             if step == "upgrade" and revision == HEAD:
                 driver: Any = connection.connection.driver_connection
                 create_market_tables(driver, MARKETS.values())
-    except DBAPIError as error:
+    except (DBAPIError, psycopg.Error) as error:
         raise translated(error, database.url) from error
     finally:
         engine.dispose()

@@ -4,6 +4,6 @@
 VERSION_TABLE = "kurswerk_version"
 # Tables that Kurswerk created here; only these are ever dropped.
 OWNED_TABLE = "kurswerk_tables"
-HEAD = "0014"
+HEAD = "0015"
 # Any constant: all processes that migrate one database queue up behind it.
 MIGRATION_LOCK = 0x4B75_7273_7765_726B

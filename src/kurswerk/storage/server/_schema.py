@@ -7,6 +7,8 @@ from kurswerk.core.errors import StorageError
 from kurswerk.market import MARKETS
 from kurswerk.storage.server._database import Connection, Database
 from kurswerk.storage.server._market_tables import missing_market_tables
+from kurswerk.storage.server._partitioning import REVISION as PARTITIONED
+from kurswerk.storage.server._partitioning import prepared_partitioning
 from kurswerk.storage.server._revisions import HEAD, OWNED_TABLE, VERSION_TABLE
 
 
@@ -48,7 +50,8 @@ def upgrade(database: Database) -> bool:
     The tables of registered markets follow from their schemas and need no revision.
 
     All in one transaction behind an advisory lock: processes that do it at once queue up, and one that is killed leaves
-    nothing half done.
+    nothing half done. What takes long on large tables is done before it, beside those who read and write; an upgrade
+    that was interrupted there goes on where it was.
 
     Returns
     -------
@@ -71,7 +74,11 @@ def upgrade(database: Database) -> bool:
         return bool(missing)
     if current is not None and current > HEAD:
         raise StorageError("database.newer_revision", database=database, revision=current, supported=HEAD)
-    _migrate(database, "upgrade", HEAD)
+    if current is not None and current < PARTITIONED:
+        with prepared_partitioning(database):
+            _migrate(database, "upgrade", HEAD)
+    else:
+        _migrate(database, "upgrade", HEAD)
     return current_revision(database) != current
 
 
@@ -89,10 +96,13 @@ def schema_status(database: Database) -> SchemaStatus:
         version = connection.execute("SHOW server_version").fetchone()
         owned = _owned(connection)
         rows = connection.execute(
-            "SELECT c.relname, greatest(c.reltuples, 0)::bigint, pg_total_relation_size(c.oid) FROM pg_class c"
-            " WHERE c.relkind IN ('r', 'p') AND pg_table_is_visible(c.oid)"
+            # A partitioned table has what its partitions have; those are not listed.
+            "SELECT c.relname, sum(greatest(part.reltuples, 0))::bigint, sum(pg_total_relation_size(part.oid))::bigint"
+            " FROM pg_class c LEFT JOIN pg_inherits i ON i.inhparent = c.oid AND c.relkind = 'p'"
+            " JOIN pg_class part ON part.oid IN (c.oid, i.inhrelid)"
+            " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND pg_table_is_visible(c.oid)"
             " AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
-            " ORDER BY c.relname"
+            " GROUP BY c.relname ORDER BY c.relname"
         ).fetchall()
     tables = tuple(TableStatus(name, count, bytes_, name in owned) for name, count, bytes_ in rows)
     return SchemaStatus(current, HEAD, version[0] if version else "", size[0] if size else 0, tables)

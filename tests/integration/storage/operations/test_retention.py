@@ -1,8 +1,12 @@
 """What is removed after a while, and what stays."""
 
+import time
+
+import numpy as np
+
 from kurswerk.market import MARKETS
 from kurswerk.storage.operations import clean_up
-from kurswerk.storage.predictions import PostgresPredictionStore
+from kurswerk.storage.predictions import PostgresPredictionStore, create_partitions
 from kurswerk.storage.registry import PostgresModelStore
 from kurswerk.storage.server import Database
 from served_models import register
@@ -41,6 +45,7 @@ def test_what_nobody_needs_is_removed_and_sums_stay(database: Database):
     ]
     PostgresModelStore(database).delete(deleted)
     with database.connection() as connection:
+        create_partitions(connection, np.array([time.time_ns() // 1000]))
         connection.execute(FILLED.format(models=ids, active=active, deleted=deleted).encode())
     log = PostgresPredictionStore(database)
     before = log.stats()

@@ -1,15 +1,16 @@
 """Searches among very many predictions."""
 
 import httpx
+import numpy as np
 import pytest
 
 from integration.api.api_service import Service, error_of
 from kurswerk.core.errors import TooBroadError
 from kurswerk.serving import PredictionFilter
-from kurswerk.storage.predictions import PostgresPredictionStore
+from kurswerk.storage.predictions import PostgresPredictionStore, create_partitions
 from kurswerk.storage.predictions import _store as searching
 from kurswerk.storage.server import Database
-from served_models import register
+from served_models import START_US, register
 
 MANY = """
 INSERT INTO predictions (id, coin_id, "timestamp", model_id, prediction, probability)
@@ -22,6 +23,7 @@ NEVER = PredictionFilter(min_probability=0.99)
 def store(database: Database) -> PostgresPredictionStore:
     model_id = register(database, "m", active=False)
     with database.connection() as connection:
+        create_partitions(connection, np.array([START_US, START_US + 100_000_000_000]))
         connection.execute("SET LOCAL session_replication_role = replica")
         connection.execute(MANY.format(model_id).encode())
     return PostgresPredictionStore(database)

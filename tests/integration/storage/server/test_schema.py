@@ -1,12 +1,16 @@
 """What the migrated database looks like, and what its constraints refuse."""
 
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 
 from kurswerk.core.errors import ConstraintError
+from kurswerk.core.timestamps import to_us
 from kurswerk.market import COINS, MARKETS
+from kurswerk.storage.predictions import create_partitions
 from kurswerk.storage.server import Database, schema_status
 
 MODEL: dict[str, Any] = {
@@ -25,7 +29,14 @@ PREDICTION: dict[str, Any] = {
     "prediction": 1,
     "probability": 0.5,
 }
-ALERT: dict[str, Any] = {"prediction_id": 1, "coin_id": "c", "model_id": 1, "probability": 0.9, "threshold": 0.7}
+ALERT: dict[str, Any] = {
+    "prediction_id": 1,
+    "timestamp": "2024-03-01",
+    "coin_id": "c",
+    "model_id": 1,
+    "probability": 0.9,
+    "threshold": 0.7,
+}
 LINE: dict[str, Any] = {"job_id": 1, "attempt": 0, "level": "info", "message": "starting"}
 COIN: dict[str, Any] = {"mint": "c", "timestamp": "2024-03-01"}
 
@@ -42,6 +53,7 @@ def seeded(connection: psycopg.Connection[Any]) -> None:
     insert(connection, "ml_comparisons", {**COMPARISON, "test_a_id": 1, "winner_id": 1})
     insert(connection, "ml_jobs", {"job_type": "TRAIN", "result_model_id": 1})
     insert(connection, "ml_job_log", LINE)
+    create_partitions(connection, np.array([to_us(datetime.fromisoformat(PREDICTION["timestamp"]))]))
     insert(connection, "predictions", PREDICTION)
     insert(connection, "prediction_alerts", ALERT)
 
@@ -140,7 +152,8 @@ def test_what_hangs_on_a_model_goes_with_it(database: Database):
         ("ml_job_log", {**LINE, "level": "loud"}, "ml_job_log_level_check"),
         ("predictions", {**PREDICTION, "coin_id": "d", "prediction": 2}, "predictions_prediction_check"),
         ("predictions", {**PREDICTION, "coin_id": "d", "probability": 1.2}, "predictions_probability_check"),
-        ("predictions", PREDICTION, "predictions_model_coin_timestamp_key"),
+        # The partition's own constraint is named.
+        ("predictions", PREDICTION, "predictions_20240101_20250101_coin_id_timestamp_model_id_key"),
         ("prediction_alerts", {**ALERT, "threshold": -0.2}, "prediction_alerts_threshold_check"),
         ("coin_metrics", {**COIN, "buy_pressure_ratio": 1.5}, "coin_metrics_buy_pressure_ratio_check"),
         ("coin_metrics", {**COIN, "unique_signer_ratio": -1}, "coin_metrics_unique_signer_ratio_check"),
