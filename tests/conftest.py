@@ -7,6 +7,7 @@ import prometheus_client  # noqa: F401 - now, so that metrics count in this proc
 import pytest
 from hypothesis import settings
 
+from compiled_kernels import compile_in_two_processes
 from kurswerk.bootstrap.environment import VARIABLE, let_idle_threads_sleep, state_of_sources
 
 # Before any kernel is imported, here and in the processes that tests start.
@@ -26,3 +27,10 @@ settings.load_profile("kurswerk")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests, whatever their random order."""
     items.sort(key=lambda item: not item.nodeid.startswith(_FIRST))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile kernels before pytest-xdist starts workers."""
+    option = session.config.option
+    if getattr(option, "numprocesses", None) and not option.collectonly and not hasattr(session.config, "workerinput"):
+        compile_in_two_processes()

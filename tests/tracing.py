@@ -19,8 +19,9 @@ MEASURED = ("kurswerk", "benchmarks")
 # What they import and takes long to import.
 LIBRARIES = (
     "adbc_driver_postgresql.dbapi", "alembic.command", "dash", "dash_ag_grid", "dash_mantine_components", "fastapi",
-    "imblearn.over_sampling", "numba", "onnxruntime", "pandas", "plotly.graph_objects", "procrastinate", "pyarrow.parquet",
-    "schemathesis", "scipy.stats", "sklearn.ensemble", "sklearnex", "sqlalchemy.dialects.postgresql", "xgboost",
+    "imblearn.over_sampling", "numba", "onnxruntime", "pandas", "plotly.graph_objects", "procrastinate",
+    "pyarrow.parquet", "schemathesis", "scipy.stats", "sklearn.ensemble", "sklearnex",
+    "sqlalchemy.dialects.postgresql", "xgboost",
 )  # fmt: skip
 
 
