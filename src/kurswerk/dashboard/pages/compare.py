@@ -14,6 +14,8 @@ from kurswerk.dashboard.widgets import evaluation as shown
 from kurswerk.dashboard.widgets.charts import chart
 from kurswerk.dashboard.widgets.components import callout, card, page_header, scrollable
 from kurswerk.dashboard.widgets.evaluation_form import (
+    cost_values,
+    costs_of_form,
     evaluation_form,
     model_options,
     no_ready_model,
@@ -21,6 +23,7 @@ from kurswerk.dashboard.widgets.evaluation_form import (
     register_training_marks,
 )
 from kurswerk.dashboard.widgets.period_picker import period_from_fields, register_period_picker
+from kurswerk.dashboard.widgets.trade_costs import register_cost_fields
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.formats import NOTHING
 from kurswerk.dashboard.words.user_context import UserContext
@@ -151,6 +154,7 @@ def _comparison(app: DashboardApp, user: UserContext, one: Comparison) -> Any:
                         ),
                         span={"base": 12, "lg": 6},
                     ),
+                    *shown.trade_cards(user, evaluations),
                     *shown.chart_cards(user, evaluations),
                 ]
             ),
@@ -228,6 +232,7 @@ def _metric_table(user: UserContext, one: Comparison, a: str, b: str) -> Any:
 def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
     register_period_picker(app, "compare")
+    register_cost_fields(app, "compare")
     register_training_marks(app, "compare", Input("compare-a", "value"), Input("compare-b", "value"))
     app.clientside_callback(
         "(a, b) => kurswerk.query({a, b})", Input("compare-a", "value"), Input("compare-b", "value")
@@ -240,14 +245,16 @@ def register_callbacks(app: DashboardApp) -> None:
         Input("compare-b", "value"),
         Input("compare-start", "value"),
         Input("compare-end", "value"),
+        *cost_values(Input, "compare"),
         initial_call=True,
     )
-    def check(user: UserContext, a: str | None, b: str | None, start: str | None, end: str | None) -> Any:
+    def check(user: UserContext, a: str | None, b: str | None, start: str | None, end: str | None, *costs: Any) -> Any:
         if not a or not b or a == b:
             return callout(
                 user.t("Choose two different models. One more is trained in a minute."), color="orange"
             ), True
-        return period_notes(app, user, (a, b), (start, end), user.t("The period lies outside of both trainings."))
+        fine = user.t("The period lies outside of both trainings.")
+        return period_notes(app, user, (a, b), (start, end), costs_of_form(costs), fine)
 
     @app.callback(
         Output("go", "data", allow_duplicate=True),
@@ -257,12 +264,16 @@ def register_callbacks(app: DashboardApp) -> None:
         State("compare-start", "value"),
         State("compare-end", "value"),
         State("compare-mints", "value"),
+        *cost_values(State, "compare"),
         running=[(Output("compare-order", "loading"), True, False)],
     )
-    def order(user: UserContext, _: int | None, a: str, b: str, start: str, end: str, mints: list[str] | None) -> Any:
+    def order(
+        user: UserContext, _: int | None, a: str, b: str, start: str, end: str, mints: list[str] | None, *costs: Any
+    ) -> Any:
         require_scope(user, "train")
         period = period_from_fields(user, start, end)
-        request = {"model_a_id": int(a), "model_b_id": int(b), **period.as_request(), "mints": mints or None}
+        chosen = {"mints": mints or None, "costs": costs_of_form(costs)}
+        request = {"model_a_id": int(a), "model_b_id": int(b), **period.as_request(), **chosen}
         job = app.services.job_service.order("COMPARE", request)
         notify(user.t("Job created"), user.t("Job {id} is in the queue.", id=job.id))
         return redirect_to("/dashboard/jobs")

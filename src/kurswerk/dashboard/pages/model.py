@@ -319,7 +319,8 @@ def register_callbacks(app: DashboardApp) -> None:
     @app.callback_when_visible("model-curves", State("model-source", "value"), State("model-id", "data"))
     def draw(user: UserContext, source: str, model_id: int) -> Any:
         record, test = found(source, model_id)
-        return dmc.Grid(shown.chart_cards(user, {record.name: _evaluation(record, test)}))
+        evaluations = {record.name: _evaluation(record, test)}
+        return dmc.Grid([*shown.trade_cards(user, evaluations), *shown.chart_cards(user, evaluations)])
 
     register_actions(app)
 

@@ -22,6 +22,7 @@ from kurswerk.dashboard.widgets.period_picker import (
     period_fields,
     register_period_picker,
 )
+from kurswerk.dashboard.widgets.trade_costs import register_cost_fields
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import MarketSchema
@@ -107,6 +108,7 @@ def _fields(app: DashboardApp, user: UserContext, market: MarketSchema, given: d
                 period_fields(app, user, market, "spec", period),
                 fields.rows(user, given, market, instruments(app, market)),
             ),
+            card(user.t("Simulated trades"), fields.costs(user, given)),
             fields.advanced(user, given),
         ]
     )
@@ -162,6 +164,7 @@ def _types_of_params() -> list[list[str]]:
 def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
     register_period_picker(app, "spec")
+    register_cost_fields(app, "spec")
     app.clientside_callback(
         """(timed, type) => {
             const show = (yes) => (yes ? {} : {display: 'none'});

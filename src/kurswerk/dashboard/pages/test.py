@@ -12,6 +12,8 @@ from kurswerk.dashboard.callbacks.model_lookup import ready_models
 from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.widgets.components import callout, page_header
 from kurswerk.dashboard.widgets.evaluation_form import (
+    cost_values,
+    costs_of_form,
     evaluation_form,
     model_options,
     no_ready_model,
@@ -19,8 +21,10 @@ from kurswerk.dashboard.widgets.evaluation_form import (
     register_training_marks,
 )
 from kurswerk.dashboard.widgets.period_picker import period_from_fields, register_period_picker
+from kurswerk.dashboard.widgets.trade_costs import register_cost_fields
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.training import COST_PRESETS
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
@@ -44,6 +48,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                 ),
                 chosen,
                 user.t("Start the test"),
+                query.get("costs") if query.get("costs") in COST_PRESETS else None,
             ),
         ]
     )
@@ -52,6 +57,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
 def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
     register_period_picker(app, "test")
+    register_cost_fields(app, "test")
     register_training_marks(app, "test", Input("test-models", "value"))
     app.clientside_callback("(models) => kurswerk.query({models})", Input("test-models", "value"))
 
@@ -61,12 +67,14 @@ def register_callbacks(app: DashboardApp) -> None:
         Input("test-models", "value"),
         Input("test-start", "value"),
         Input("test-end", "value"),
+        *cost_values(Input, "test"),
         initial_call=True,
     )
-    def check(user: UserContext, models: list[str] | None, start: str | None, end: str | None) -> Any:
+    def check(user: UserContext, models: list[str] | None, start: str | None, end: str | None, *costs: Any) -> Any:
         if not models:
             return callout(user.t("Choose at least one model.")), True
-        return period_notes(app, user, models, (start, end), user.t("The period lies outside of the training."))
+        fine = user.t("The period lies outside of the training.")
+        return period_notes(app, user, models, (start, end), costs_of_form(costs), fine)
 
     @app.callback(
         Output("go", "data", allow_duplicate=True),
@@ -75,16 +83,17 @@ def register_callbacks(app: DashboardApp) -> None:
         State("test-start", "value"),
         State("test-end", "value"),
         State("test-mints", "value"),
+        *cost_values(State, "test"),
         running=[(Output("test-order", "loading"), True, False)],
     )
     def order(
-        user: UserContext, _: int | None, models: list[str], start: str, end: str, mints: list[str] | None
+        user: UserContext, _: int | None, models: list[str], start: str, end: str, mints: list[str] | None, *costs: Any
     ) -> Any:
         require_scope(user, "train")
         if not models:
             raise InvalidInputError("dashboard.no_model_chosen")
         period = period_from_fields(user, start, end)
-        request = {**period.as_request(), "mints": mints or None}
+        request = {**period.as_request(), "mints": mints or None, "costs": costs_of_form(costs)}
         jobs = [app.services.job_service.order("TEST", {"model_id": int(one), **request}) for one in models]
         text = user.tn("Job {id} is in the queue.", "{n} jobs are in the queue.", len(jobs), id=jobs[0].id)
         notify(user.t("Job created"), text)

@@ -8,6 +8,7 @@ from dash import Input, Output, State, dcc, html
 
 from kurswerk.dashboard.widgets.charts import chart
 from kurswerk.dashboard.widgets.components import callout, card, scrollable
+from kurswerk.dashboard.widgets.trade_costs import cost_words, trades_table
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.formats import NOTHING
 from kurswerk.dashboard.words.user_context import UserContext
@@ -172,7 +173,28 @@ def threshold_panel(user: UserContext, evaluation: Json, threshold: str | None =
         className="kw-stats kw-stats-dense",
         role="status",
     )
-    return dmc.Stack([dcc.Store(id="threshold-table", data=table), slider, results, _confusion(user, numbers)])
+    parts = [slider, results, *_costs_of_curve(user, evaluation), _confusion(user, numbers)]
+    return dmc.Stack([dcc.Store(id="threshold-table", data=table), *parts])
+
+
+def _costs_of_curve(user: UserContext, evaluation: Json) -> list[Any]:
+    """Return what the returns at all thresholds are after, and what they leave out."""
+    trades, ended = evaluation.get("trades"), evaluation.get("ended_within_horizon") or {}
+    if not trades:
+        return []
+    lines = [user.t("Returns after costs on each side: {costs}.", costs=cost_words(user, trades))]
+    mean = (ended.get("trades") or {}).get("simulated_profit_pct")
+    if ended.get("rows") and mean is not None:
+        lines.append(
+            user.t(
+                "{n} rows are left out because trading ended within the horizon; with those, left at the last price,"
+                " the mean at {threshold} is {mean}%.",
+                n=user.number(ended["rows"]),
+                threshold=user.threshold(evaluation.get("threshold")),
+                mean=user.signed(mean, 2),
+            )
+        )
+    return [dmc.Text(" ".join(lines), size="sm", c="dimmed")]
 
 
 def _confusion(user: UserContext, numbers: Mapping[str, Any]) -> Any:
@@ -198,6 +220,15 @@ def _confusion(user: UserContext, numbers: Mapping[str, Any]) -> Any:
         ]
     )
     return html.Table([html.Thead(head), html.Tbody([true, false])], className="kw-table")
+
+
+def trade_cards(user: UserContext, evaluations: Mapping[str, Json]) -> list[Any]:
+    """Return simulated trades of evaluations with their costs, by their models' names, as a column of a grid."""
+    table = trades_table(user, evaluations)
+    if table is None:
+        return []
+    text = user.t("Each predicted positive is traded, entered at its close and left at its horizon.")
+    return [card(user.t("Simulated trades and their costs"), table, text=text, span=12)]
 
 
 def chart_cards(user: UserContext, evaluations: Mapping[str, Json]) -> list[Any]:

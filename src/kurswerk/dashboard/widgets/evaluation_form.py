@@ -21,6 +21,7 @@ from kurswerk.dashboard.widgets.period_picker import (
     period_fields,
     period_from_fields,
 )
+from kurswerk.dashboard.widgets.trade_costs import COST_FIELDS, cost_fields, costs_from_fields
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.evaluation import overlap
 from kurswerk.market import MarketSchema, market_named
@@ -40,11 +41,12 @@ def evaluation_form(
     models: Any,
     chosen: Sequence[ModelRecord],
     button: str,
+    costs: str | None = None,
 ) -> Any:
     """Return a form with fields for models, the period ``<prefix>-start`` to ``-end`` and coins ``<prefix>-mints``.
 
     Beside it stand ``<prefix>-remarks`` and the button ``<prefix>-order``. The picture marks when
-    ``chosen`` were trained.
+    ``chosen`` were trained. Costs of trades are fields, too; see `cost_values`.
     """
     market = _market_of(chosen)
     return dmc.Grid(
@@ -57,6 +59,7 @@ def evaluation_form(
                 ),
                 dcc.Store(id=f"{prefix}-marked", data=[one.id for one in chosen[:_MAX_MARKS]]),
                 _instrument_field(app, user, market, f"{prefix}-mints"),
+                cost_fields(user, prefix, costs, user.t("Those of the model")),
                 span={"base": 12, "lg": 8},
             ),
             card(
@@ -67,6 +70,16 @@ def evaluation_form(
             ),
         ]
     )
+
+
+def cost_values(kind: type[Input] | type[State], prefix: str) -> list[Any]:
+    """Return the form's fields of costs as a callback's inputs or states; see `costs_of_form`."""
+    return [kind(f"{prefix}-{name}", prop) for name, prop in COST_FIELDS.items()]
+
+
+def costs_of_form(values: Sequence[Any]) -> str | dict[str, Any] | None:
+    """Return the costs that the fields of `cost_values` state."""
+    return costs_from_fields(dict(zip(COST_FIELDS, values, strict=True)))
 
 
 def register_training_marks(app: DashboardApp, prefix: str, *models: Input) -> None:
@@ -93,12 +106,19 @@ def register_training_marks(app: DashboardApp, prefix: str, *models: Input) -> N
 
 
 def period_notes(
-    app: DashboardApp, user: UserContext, models: Sequence[str], ends: tuple[str | None, str | None], fine: str
+    app: DashboardApp,
+    user: UserContext,
+    models: Sequence[str],
+    ends: tuple[str | None, str | None],
+    costs: str | dict[str, Any] | None,
+    fine: str,
 ) -> tuple[Any, bool]:
-    """Return remarks on models and a period, and whether they prevent the evaluation."""
+    """Return remarks on models, a period and costs, and whether they prevent the evaluation."""
     try:
-        period_from_fields(user, *ends)
+        period = period_from_fields(user, *ends)
         moments = parse_period(user, *ends)
+        request = {"model_id": int(models[0]), **period.as_request(), "costs": costs}
+        app.services.job_service.kinds.named("TEST").parse(request)
     except KurswerkError as error:
         return callout(user.message(error), color="orange"), True
     records = [app.services.models.get(int(one)) for one in models]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from kurswerk.core.errors import KurswerkError
 from kurswerk.core.validation import wrong_fields
+from kurswerk.dashboard.widgets.trade_costs import COST_FIELDS, costs_from_fields
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, Role
 from kurswerk.models import FAMILIES
@@ -39,6 +40,7 @@ FIELDS: Final = {
     "mints": "value",
     "use_smote": "checked",
     "cv_splits": "value",
+    **COST_FIELDS,
     **{name: "checked" if field.kind == "flag" else "value" for name, field in PARAM_FIELDS.items()},
     "description": "value",
 }
@@ -54,6 +56,7 @@ CHECKED: Final = (
     "indicators",
     "feature_engineering_windows",
     "cv_splits",
+    "costs",
 )
 _PREFERRED: Final = ("volume_sol", "buy_pressure_ratio", "unique_signer_ratio", "num_whale_buys")
 _CHANGE_FIELDS: Final = ("min_percent_change", "direction", "horizon_mode")
@@ -133,6 +136,8 @@ def specification_from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
         "cv_splits": _filled(fields.get("cv_splits"), 5),
         "params": _params_of(fields),
     }
+    if (costs := costs_from_fields(fields)) is not None:
+        document["costs"] = costs
     market = fields.get("market") or DEFAULT_MARKET
     if market != DEFAULT_MARKET:
         document["market"] = market

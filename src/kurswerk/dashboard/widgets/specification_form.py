@@ -9,12 +9,14 @@ from dash import html
 from kurswerk.dashboard.widgets.components import number_input
 from kurswerk.dashboard.widgets.market_choice import instruments_word
 from kurswerk.dashboard.widgets.specification_document import PARAM_FIELDS
+from kurswerk.dashboard.widgets.trade_costs import cost_fields, cost_words
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import MarketSchema
 from kurswerk.market.calendar import MAX_HORIZON_SESSIONS, exchanges
 from kurswerk.models import FAMILIES, FormField
+from kurswerk.training import Costs
 
 _PHASES: Final = {
     1: N_("1 – Baby Zone"),
@@ -251,6 +253,12 @@ def rows(user: UserContext, given: Mapping[str, Any], market: MarketSchema, name
         ],
         cols={"base": 1, "xs": 2},
     )
+
+
+def costs(user: UserContext, given: Mapping[str, Any]) -> Any:
+    """Return the costs of the trades that the model's evaluation simulates."""
+    usual = user.t("Default: {costs}", costs=cost_words(user, Costs().model_dump()))
+    return cost_fields(user, "spec", given.get("costs"), usual)
 
 
 def advanced(user: UserContext, given: Mapping[str, Any]) -> Any:
