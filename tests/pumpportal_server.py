@@ -12,7 +12,7 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from coin_trades import TrueCoin, random_mint
+from coin_trades import SECOND, TrueCoin, random_mint
 
 _MILLISECOND = 1000
 
@@ -28,12 +28,21 @@ class PumpPortalServer:
         Requests are confirmed late by up to this; trades are sent from then on.
     refuses
         The text with which trades are refused.
+    ages_s
+        How old coins are when their creation is reported, one of these each.
     """
 
     def __init__(
-        self, *, seed: int = 1, longest_delay_s: float = 0.0, longest_answer_s: float = 0.0, refuses: str | None = None
+        self,
+        *,
+        seed: int = 1,
+        longest_delay_s: float = 0.0,
+        longest_answer_s: float = 0.0,
+        refuses: str | None = None,
+        ages_s: tuple[int, ...] = (0,),
     ) -> None:
         self._rng = random.Random(seed)
+        self._ages_s = ages_s
         self._delay_s, self._answer_s, self._refuses = longest_delay_s, longest_answer_s, refuses
         self._clients: dict[ServerConnection, set[str]] = {}
         self._server: Server | None = None
@@ -153,6 +162,7 @@ class PumpPortalServer:
             await asyncio.sleep(self._rng.uniform(0, 2 * pause_s))
 
     async def _bear(self, moment_us: int) -> None:
+        moment_us -= self._rng.choice(self._ages_s) * SECOND
         coin = TrueCoin(random_mint(self._rng), "creator", moment_us, bought_at_creation=self._rng.random() < 0.8)
         if coin.bought_at_creation:
             coin.trade(moment_us, "creator", is_buy=True, share=self._rng.uniform(0.05, 0.5))

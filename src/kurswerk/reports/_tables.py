@@ -119,6 +119,8 @@ def costs_of(evaluations: Mapping[str, Json]) -> list[str]:
         trades = evaluation.get("trades") or {}
         if trades:
             text = f"{number(trades['fee_bps'], 1)} and {number(trades['slippage_bps'], 1)} basis points"
+            if trades.get("fixed_cost"):
+                text += f" and {number(trades['fixed_cost'], 6)} fixed"
             if trades.get("price_impact"):
                 text += (
                     f", with the price impact of a stake of {number(trades['stake'], 6)} on a constant-product curve,"

@@ -1,6 +1,7 @@
 """``kurswerk collect`` as processes that are killed, against servers that break every promise."""
 
 import json
+import random
 import time
 from collections import Counter
 
@@ -113,3 +114,33 @@ def test_rows_are_complete_or_absent_whatever_the_connection_and_the_process_suf
         overview = json.loads(run(folder, "collect", "status", "--json", **settings(database, server)).stdout)
         assert [(one["name"], one["stopped"]) for one in overview["collectors"]] == [("pumpportal", True)]
         assert {gap["reason"] for gap in overview["gaps"]} >= {"interrupted", "stopped"}
+
+
+@pytest.mark.slow
+def test_rows_of_all_phases_survive_many_kills_and_lost_connections(database: Database):
+    server = PumpPortalServer(seed=2, longest_delay_s=0.8, longest_answer_s=0.5, ages_s=(0, 0, 595, 3_590, 7_000))
+    rng = random.Random(3)
+    outages = []
+    with data_directory() as folder, server.running():
+        server.play(trades_per_second=150, births_per_second=2)
+        for round_ in range(5):
+            with served(folder, "collect", "pumpportal", **settings(database, server)) as running:
+                connections = server.connections
+                until(
+                    lambda before=connections: server.connections > before and server.followed() >= coins_of(database)
+                )
+                for _ in range(rng.randrange(1, 3)):
+                    await_windows(database, now_us() + rng.randrange(2, 40) * SECOND)
+                    outages.append(now_us())
+                    server.disconnect()
+                    followed = coins_of(database)
+                    until(lambda before=followed: server.followed() >= before)
+                await_windows(database, now_us() + 35 * SECOND)
+                outages.append(now_us())
+                if round_ < 4:
+                    running.process.kill()
+                    running.process.wait()
+        server.rest()
+    phases = Counter(row["phase_id_at_time"] for row in rows_of(database).values())
+    assert set(phases) == {1, 2, 3}
+    assert_complete_or_in_a_gap(database, server.coins, outages)
