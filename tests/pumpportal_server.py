@@ -47,6 +47,7 @@ class PumpPortalServer:
         self._clients: dict[ServerConnection, set[str]] = {}
         self._server: Server | None = None
         self._loop = asyncio.new_event_loop()
+        self._closing = asyncio.Event()
         self._sending: set[asyncio.Task[None]] = set()
         self.is_playing = threading.Event()
         self.coins: list[TrueCoin] = []
@@ -117,6 +118,7 @@ class PumpPortalServer:
         self.port = next(iter(self._server.sockets)).getsockname()[1]
 
     async def _close(self) -> None:
+        self._closing.set()
         if self._server:
             self._server.close()
             await self._server.wait_closed()
@@ -138,7 +140,9 @@ class PumpPortalServer:
 
     async def _answer(self, client: ServerConnection, request: dict[str, Any]) -> None:
         self.requests.append(request)
-        await asyncio.sleep(self._rng.uniform(0, self._answer_s))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), self._rng.uniform(0, self._answer_s))
+            return
         method, keys = request["method"], request.get("keys", [])
         if self._refuses and method == "subscribeTokenTrade":
             await client.send(json.dumps({"errors": self._refuses}))
