@@ -183,17 +183,22 @@ def _costs_of_curve(user: UserContext, evaluation: Json) -> list[Any]:
     if not trades:
         return []
     lines = [user.t("Returns after costs on each side: {costs}.", costs=cost_words(user, trades))]
-    mean = (ended.get("trades") or {}).get("simulated_profit_pct")
-    if ended.get("rows") and mean is not None:
+    if ended.get("rows"):
         lines.append(
-            user.t(
-                "{n} rows are left out because trading ended within the horizon; with those, left at the last price,"
-                " the mean at {threshold} is {mean}%.",
-                n=user.number(ended["rows"]),
-                threshold=user.threshold(evaluation.get("threshold")),
-                mean=user.signed(mean, 2),
+            user.tn(
+                "{n} row is left out because trading ended within the horizon.",
+                "{n} rows are left out because trading ended within the horizon.",
+                int(ended["rows"]),
             )
         )
+        if (mean := (ended.get("trades") or {}).get("simulated_profit_pct")) is not None:
+            lines.append(
+                user.t(
+                    "With those, left at the last price, the mean at {threshold} is {mean}%.",
+                    threshold=user.threshold(evaluation.get("threshold")),
+                    mean=user.signed(mean, 2),
+                )
+            )
     return [dmc.Text(" ".join(lines), size="sm", c="dimmed")]
 
 
