@@ -141,6 +141,16 @@ class CollectorSettings(SettingGroup):
         return tuple(name for name, is_chosen in chosen.items() if is_chosen)
 
 
+class BackupSettings(SettingGroup):
+    """Where backups go and how they are encrypted."""
+
+    store: Text = setting(None, "folder or URL (file://, s3://, …) of this installation's backups")
+    key: Secret = setting(None, "encrypts backups; at least 16 characters")
+    key_file: Text = setting(None, "a file that holds the key instead")
+    parallel: int = setting(2, "connections that read or load at once; each takes about 100 MB", ge=1, le=64)
+    level: int = setting(1, "of compression by Zstandard; higher is smaller and slower", ge=1, le=19)
+
+
 class LogSettings(SettingGroup):
     """What is logged, to standard error."""
 

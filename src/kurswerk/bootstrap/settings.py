@@ -30,6 +30,7 @@ from typing_extensions import override
 
 from kurswerk.bootstrap.setting_groups import (
     AlertSettings,
+    BackupSettings,
     CollectorSettings,
     HttpSettings,
     LogSettings,
@@ -65,7 +66,7 @@ class Settings(BaseSettings):
         Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
-    http, worker, predictor, alerts, collector, log
+    http, worker, predictor, alerts, collector, backup, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     predictor: PredictorSettings = PredictorSettings()
     alerts: AlertSettings = AlertSettings()
     collector: CollectorSettings = CollectorSettings()
+    backup: BackupSettings = BackupSettings()
     log: LogSettings = LogSettings()
 
     @property

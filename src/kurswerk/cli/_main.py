@@ -19,7 +19,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 # Command → (module, one line of help). The line stands here so that --help imports no command.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Run the main job on a simulated market, write a report, predict live."),
-    "db": ("db", "Prepare, inspect, find and stop the database."),
+    "db": ("db", "Prepare, inspect, back up, restore and stop the database."),
     "simulate": ("simulate", "Write a believable, reproducible market."),
     "ingest": ("ingest", "Bring files of market data into the database."),
     "calendar": ("calendar", "Show and update the trading sessions of exchanges."),

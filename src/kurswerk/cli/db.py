@@ -1,9 +1,10 @@
-"""``kurswerk db``: prepare, inspect, find and stop the database."""
+"""``kurswerk db``: prepare, inspect, back up, restore, find and stop the database."""
 
 import click
 
 from kurswerk.bootstrap.application import current_settings
 from kurswerk.bootstrap.database import DatabaseAdministration
+from kurswerk.cli._backup import backup_command, backups_command, restore_command, verify_command
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
 from kurswerk.core.messages import Message
@@ -21,7 +22,7 @@ _FEED_CODES = {
 
 @click.group("db")
 def command() -> None:
-    """Prepare, inspect, find and stop the database.
+    """Prepare, inspect, back up, restore, find and stop the database.
 
     Without KURSWERK_DATABASE_URL it is a PostgreSQL of Kurswerk's own under KURSWERK_DATA_DIR.
     """
@@ -115,3 +116,7 @@ def stop_command(*, as_json: bool) -> None:
         print_json({"stopped": stopped})
     else:
         click.echo(Message("cli.database_stopped") if stopped else Message("cli.database_not_stopped"))
+
+
+for _command in (backup_command, backups_command, verify_command, restore_command):
+    command.add_command(_command)

@@ -15,6 +15,7 @@
     ├── ArtifactError                a model artifact that must not be loaded
     │   ├── ArtifactCorruptError     bytes differ from their SHA-256
     │   └── ArtifactForeignError     not written by Kurswerk, or for other features
+    ├── BackupError                  a backup that must not be restored: damaged, of another key, of a newer program
     ├── StorageError                 the database refused or could not be reached
     │   ├── DatabaseUnavailableError no connection
     │   └── ConstraintError          a named constraint was violated
@@ -148,6 +149,10 @@ class ArtifactCorruptError(ArtifactError):
 
 class ArtifactForeignError(ArtifactError):
     """An artifact that Kurswerk did not write, or that belongs to other features."""
+
+
+class BackupError(KurswerkError):
+    """A backup that must not be restored: incomplete, damaged, of another key or of a newer program."""
 
 
 class StorageError(KurswerkError):

@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from psycopg import sql
 
 from kurswerk.market import MARKETS
-from kurswerk.storage.server import Database
-
-# One process at a time. Any constant: "KWt" in hexadecimal.
-_CLEANING = 0x4B5774
+from kurswerk.storage.server import RETENTION_LOCK, Database
 
 # Counts by minute and lane become one row a day, whose slot is none of a lane.
 _COUNTS = """
@@ -91,7 +88,7 @@ def clean_up(database: Database) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for table, statement in _steps().items():
         with database.connection() as connection:
-            row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [_CLEANING]).fetchone()
+            row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [RETENTION_LOCK]).fetchone()
             if row and row[0]:
                 count = connection.execute(statement).fetchone()
                 found[table] = int(count[0]) if count else 0

@@ -3,6 +3,7 @@
 Importing it must stay cheap, because every command waits for it: no Arrow, numba, Alembic or SQLAlchemy.
 """
 
+from kurswerk.storage.server._binaries import installed_programs
 from kurswerk.storage.server._database import Connection, Database
 from kurswerk.storage.server._embedded import EmbeddedPostgres, ServerStatus
 from kurswerk.storage.server._errors import translated, translating
@@ -16,7 +17,7 @@ from kurswerk.storage.server._joined_trigger import (
 )
 from kurswerk.storage.server._json import jsonb
 from kurswerk.storage.server._messages import message_of, stored_message, stored_text
-from kurswerk.storage.server._revisions import HEAD
+from kurswerk.storage.server._revisions import HEAD, MIGRATION_LOCK, RETENTION_LOCK
 from kurswerk.storage.server._schema import (
     SchemaStatus,
     TableStatus,
@@ -29,6 +30,8 @@ from kurswerk.storage.server._short_locks import execute_without_queueing
 
 __all__ = [
     "HEAD",
+    "MIGRATION_LOCK",
+    "RETENTION_LOCK",
     "Connection",
     "Database",
     "EmbeddedPostgres",
@@ -40,6 +43,7 @@ __all__ = [
     "current_revision",
     "downgrade",
     "execute_without_queueing",
+    "installed_programs",
     "joined_sources",
     "joined_trigger_creation",
     "joined_trigger_name",

@@ -76,7 +76,7 @@ def _name_of(uid: int) -> str:
 
 
 @lru_cache(maxsize=1)
-def _folders() -> dict[int, Path]:
+def installed_programs() -> dict[int, Path]:
     """Return major version → folder of programs, for all that the wheel brings."""
     spec = importlib.util.find_spec(_WHEEL)
     found: dict[int, Path] = {}
@@ -100,7 +100,7 @@ def folder_for(cluster: Path) -> Path:
     DatabaseUnavailableError
         If the wheel is missing or brings no such version.
     """
-    folders = _folders()
+    folders = installed_programs()
     try:
         version = int((cluster / "PG_VERSION").read_text(encoding="ascii"))
     except FileNotFoundError:

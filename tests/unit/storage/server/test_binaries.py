@@ -18,9 +18,9 @@ SELF = binaries.ServerUser(os.geteuid(), os.getegid(), "self", switch=False)
 
 @pytest.fixture
 def fresh_folders() -> Iterator[None]:
-    binaries._folders.cache_clear()
+    binaries.installed_programs.cache_clear()
     yield
-    binaries._folders.cache_clear()
+    binaries.installed_programs.cache_clear()
 
 
 def nobody_known(name: str) -> pwd.struct_passwd:

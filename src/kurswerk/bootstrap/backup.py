@@ -1,0 +1,127 @@
+"""Backups of the database and the data folder that the settings name."""
+
+import os
+from pathlib import Path
+
+from kurswerk.bootstrap.database import database_url
+from kurswerk.bootstrap.settings import CONFIG_FILE, Settings
+from kurswerk.core.errors import InvalidInputError
+from kurswerk.jobs import Progress, no_progress
+from kurswerk.storage.backup import (
+    BackupOptions,
+    BackupStore,
+    BackupSummary,
+    Header,
+    KeepRule,
+    OpenBackup,
+    RestoreSummary,
+    Verified,
+    create_backup,
+    open_backup,
+    restore_backup,
+    restore_into_scratch,
+)
+from kurswerk.storage.server import Database, upgrade
+
+__all__ = ["BackupService", "BackupSummary", "Header", "KeepRule", "RestoreSummary", "Verified"]
+
+
+class BackupService:
+    """Makes, lists, verifies and restores backups.
+
+    Parameters
+    ----------
+    store
+        Instead of that of the settings.
+    key_file
+        Holds the key, instead of that of the settings.
+    """
+
+    def __init__(self, settings: Settings, *, store: str | None = None, key_file: Path | None = None) -> None:
+        self._settings = settings
+        self._store = store or settings.backup.store
+        self._key_file = key_file
+
+    @property
+    def store(self) -> str:
+        """Where backups lie.
+
+        Raises
+        ------
+        InvalidInputError
+            If nothing names a store.
+        """
+        if not self._store:
+            raise InvalidInputError("backup.no_store")
+        return self._store
+
+    def create(self, keep: KeepRule, *, progress: Progress = no_progress) -> BackupSummary:
+        """Make a backup; `kurswerk.storage.backup.create_backup` describes it."""
+        backup = self._settings.backup
+        database = self._database()
+        upgrade(database)
+        options = BackupOptions(secret=self._secret(), level=backup.level, parallel=backup.parallel, keep=keep)
+        return create_backup(
+            database,
+            BackupStore(self.store),
+            self._settings.data_dir,
+            options,
+            settings_file=_settings_file(),
+            progress=progress,
+        )
+
+    def complete(self) -> list[Header]:
+        """Return what is known of all complete backups, oldest first."""
+        return BackupStore(self.store).complete()
+
+    def verify(self, *, progress: Progress = no_progress) -> Verified:
+        """Read all of a backup and compare it with its manifest."""
+        return self._open().verify(parallel=self._settings.backup.parallel, progress=progress)
+
+    def restore_into_scratch(self, *, progress: Progress = no_progress) -> int:
+        """Restore a backup into a database that is dropped afterwards; return its rows."""
+        return restore_into_scratch(
+            self._open(), self._database(), parallel=self._settings.backup.parallel, progress=progress
+        )
+
+    def restore(self, *, replace: str | None, progress: Progress = no_progress) -> RestoreSummary:
+        """Restore a backup; `kurswerk.storage.backup.restore_backup` describes it."""
+        backup = self._open()
+        return restore_backup(
+            backup,
+            self._database(),
+            self._settings.data_dir,
+            replace=replace,
+            parallel=self._settings.backup.parallel,
+            progress=progress,
+        )
+
+    def _open(self) -> OpenBackup:
+        return open_backup(self.store, self._secret())
+
+    def _database(self) -> Database:
+        return Database(database_url(self._settings))
+
+    def _secret(self) -> str | None:
+        """Return the key; read anew each time, so that a file that was replaced takes effect.
+
+        Raises
+        ------
+        InvalidInputError
+            If the file cannot be read.
+        """
+        backup = self._settings.backup
+        path = self._key_file or (Path(backup.key_file) if backup.key_file else None)
+        if path is None:
+            return backup.key.get_secret_value() if backup.key else None
+        try:
+            return path.expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InvalidInputError("backup.key_file_unreadable", path=path, reason=reason) from error
+
+
+def _settings_file() -> Path | None:
+    """Return the settings file in force, None where there is none."""
+    path = Path(os.environ.get("KURSWERK_CONFIG") or Path.cwd() / CONFIG_FILE)
+    return path if path.is_file() else None
