@@ -1,5 +1,7 @@
 """``kurswerk ingest``: files of market data into the database."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ from kurswerk.bootstrap.files import open_candles
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.core.messages import Message
-from kurswerk.ingest import IngestSummary, ingest_files
-from kurswerk.market import MARKETS, MarketSchema
+from kurswerk.ingest import IngestSummary, ingest_actions, ingest_files
+from kurswerk.market import MARKETS, MarketSchema, market_named
+from kurswerk.market.calendar import calendar_of
+from kurswerk.market.series import SeriesOrigin, SourceConflict
 
 
 @click.group("ingest")
@@ -50,6 +54,84 @@ def ingest_command(market: MarketSchema) -> click.Command:
     return ingest
 
 
+def ingest_series_command(market: MarketSchema) -> click.Command:
+    """Return the command that ingests files of a market that keeps several series of an instrument."""
+
+    @click.command(market.name, help=_help_of(market))
+    @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path))
+    @click.option(
+        f"--{market.key}", "instrument", help=f"The {market.key} of all rows, for files without a column that names it."
+    )
+    @click.option("--date-format", help="strptime format of times in no standard form, e.g. %m/%d/%Y.")
+    @click.option("--source", help="Name of the source; bars of different sources are kept apart. [file's name]")
+    @click.option(
+        "--price-basis",
+        default="raw",
+        show_default=True,
+        help="raw, or split-adjusted:YYYY-MM-DD with the day up to which splits are in the prices.",
+    )
+    @click.option("--exchange", default="XNYS", show_default=True, help="Whose sessions the dates of bars are.")
+    @click.option("--prefer", is_flag=True, help="Read this source from now on where there are others.")
+    @json_option
+    def ingest(
+        files: tuple[Path, ...],
+        instrument: str | None,
+        date_format: str | None,
+        source: str | None,
+        price_basis: str,
+        exchange: str,
+        *,
+        prefer: bool,
+        as_json: bool,
+    ) -> None:
+        origins = [SeriesOrigin.of(source or path.stem, price_basis, preferred=prefer) for path in files]
+        calendar = calendar_of(exchange)
+        sources = [open_candles(path, market) for path in files]
+        app = open_application()
+        store = app.markets[market.name]
+        summaries, instruments = [], set[str]()
+        with progress_bar("ingest") as bar:
+            for candles, origin in zip(sources, origins, strict=True):
+                sink = store.series_sink(origin, exchange)
+                summaries.append(
+                    ingest_files(
+                        [candles],
+                        market,
+                        sink,
+                        app.settings.quarantine_dir,
+                        instrument=instrument,
+                        date_format=date_format,
+                        calendar=calendar,
+                        progress=lambda step: bar(step.fraction, step.message),
+                    )
+                )
+                instruments |= sink.instruments
+        summary = IngestSummary([file for one in summaries for file in one.files])
+        conflicts = store.source_conflicts(instruments)
+        if as_json:
+            print_json({**summary_document(summary), "conflicts": [asdict(one) for one in conflicts]})
+        else:
+            print_summary(summary)
+            _print_conflicts(conflicts)
+
+    return ingest
+
+
+def _print_conflicts(conflicts: Sequence[SourceConflict]) -> None:
+    for one in conflicts:
+        columns = ", ".join(f"{count} × {name}" for name, count in one.differing.items())
+        click.echo(
+            Message(
+                "cli.sources_differ",
+                instrument=one.instrument,
+                preferred=one.preferred,
+                other=one.other,
+                columns=columns,
+                shared=Message("count.rows", count=one.shared),
+            )
+        )
+
+
 def _help_of(market: MarketSchema) -> str:
     aliases = {role.value: column for role, column in market.roles.items() if role.value != column}
     mapped = [f"{name} → {column}" for name, column in aliases.items()]
@@ -62,7 +144,36 @@ def _help_of(market: MarketSchema) -> str:
 
 
 for _market in MARKETS.values():
-    command.add_command(ingest_command(_market))
+    command.add_command(ingest_series_command(_market) if _market.series else ingest_command(_market))
+
+
+@command.command("actions")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--exchange", default="XNYS", show_default=True, help="Whose sessions the days of a factor file are.")
+@json_option
+def ingest_actions_command(file: Path, exchange: str, *, as_json: bool) -> None:
+    """Ingest splits and dividends of stocks from a CSV FILE; the same file twice changes nothing.
+
+    FILE has the columns symbol, date, price_factor, split_factor and reference_price, of which the actions are derived,
+    or symbol, date, kind (split, dividend, spin_off) and factor, and may have amount and known_at.
+    """
+    market = market_named("stocks")
+    app = open_application()
+    summary = ingest_actions(file, market, app.markets[market.name], exchange=exchange)
+    if as_json:
+        print_json(asdict(summary))
+    else:
+        counts = [f"{count} × {kind}" for kind, count in summary.actions.items()]
+        click.echo(
+            Message(
+                "cli.ingested_actions",
+                file=summary.file,
+                read=Message("count.rows", count=summary.rows_read),
+                actions=", ".join(counts),
+                added=summary.added,
+                unchanged=summary.unchanged,
+            )
+        )
 
 
 def summary_document(summary: IngestSummary) -> dict[str, Any]:

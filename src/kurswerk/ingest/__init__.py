@@ -1,10 +1,13 @@
 """Market data into the store: validated, counted, nothing lost."""
 
+from kurswerk.ingest._actions import ActionStore, ActionSummary, ingest_actions
 from kurswerk.ingest._files import FileSummary, IngestSummary, Progress, ingest_files
 from kurswerk.ingest._quarantine import QuarantinedRow, quarantined_rows
 from kurswerk.ingest.ports import CandleSource, MarketSink, RawRows, UpsertCount, arrow_schema
 
 __all__ = [
+    "ActionStore",
+    "ActionSummary",
     "CandleSource",
     "FileSummary",
     "IngestSummary",
@@ -14,6 +17,7 @@ __all__ = [
     "RawRows",
     "UpsertCount",
     "arrow_schema",
+    "ingest_actions",
     "ingest_files",
     "quarantined_rows",
 ]

@@ -14,6 +14,7 @@ from kurswerk.ingest._normalise import Normaliser, ValidatedRows
 from kurswerk.ingest._quarantine import Quarantine
 from kurswerk.ingest.ports import CandleSource, MarketSink, UpsertCount
 from kurswerk.market import MarketSchema
+from kurswerk.market.calendar import Calendar
 from kurswerk.market.validation import Violation
 
 
@@ -166,6 +167,7 @@ def ingest_files(
     *,
     instrument: str | None = None,
     date_format: str | None = None,
+    calendar: Calendar | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> IngestSummary:
     """Validate all rows of some files, store the valid ones and keep the others with their reasons.
@@ -188,6 +190,8 @@ def ingest_files(
         Instrument of all rows, for files without a column that names it.
     date_format
         ``strptime`` format of timestamps that are text in no standard form, e.g. ``%m/%d/%Y``.
+    calendar
+        The exchange's sessions, where a date means the close of its session; None is midnight UTC.
     progress
         Called now and then with how far a file has come.
 
@@ -200,7 +204,7 @@ def ingest_files(
     options = [instrument or "", date_format or ""]
     files = []
     for source in sources:
-        normaliser = Normaliser(source, market, instrument=instrument, date_format=date_format)
+        normaliser = Normaliser(source, market, instrument=instrument, date_format=date_format, calendar=calendar)
         quarantine = Quarantine(quarantine_dir, source, list(normaliser.mapping), options)
         files.append(_look(source, normaliser, quarantine, progress))
     return IngestSummary([_store(file, sink) for file in files])

@@ -12,6 +12,7 @@ from kurswerk.core.errors import DataFileError
 from kurswerk.core.jit import kernel
 from kurswerk.core.timestamps import DAY_US, to_us
 from kurswerk.ingest._cells import MISSING_WORDS, is_text, plain
+from kurswerk.market.calendar import Calendar
 from kurswerk.market.validation import END_MOMENT_US, FIRST_MOMENT_US, Violation
 
 Int = NDArray[np.int64]
@@ -60,6 +61,30 @@ def read_moments(cells: pa.Array, column: str, *, date_format: str | None = None
     outside = (violations == Violation.NONE) & ((moments < FIRST_MOMENT_US) | (moments >= END_MOMENT_US))
     violations[outside] = Violation.TIME_OUT_OF_RANGE
     return moments, violations
+
+
+def to_session_closes(moments: Int, violations: NDArray[np.uint8], calendar: Calendar) -> Moments:
+    """Turn dates (midnight UTC) into the closes of their sessions; a moment with a time of day stays as it is.
+
+    Parameters
+    ----------
+    moments, violations
+        As from `read_moments`, shape (n_rows,).
+    calendar
+        The exchange whose sessions the dates are.
+
+    Returns
+    -------
+    moments, violations
+        With ``NO_SESSION`` for dates on which the exchange is closed, or of which the calendar knows nothing.
+    """
+    dates = (moments % DAY_US == 0) & (violations == Violation.NONE)
+    days = (moments // DAY_US).astype("datetime64[D]")
+    sessions = calendar.sessions
+    place = np.minimum(np.searchsorted(sessions.dates, days), len(sessions.dates) - 1)
+    found = sessions.dates[place] == days
+    closed = np.where(dates & ~found, np.uint8(Violation.NO_SESSION), violations).astype(np.uint8)
+    return np.where(dates & found, sessions.closes_us[place], moments), closed
 
 
 def _integers(cells: pa.Array) -> Moments:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from kurswerk.core.errors import DataFileError
 from kurswerk.ingest._cells import read_numbers
 from kurswerk.ingest._keys import Keys, one_key, read_keys
-from kurswerk.ingest._moments import read_moments
+from kurswerk.ingest._moments import read_moments, to_session_closes
 from kurswerk.ingest.ports import CandleSource, RawRows, arrow_schema
 from kurswerk.market import Kind, MarketSchema, map_columns
+from kurswerk.market.calendar import Calendar
 from kurswerk.market.validation import Cell, Violation, validate_rows
 
 MOST_COLUMNS = 10_000
@@ -86,11 +87,14 @@ class Normaliser:
         Instrument of all rows, where the source has no column that names it.
     date_format
         Format (``strptime``) of timestamps that are text in no standard form.
+    calendar
+        The exchange's sessions, where a date means the close of its session.
 
     Raises
     ------
     DataFileError
-        If there is no column for the time or for any value, no way to know the instrument, or too many columns.
+        If there is no column for the time, for any value or for one that is required, no way to know the instrument, or
+        too many columns.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Normaliser:
         *,
         instrument: str | None = None,
         date_format: str | None = None,
+        calendar: Calendar | None = None,
     ) -> None:
         names = list(source.column_names)
         if len(names) > MOST_COLUMNS:
@@ -109,7 +114,7 @@ class Normaliser:
         self.mapping = map_columns(names, market)
         self.ignored = tuple(name for name in names if name not in self.mapping)
         self._market, self._source = market, source
-        self._instrument, self._date_format = instrument, date_format
+        self._instrument, self._date_format, self._calendar = instrument, date_format, calendar
         self._refuse_unusable(names)
 
     def _refuse_unusable(self, names: list[str]) -> None:
@@ -121,6 +126,9 @@ class Normaliser:
             raise DataFileError("file.no_time_column", file=self._source.name, found=found)
         if not self.columns:
             raise DataFileError("file.no_market_column", file=self._source.name, market=self._market.name, found=found)
+        required = [name for name, column in self._market.columns.items() if column.required]
+        if lacking := [name for name in required if name not in self.columns]:
+            raise DataFileError("file.required_columns_missing", file=self._source.name, columns=lacking, found=found)
         if self.key_column is None and self._instrument is None:
             raise DataFileError("file.no_key_column", file=self._source.name, key=self._market.key, found=found)
         if self.key_column is not None and self._instrument is not None:
@@ -161,6 +169,8 @@ class Normaliser:
         moments, violations = read_moments(
             raw.cells.column(self.time_column), self.time_column, date_format=self._date_format
         )
+        if self._calendar is not None:
+            moments, violations = to_session_closes(moments, violations, self._calendar)
         return keys, moments, np.where(keys.violations != Violation.NONE, keys.violations, violations)
 
     def validate(self, raw: RawRows) -> ValidatedRows:

@@ -6,6 +6,7 @@ from kurswerk.market.columns import map_columns
 from kurswerk.market.panel import Panel
 from kurswerk.market.schema import (
     CANDLE_ROLES,
+    INTERVALS,
     KEY_LENGTH,
     Clock,
     Column,
@@ -16,12 +17,14 @@ from kurswerk.market.schema import (
     MarketSchema,
     Role,
     Segment,
+    SeriesTables,
 )
 
 __all__ = [
     "CANDLE_ROLES",
     "COINS",
     "DEFAULT_MARKET",
+    "INTERVALS",
     "KEY",
     "KEY_LENGTH",
     "MARKETS",
@@ -37,6 +40,7 @@ __all__ = [
     "Panel",
     "Role",
     "Segment",
+    "SeriesTables",
     "map_columns",
     "market_named",
 ]

@@ -6,7 +6,7 @@ from kurswerk.core.errors import UnknownNameError
 from kurswerk.market.schema import MarketSchema
 
 # module:schema, one line each, in the order in which they are listed.
-_SCHEMAS = ("coins:COINS", "candles:CANDLES")
+_SCHEMAS = ("coins:COINS", "candles:CANDLES", "stocks:STOCKS")
 
 MARKETS: dict[str, MarketSchema] = {
     schema.name: schema for schema in (resolve_name(f"kurswerk.market.{entry}") for entry in _SCHEMAS)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from math import inf
+from math import inf, isinf
 
 from kurswerk.core.errors import UnknownNameError
 
@@ -11,6 +11,8 @@ from kurswerk.core.errors import UnknownNameError
 LARGEST_INT = 2_147_483_647
 # Of an instrument's name; varchar(64) in the databases that exist already.
 KEY_LENGTH = 64
+# Lengths of bars, and their seconds.
+INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86_400}
 
 
 class Kind(Enum):
@@ -47,7 +49,7 @@ class Clock(Enum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a market's table; every column may be empty.
+    """One column of a market's table; every column may be empty, unless it is required.
 
     Attributes
     ----------
@@ -56,17 +58,20 @@ class Column:
     signed
         Values below 0 are allowed.
     maximum
-        The largest value allowed: 1 for a share.
+        The largest value allowed: 1 for a share. A whole number without one must fit 32 bits.
+    required
+        A row without a value is refused.
     """
 
     kind: Kind = Kind.FLOAT
     signed: bool = False
     maximum: float = inf
+    required: bool = False
 
     @property
     def largest(self) -> float:
-        """The largest value that a row may hold: the maximum, and for whole numbers what 32 bits hold."""
-        return self.maximum if self.kind is Kind.FLOAT else min(self.maximum, float(LARGEST_INT))
+        """The largest value that a row may hold: the maximum, for whole numbers without one what 32 bits hold."""
+        return float(LARGEST_INT) if self.kind is not Kind.FLOAT and isinf(self.maximum) else self.maximum
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,35 @@ class FeedTables:
         return cls(f"{name}_feed", f"{name}_feed_seen", f"{name}_revisions", f"{name}_states")
 
 
+@dataclass(frozen=True)
+class SeriesTables:
+    """Tables beside a market's own, where that one holds several series of an instrument.
+
+    A *series* is what one source states of one instrument in bars of one interval; the market's table has the columns
+    ``interval`` and ``source`` for it. Of the series of an instrument and interval one is preferred: its rows are the
+    market's rows. They are read through a view, which adjusts them for splits.
+
+    Attributes
+    ----------
+    view
+        The rows of preferred series, adjusted forward: what features, labels and charts read.
+    instruments
+        One row per instrument: name, exchange, first and last day.
+    series
+        One row per series: its price basis, and whether it is preferred.
+    actions
+        Splits and dividends, each with the moment from which on it was known.
+    factors
+        What follows from the actions: by which factor a series' prices are multiplied, from when to when.
+    """
+
+    view: str
+    instruments: str
+    series: str
+    actions: str
+    factors: str
+
+
 # Compared by identity: there is one schema of each market, and it is a key of caches.
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MarketSchema:
@@ -169,6 +203,8 @@ class MarketSchema:
         The other columns in their order.
     roles
         What columns mean. With high and low a row must keep low ≤ open, close ≤ high.
+    derived
+        Columns of the view that the table does not have: the close with splits and dividends, for labels.
     joined
         Columns that come from other tables, after the table's own.
     segment
@@ -181,6 +217,10 @@ class MarketSchema:
         The tables through which new rows are predicted, where they do not have the usual names; see `feed`.
     aliases
         Names in files beside the usual ones (see `file_aliases`), in lower case: name → column.
+    interval
+        Length of a bar, of `INTERVALS`, where the market has bars of one length alone.
+    series
+        The tables of series, where the market's table holds several of an instrument.
 
     Raises
     ------
@@ -201,12 +241,15 @@ class MarketSchema:
     columns: Mapping[str, Column]
     roles: Mapping[Role, str]
     timestamp: str = "timestamp"
+    derived: Mapping[str, Column] = field(default_factory=dict)
     joined: Mapping[str, JoinedColumn] = field(default_factory=dict)
     segment: Segment | None = None
     clock: Clock = Clock.CONTINUOUS
     exchanges: InstrumentAttribute | None = None
     feed_tables: FeedTables | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    interval: str | None = None
+    series: SeriesTables | None = None
 
     def __post_init__(self) -> None:
         segments = [self.segment.column] if self.segment else []
@@ -221,9 +264,19 @@ class MarketSchema:
         return self.feed_tables or FeedTables.named_after(self.table)
 
     @property
+    def relation(self) -> str:
+        """The table or view that rows are read from."""
+        return self.series.view if self.series else self.table
+
+    @property
     def panel_columns(self) -> tuple[str, ...]:
-        """All columns that a panel of this market can have, in their order: the table's, then the joined ones."""
-        return (*self.columns, *self.joined)
+        """All columns that a panel of this market can have: the table's, then derived, then joined ones."""
+        return (*self.columns, *self.derived, *self.joined)
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The columns that a target may watch: all but joined ones."""
+        return (*self.columns, *self.derived)
 
     def column_of(self, role: Role) -> str:
         """Return the column of a role.

@@ -23,7 +23,7 @@ END_MOMENT_US = 9_214_646_400_000_000
 
 
 class Violation(IntEnum):
-    """Which validation rule a row breaks; of several, the first in this order."""
+    """Which validation rule a row breaks; of several, the first that is found."""
 
     NONE = 0
     CELLS = 1
@@ -42,6 +42,8 @@ class Violation(IntEnum):
     CLOSE_OUTSIDE = 14
     OPEN_OUTSIDE = 15
     CONFLICT = 16
+    MISSING = 17
+    NO_SESSION = 18
 
 
 class Cell(IntEnum):
@@ -79,9 +81,10 @@ def validate_rows(
 ) -> tuple[Small, Places]:
     """Find the first validation rule that each row breaks.
 
-    A cell may be missing, also a price: what is not there breaks nothing. A cell that holds a number must hold a
-    finite one; values below 0 are allowed in signed columns alone; counts and flags are whole and fit the database; no
-    value is above its column's maximum. Of the prices that are there, high ≥ low and low ≤ open, close ≤ high.
+    A cell may be missing, also a price, unless its column is required: what is not there breaks nothing else. A cell
+    that holds a number must hold a finite one; values below 0 are allowed in signed columns alone; counts and flags are
+    whole and fit the database; no value is above its column's maximum. Of the prices that are there, high ≥ low and
+    low ≤ open, close ≤ high.
 
     Parameters
     ----------
@@ -124,6 +127,9 @@ def validate_rows(
     declared = [market.columns[name] for name in columns]
     whole = np.array([column.kind is not Kind.FLOAT for column in declared], dtype=np.bool_)
     signed = np.array([column.signed for column in declared], dtype=np.bool_)
+    for place in [k for k, column in enumerate(declared) if column.required]:
+        missing = (cells[place] == Cell.MISSING) & (found == Violation.NONE)
+        found[missing], offending[missing] = Violation.MISSING, place
     most = np.array([column.largest for column in declared], dtype=np.float64)
     _validate_cells(values, cells, whole, signed, most, found, offending)
     position = {name: index for index, name in enumerate(columns)}

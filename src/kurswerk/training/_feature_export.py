@@ -140,8 +140,8 @@ class FeaturesRequest(BaseModel):
     def _consistent(self) -> Self:
         engineered_names((), self.market_schema, self.feature_engineering_windows)  # refuses a window out of range
         _ = self.period
-        if self.target is not None and self.target.target_var not in self.market_schema.columns:
-            known = self.market_schema.columns
+        if self.target is not None and self.target.target_var not in self.market_schema.target_columns:
+            known = self.market_schema.target_columns
             raise UnknownNameError("spec.unknown_target_var", name=self.target.target_var, known=known)
         return self
 

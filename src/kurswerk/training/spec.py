@@ -193,8 +193,8 @@ class ModelSpec(BaseModel):
         if self.model_type not in MODEL_TYPES:
             raise UnknownNameError("model_type.unknown", name=self.model_type, known=MODEL_TYPES)
         market = self.market_schema
-        if self.target_var not in market.columns:
-            raise UnknownNameError("spec.unknown_target_var", name=self.target_var, known=market.columns)
+        if self.target_var not in market.target_columns:
+            raise UnknownNameError("spec.unknown_target_var", name=self.target_var, known=market.target_columns)
         if self.phases is not None and market.segment is None:
             raise SpecError("spec.market_without_phases", market=market.name)
         engineered_names((), market, self.feature_engineering_windows)  # refuses a window out of range

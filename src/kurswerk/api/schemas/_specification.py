@@ -124,7 +124,7 @@ def _of_market(market: MarketSchema) -> Json:
     """Return the schema of specifications of one market: its columns, and phases where it has some."""
     is_default = market.name == DEFAULT_MARKET
     name = {"const": market.name, "type": "string"} | ({"default": market.name} if is_default else {})
-    properties = {"market": name, "target_var": {"type": "string", "enum": list(market.columns)}}
+    properties = {"market": name, "target_var": {"type": "string", "enum": list(market.target_columns)}}
     if market.segment is None:
         properties["phases"] = {"type": "null"}
     return {

@@ -25,7 +25,7 @@ WIDTHS = {"float8": 8, "int8": 8, "int4": 4, "bool": 1}
 KEY_KINDS = frozenset({"varchar", "text"})
 
 
-def encode_rows(batch: pa.RecordBatch, kinds: Sequence[str]) -> memoryview:
+def encode_rows(batch: pa.RecordBatch, kinds: Sequence[str], constants: Sequence[str] = ()) -> memoryview:
     """Write a batch as the rows of a binary COPY, without header and trailer.
 
     Parameters
@@ -35,6 +35,8 @@ def encode_rows(batch: pa.RecordBatch, kinds: Sequence[str]) -> memoryview:
         column list. NULL and NaN become NULL.
     kinds
         Type of each column after the second in the table, keys of `WIDTHS`.
+    constants
+        Texts that every row has between its timestamp and its first column of values.
 
     Raises
     ------
@@ -52,9 +54,11 @@ def encode_rows(batch: pa.RecordBatch, kinds: Sequence[str]) -> memoryview:
     for j, kind in enumerate(kinds):
         _fill(batch.column(j + 2), kind, batch.schema.names[j + 2], words[j], nulls[j])
     widths = np.array([WIDTHS[kind] for kind in kinds], dtype=np.int64)
-    fixed = 2 + 4 + 12 + len(kinds) * 4 + int(widths.sum())
+    texts = [constant.encode() for constant in constants]
+    middle = np.frombuffer(b"".join(len(one).to_bytes(4, "big") + one for one in texts), dtype=np.uint8)
+    fixed = 2 + 4 + 12 + len(middle) + len(kinds) * 4 + int(widths.sum())
     out = np.empty(batch.num_rows * fixed + int(offsets[-1] - offsets[0]), dtype=np.uint8)
-    used = write_rows(text, offsets, times, words, nulls, widths, out)
+    used = write_rows(text, offsets, times, len(texts), middle, words, nulls, widths, out)
     return out[:used].data
 
 
@@ -91,13 +95,21 @@ def put(value: int, width: int, out: Bytes, at: int) -> int:
 
 @kernel
 def write_rows(
-    text: Bytes, offsets: Int, times: Int, words: Int, nulls: NDArray[np.bool_], widths: Int, out: Bytes
+    text: Bytes,
+    offsets: Int,
+    times: Int,
+    n_constants: int,
+    constants: Bytes,
+    words: Int,
+    nulls: NDArray[np.bool_],
+    widths: Int,
+    out: Bytes,
 ) -> int:
-    """Write rows of text, timestamp and fixed-width fields; return the number of bytes written."""
+    """Write rows of text, timestamp, encoded constants and fixed-width fields; return the number of bytes written."""
     at = 0
     n_columns = len(widths)
     for i in range(len(times)):
-        at = put(n_columns + 2, 2, out, at)
+        at = put(n_columns + 2 + n_constants, 2, out, at)
         length = offsets[i + 1] - offsets[i]
         at = put(length, 4, out, at)
         for k in range(offsets[i], offsets[i + 1]):
@@ -105,6 +117,9 @@ def write_rows(
             at += 1
         at = put(8, 4, out, at)
         at = put(times[i], 8, out, at)
+        for k in range(len(constants)):
+            out[at] = constants[k]
+            at += 1
         for j in range(n_columns):
             if nulls[j, i]:
                 at = put(-1, 4, out, at)

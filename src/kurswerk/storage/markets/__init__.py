@@ -11,6 +11,7 @@ from kurswerk.storage.markets._load import array_text
 from kurswerk.storage.markets._missing_columns import absent_columns, missing_columns
 from kurswerk.storage.markets._rates import PostgresRatesStore
 from kurswerk.storage.markets._row_context import MarketRowReader
+from kurswerk.storage.markets._series import SeriesSink, source_conflicts
 from kurswerk.storage.markets._store import PostgresMarketStore
 from kurswerk.storage.markets._table import MarketTable
 
@@ -21,10 +22,12 @@ __all__ = [
     "PostgresCollectorStore",
     "PostgresMarketStore",
     "PostgresRatesStore",
+    "SeriesSink",
     "absent_columns",
     "array_text",
     "collector_gaps",
     "collector_reports",
     "coverage",
     "missing_columns",
+    "source_conflicts",
 ]

@@ -24,7 +24,6 @@ from kurswerk.ingest.collector import (
 )
 from kurswerk.ingest.ports import arrow_schema
 from kurswerk.market import COINS
-from kurswerk.storage.binary_copy import encode_rows
 from kurswerk.storage.markets._table import MarketTable
 from kurswerk.storage.markets._upsert import MarketWriter
 from kurswerk.storage.server import Connection, Database, translating
@@ -125,7 +124,7 @@ class PostgresCollectorStore:
                 table = MarketTable.find(connection, COINS)
                 batch = _batch(collected.rows, [name for name in COINS.columns if name in table.columns])
                 writer = MarketWriter(connection, table, batch.schema.names[2:])
-                writer.write(batch, encode_rows(batch, writer.kinds))
+                writer.write(batch)
             with connection.cursor() as cursor:
                 cursor.executemany(_PUT_TRADE, [(self._name, *_trade_values(trade)) for trade in collected.trades])
                 cursor.executemany(_PUT_GAP, [_gap_values(gap, self._name) for gap in collected.gaps])

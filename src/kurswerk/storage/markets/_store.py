@@ -1,6 +1,6 @@
 """The rows of a market."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import pyarrow as pa
 from psycopg import sql
@@ -9,8 +9,10 @@ from kurswerk.core.errors import DataError, NotFoundError
 from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.ingest.ports import UpsertCount
 from kurswerk.market import MarketSchema, Panel
-from kurswerk.storage.binary_copy import encode_rows
+from kurswerk.market.adjustment import CorporateAction
+from kurswerk.market.series import SeriesOrigin, SourceConflict
 from kurswerk.storage.markets._load import Selection, condition, fetch_panel
+from kurswerk.storage.markets._series import SeriesSink, add_actions, source_conflicts
 from kurswerk.storage.markets._table import MarketTable
 from kurswerk.storage.markets._upsert import MarketWriter, sized
 from kurswerk.storage.server import Database
@@ -137,8 +139,9 @@ class PostgresMarketStore:
             end = to_datetime(end_us)
             given = {"end": end.replace(tzinfo=None) if table.is_naive else end}
             only = sql.SQL("") if mints is None else sql.SQL(" AND {} = ANY (%(mints)s)").format(table.key)
+            # Not the view of a market that has one: of its joins the planner expects too few rows.
             explain = sql.SQL("EXPLAIN (FORMAT JSON) SELECT FROM {} WHERE {} <= %(end)s{}").format(
-                table.name, table.timestamp, only
+                sql.Identifier(self._market.table), table.timestamp, only
             )
             plan = connection.execute(explain, {**given, "mints": _known_text(mints)}).fetchone()
         return int(plan[0][0]["Plan"]["Plan Rows"]) if plan else 0
@@ -146,7 +149,8 @@ class PostgresMarketStore:
     def upsert(self, batches: Iterable[pa.RecordBatch]) -> UpsertCount:
         """Insert rows and update those whose (key, timestamp) is there with other values, in one transaction.
 
-        Rows that are there as given are not written again. If anything raises, in ``batches`` too, the table is as
+        Rows that are there as given are not written again. Of a market with several series of an instrument, see
+        `SeriesSink`, they are of the source "unknown". If anything raises, in ``batches`` too, the table is as
         before. Columns that the batches do not have stay untouched.
 
         Parameters
@@ -162,16 +166,30 @@ class PostgresMarketStore:
         ConstraintError, StorageError
             If the database refuses.
         """
+        if self._market.series is not None:
+            return SeriesSink(self._database, self._market, SeriesOrigin()).upsert(batches)
         with self._database.connection() as connection:
-            table = MarketTable.find(connection, self._market)
+            table = MarketTable.find(connection, self._market, stored=True)
             writer: MarketWriter | None = None
             for batch in sized(batches):
                 ordered = batch.select(
                     [*dict.fromkeys([self._market.key, self._market.timestamp, *batch.schema.names])]
                 )
                 writer = writer or MarketWriter(connection, table, ordered.schema.names[2:])
-                writer.write(ordered, encode_rows(ordered, writer.kinds))
+                writer.write(ordered)
             return writer.count if writer else UpsertCount()
+
+    def series_sink(self, origin: SeriesOrigin, exchange: str | None = None) -> SeriesSink:
+        """Return what writes bars of one source, where the market's table holds several series of an instrument."""
+        return SeriesSink(self._database, self._market, origin, exchange)
+
+    def add_actions(self, actions: Sequence[CorporateAction]) -> int:
+        """Store corporate actions that are not there yet, or are there with other values; return how many."""
+        return add_actions(self._database, self._market, actions)
+
+    def source_conflicts(self, instruments: Collection[str] | None = None) -> list[SourceConflict]:
+        """Return where other sources of instruments (None: of all) differ from the preferred one, bar by bar."""
+        return source_conflicts(self._database, self._market, instruments)
 
     def _table(self) -> MarketTable:
         with self._database.connection() as connection:

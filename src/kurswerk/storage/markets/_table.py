@@ -13,13 +13,13 @@ from kurswerk.storage.server import Connection
 _READABLE = "({0} >= '0001-01-02' AND {0} < '9999-12-31')"
 # Numbers of any size; beyond these a cast to double precision is an error.
 _WIDE = "numeric"
-# Whether an index keeps (key, timestamp) unique, and whether one begins with the key.
+# Whether an index keeps the columns of a key unique, and whether one begins with the key.
 _UNIQUE_KEY = """
 SELECT bool_or(indisunique), count(*) > 0 FROM (
-    SELECT i.indisunique AND i.indimmediate AND i.indnkeyatts = 2 AND
+    SELECT i.indisunique AND i.indimmediate AND i.indnkeyatts = cardinality(%(unique)s::text[]) AND
            (SELECT array_agg(a.attname::text ORDER BY a.attname) FROM pg_attribute a
             WHERE a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey::int2[]))
-           = (SELECT array_agg(name ORDER BY name) FROM unnest(ARRAY[%(key)s, %(timestamp)s]::text[]) AS name)
+           = (SELECT array_agg(name ORDER BY name) FROM unnest(%(unique)s::text[]) AS name)
            AS indisunique
     FROM pg_index i JOIN pg_attribute first ON first.attrelid = i.indrelid AND first.attnum = i.indkey[0]
     WHERE i.indrelid = to_regclass(%(table)s) AND i.indisvalid AND i.indpred IS NULL AND first.attname = %(key)s
@@ -27,10 +27,12 @@ SELECT bool_or(indisunique), count(*) > 0 FROM (
 _COLUMNS = """
 SELECT a.attname, t.typname, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull, a.attnum
 FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-WHERE a.attrelid = to_regclass(%(table)s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"""
+WHERE a.attrelid = to_regclass(%(relation)s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"""
 _PAGES = """
 SELECT pg_relation_size(oid) / current_setting('block_size')::int FROM pg_class
-WHERE oid = to_regclass(%(table)s) AND relkind = 'r'"""
+WHERE oid = to_regclass(%(relation)s) AND relkind = 'r'"""
+# Columns that distinguish the series of an instrument.
+SERIES_COLUMNS = ("interval", "source")
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,14 @@ class FoundJoin:
 
 @dataclass(frozen=True)
 class MarketTable:
-    """The shape of a market's table.
+    """The shape of a market's table, or of the view that its rows are read from.
 
     Attributes
     ----------
     market
         The market's schema.
+    relation
+        Name of the table or view.
     columns
         All columns by name.
     has_key
@@ -83,6 +87,7 @@ class MarketTable:
     """
 
     market: MarketSchema
+    relation: str
     columns: Mapping[str, FoundColumn]
     has_key: bool
     has_key_index: bool
@@ -90,30 +95,39 @@ class MarketTable:
     joined: Mapping[str, FoundJoin]
 
     @classmethod
-    def find(cls, connection: Connection, market: MarketSchema) -> "MarketTable":
-        """Look at the table.
+    def find(cls, connection: Connection, market: MarketSchema, *, stored: bool = False) -> "MarketTable":
+        """Look at what rows are read from; with ``stored`` at the table that they are written into.
 
         Raises
         ------
         StorageError
             If there is none, or it lacks key or timestamp.
         """
-        names = {"table": market.table, "key": market.key, "timestamp": market.timestamp}
+        unique = [market.key, market.timestamp, *(SERIES_COLUMNS if market.series else ())]
+        relation = market.table if stored else market.relation
+        names = {"table": market.table, "relation": relation, "key": market.key, "unique": unique}
         columns = {row[0]: FoundColumn(*row) for row in connection.execute(_COLUMNS, names).fetchall()}
         if not columns:
-            raise StorageError("database.no_market_table", table=market.table)
+            raise StorageError("database.no_market_table", table=relation)
         if lacking := [name for name in (market.key, market.timestamp) if name not in columns]:
-            raise StorageError("database.market_table_incomplete", table=market.table, columns=lacking, found=columns)
-        unique = connection.execute(_UNIQUE_KEY, names).fetchone() or (False, False)
+            raise StorageError("database.market_table_incomplete", table=relation, columns=lacking, found=columns)
+        # An index of the table serves the view too, whose rows are those of one series of each instrument.
+        indexed = connection.execute(_UNIQUE_KEY, names).fetchone() or (False, False)
         pages = connection.execute(_PAGES, names).fetchone()
         return cls(
-            market, columns, bool(unique[0]), bool(unique[1]), pages[0] if pages else 0, _joins(connection, market)
+            market,
+            relation,
+            columns,
+            bool(indexed[0]),
+            bool(indexed[1]),
+            pages[0] if pages else 0,
+            _joins(connection, market),
         )
 
     @property
     def name(self) -> sql.Identifier:
-        """The table, quoted."""
-        return sql.Identifier(self.market.table)
+        """The table or view, quoted."""
+        return sql.Identifier(self.relation)
 
     @property
     def key(self) -> sql.Identifier:
@@ -144,7 +158,8 @@ class MarketTable:
     @cached_property
     def versions(self) -> dict[str, str]:
         """The market's columns that can be read now, joined ones of an empty table too, and the version of each."""
-        own = {name: self.columns[name].version for name in self.market.columns if name in self.columns}
+        names = (*self.market.columns, *self.market.derived)
+        own = {name: self.columns[name].version for name in names if name in self.columns}
         return own | {name: join.version for name, join in self.joined.items()}
 
     @property
@@ -214,6 +229,14 @@ class MarketTable:
 
     def distinct_instruments(self) -> sql.Composed:
         """Return a query of all instruments, by index where there is one."""
+        if self.market.series is not None:
+            return sql.SQL(
+                'SELECT {key}::text AS instrument FROM {series} WHERE is_preferred AND "interval" = {interval}'
+            ).format(
+                key=self.key,
+                series=sql.Identifier(self.market.series.series),
+                interval=sql.Literal(self.market.interval),
+            )
         if not self.has_key_index:
             return sql.SQL("SELECT DISTINCT {key}::text AS instrument FROM {table} WHERE {key} IS NOT NULL").format(
                 key=self.key, table=self.name
@@ -230,7 +253,7 @@ class MarketTable:
 def _joins(connection: Connection, market: MarketSchema) -> dict[str, FoundJoin]:
     found = {}
     for name, column in market.joined.items():
-        rows = connection.execute(_COLUMNS, {"table": column.table}).fetchall()
+        rows = connection.execute(_COLUMNS, {"relation": column.table}).fetchall()
         there = {row[0]: FoundColumn(*row) for row in rows}
         if {column.value, column.time} <= there.keys():
             version = f"{there[column.value].version}, {there[column.time].version}"

@@ -11,7 +11,7 @@ from kurswerk.core.errors import DataError
 from kurswerk.ingest.ports import UpsertCount
 from kurswerk.market import Kind
 from kurswerk.storage.binary_copy import HEADER, KEY_KINDS, TRAILER, WIDTHS, encode_rows
-from kurswerk.storage.markets._table import MarketTable
+from kurswerk.storage.markets._table import SERIES_COLUMNS, MarketTable
 from kurswerk.storage.server import Connection
 
 _LEAST_ROWS = 1 << 15
@@ -22,10 +22,10 @@ _STAGING = sql.Identifier("kurswerk_staging")
 _OVERLAP = """
 SELECT EXISTS (
     SELECT FROM unnest(%s::text[], %s::bigint[], %s::bigint[]) AS given (instrument, first, last)
-    WHERE EXISTS (
-        SELECT FROM {table} t WHERE t.{key} = given.instrument
+    CROSS JOIN LATERAL (
+        SELECT FROM {table} t WHERE t.{key} = given.instrument{series}
         AND t.{time} >= timestamptz 'epoch' + (first - 1) * interval '1 microsecond'
-        AND t.{time} <= timestamptz 'epoch' + (last + 1) * interval '1 microsecond'))"""
+        AND t.{time} <= timestamptz 'epoch' + (last + 1) * interval '1 microsecond' LIMIT 1) one)"""
 
 
 class MarketWriter:
@@ -39,6 +39,8 @@ class MarketWriter:
         The table as found.
     names
         Columns of the batches after key and timestamp.
+    series
+        What `SERIES_COLUMNS` are in all rows, where the table holds several series of an instrument.
 
     Raises
     ------
@@ -46,8 +48,11 @@ class MarketWriter:
         If the table lacks one of the columns.
     """
 
-    def __init__(self, connection: Connection, table: MarketTable, names: Sequence[str]) -> None:
+    def __init__(
+        self, connection: Connection, table: MarketTable, names: Sequence[str], series: tuple[str, str] | None = None
+    ) -> None:
         self._connection, self._table, self._names = connection, table, tuple(names)
+        self._series = dict(zip(SERIES_COLUMNS, series or (), strict=False))
         lacking = [name for name in names if name not in table.columns or name not in table.market.columns]
         if lacking:
             raise DataError(
@@ -61,8 +66,8 @@ class MarketWriter:
             and table.columns[table.market.timestamp].kind == "timestamptz"
         )
         self._staged_kinds = [_STAGED_KINDS[table.market.columns[name].kind] for name in self._names]
-        self.kinds = found if self._straight else self._staged_kinds
-        self._fields = _listed([table.market.key, table.market.timestamp, *self._names])
+        self._kinds = found if self._straight else self._staged_kinds
+        self._fields = _listed([table.market.key, table.market.timestamp, *self._series, *self._names])
         self._staged_fields = _listed(["instrument", "moment", *self._names])
         self._staging_made = False
         self._inserted = self._updated = self._unchanged = 0
@@ -72,18 +77,28 @@ class MarketWriter:
         """What became of the rows so far."""
         return UpsertCount(self._inserted, self._updated, self._unchanged)
 
-    def write(self, batch: pa.RecordBatch, payload: memoryview) -> None:
-        """Write a batch; ``payload`` is it encoded with `kinds`."""
-        if not (self._straight and not self._may_overlap(batch) and self._copied_straight(batch, payload)):
-            staged = payload if self.kinds == self._staged_kinds else encode_rows(batch, self._staged_kinds)
-            self._merge(batch.num_rows, staged)
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a batch."""
+        series = tuple(self._series.values())
+        payload = encode_rows(batch, self._kinds, series)
+        if self._straight and not self._may_overlap(batch) and self._copied_straight(batch, payload):
+            return
+        if series or self._kinds != self._staged_kinds:
+            payload = encode_rows(batch, self._staged_kinds)
+        self._merge(batch.num_rows, payload)
 
     def _may_overlap(self, batch: pa.RecordBatch) -> bool:
         moments = pa.table({"instrument": batch.column(0), "us": batch.column(1).view(pa.int64())})
         spans = moments.group_by("instrument").aggregate([("us", "min"), ("us", "max")])
         values = [spans.column(name).to_pylist() for name in ("instrument", "us_min", "us_max")]
         table = self._table
-        query = sql.SQL(_OVERLAP).format(table=table.name, key=table.key, time=table.timestamp)
+        series = sql.Composed(
+            [
+                sql.SQL(" AND t.{} = {}").format(sql.Identifier(name), sql.Literal(value))
+                for name, value in self._series.items()
+            ]
+        )
+        query = sql.SQL(_OVERLAP).format(table=table.name, key=table.key, time=table.timestamp, series=series)
         row = self._connection.execute(query, values).fetchone()
         return bool(row and row[0])
 
@@ -126,6 +141,10 @@ class MarketWriter:
         columns = [
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
             for name, kind in zip(self._names, self._staged_kinds, strict=True)
+        ]
+        columns += [
+            sql.SQL("{} text DEFAULT {}").format(sql.Identifier(name), sql.Literal(value))
+            for name, value in self._series.items()
         ]
         self._connection.execute(
             sql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DROP").format(
@@ -170,7 +189,11 @@ class MarketWriter:
 
     def _same_key(self) -> sql.Composable:
         key, moment = self._key_values()
-        return sql.SQL("t.{} = {} AND t.{} = {}").format(self._table.key, key, self._table.timestamp, moment)
+        # Compared with columns, not with constants: the server would think that few rows have these.
+        series = [sql.SQL(" AND t.{0} = s.{0}").format(sql.Identifier(name)) for name in self._series]
+        return sql.SQL("t.{} = {} AND t.{} = {}{}").format(
+            self._table.key, key, self._table.timestamp, moment, sql.Composed(series)
+        )
 
     def _changed(self, new: str) -> sql.Composable:
         def value(name: str) -> sql.Composable:
@@ -190,7 +213,8 @@ class MarketWriter:
         ).format(self._table.name, assignments, _STAGING, self._same_key(), self._changed("staged"))
 
     def _insert_statement(self) -> sql.Composed:
-        values = [*self._key_values(), *(self._cast(name) for name in self._names)]
+        series = [sql.Identifier("s", name) for name in self._series]
+        values = [*self._key_values(), *series, *(self._cast(name) for name in self._names)]
         table = self._table.name
         conflict: sql.Composable = sql.SQL("")
         if self._table.has_key:
@@ -202,7 +226,8 @@ class MarketWriter:
 
     def _on_conflict(self) -> sql.Composable:
         """Return what happens to a row that another session committed after we looked."""
-        target = sql.SQL("ON CONFLICT ({}, {})").format(self._table.key, self._table.timestamp)
+        market = self._table.market
+        target = sql.SQL("ON CONFLICT ({})").format(_listed([market.key, market.timestamp, *self._series]))
         if not self._names:
             return sql.SQL("{} DO NOTHING").format(target)
         assignments = sql.SQL(", ").join(

@@ -33,13 +33,19 @@ END $$"""
 # A key that was not there before is a new row; one that is gone changes what came after it.
 _CHANGED = """(
         SELECT n.{key}, n.{time}, CASE WHEN EXISTS (
-            SELECT FROM old_rows o WHERE o.{key} = n.{key} AND o.{time} = n.{time}
-        ) THEN 1 ELSE 0 END AS kind FROM new_rows n
+            SELECT FROM {old} o WHERE o.{key} = n.{key} AND o.{time} = n.{time}
+        ) THEN 1 ELSE 0 END AS kind FROM {new} n
         UNION ALL
-        SELECT o.{key}, o.{time}, 1 FROM old_rows o WHERE NOT EXISTS (
-            SELECT FROM new_rows n WHERE n.{key} = o.{key} AND n.{time} = o.{time}
+        SELECT o.{key}, o.{time}, 1 FROM {old} o WHERE NOT EXISTS (
+            SELECT FROM {new} n WHERE n.{key} = o.{key} AND n.{time} = o.{time}
         )
     ) changed"""
+# Of a table that holds several series: the rows that the market's view shows.
+_PREFERRED = """(
+        SELECT r.* FROM {rows} r JOIN {series} s
+        ON s.{key} = r.{key} AND s."interval" = r."interval" AND s.source = r.source AND s.is_preferred
+        WHERE r."interval" = {interval}
+    )"""
 _INSERT_TRIGGER = (
     "CREATE TRIGGER {inserted} AFTER INSERT ON {table}"
     " REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION {inserted}()"
@@ -76,7 +82,9 @@ def trigger_functions(market: MarketSchema) -> list[sql.Composed]:
     """Return the statements that write the triggers' functions anew."""
     names = FeedNames.of(market.name)
     fields = {"key": sql.Identifier(market.key), "time": sql.Identifier(market.timestamp)}
-    changed = sql.SQL(_CHANGED).format(**fields)
+    new, old = _rows_of(market, "new_rows"), _rows_of(market, "old_rows")
+    changed = sql.SQL(_CHANGED).format(new=new, old=old, **fields)
+    inserted = sql.SQL("{} inserted").format(new) if market.series else new
     return [
         sql.SQL(_HEAD).format(
             function=sql.Identifier(function),
@@ -89,10 +97,22 @@ def trigger_functions(market: MarketSchema) -> list[sql.Composed]:
             **fields,
         )
         for function, kind, rows in (
-            (names.inserted, sql.SQL("0"), sql.SQL("new_rows")),
+            (names.inserted, sql.SQL("0"), inserted),
             (names.updated, sql.SQL("kind"), changed),
         )
     ]
+
+
+def _rows_of(market: MarketSchema, rows: str) -> sql.Composable:
+    """Return those rows of a transition table that are the market's."""
+    if market.series is None:
+        return sql.SQL("{}").format(sql.SQL(rows))
+    return sql.SQL(_PREFERRED).format(
+        rows=sql.SQL(rows),
+        series=sql.Identifier(market.series.series),
+        key=sql.Identifier(market.key),
+        interval=sql.Literal(market.interval),
+    )
 
 
 def trigger_creation(market: MarketSchema) -> list[sql.Composed]:

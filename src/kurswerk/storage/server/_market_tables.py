@@ -13,6 +13,7 @@ from kurswerk.market import KEY_LENGTH, Column, MarketSchema
 from kurswerk.storage.server._database import Connection
 from kurswerk.storage.server._feed_trigger import trigger_creation
 from kurswerk.storage.server._revisions import OWNED_TABLE
+from kurswerk.storage.server._series_tables import series_functions, series_tables, stored_creation
 
 _FEED = """
 CREATE TABLE {feed} (
@@ -27,7 +28,7 @@ _LIKE = "CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLU
 
 def missing_market_tables(connection: Connection, markets: Iterable[MarketSchema]) -> list[str]:
     """Return the tables of these markets that are not there."""
-    names = [name for market in markets for name in (market.table, *_feed_tables(market))]
+    names = [name for market in markets for name in (market.table, *series_tables(market), *_feed_tables(market))]
     rows = connection.execute("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", [names])
     return [row[0] for row in rows]
 
@@ -46,16 +47,20 @@ def create_market_tables(connection: Connection, markets: Iterable[MarketSchema]
         missing = missing_market_tables(connection, [market])
         if not missing:
             continue
-        taken = [name for name in _feed_tables(market) if name not in missing]
+        ours = (*series_tables(market), *_feed_tables(market))
+        # Bars of somebody else without the tables beside them could not be read.
+        ours += (market.table,) if market.series else ()
+        taken = [name for name in ours if name not in missing]
         if taken:
             raise ConflictError("database.tables_taken", tables=", ".join(taken))
         for statement in _feed_creation(market):
             connection.execute(statement)
         if market.table in missing:
-            connection.execute(_table_creation(market))
+            for statement in stored_creation(market) if market.series else [_table_creation(market)]:
+                connection.execute(statement)
             for statement in trigger_creation(market):
                 connection.execute(statement)
-        _own(connection, market, missing)
+        _own(connection, market, [name for name in missing if name != market.relation or not market.series])
 
 
 def drop_market_tables(connection: Connection) -> None:
@@ -63,6 +68,8 @@ def drop_market_tables(connection: Connection) -> None:
     rows = connection.execute(f"SELECT name FROM {OWNED_TABLE} WHERE market IS NOT NULL").fetchall()  # noqa: S608 - a constant  # nosec B608
     for (name,) in rows:
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+    for function in series_functions(connection):
+        connection.execute(sql.SQL("DROP ROUTINE IF EXISTS {} CASCADE").format(sql.SQL(function)))
     connection.execute(f"DELETE FROM {OWNED_TABLE} WHERE market IS NOT NULL")  # noqa: S608 - a constant  # nosec B608
 
 

@@ -79,6 +79,8 @@ def test_what_nobody_needs_is_removed_and_sums_stay(database: Database):
         "coin_revisions": 2,
         "candles_states": 0,
         "candles_revisions": 0,
+        "historical_stock_data_states": 0,
+        "historical_stock_data_revisions": 0,
     }
     # A second time there is nothing left to do, and what comes for a day that is folded joins it.
     assert set(clean_up(database).values()) == {0}

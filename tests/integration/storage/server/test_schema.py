@@ -12,6 +12,7 @@ from kurswerk.core.timestamps import to_us
 from kurswerk.market import COINS, MARKETS
 from kurswerk.storage.predictions import create_partitions
 from kurswerk.storage.server import Database, schema_status
+from kurswerk.storage.server._series_tables import series_tables
 
 MODEL: dict[str, Any] = {
     "name": "m",
@@ -61,7 +62,12 @@ def seeded(connection: psycopg.Connection[Any]) -> None:
 def test_the_tables_of_the_contract(database: Database):
     status = schema_status(database)
     assert status.up_to_date
-    of_markets = {name for market in MARKETS.values() for name in (market.table, *vars(market.feed).values())}
+    of_markets = {
+        name
+        for market in MARKETS.values()
+        for name in (market.table, *vars(market.feed).values(), *series_tables(market))
+        if name != market.relation or not market.series
+    }
     assert {table.name for table in status.tables if table.owned} == of_markets | {
         "alert_deliveries",
         "alert_rules",
