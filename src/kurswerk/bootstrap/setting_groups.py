@@ -151,6 +151,20 @@ class BackupSettings(SettingGroup):
     level: int = setting(1, "of compression by Zstandard; higher is smaller and slower", ge=1, le=19)
 
 
+class OutcomeSettings(SettingGroup):
+    """When predictions are compared with the market, and how long what became of them is kept."""
+
+    delay_seconds: int = setting(
+        120,
+        "how long after the end of its horizon a prediction is judged, by the market's newest row",
+        ge=0,
+        le=604_800,
+    )
+    keep_days: int | None = setting(
+        None, "how many days outcomes are kept, by the time of their row; empty: for ever", ge=1, le=36_500
+    )
+
+
 class LogSettings(SettingGroup):
     """What is logged, to standard error."""
 

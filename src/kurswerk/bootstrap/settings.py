@@ -34,6 +34,7 @@ from kurswerk.bootstrap.setting_groups import (
     CollectorSettings,
     HttpSettings,
     LogSettings,
+    OutcomeSettings,
     PredictorSettings,
     SettingGroup,
     WorkerSettings,
@@ -66,7 +67,7 @@ class Settings(BaseSettings):
         Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
-    http, worker, predictor, alerts, collector, backup, log
+    http, worker, predictor, alerts, collector, backup, outcomes, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -89,6 +90,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     collector: CollectorSettings = CollectorSettings()
     backup: BackupSettings = BackupSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
     log: LogSettings = LogSettings()
 
     @property

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kurswerk.market import MARKETS
 from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.outcomes import PostgresOutcomeLog, PostgresOutcomeStore
 from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database
@@ -28,6 +29,8 @@ class Stores:
     activations: PostgresActivationStore
     predictions: PostgresPredictionStore
     prediction_feed: PostgresPredictionFeed
+    outcomes: PostgresOutcomeStore
+    outcome_log: PostgresOutcomeLog
 
     def training(self, memory_budget_bytes: int | None = None) -> TrainingStores:
         """Return what trainings, tests, comparisons and certificates work with.
@@ -56,4 +59,6 @@ def open_stores(database: Database, *, alert_threshold: float | None = None) -> 
         activations=PostgresActivationStore(database),
         predictions=PostgresPredictionStore(database),
         prediction_feed=PostgresPredictionFeed(database),
+        outcomes=PostgresOutcomeStore(database),
+        outcome_log=PostgresOutcomeLog(database),
     )

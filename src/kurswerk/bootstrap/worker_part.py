@@ -1,6 +1,7 @@
-"""The worker as a part of the service."""
+"""The worker as a part of the service: jobs in processes of their own, and outcomes of predictions as time passes."""
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ from kurswerk.bootstrap.job_kinds import job_files, job_kinds
 from kurswerk.bootstrap.job_process import COMMAND
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
 from kurswerk.bootstrap.stores import open_stores
+from kurswerk.market import MARKETS
+from kurswerk.oversight import mature_regularly
 from kurswerk.storage.jobs import PostgresRunStore
+from kurswerk.storage.outcomes import PostgresOutcomeStore
 from kurswerk.storage.server import Database
 from kurswerk.workers import ProcessRunner, Setup, Worker, WorkerEvent
 
+# What a step under way may take when the service stops; one that is cut off is done again.
+_MOST_STEP_S = 2.0
 _ERRORS = {"failed": "job_failed", "died": "job_process_died"}
 
 
@@ -22,7 +28,7 @@ def part(service: Service) -> "WorkerPart":
 
 
 class WorkerPart:
-    """Works on jobs until ``stop``; those under way then go back to the queue."""
+    """Works on jobs and judges predictions until ``stop``; jobs under way then go back to the queue."""
 
     def __init__(self, service: Service) -> None:
         self._errors = service.metrics.errors
@@ -36,6 +42,9 @@ class WorkerPart:
             ensure_database=service.ensure_database,
             on_event=self._count,
         )
+        # A store of its own, on connections that are opened as they are needed: it outlives the loss of the database.
+        self._outcomes = PostgresOutcomeStore(Database(service.database.url))
+        self._judging = service.settings.outcomes
         self.ready = asyncio.Event()
 
     @property
@@ -47,7 +56,20 @@ class WorkerPart:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set."""
         self.ready.set()
-        await self._worker.run(stop)
+        judging_stop = threading.Event()
+        judging = threading.Thread(
+            target=mature_regularly,
+            args=[self._outcomes, tuple(MARKETS), judging_stop],
+            kwargs={"delay_s": float(self._judging.delay_seconds), "keep_days": self._judging.keep_days},
+            name="kurswerk-outcomes",
+            daemon=True,
+        )
+        judging.start()
+        try:
+            await self._worker.run(stop)
+        finally:
+            judging_stop.set()
+            await asyncio.to_thread(judging.join, _MOST_STEP_S)
 
     def _count(self, event: WorkerEvent) -> None:
         if event.kind in _ERRORS:

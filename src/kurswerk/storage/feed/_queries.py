@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
-from kurswerk.storage.markets import MarketTable, array_text
+from kurswerk.storage.markets import MarketTable, array_text, row_value
 
 Int = NDArray[np.int64]
 
@@ -105,32 +105,8 @@ def _coins(coins: Sequence[str], first_us: Int) -> sql.Composed:
 
 
 def _fields(table: MarketTable, columns: Sequence[str]) -> list[sql.Composable]:
-    return [sql.SQL("{} AS {}").format(_value(table, name), sql.Identifier(f"v{k}")) for k, name in enumerate(columns)]
-
-
-def _value(table: MarketTable, name: str) -> sql.Composable:
-    if name in table.market.joined:
-        return _as_of(table, name)
-    if name not in table.columns:
-        return sql.SQL("NULL::double precision")
-    return table.number(name, sql.SQL("m.{}").format(sql.Identifier(name)))
-
-
-def _as_of(table: MarketTable, name: str) -> sql.Composable:
-    """Return a joined column's latest value known at the row ``m``; NULL where its table holds none."""
-    join = table.joined.get(name)
-    if join is None:
-        return sql.SQL("NULL::double precision")
-    return sql.SQL(
-        "(SELECT e.{value}::double precision FROM {table} e WHERE e.{time} <= {moment}"
-        " AND e.{value} IS NOT NULL ORDER BY e.{time} DESC{last} LIMIT 1)"
-    ).format(
-        table=sql.Identifier(join.column.table),
-        value=sql.Identifier(join.column.value),
-        time=sql.Identifier(join.column.time),
-        moment=table.moment("m"),
-        last=sql.SQL(", e.id DESC" if join.has_ids else ""),
-    )
+    values = [row_value(table, name) for name in columns]
+    return [sql.SQL("{} AS {}").format(value, sql.Identifier(f"v{k}")) for k, value in enumerate(values)]
 
 
 def _time(table: MarketTable) -> sql.Identifier:

@@ -9,6 +9,7 @@ from kurswerk.storage.markets._context import MarketContextStore
 from kurswerk.storage.markets._coverage import coverage
 from kurswerk.storage.markets._load import array_text
 from kurswerk.storage.markets._missing_columns import absent_columns, missing_columns
+from kurswerk.storage.markets._periods import periods_query, row_value
 from kurswerk.storage.markets._rates import PostgresRatesStore
 from kurswerk.storage.markets._row_context import MarketRowReader
 from kurswerk.storage.markets._series import SeriesSink, source_conflicts
@@ -29,5 +30,7 @@ __all__ = [
     "collector_reports",
     "coverage",
     "missing_columns",
+    "periods_query",
+    "row_value",
     "source_conflicts",
 ]
