@@ -54,6 +54,15 @@ def _model(field: str) -> Link:
 
 
 _OF_MODEL = "_api_models_model_id"
+_PREDICTION = {
+    "model": _model("model_id"),
+    "replay": Link(
+        "get_api_predictions_prediction_id_replay", "prediction_id", "id", "Compute it again from the stored rows."
+    ),
+    "latest": Link(
+        "get_api_predictions_latest_coin_id", "coin_id", "coin_id", "All predictions of the coin's newest row."
+    ),
+}
 # Schema of a response -> name of the link -> link.
 LINKS: Mapping[str, Mapping[str, Link]] = {
     "JobOrdered": {
@@ -77,6 +86,7 @@ LINKS: Mapping[str, Mapping[str, Link]] = {
         "test_results": Link("get_api_test_results", "model_id", "id", "Its test results."),
         "comparisons": Link("get_api_comparisons", "model_id", "id", "Comparisons with other models."),
         "predictions": Link("get_api_predictions", "model_id", "id", "Its predictions, newest first."),
+        "performance": Link(f"get{_OF_MODEL}_performance", "model_id", "id", "How good its live predictions are."),
         "alerts": Link("get_api_alerts", "model_id", "id", "Its alerts, newest first."),
     },
     "Switched": {
@@ -90,15 +100,8 @@ LINKS: Mapping[str, Mapping[str, Link]] = {
         "test_a": _test("test_a_id"),
         "test_b": _test("test_b_id"),
     },
-    "PredictionRead": {
-        "model": _model("model_id"),
-        "replay": Link(
-            "get_api_predictions_prediction_id_replay", "prediction_id", "id", "Compute it again from the stored rows."
-        ),
-        "latest": Link(
-            "get_api_predictions_latest_coin_id", "coin_id", "coin_id", "All predictions of the coin's newest row."
-        ),
-    },
+    "PredictionRead": _PREDICTION,
+    "PredictionDetail": _PREDICTION,
     "AlertRuleRead": {
         "change": Link("patch_api_alerts_rules_rule_id", "rule_id", "id", "Switch the rule on or off."),
         "delete": Link("delete_api_alerts_rules_rule_id", "rule_id", "id", "Remove the rule with its messages."),

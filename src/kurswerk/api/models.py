@@ -11,10 +11,14 @@ from kurswerk.api.jobs import Priority, ordered
 from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.jobs import JobOrdered
 from kurswerk.api.schemas.models import ModelCreate, ModelPage, ModelQuery, ModelRead, ModelSummary, ModelUpdate
+from kurswerk.api.schemas.performance import PerformanceQuery, PerformanceRead
 from kurswerk.api.schemas.results import ComparisonCreate, TestCreate
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ArtifactCorruptError, ConflictError
+from kurswerk.core.timestamps import to_us
 from kurswerk.jobs import DEFAULT_PRIORITY
+from kurswerk.oversight import live_performance
+from kurswerk.training import ModelSpec
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
@@ -119,3 +123,22 @@ def download_model(model_id: ModelId, ports: Ports) -> Response:
         raise ArtifactCorruptError("artifact.of_model_changed", model=model_id)
     headers = {"Content-Disposition": f'attachment; filename="kurswerk-model-{model_id}.onnx"', "X-SHA256": sha256}
     return Response(data, media_type="application/octet-stream", headers=headers)
+
+
+@router.get("/{model_id:int}/performance", responses=errors(404))
+def read_model_performance(
+    model_id: ModelId, query: Annotated[PerformanceQuery, Query()], ports: Ports
+) -> PerformanceRead:
+    """Measure a model's live predictions by what became of them: metrics with intervals, and calibration."""
+    label = ModelSpec.stored(ports.models.get(model_id).spec).label_spec()
+    since_us, until_us = (None if moment is None else to_us(moment) for moment in (query.since, query.until))
+    found = live_performance(
+        ports.outcomes,
+        model_id,
+        label,
+        threshold=query.threshold,
+        since_us=since_us,
+        until_us=until_us,
+        limit=query.limit,
+    )
+    return PerformanceRead.of(model_id, found)

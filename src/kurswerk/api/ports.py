@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from kurswerk.alerts import AlertStore, ChannelKind
 from kurswerk.jobs import JobFiles, JobService
 from kurswerk.observability import HealthReport
+from kurswerk.oversight import OutcomeLog
 from kurswerk.registry import Listing, ModelStore, PageRequest
 from kurswerk.serving import ActivationStore, PredictionFilter, PredictionLog
 from kurswerk.training import MarketSurvey
@@ -143,6 +144,8 @@ class ApiPorts:
         Finds stored predictions and alerts.
     activations
         Decides which models predict.
+    outcomes
+        Reads what became of predictions.
     stream
         Yields predictions as they are stored.
     alerts
@@ -168,6 +171,7 @@ class ApiPorts:
     markets: Mapping[str, MarketSurvey]
     predictions: PredictionStore
     activations: ActivationStore
+    outcomes: OutcomeLog
     stream: PredictionFeed
     alerts: AlertStore
     channels: Mapping[str, ChannelKind]

@@ -10,6 +10,7 @@ from kurswerk.api.schemas._base import LARGEST_ID, MarketName
 from kurswerk.api.schemas.predictions import (
     CoinName,
     LatestPredictions,
+    PredictionDetail,
     PredictionPage,
     PredictionQuery,
     PredictionRead,
@@ -49,9 +50,9 @@ def read_latest_predictions(
 
 
 @router.get("/predictions/{prediction_id:int}", responses=errors(404))
-def read_prediction(prediction_id: PredictionId, ports: Ports) -> PredictionRead:
-    """Show a stored prediction."""
-    return PredictionRead.model_validate(ports.predictions.get(prediction_id))
+def read_prediction(prediction_id: PredictionId, ports: Ports) -> PredictionDetail:
+    """Show a stored prediction, and what became of it."""
+    return PredictionDetail.model_validate(ports.predictions.get(prediction_id))
 
 
 @router.get("/predictions/{prediction_id:int}/replay", responses=errors(404, 409))

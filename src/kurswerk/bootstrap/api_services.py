@@ -49,6 +49,7 @@ def api_services(
         markets=stores.markets,
         predictions=PostgresPredictionStore(database),
         activations=PostgresActivationStore(database),
+        outcomes=stores.outcome_log,
         stream=stream or PostgresPredictionFeed(database),
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,

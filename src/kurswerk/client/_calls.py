@@ -21,6 +21,7 @@ from kurswerk.client._records import (
     Model,
     Order,
     Page,
+    Performance,
     Phase,
     Prediction,
     RowPredictions,
@@ -243,6 +244,11 @@ def predict(
     body = {"coin_id": coin_id, "model_ids": model_ids, "timestamp": None if at is None else _iso(at)}
     given = {name: value for name, value in body.items() if value is not None}
     return Call("POST", "/api/predict", _one(RowPredictions), given, query={"market": market})
+
+
+def performance(model_id: int, query: Mapping[str, Any], since: Moment | None) -> Call[Performance]:
+    given = {**query, "since": None if since is None else _iso(since)}
+    return Call("GET", f"/api/models/{model_id}/performance", _one(Performance), query=given)
 
 
 def phases() -> Call[list[Phase]]:

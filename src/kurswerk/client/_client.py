@@ -20,6 +20,7 @@ from kurswerk.client._records import (
     Model,
     Order,
     Page,
+    Performance,
     Phase,
     Prediction,
     RowPredictions,
@@ -265,15 +266,24 @@ class Client:
         min_probability: float | None = None,
         since: Moment | None = None,
         in_scope: bool | None = None,
+        outcome: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
     ) -> list[Prediction]:
         """Return stored predictions, newest first, those of one coin by the time of their rows.
 
-        ``since`` is when they were stored; ``in_scope`` True leaves out rows that the model was not made for.
+        ``since`` is when they were stored; ``in_scope`` True leaves out rows that the model was not made for;
+        ``outcome`` is ``positive``, ``negative``, ``unknown`` or, for those not judged yet, ``pending``.
         """
         query = {"coin_id": coin_id, "model_id": model_id, "min_probability": min_probability, "in_scope": in_scope}
+        query["outcome"] = outcome
         return self._send(calls.predictions({**query, "limit": limit, "offset": offset}, since))
+
+    def performance(
+        self, model_id: int, *, threshold: float | None = None, since: Moment | None = None, limit: int | None = None
+    ) -> Performance:
+        """Measure a model's live predictions by what became of them; ``since`` is the moment of the first row."""
+        return self._send(calls.performance(model_id, {"threshold": threshold, "limit": limit}, since))
 
     def prediction(self, prediction_id: int) -> Prediction:
         """Return one stored prediction."""

@@ -131,8 +131,20 @@ class JobLine(_Record):
     detail: Detail | None = None
 
 
+class Outcome(_Record):
+    """What became of a prediction: ``label`` is 1 or 0, or None for a ``reason``."""
+
+    label: int | None = None
+    reason: str | None = None
+    judged_at: datetime
+    corrected_at: datetime | None = None
+
+
 class Prediction(_Record):
-    """A stored prediction; ``in_scope`` is whether its row is of the phases and mints that the model was made for."""
+    """A stored prediction; ``in_scope`` is whether its row is of the phases and mints that the model was made for.
+
+    ``outcome`` is None until its horizon has passed.
+    """
 
     id: int
     coin_id: str
@@ -144,6 +156,31 @@ class Prediction(_Record):
     in_scope: bool = True
     features: dict[str, Any] | None = None
     created_at: datetime
+    outcome: Outcome | None = None
+
+
+class Estimate(_Record):
+    """A metric with its 95 % interval; None where it is undefined or there is too little to draw from."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Performance(_Record):
+    """A model's live predictions of rows in scope, compared with what became of them."""
+
+    model_id: int
+    first_timestamp: datetime | None = None
+    last_timestamp: datetime | None = None
+    threshold: float
+    known: int
+    positive: int
+    predicted_positive: int
+    true_positive: int
+    unknown: dict[str, int] = Field(default_factory=dict)
+    metrics: dict[str, Estimate] = Field(default_factory=dict)
+    calibration: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class ModelPrediction(_Record):

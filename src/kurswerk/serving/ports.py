@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,10 @@ Score = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PredictionFilter:
-    """Which predictions or alerts; None is all. ``since`` and ``until`` are when they were stored."""
+    """Which predictions or alerts; None is all. ``since`` and ``until`` are when they were stored.
+
+    ``outcome`` is ``positive``, ``negative`` or ``unknown`` for predictions that were judged, ``pending`` for others.
+    """
 
     coin_id: str | None = None
     model_id: int | None = None
@@ -27,6 +30,7 @@ class PredictionFilter:
     since: datetime | None = None
     until: datetime | None = None
     in_scope: bool | None = None
+    outcome: Literal["positive", "negative", "unknown", "pending"] | None = None
 
 
 class MarketHistory(Protocol):

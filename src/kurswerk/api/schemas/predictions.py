@@ -1,6 +1,6 @@
 """Predictions, the alerts that they raise, and the models that make them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -43,6 +43,28 @@ class PredictionQuery(AlertQuery):
     in_scope: bool | None = Field(
         None, description="Only of rows that the model was made for (its phases and mints), or only of others."
     )
+    outcome: Literal["positive", "negative", "unknown", "pending"] | None = Field(
+        None, description="Only those that came true, did not, stay unknown, or have not been judged yet."
+    )
+
+
+class LabelRead(ResponseModel):
+    """A label by the market's own rows."""
+
+    label: int | None = Field(description="1 it came true, 0 it did not, null it stays unknown.", examples=[1])
+    reason: str | None = Field(
+        description="Why it stays unknown: ended (the coin's rows end before the horizon), gap (none lies within it),"
+        " no_value (a value is missing) or no_row (the row is no longer there).",
+        examples=[None],
+    )
+    judged_at: UtcTime
+    corrected_at: UtcTime | None = Field(description="When it changed because rows came late or were corrected.")
+
+
+class OutcomeRead(LabelRead):
+    """What became of a prediction."""
+
+    horizon_end: UtcTime = Field(description="Up to when the label looks.")
 
 
 class PredictionRead(ResponseModel):
@@ -58,6 +80,13 @@ class PredictionRead(ResponseModel):
     features: Json | None = Field(description="What the model saw, where features are kept.")
     in_scope: bool = Field(description=_IN_SCOPE, examples=[True])
     created_at: UtcTime
+    outcome: OutcomeRead | None = Field(None, description="What became of it; null until its horizon has passed.")
+
+
+class PredictionDetail(PredictionRead):
+    """A prediction, its outcome, and what that was before it was corrected."""
+
+    corrections: list[LabelRead] = Field(description="Earlier labels, oldest first: from when to when each held.")
 
 
 class PredictionPage(ResponseModel):

@@ -20,6 +20,26 @@ _FIELDS = sql.SQL(
     'p.id, p.coin_id, p."timestamp", p.model_id, m.name AS model_name, p.prediction,'
     " p.probability::float8 AS probability, p.features, p.in_scope, p.created_at"
 )
+_OUTCOME = sql.SQL(
+    " CASE WHEN o.coin_id IS NOT NULL THEN jsonb_build_object('label', o.label, 'reason', o.reason,"
+    " 'horizon_end', o.horizon_end, 'judged_at', o.judged_at, 'corrected_at', o.corrected_at) END AS outcome"
+)
+# By the key that both have; an outcome may outlive its prediction, and most newest predictions have none yet.
+_JUDGED = sql.SQL(
+    "predictions p JOIN ml_models m ON m.id = p.model_id LEFT JOIN outcomes o"
+    ' ON o.coin_id = p.coin_id AND o."timestamp" = p."timestamp" AND o.model_id = p.model_id'
+)
+_OUTCOMES = {
+    "positive": sql.SQL("o.label = 1"),
+    "negative": sql.SQL("o.label = 0"),
+    "unknown": sql.SQL("o.reason IS NOT NULL"),
+    "pending": sql.SQL("o.coin_id IS NULL"),
+}
+_CORRECTIONS = (
+    "SELECT c.label, c.reason, c.judged_at, c.corrected_at FROM predictions p JOIN outcome_corrections c"
+    ' ON c.coin_id = p.coin_id AND c."timestamp" = p."timestamp" AND c.model_id = p.model_id'
+    " WHERE p.id = {} ORDER BY c.corrected_at"
+)
 _ALERT_FIELDS = sql.SQL(
     'a.id, a.prediction_id, a.coin_id, a."timestamp", a.model_id, m.name AS model_name,'
     " a.probability::float8 AS probability, a.threshold::float8 AS threshold, a.alert_sent, a.created_at"
@@ -41,24 +61,25 @@ class PostgresPredictionStore:
             If it takes longer than five seconds.
         """
         order = sql.SQL('p."timestamp" DESC, p.model_id' if chosen.coin_id is not None else "p.id DESC")
-        query = sql.SQL(
-            "SELECT {} FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE {} ORDER BY {} LIMIT {} OFFSET {}"
-        ).format(_FIELDS, _conditions(chosen, "p"), order, sql.Literal(limit), sql.Literal(offset))
+        query = sql.SQL("SELECT {},{} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}").format(
+            _FIELDS, _OUTCOME, _JUDGED, _conditions(chosen, "p"), order, sql.Literal(limit), sql.Literal(offset)
+        )
         return self._found(query)
 
     def get(self, prediction_id: int) -> Mapping[str, Any]:
-        """Return a prediction.
+        """Return a prediction with its outcome and the corrections of that, oldest first.
 
         Raises
         ------
         NotFoundError
             If there is none with this id.
         """
-        query = sql.SQL("SELECT {} FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE p.id = {}").format(
-            _FIELDS, sql.Literal(prediction_id)
+        query = sql.SQL("SELECT {},{} FROM {} WHERE p.id = {}").format(
+            _FIELDS, _OUTCOME, _JUDGED, sql.Literal(prediction_id)
         )
         for row in self._rows(query):
-            return row
+            corrections = sql.SQL(_CORRECTIONS).format(sql.Literal(prediction_id))
+            return row | {"corrections": self._rows(corrections)}
         raise NotFoundError("prediction.not_found", id=prediction_id)
 
     def latest(self, coin_id: str) -> Sequence[Mapping[str, Any]]:
@@ -70,9 +91,9 @@ class PostgresPredictionStore:
             If the coin has none.
         """
         query = sql.SQL(
-            "SELECT {fields} FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE p.coin_id = {coin}"
+            "SELECT {fields},{outcome} FROM {judged} WHERE p.coin_id = {coin}"
             ' AND p."timestamp" = (SELECT max("timestamp") FROM predictions WHERE coin_id = {coin}) ORDER BY p.model_id'
-        ).format(fields=_FIELDS, coin=sql.Literal(coin_id))
+        ).format(fields=_FIELDS, outcome=_OUTCOME, judged=_JUDGED, coin=sql.Literal(coin_id))
         rows = self._rows(query)
         if not rows:
             raise NotFoundError("prediction.none_for_coin", coin=coin_id)
@@ -209,4 +230,6 @@ def _conditions(chosen: PredictionFilter, table: str) -> sql.Composable:
         if value is not None:
             field = sql.SQL("{}.{}").format(sql.Identifier(table), sql.Identifier(column))
             parts.append(sql.SQL("{} {} {}").format(field, sql.SQL(operator), sql.Literal(value)))
+    if chosen.outcome is not None and table == "p":
+        parts.append(_OUTCOMES[chosen.outcome])
     return sql.SQL(" AND ").join(parts)
