@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import httpx
+import numpy as np
 from fastapi import FastAPI
 
 from job_orders import JobEnvironment
@@ -30,9 +31,10 @@ from kurswerk.ingest import QuarantinedRow
 from kurswerk.market import MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import Check, ResourceSample
+from kurswerk.oversight import JudgedScores, LivePerformance, OutcomeCounts, live_performance
 from kurswerk.registry import Comparison, ModelRecord, TestResult
 from kurswerk.serving import Replay
-from kurswerk.training import Availability, Period, TrainingStores, compare_models, run_test, train
+from kurswerk.training import Availability, ModelSpec, Period, TrainingStores, compare_models, run_test, train
 from memory_jobs import MemoryJobs
 from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec
 
@@ -99,6 +101,23 @@ class DataIngestion:
         return [QuarantinedRow("candles", 3, "high is below low", "high 1, low 2", Message("row.high_below_low"))]
 
 
+class JudgedPredictions:
+    """Outcomes of 400 predictions; those with a higher probability came true more often."""
+
+    def __init__(self, known: int = 400) -> None:
+        self.known, self.unknown = known, {"ended": 12, "gap": 3} if known else {}
+
+    def counts(self, days: int | None = None) -> dict[int, OutcomeCounts]:
+        return {}
+
+    def scores(self, model_id: int, **_: Any) -> JudgedScores:
+        rng = np.random.default_rng(0)
+        probability = rng.random(self.known)
+        labels = (rng.random(self.known) < probability).astype(np.int8)
+        times = START_US + np.arange(self.known)[::-1] * MINUTE_US
+        return JudgedScores(labels, probability, np.arange(self.known) % 8, times, self.unknown)
+
+
 class Live:
     """Predictions and alerts that are there, and what was switched."""
 
@@ -107,6 +126,7 @@ class Live:
         self.reloaded: list[int] = []
         self.missing: list[str] = []  # columns that models need and the database lacks
         self.drift = 0.0  # what a prediction computed again comes out higher by
+        self.outcomes = JudgedPredictions()
         self.found = [Prediction(k, "COIN0", WHEN, 1, k % 2, 0.1 * k, k == 9) for k in range(1, 10)]
 
     def activate(self, model_id: int) -> None:
@@ -127,6 +147,9 @@ class Live:
         return Replay(
             prediction_id, not self.drift, now, stored.probability, not self.drift, 2, (1,) * bool(self.drift)
         )
+
+    def performance(self, model: ModelRecord) -> LivePerformance:
+        return live_performance(self.outcomes, model.id, ModelSpec.stored(model.spec).label_spec())
 
     def set_threshold(self, model_id: int, alert_threshold: float) -> None:
         self.registry.update(model_id, {"alert_threshold": alert_threshold})

@@ -29,6 +29,7 @@ from kurswerk.ingest import QuarantinedRow, ingest_files, quarantined_rows
 from kurswerk.jobs import JobService, Progress
 from kurswerk.market import MarketSchema, market_named
 from kurswerk.observability import ResourceSample
+from kurswerk.oversight import LivePerformance, OutcomeLog, live_performance
 from kurswerk.registry import ModelRecord
 from kurswerk.reports import without_secret
 from kurswerk.serving import PredictionFilter, Replay, activate, replay
@@ -39,6 +40,7 @@ from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore, co
 from kurswerk.storage.operations import PostgresKeyStore
 from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionStore, SharedPredictionFeed
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore
+from kurswerk.training import ModelSpec
 
 _MOST_UPLOAD_BYTES = 512 << 20
 _SECRET_NAMES = ("password", "secret", "token", "key")
@@ -105,9 +107,10 @@ class StoredPredictions:
         activations: PostgresActivationStore,
         markets: Mapping[str, PostgresMarketStore],
         feed: SharedPredictionFeed,
+        outcomes: OutcomeLog,
     ) -> None:
         self._models, self._store, self._activations, self._markets = models, store, activations, markets
-        self._feed = feed
+        self._feed, self._outcomes = feed, outcomes
 
     def activate(self, model_id: int) -> None:
         """Let a certified model predict each new row."""
@@ -142,6 +145,10 @@ class StoredPredictions:
         """Return predictions of rows in scope, the newest first."""
         chosen = PredictionFilter(coin_id, model_id, min_probability, since, until, in_scope=True)
         return self._with_alerts(self._store.find(chosen, limit))
+
+    def performance(self, model: ModelRecord) -> LivePerformance:
+        """Measure a model by what became of its newest predictions of rows in scope."""
+        return live_performance(self._outcomes, model.id, ModelSpec.stored(model.spec).label_spec())
 
     def replay(self, prediction_id: int) -> Replay:
         """Compute a stored prediction again, and hold it against what was stored."""
@@ -275,7 +282,12 @@ def dashboard_services(
         settings=settings_in_force(settings.model_dump()),
         keys=StoredKeys(PostgresKeyStore(database)),
         live=StoredPredictions(
-            models, PostgresPredictionStore(database), PostgresActivationStore(database), markets, feed
+            models,
+            PostgresPredictionStore(database),
+            PostgresActivationStore(database),
+            markets,
+            feed,
+            stores.outcome_log,
         ),
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,

@@ -12,6 +12,7 @@ from kurswerk.jobs import JobService, JobStore, Progress
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import Check, ResourceSample
+from kurswerk.oversight import LivePerformance
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
 from kurswerk.serving import Replay
 from kurswerk.training import MarketSurvey
@@ -168,6 +169,10 @@ class LivePredictions(Protocol):
         limit: int = 100,
     ) -> Sequence[Prediction]:
         """Return predictions of rows in scope, the newest first; ``since`` and ``until`` are when they were stored."""
+        ...
+
+    def performance(self, model: ModelRecord) -> LivePerformance:
+        """Measure a model by what became of its newest predictions of rows in scope."""
         ...
 
     def replay(self, prediction_id: int) -> Replay:

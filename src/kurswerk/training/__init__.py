@@ -9,7 +9,6 @@ from kurswerk.training._feature_export import FeaturesRequest, FeaturesResult, e
 from kurswerk.training._fit import fit_final, fit_version, load_dataset
 from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_folds
 from kurswerk.training._job_kinds import certify_kind, compare_kind, test_kind, train_kind
-from kurswerk.training._outcomes import Outcomes, outcomes_of
 from kurswerk.training._period import Period
 from kurswerk.training._testing import run_test
 from kurswerk.training._training import train
@@ -28,7 +27,6 @@ __all__ = [
     "MarketStore",
     "MarketSurvey",
     "ModelSpec",
-    "Outcomes",
     "Period",
     "TrainingPipeline",
     "TrainingStores",
@@ -47,7 +45,6 @@ __all__ = [
     "fit_version",
     "load_dataset",
     "load_for_plan",
-    "outcomes_of",
     "predict_rows",
     "read_document",
     "reproduce",

@@ -1,6 +1,5 @@
 """What may be done with one model: test, activate, certify, download, delete, and set its alerts."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import dash_mantine_components as dmc
@@ -8,19 +7,16 @@ from dash import Input, Output, State, dcc, html
 from dash.exceptions import PreventUpdate
 
 from kurswerk.core.errors import InvalidInputError
-from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.feedback import notify, redirect_to, require_scope
 from kurswerk.dashboard.widgets.alert_table import alert_table
 from kurswerk.dashboard.widgets.components import callout, link_button, number_input, stat, stat_row
 from kurswerk.dashboard.widgets.confirm_button import confirm_button, confirm_id
+from kurswerk.dashboard.widgets.live_performance import live_performance_panel
 from kurswerk.dashboard.words.user_context import UserContext
-from kurswerk.labels import latest_due
 from kurswerk.registry import ModelRecord
-from kurswerk.training import ModelSpec, outcomes_of
 
 _MAX_NAME_LENGTH: Final = 255
-_MAX_EVALUATED: Final = 2000
 
 
 def actions(user: UserContext, record: ModelRecord) -> list[Any]:
@@ -114,31 +110,6 @@ def live_panel(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any
     )
 
 
-def _live_metrics(app: DashboardApp, user: UserContext, record: ModelRecord) -> Any:
-    """Return how often its live predictions came true, as far as it is known by now."""
-    if app.services.live is None:
-        return None
-    due_us = latest_due(to_us(datetime.now(UTC)), ModelSpec.stored(record.spec).label_spec())
-    until = None if due_us is None else to_datetime(due_us)
-    old = app.services.live.predictions(model_id=record.id, until=until, limit=_MAX_EVALUATED)
-    predicted = [(one.coin_id, to_us(one.timestamp), one.prediction) for one in old]
-    outcomes = outcomes_of(record, predicted, app.services.markets)
-    return stat_row(
-        stat(
-            user.t("Precision, live"),
-            user.percent(outcomes.precision),
-            detail=user.t(
-                "{n} of {all}", n=user.number(outcomes.true_positives), all=user.number(outcomes.predicted_positives)
-            ),
-        ),
-        stat(
-            user.t("Base rate, live"),
-            user.percent(outcomes.base_rate),
-            detail=user.t("of its newest {n} with a known outcome", n=user.number(outcomes.known)),
-        ),
-    )
-
-
 def register_actions(app: DashboardApp) -> None:
     """Add the callbacks."""
 
@@ -151,7 +122,10 @@ def register_actions(app: DashboardApp) -> None:
     def evaluate_live(user: UserContext, tab: str, model_id: int) -> Any:
         if tab != "live":
             raise PreventUpdate
-        return _live_metrics(app, user, app.services.models.get(model_id))
+        if app.services.live is None:
+            return None
+        record = app.services.models.get(model_id)
+        return live_performance_panel(user, record.name, app.services.live.performance(record))
 
     @app.callback(Output("model-file", "data"), Input("model-download", "n_clicks"), State("model-id", "data"))
     def download(_: UserContext, clicks: int | None, model_id: int) -> Any:

@@ -5,7 +5,7 @@ import json
 import re
 
 from kurswerk.market import Panel
-from memory_dashboard import Browser, Registry, notices, services_over
+from memory_dashboard import Browser, JudgedPredictions, Registry, notices, services_over
 
 
 def test_a_model_is_switched_judged_certified_downloaded_and_deleted(panel: Panel, registry: Registry):
@@ -79,13 +79,23 @@ def test_a_models_curves_are_those_of_the_test_that_is_chosen(browser: Browser, 
     assert shown[""] != shown[str(test.id)]
 
 
-def test_what_came_of_live_predictions_is_counted_when_it_is_looked_at(browser: Browser):
+def test_what_came_of_live_predictions_is_measured_when_it_is_looked_at(browser: Browser):
     given = {"model-id.data": 1, "model-tabs.value": "live"}
-    shown = json.dumps(browser.fire("model-live-metrics.children", given, "model-tabs.value"))
-    assert re.search(r"of its newest [1-9] with a known outcome", shown)
-    assert re.search(r"\d of [1-9]", shown)
+    shown = json.dumps(browser.fire("model-live-metrics.children", given, "model-tabs.value"), ensure_ascii=False)
+    assert re.search(r"1\d\d of 2\d\d predicted ones came true", shown)
+    assert re.search(r'"Precision, live".*?"7\d\.\d%".*?"\[6\d\.\d% … [78]\d\.\d%\]"', shown)
+    assert "coin stopped trading: 12, no row within the horizon: 3" in shown
+    assert "live-calibration" in shown
     assert browser.fire("model-live-metrics.children", given | {"model-tabs.value": "tests"}, "model-tabs.value") == {}
     assert '"model-alerts"' in browser.open("/models/1", "?tab=live")
+
+
+def test_a_model_without_judged_predictions_reports_that(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    services.live.outcomes = JudgedPredictions(0)
+    given = {"model-id.data": 1, "model-tabs.value": "live"}
+    shown = json.dumps(Browser(services).fire("model-live-metrics.children", given, "model-tabs.value"))
+    assert "No prediction has been judged yet" in shown
 
 
 def test_a_model_is_named_and_described_anew(browser: Browser, registry: Registry):
