@@ -17,7 +17,11 @@ from kurswerk.serving import inputs_check, predictors_check
 from kurswerk.storage.jobs import workers_status
 from kurswerk.storage.markets import collector_reports, missing_columns
 from kurswerk.storage.operations import service_status
+from kurswerk.storage.outcomes import PostgresOutcomeLog
 from kurswerk.storage.server import HEAD, Database
+
+# The days of rows whose outcomes the metrics of live models speak of.
+_LIVE_DAYS = 7
 
 
 def health_service(service: Service, *, timeout_s: float = HEALTH_TIMEOUT_S) -> HealthService:
@@ -47,6 +51,9 @@ def read_database(database: Database) -> DatabaseReading:
     workers = workers_status(database) if status.revision else ()
     missing = missing_columns(database) if status.revision == HEAD else ()
     collectors = collector_reports(database) if status.revision == HEAD else ()
+    outcomes = PostgresOutcomeLog(database) if status.revision == HEAD else None
+    judged = outcomes.counts() if outcomes else {}
+    of_late = outcomes.counts(days=_LIVE_DAYS) if outcomes else {}
     return DatabaseReading(
         checks={
             "database": database_check(seconds),
@@ -64,6 +71,9 @@ def read_database(database: Database) -> DatabaseReading:
             pending_jobs=status.pending_jobs,
             job_progress=status.job_progress,
             missing_columns={(one.market, one.column): len(one.model_ids) for one in missing},
+            outcomes={(model, kind): n for model, one in judged.items() for kind, n in one.by_kind().items()},
+            live_precision={model: one.precision for model, one in of_late.items() if one.precision is not None},
+            live_base_rate={model: one.base_rate for model, one in of_late.items() if one.base_rate is not None},
         ),
         predictions_last_hour=status.predictions_last_hour,
     )

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deactivate": ("deactivate", "Let a model predict no more."),
     "features": ("features", "Compute a specification's features for a file."),
     "predict": ("predict", "Predict from a coin's latest stored row."),
+    "outcomes": ("outcomes", "Show what became of predictions, and how good models are by it."),
     "report": ("report", "Write a readable report on tested models."),
     "serve": ("serve", "Serve the REST API and work on its jobs."),
     "worker": ("worker", "Work on jobs, beside services on this or other machines."),

@@ -48,7 +48,8 @@ class ServiceState:
 
     ``None`` is left out of the answer: a database that cannot be asked has no number of models.
     ``job_progress`` maps a running job to its share done in [0, 1]; ``missing_columns`` a market and a column that its
-    table lacks to the number of active models that need it.
+    table lacks to the number of active models that need it; ``outcomes`` a model and what became of predictions to how
+    many there are, ``live_precision`` and ``live_base_rate`` a model to its share of the last days.
     """
 
     uptime_seconds: float
@@ -58,6 +59,9 @@ class ServiceState:
     pending_jobs: int | None = None
     job_progress: Mapping[int, float] | None = field(default=None)
     missing_columns: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    outcomes: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    live_precision: Mapping[int, float] = field(default_factory=dict)
+    live_base_rate: Mapping[int, float] = field(default_factory=dict)
 
 
 class Metrics:
@@ -172,6 +176,24 @@ class _StateCollector:
         for (market, column), models in state.missing_columns.items():
             missing.add_metric([market, column], models)
         yield missing
+        yield from self._outcomes()
+
+    def _outcomes(self) -> Iterator[Metric]:
+        # Gauges: a correction takes from one and gives to another.
+        judged = GaugeMetricFamily(
+            "ml_outcomes", "Predictions in scope by what became of them", labels=["model_id", "outcome"]
+        )
+        for (model_id, kind), count in self._state.outcomes.items():
+            judged.add_metric([str(model_id), kind], count)
+        yield judged
+        for name, text, values_by_model in (
+            ("ml_live_precision", "Share of predicted positives that came true, last week", self._state.live_precision),
+            ("ml_live_base_rate", "Share of all predictions that came true, last week", self._state.live_base_rate),
+        ):
+            family = GaugeMetricFamily(name, text, labels=["model_id"])
+            for model_id, value in values_by_model.items():
+                family.add_metric([str(model_id)], value)
+            yield family
 
 
 @contextmanager
