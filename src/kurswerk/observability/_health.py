@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from kurswerk.core.messages import Message
-from kurswerk.observability._resources import free_disk_bytes
+from kurswerk.observability._resources import free_disk_bytes, memory_available_bytes, memory_limit_bytes
 
 CheckStatus = Literal["ok", "degraded", "failed"]
 # Below the first PostgreSQL soon cannot write; below the second somebody should look.
@@ -92,10 +90,11 @@ def disk_check(path: Path) -> Check:
 
 
 def memory_check() -> Check:
-    """Report how much of the machine's memory is in use."""
-    memory = psutil.virtual_memory()
-    status: CheckStatus = "degraded" if memory.percent >= _HIGH_MEMORY_PERCENT else "ok"
-    return Check(status, Message("health.memory", percent=memory.percent), {"available_bytes": int(memory.available)})
+    """Report how much memory is in use, of the machine's or of what a container may take."""
+    available, limit = memory_available_bytes(), memory_limit_bytes()
+    percent = 100.0 * (1.0 - min(1.0, available / limit))
+    status: CheckStatus = "degraded" if percent >= _HIGH_MEMORY_PERCENT else "ok"
+    return Check(status, Message("health.memory", percent=percent), {"available_bytes": available})
 
 
 def database_check(seconds: float) -> Check:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from kurswerk.core.messages import Message
-from kurswerk.observability import Check, HealthReport, disk_check, free_disk_bytes, memory_check, memory_limit_bytes
+from kurswerk.observability import Check, HealthReport, disk_check, free_disk_bytes, memory_check
 from kurswerk.observability import _health as health
 
 
@@ -45,11 +45,3 @@ def test_a_disk_that_runs_full_is_reported_before_it_is(tmp_path, monkeypatch):
 
 def test_a_folder_that_is_not_there_yet_has_its_parents_disk(tmp_path):
     assert free_disk_bytes(tmp_path / "not" / "there") > 0
-
-
-def test_a_containers_limit_counts_where_it_is_less(tmp_path):
-    whole = memory_limit_bytes(tmp_path / "absent")
-    limit = tmp_path / "memory.max"
-    for text, expected in (("max\n", whole), ("1048576\n", 1048576), (str(2 * whole), whole)):
-        limit.write_text(text)
-        assert memory_limit_bytes(limit) == expected
