@@ -112,8 +112,16 @@ def folder_for(cluster: Path) -> Path:
     return folders[version]
 
 
-def run(program: Path, arguments: Sequence[str], user: ServerUser, *, what: str, log: Path | None = None) -> None:
-    """Run one of PostgreSQL's programs as ``user`` and wait for it.
+def run(
+    program: Path,
+    arguments: Sequence[str],
+    user: ServerUser,
+    *,
+    what: str,
+    log: Path | None = None,
+    inherited: Sequence[int] = (),
+) -> None:
+    """Run one of PostgreSQL's programs as ``user`` and wait for it; it inherits the descriptors in ``inherited``.
 
     Raises
     ------
@@ -129,6 +137,7 @@ def run(program: Path, arguments: Sequence[str], user: ServerUser, *, what: str,
         stderr=subprocess.DEVNULL if log else subprocess.STDOUT,
         cwd="/",
         env={"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"},
+        pass_fds=tuple(inherited),
         check=False,
         **options,  # type: ignore[call-overload]  # user switching arguments are given only to root
     )

@@ -171,9 +171,17 @@ class EmbeddedPostgres:
     def _launch(self, user: ServerUser) -> None:
         """Start a server; the lock is held and none runs."""
         user.may_reach(self._cluster)
-        socket_dir = self._socket_dir(user)
+        lock = self._lock_for_server(user)
+        if lock is None:  # one that a killed process began to start has come up meanwhile
+            return
+        try:
+            self._launch_locked(user, self._socket_dir(user), lock)
+        finally:
+            os.close(lock)
+
+    def _launch_locked(self, user: ServerUser, socket_dir: Path, lock: int) -> None:
         self._bury_the_dead(socket_dir)
-        if self._pid() is not None:  # one that a killed process began to start has come up meanwhile
+        if self._pid() is not None:
             return
         settings = self._cluster / "kurswerk.conf.new"
         settings.write_text(settings_text(str(socket_dir)), encoding="utf-8")
@@ -185,12 +193,39 @@ class EmbeddedPostgres:
         program = self._program("pg_ctl")
         arguments = ["start", "-D", str(self._cluster), "-l", str(self._log), "-w", "-t", str(_MOST_START_S), "-s"]
         try:
-            _binaries.run(program, arguments, user, what="starting PostgreSQL", log=self._log)
+            _binaries.run(program, arguments, user, what="starting PostgreSQL", log=self._log, inherited=(lock,))
         except DatabaseUnavailableError:
             # A process killed on the way may have left us a server that is just coming up.
             if self._pid() is None:
                 output = " ".join(_binaries.tail(self._log).split())
                 raise DatabaseUnavailableError("postgresql.not_started", log=self._log, output=output) from None
+
+    def _lock_for_server(self, user: ServerUser) -> int | None:
+        """Return a file that is locked for the server that will inherit it, as long as one of its processes lives.
+
+        The server of another container on the same folder has processes that cannot be seen from here; its lock can.
+        None is returned if a server that can be seen has come up.
+        """
+        path = self._data_dir / "postgres.running"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        user.own(path)
+        deadline = time.monotonic() + _MOST_SURVIVAL_S
+        while self._pid() is None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline and not self._survivors():
+                    os.close(descriptor)
+                    raise DatabaseUnavailableError("postgresql.runs_elsewhere", folder=self._data_dir) from None
+                if time.monotonic() > deadline:
+                    break  # what is left of a server of ours is named when it is searched for
+                time.sleep(_POLL_S)
+            else:
+                return descriptor
+        if self._pid() is None:
+            return descriptor
+        os.close(descriptor)
+        return None
 
     def _bury_the_dead(self, socket_dir: Path) -> None:
         """Clear away what a killed server left, once none of its sessions lives.

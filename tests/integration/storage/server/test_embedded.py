@@ -179,6 +179,34 @@ def test_a_killed_server_recovers_what_was_committed(stopped: EmbeddedPostgres, 
             assert connection.execute("SELECT two FROM kept").fetchone() == (2,)
 
 
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from kurswerk.storage.server import EmbeddedPostgres, _embedded
+_embedded._MOST_SURVIVAL_S = 0.2
+print(EmbeddedPostgres(Path(sys.argv[1])).start())
+"""
+
+
+def test_a_server_of_another_container_is_neither_joined_by_a_second_nor_harmed(
+    stopped: EmbeddedPostgres, data_dir: Path
+):
+    """In a PID namespace of its own, as in another container, its processes cannot be seen."""
+    unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no PID namespaces")
+    command = [*unshare, sys.executable, "-c", ELSEWHERE, str(data_dir)]
+    database = Database(stopped.start())
+    with database.connection() as connection:  # its number is taken in the other namespace, too
+        refused = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+        assert "another container's; stop that one" in refused.stderr
+        assert connection.execute("SELECT 2").fetchone() == (2,)
+    assert database.check()
+    stopped.stop()
+    assert subprocess.run(command, check=False, capture_output=True, text=True, timeout=120).returncode == 0
+    assert Database(stopped.start()).check()
+
+
 def test_a_stale_pid_file_of_another_program_is_overcome(stopped: EmbeddedPostgres, data_dir: Path):
     server = stopped
     pid_file = data_dir / "postgres" / "postmaster.pid"
