@@ -13,10 +13,10 @@ from kurswerk.api import FrameProtocol
 
 
 @contextmanager
-def running(app: Any) -> Iterator[str]:
+def running(app: Any, lifespan: str = "on") -> Iterator[str]:
     """Serve an application on a free port of this machine and give its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(app, log_config=None, access_log=False, ws=FrameProtocol, lifespan="on")
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws=FrameProtocol, lifespan=lifespan)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

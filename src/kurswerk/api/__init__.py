@@ -2,7 +2,8 @@
 
 from kurswerk.api._app import ROUTERS, create_app
 from kurswerk.api._options import ApiOptions
+from kurswerk.api._proxies import ProxyMiddleware, ProxyOptions
 from kurswerk.api.frames import FrameProtocol
 from kurswerk.api.ports import ApiPorts
 
-__all__ = ["ROUTERS", "ApiOptions", "ApiPorts", "FrameProtocol", "create_app"]
+__all__ = ["ROUTERS", "ApiOptions", "ApiPorts", "FrameProtocol", "ProxyMiddleware", "ProxyOptions", "create_app"]

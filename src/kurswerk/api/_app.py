@@ -64,6 +64,7 @@ def create_app(ports: ApiPorts, options: ApiOptions | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        servers=[{"url": options.path_prefix}] if options.path_prefix else None,
         dependencies=[Depends(only_known_parameters)],
         generate_unique_id_function=operation_id,
     )

@@ -11,6 +11,8 @@ from kurswerk.api.ports import ApiKey, KeyStore
 KEY_HEADER = "X-API-Key"
 # Need no key: health checks of a load balancer, and the documentation. None of them changes anything.
 PUBLIC = frozenset({"/health", "/api/health", "/ready", "/docs", "/openapi.json"})
+# Also open to whoever shows the token for metrics.
+METRICS = frozenset({"/metrics", "/api/metrics"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READS_BY_POST = frozenset({"/api/predict"})
 # Decide which models predict and where messages are sent.

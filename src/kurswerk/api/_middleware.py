@@ -10,7 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
 
-from kurswerk.api._authentication import KEY_HEADER, SAFE_METHODS, Authenticator, needed_scope
+from kurswerk.api._authentication import KEY_HEADER, METRICS, SAFE_METHODS, Authenticator, needed_scope
 from kurswerk.api._limits import RateLimiter
 from kurswerk.api._options import ApiOptions
 from kurswerk.api._response_cache import ResponseCache
@@ -19,7 +19,7 @@ from kurswerk.api._table_versions import TableVersions
 from kurswerk.api.errors import Refusal, path_of, response_to
 from kurswerk.api.ports import ApiKey
 from kurswerk.core.messages import Message
-from kurswerk.observability import get_logger, log_context
+from kurswerk.observability import get_logger, has_token, log_context
 
 log = get_logger(__name__)
 _levels = logging.getLogger(__name__)
@@ -110,7 +110,9 @@ class RequestMiddleware:
         # A key that is not in the cache is counted under its address, so that nobody can try out many.
         client = f"key {record.id}" if record else str((scope.get("client") or ("unknown",))[0])
         await self._count(client, writing=writing)
-        if self._options.require_keys:
+        if scope["path"] in METRICS and self._options.metrics_token is not None:
+            await self._authorize_metrics(headers, key, record)
+        elif self._options.require_keys:
             await self._authorize(needed_scope(method, scope["path"]), key, record)
         if _declared_length(headers) > self._options.most_body_bytes:
             raise self._too_large()
@@ -119,6 +121,14 @@ class RequestMiddleware:
         wait_s = await self._limiter.wait_s(client, writing=writing)
         if wait_s is not None:
             raise Refusal(429, Message("api.too_many_calls", seconds=wait_s), headers={"Retry-After": str(wait_s)})
+
+    async def _authorize_metrics(self, headers: HeaderMap, key: str, record: ApiKey | None) -> None:
+        if has_token(headers, self._options.metrics_token or ""):
+            return
+        if key and self._options.require_keys:
+            await self._authorize("read", key, record)
+            return
+        raise Refusal(401, Message("api.metrics_token_needed"), headers={"WWW-Authenticate": "Bearer"})
 
     async def _authorize(self, needed: str | None, key: str, record: ApiKey | None) -> None:
         if needed is None:
@@ -155,7 +165,9 @@ class RequestMiddleware:
         # A service that is polled would drown its log in successful reads.
         level = logging.DEBUG if method in SAFE_METHODS and status < 400 else logging.INFO
         if _levels.isEnabledFor(level):
-            log.log(level, "request", method=method, path=path_of(scope), status=status, ms=round(seconds * 1000, 2))
+            client = (scope.get("client") or (None,))[0]
+            milliseconds = round(seconds * 1000, 2)
+            log.log(level, "request", method=method, path=path_of(scope), status=status, ms=milliseconds, client=client)
 
 
 def _request_id(headers: HeaderMap) -> bytes:

@@ -1,6 +1,6 @@
 """How the API behaves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,10 @@ class ApiOptions:
         Calls per client, such as ``"1200/minute"``; None is no limit. A client is a key, or an address without one.
     limit_storage
         Where calls are counted: ``async+memory://`` for each process by itself, ``async+redis://…`` for all together.
+    metrics_token
+        Bearer token that opens ``/metrics`` and nothing else; with one, nobody reads them without it or a key.
+    path_prefix
+        Path under which a reverse proxy serves the API, as the OpenAPI document states it.
     most_body_bytes
         Largest request body.
     most_cache_bytes
@@ -29,5 +33,7 @@ class ApiOptions:
     read_limit: str | None = "6000/minute"
     write_limit: str | None = "600/minute"
     limit_storage: str = "async+memory://"
+    metrics_token: str | None = field(default=None, repr=False)
+    path_prefix: str = ""
     most_body_bytes: int = 1 << 20
     most_cache_bytes: int = 64 << 20

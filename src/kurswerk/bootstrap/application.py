@@ -1,18 +1,18 @@
 """Joins the adapters to the use cases; the only place that knows both."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from kurswerk.bootstrap.database import database_url
 from kurswerk.bootstrap.sessions import use_sessions_of
-from kurswerk.bootstrap.settings import Settings, read_settings
+from kurswerk.bootstrap.settings import Settings, current_settings
 from kurswerk.bootstrap.stores import Stores, open_stores
 from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database, upgrade
 from kurswerk.training import TrainingStores
+
+__all__ = ["Application", "current_settings", "open_application"]
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,6 @@ class Application:
     def training(self) -> TrainingStores:
         """What trainings, tests, comparisons and certificates work with."""
         return self.stores.training()
-
-
-def current_settings() -> Settings:
-    """Read the settings in force for this process."""
-    return read_settings(os.environ, Path.cwd())
 
 
 def open_application(settings: Settings | None = None) -> Application:

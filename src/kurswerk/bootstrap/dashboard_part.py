@@ -31,7 +31,9 @@ def part(service: Service) -> api_part.ApiPart:
             services.health,
             sampler.samples,
         )
-        mount(app, pages, DashboardOptions(options.require_keys, options.allowed_hosts))
+        mount(
+            app, pages, DashboardOptions(options.require_keys, options.allowed_hosts, path_prefix=options.path_prefix)
+        )
         return sampler
 
     return api_part.part(service, add_dashboard)

@@ -33,6 +33,7 @@ PARTS: dict[str, str] = {
     "predictor": "kurswerk.bootstrap.predictor_part",
     "collector": "kurswerk.bootstrap.collector_part",
 }
+_HEALTH_PART = "kurswerk.bootstrap.health_part"
 # Connections kept for the threads that answer requests; several services share the embedded server's 200.
 _POOL_SIZE = 10
 _DATABASE_WATCH_S = 1.0
@@ -52,6 +53,8 @@ class Service:
     ----------
     ensure_database
         Starts the embedded database if it is down; None where the database is somebody else's.
+    stop_database
+        Stops the embedded database; None where it is somebody else's or outlives the service.
     insecure
         Whether the operator wants to listen beyond this machine without keys.
     """
@@ -60,6 +63,7 @@ class Service:
     database: Database
     metrics: Metrics
     ensure_database: Callable[[], object] | None = None
+    stop_database: Callable[[], object] | None = None
     insecure: bool = False
     started_s: float = field(default_factory=time.monotonic)
 
@@ -68,6 +72,13 @@ class Service:
         """The database's stores, for all parts the same."""
         use_sessions_of(self.settings.data_dir)
         return open_stores(self.database, alert_threshold=self.settings.alerts.threshold)
+
+    def close(self) -> None:
+        """Close the connections, and stop the database where it ends with the service."""
+        self.database.close()
+        if self.stop_database is not None:
+            self.stop_database()
+            log.info("the database was stopped")
 
     @cached_property
     def prediction_feed(self) -> SharedPredictionFeed:
@@ -140,7 +151,8 @@ def open_service(settings: Settings, *, insecure: bool = False) -> tuple[Service
     database = Database(url, pool_size=_POOL_SIZE)
     if upgrade(database):
         log.info("the tables were brought up to date")
-    service = Service(settings, database, Metrics(), postgres.start if postgres else None, insecure)
+    stop = postgres.stop if postgres and settings.stop_database else None
+    service = Service(settings, database, Metrics(), postgres.start if postgres else None, stop, insecure)
     return service, [DatabaseWatch(postgres)] if postgres else []
 
 
@@ -163,7 +175,12 @@ def make_parts(service: Service, only: Collection[str]) -> list[Part]:
     if "dashboard" in chosen:
         chosen.discard("api")  # the dashboard's server answers for the API too
     modules = [importlib.import_module(module) for name, module in PARTS.items() if name in chosen]
-    return [module.part(service) for module in modules]
+    parts = [module.part(service) for module in modules]
+    health, http = service.settings.health, service.settings.http
+    # As older services set it, the port of the metrics may be that of the API, which answers there too.
+    if health.port is not None and not (chosen & {"api", "dashboard"} and health.port == http.port != 0):
+        parts.append(importlib.import_module(_HEALTH_PART).part(service))
+    return parts
 
 
 async def run_parts(parts: Sequence[Part], on_ready: Callable[[], None]) -> None:

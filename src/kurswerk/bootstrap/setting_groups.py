@@ -5,6 +5,8 @@ A new group is a class here and a field of `kurswerk.bootstrap.settings.Settings
 it into ``.env.example``.
 """
 
+import ipaddress
+import re
 from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Le
@@ -15,6 +17,7 @@ from pydantic_settings import NoDecode
 
 _WEB_ADDRESS = ("http://", "https://")
 _SOCKET_ADDRESS = ("ws://", "wss://")
+_PATH_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 
 def _off_is_none(value: Any) -> Any:
@@ -37,11 +40,29 @@ def _socket_address(value: str) -> str:
     return value
 
 
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in value:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise PydanticCustomError("no_network", "must be an address or a network", {"text": text}) from None
+    return value
+
+
+def _path_prefix(value: str) -> str:
+    found = value.rstrip("/")
+    if found and not _PATH_PREFIX.fullmatch(found):
+        raise PydanticCustomError("no_path_prefix", "must be a path")
+    return found
+
+
 Text = Annotated[str | None, BeforeValidator(_off_is_none)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_off_is_none)]
 WebAddress = Annotated[Annotated[str, AfterValidator(_web_address)] | None, BeforeValidator(_off_is_none)]
 SocketAddress = Annotated[str, AfterValidator(_socket_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas), AfterValidator(_networks)]
+PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 
 
 def setting(default: Any, meaning: str, *, older_name: str | None = None, **limits: Any) -> Any:
@@ -67,13 +88,33 @@ class HttpSettings(SettingGroup):
     read_limit: Text = setting("6000/minute", "reading calls per client; 'off' is no limit")
     write_limit: Text = setting("600/minute", "changing calls per client; 'off' is no limit")
     redis_url: Secret = setting(None, "a Redis that counts the calls of all API processes together (kurswerk[redis])")
+    trusted_proxies: Networks = setting(
+        (),
+        "addresses or networks of reverse proxies, parted by commas, whose X-Forwarded-For, -Proto and -Host count",
+    )
+    path_prefix: PathPrefix = setting("", "path under which a reverse proxy serves all of it, such as /kurswerk")
+    hsts_seconds: int = setting(
+        31_536_000, "how long browsers keep to HTTPS once a proxy has served it; 0 sends no such header", ge=0
+    )
+    metrics_token: Secret = setting(None, "bearer token that Prometheus shows for /metrics, instead of an API key")
+
+
+class HealthSettings(SettingGroup):
+    """A small port with /health, /ready and /metrics, for every part of the service."""
+
+    host: str = setting("127.0.0.1", "address of that port")
+    port: int | None = setting(
+        None, "the port; 0 takes a free one, empty: none", older_name="METRICS_PORT", ge=0, le=65535
+    )
 
 
 class WorkerSettings(SettingGroup):
     """How much work is done at once."""
 
     concurrency: int = setting(1, "jobs at once; each is a process of its own", ge=1, le=256)
-    memory_mb: int | None = setting(None, "memory for one job; empty: 70 % of the machine's, shared by the jobs", ge=64)
+    memory_mb: int | None = setting(
+        None, "memory for one job; empty: 70 % of the container's or machine's, shared by the jobs", ge=64
+    )
 
 
 class PredictorSettings(SettingGroup):
@@ -193,6 +234,17 @@ def older_name_of(field: FieldInfo) -> str | None:
     """
     extra = field.json_schema_extra
     return str(name) if isinstance(extra, dict) and (name := extra.get("older_name")) else None
+
+
+def is_secret(annotation: Any) -> bool:
+    """Whether a setting of this type is a secret, which may also come from a file.
+
+    Examples
+    --------
+    >>> is_secret(AlertSettings.model_fields["webhook_secret"].annotation), is_secret(str | None)
+    (True, False)
+    """
+    return annotation is SecretStr or any(map(is_secret, get_args(annotation)))
 
 
 def choices_of(field: FieldInfo) -> tuple[str, ...]:

@@ -3,14 +3,16 @@
 The environment wins over the file. Names: ``KURSWERK_DATABASE_URL``, ``KURSWERK_DATA_DIR``, ``KURSWERK_CONFIG``, and
 ``KURSWERK_<GROUP>_<FIELD>`` for the groups; ``DB_DSN`` or ``DB_HOST``, ``DB_PORT``, ``DB_NAME``, ``DB_USER``,
 ``DB_PASSWORD`` are honoured as older services set them, as are ``BATCH_SIZE``,
-``POLLING_INTERVAL_SECONDS``, ``MODEL_CACHE_SIZE``, ``DEFAULT_ALERT_THRESHOLD`` and ``ALERT_WEBHOOK_URL``;
-``BATCH_TIMEOUT_SECONDS`` may be set and has no effect, because no batch waits. The file holds the same as lower-case
-keys: ``data_dir = "…"``, and a table for each group: ``[http]`` with ``port = 8000``.
+``POLLING_INTERVAL_SECONDS``, ``MODEL_CACHE_SIZE``, ``DEFAULT_ALERT_THRESHOLD``, ``ALERT_WEBHOOK_URL`` and
+``METRICS_PORT``; those of `WITHOUT_EFFECT` may be set and change nothing. A secret may come from a file instead, named
+by the variable with ``_FILE`` behind it. The settings file holds the same as lower-case keys: ``data_dir = "…"``, and a
+table for each group: ``[http]`` with ``port = 8000``.
 """
 
 import errno
 import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -32,6 +34,7 @@ from kurswerk.bootstrap.setting_groups import (
     AlertSettings,
     BackupSettings,
     CollectorSettings,
+    HealthSettings,
     HttpSettings,
     LogSettings,
     OutcomeSettings,
@@ -39,6 +42,7 @@ from kurswerk.bootstrap.setting_groups import (
     SettingGroup,
     WorkerSettings,
     choices_of,
+    is_secret,
     limits_of,
     older_name_of,
     variable_of,
@@ -46,6 +50,16 @@ from kurswerk.bootstrap.setting_groups import (
 from kurswerk.core.errors import InvalidInputError, KurswerkError, UnknownNameError
 
 CONFIG_FILE = "kurswerk.toml"
+# Secrets among the variables that older services set.
+_OLDER_SECRETS = ("DB_DSN", "DB_PASSWORD")
+# What older services set and nothing here reads, with the reason.
+WITHOUT_EFFECT = {
+    "BATCH_TIMEOUT_SECONDS": "no batch waits",
+    "MODEL_STORAGE_PATH": "models lie in the database, where every process finds them",
+    "FEATURE_HISTORY_SIZE": "each feature keeps exactly the rows that its definition looks back on",
+    "MAX_CONCURRENT_PREDICTIONS": "rows are predicted in batches; KURSWERK_PREDICTOR_LANES shares them among threads",
+    "HEALTH_CHECK_INTERVAL": "health is measured when somebody asks, at most once a second",
+}
 
 
 def _plain_scheme(url: SecretStr) -> SecretStr:
@@ -67,7 +81,11 @@ class Settings(BaseSettings):
         Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
-    http, worker, predictor, alerts, collector, backup, outcomes, log
+    stop_database
+        Whether the embedded PostgreSQL ends with the service, as it has to in a container.
+    api_keys
+        Keys that an API makes sure of when it starts: ``NAME:SCOPE:KEY``, parted by commas or lines.
+    http, health, worker, predictor, alerts, collector, backup, outcomes, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -84,7 +102,10 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_data_path("kurswerk"), validate_default=True
     )
     database_url: Annotated[SecretStr, AfterValidator(_plain_scheme)] | None = None
+    stop_database: bool = False
+    api_keys: SecretStr | None = None
     http: HttpSettings = HttpSettings()
+    health: HealthSettings = HealthSettings()
     worker: WorkerSettings = WorkerSettings()
     predictor: PredictorSettings = PredictorSettings()
     alerts: AlertSettings = AlertSettings()
@@ -173,7 +194,9 @@ def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     file = _read_file(path, must_exist=bool(named))
     variables = {keys: variable for keys, field in _leaves() if (variable := _variable_set(environment, keys, field))}
     source = EnvSettingsSource(Settings)
-    source.env_vars = {variable_of(*keys).lower(): environment[variable] for keys, variable in variables.items()}
+    source.env_vars = {
+        variable_of(*keys).lower(): _value_in(environment, variable) or "" for keys, variable in variables.items()
+    }
     if ("database_url",) not in variables and (url := _older_url(environment)):
         source.env_vars["kurswerk_database_url"] = url
     try:
@@ -181,6 +204,11 @@ def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     except ValidationError as error:
         # Not as its cause: that would bring the values, secrets among them, into tracebacks.
         raise _refusal(error.errors(include_url=False)[0], variables, path) from None
+
+
+def current_settings() -> Settings:
+    """Read the settings in force for this process."""
+    return read_settings(os.environ, Path.cwd())
 
 
 def _leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
@@ -195,7 +223,30 @@ def _leaves() -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
 def _variable_set(environment: Mapping[str, str], keys: tuple[str, ...], field: FieldInfo) -> str | None:
     """Return the variable that decides a setting; an empty one counts as not set."""
     names = filter(None, (variable_of(*keys), older_name_of(field)))
-    return next((name for name in names if environment.get(name)), None)
+    return next((name for name in names if _value_in(environment, name)), None)
+
+
+@cache
+def secret_variables() -> frozenset[str]:
+    """Return the variables of secrets, each of which may also be given as a file."""
+    fields = {variable_of(*keys): field.annotation for keys, field in _leaves()}
+    return frozenset({name for name, annotation in fields.items() if is_secret(annotation)}.union(_OLDER_SECRETS))
+
+
+def _value_in(environment: Mapping[str, str], name: str) -> str | None:
+    """Return a variable's value, or what the file that ``<name>_FILE`` names holds, without its last end of line."""
+    value = environment.get(name)
+    path = environment.get(f"{name}_FILE") if name in secret_variables() else None
+    if not path:
+        return value
+    if value:
+        raise InvalidInputError("settings.secret_given_twice", name=name)
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise InvalidInputError("settings.file_not_readable", path=path, reason=error.strerror) from error
+    except UnicodeDecodeError as error:  # never with the bytes
+        raise InvalidInputError("settings.file_not_readable", path=path, reason="not UTF-8") from error
 
 
 def _read_file(path: Path, *, must_exist: bool) -> _SettingsFile:
@@ -217,7 +268,7 @@ def _as_text(value: object) -> str:
 
 def _older_url(environment: Mapping[str, str]) -> str | None:
     """Build a URL from the names that the older services use."""
-    if dsn := environment.get("DB_DSN"):
+    if dsn := _value_in(environment, "DB_DSN"):
         return dsn
     host = environment.get("DB_HOST")
     if not host:
@@ -226,7 +277,7 @@ def _older_url(environment: Mapping[str, str]) -> str | None:
     if not port.isdigit():
         raise InvalidInputError("settings.port_not_a_number", port=port)
     user = quote(environment.get("DB_USER", "postgres"), safe="")
-    password = environment.get("DB_PASSWORD")
+    password = _value_in(environment, "DB_PASSWORD")
     secret = f":{quote(password, safe='')}" if password else ""
     name = quote(environment.get("DB_NAME", "postgres"), safe="")
     return f"postgresql://{user}{secret}@{host}:{port}/{name}"
@@ -236,14 +287,18 @@ def _refusal(error: ErrorDetails, variables: Mapping[tuple[str, ...], str], path
     """Return what is wrong with a setting in our words: where it stands, its value, and what to do."""
     keys = tuple(map(str, error["loc"]))
     known = dict(_leaves())
-    if len(keys) == 1:
+    if len(keys) == 1 and not error["type"].startswith("bool"):
         return _wrong_key(keys[0], error, path)
     if keys not in known:
         group, name = keys
         return UnknownNameError(
             "settings.unknown_in_group", name=name, known=GROUPS[group].model_fields, place=path, group=group
         )
-    return _wrong_value(error, known[keys], variables.get(keys) or f"{path}, [{keys[0]}] {keys[1]}")
+    return _wrong_value(error, known[keys], variables.get(keys) or f"{path}, {_place(keys)}")
+
+
+def _place(keys: tuple[str, ...]) -> str:
+    return f"[{keys[0]}] {keys[1]}" if len(keys) > 1 else keys[0]
 
 
 def _wrong_key(key: str, error: ErrorDetails, path: Path) -> KurswerkError:
@@ -251,7 +306,7 @@ def _wrong_key(key: str, error: ErrorDetails, path: Path) -> KurswerkError:
         return UnknownNameError("settings.unknown", name=key, known=Settings.model_fields, path=path)
     if key in GROUPS:
         return InvalidInputError("settings.not_a_table", path=path, key=key, group=key)
-    shown = "**********" if key == "database_url" else error["input"]
+    shown = "**********" if is_secret(Settings.model_fields[key].annotation) else error["input"]
     return InvalidInputError("settings.not_text", path=path, key=key, value=shown)
 
 
@@ -260,6 +315,10 @@ def _wrong_value(error: ErrorDetails, field: FieldInfo, source: str) -> Kurswerk
     least, most = limits_of(field)
     if kind == "wrong_beginning":
         return InvalidInputError("settings.wrong_beginning", source=source, beginnings=error["ctx"]["beginnings"])
+    if kind == "no_network":
+        return InvalidInputError("settings.no_network", source=source, text=error["ctx"]["text"])
+    if kind == "no_path_prefix":
+        return InvalidInputError("settings.no_path_prefix", source=source, text=text)
     if kind == "literal_error":
         return UnknownNameError("settings.unknown_value", name=text, known=choices_of(field), source=source)
     if kind.startswith("bool"):

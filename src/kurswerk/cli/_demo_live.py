@@ -105,7 +105,7 @@ def go_live(
             for record, _ in tested:
                 stores.activations.deactivate(record.id, "the demo has ended")
     finally:
-        service.database.close()
+        service.close()
 
 
 def _trade(

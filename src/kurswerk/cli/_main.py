@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "outcomes": ("outcomes", "Show what became of predictions, and how good models are by it."),
     "report": ("report", "Write a readable report on tested models."),
     "serve": ("serve", "Serve the REST API and work on its jobs."),
+    "health": ("health", "Show how the running service is."),
     "worker": ("worker", "Work on jobs, beside services on this or other machines."),
     "keys": ("keys", "Make, list and revoke API keys."),
 }

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from kurswerk.bootstrap.api_part import bind
 from kurswerk.bootstrap.application import Application, current_settings, open_application
+from kurswerk.bootstrap.http_server import bind
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.bootstrap.simulation import CoinMarket, store_market
 from kurswerk.cli._demo_live import LiveOptions, LiveOutcome, go_live, on_terminal

@@ -1,6 +1,7 @@
 """``kurswerk serve``: the service, in one process or split over several."""
 
 import asyncio
+import os
 from collections.abc import Callable, Collection, Sequence
 
 import click
@@ -9,9 +10,12 @@ import uvloop
 from kurswerk import __version__
 from kurswerk.bootstrap.application import current_settings
 from kurswerk.bootstrap.service import PARTS, Part, make_parts, open_service, run_parts
-from kurswerk.bootstrap.settings import Settings
+from kurswerk.bootstrap.settings import WITHOUT_EFFECT, Settings
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.core.messages import Message
+from kurswerk.observability import get_logger
+
+log = get_logger(__name__)
 
 
 @click.command("serve")
@@ -34,6 +38,9 @@ def command(host: str | None, port: int | None, only: str | None, *, insecure: b
 def serve(settings: Settings, only: Collection[str] = (), *, insecure: bool = False, as_json: bool = False) -> None:
     """Run parts of the service until SIGTERM or Ctrl-C; print where they are once they work."""
     service, watch = open_service(settings, insecure=insecure)
+    for name, reason in WITHOUT_EFFECT.items():
+        if name in os.environ:
+            log.info("a variable of older services has no effect", variable=name, reason=reason)
     try:
         parts = make_parts(service, only)
         addresses = {name: address for part in parts for name, address in part.addresses.items()}
@@ -48,7 +55,7 @@ def serve(settings: Settings, only: Collection[str] = (), *, insecure: bool = Fa
 
         run_service([*watch, *parts], announce)
     finally:
-        service.database.close()
+        service.close()
 
 
 def run_service(parts: Sequence[Part], announce: Callable[[], None] = lambda: None) -> None:

@@ -329,8 +329,11 @@ class DashboardOptions:
         Names in the ``Host`` header that are answered; empty answers all.
     api_path
         Where the REST API stands, for links and curl commands.
+    path_prefix
+        Path under which a reverse proxy serves all of it, such as ``/kurswerk``.
     """
 
     require_keys: bool = False
     allowed_hosts: tuple[str, ...] = ()
     api_path: str = "/api"
+    path_prefix: str = ""

@@ -8,6 +8,7 @@ from kurswerk.observability._health import (
     memory_check,
     migrations_check,
 )
+from kurswerk.observability._health_endpoint import HealthEndpoint, has_token
 from kurswerk.observability._health_service import HEALTH_TIMEOUT_S, DatabaseReading, HealthService, SingleFlightCall
 from kurswerk.observability._logging import configure_logging, get_logger, log_context, mask_secrets
 from kurswerk.observability._metrics import DIRECTORY_VARIABLE, Metrics, ServiceState
@@ -19,6 +20,7 @@ __all__ = [
     "HEALTH_TIMEOUT_S",
     "Check",
     "DatabaseReading",
+    "HealthEndpoint",
     "HealthReport",
     "HealthService",
     "Metrics",
@@ -31,6 +33,7 @@ __all__ = [
     "disk_check",
     "free_disk_bytes",
     "get_logger",
+    "has_token",
     "log_context",
     "mask_secrets",
     "memory_check",

@@ -86,3 +86,24 @@ def test_each_key_has_a_limit_of_its_own(service):
         error_of(client.get("/api/models", headers={"X-API-Key": "kw_guess"}), 401, "unauthorized")
         error_of(client.get("/api/models", headers={"X-API-Key": "kw_guess"}), 401, "unauthorized")
         error_of(client.get("/api/models", headers={"X-API-Key": "kw_guess"}), 429, "rate_limited")
+
+
+BEARER = {"Authorization": "Bearer for-prometheus"}
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/api/metrics"])
+@pytest.mark.parametrize("keys", [True, False])
+def test_metrics_are_open_to_the_token_and_the_token_to_metrics_alone(untouched, path, keys):
+    with untouched.client(require_keys=keys, metrics_token="for-prometheus") as client:
+        refused = client.get(path)
+        error_of(refused, 401, "unauthorized")
+        assert refused.headers["www-authenticate"] == "Bearer"
+        assert client.get(path, headers={"Authorization": "Bearer guess"}).status_code == 401
+        assert client.get(path, headers=BEARER).status_code == 200
+        assert client.get("/api/phases", headers=BEARER).status_code == (401 if keys else 200)
+
+
+def test_metrics_stay_open_to_keys_beside_a_token(service):
+    with service.client(require_keys=True, metrics_token="for-prometheus") as client:
+        assert client.get("/metrics", headers=key(service, "read")).status_code == 200
+        assert client.get("/metrics", headers={"X-API-Key": "kw_guess"}).status_code == 401

@@ -115,8 +115,7 @@ def test_every_variable_of_the_environment(monkeypatch, tmp_path):
 
     settings.read_settings(Environment(DB_HOST="host"), tmp_path)
     grouped = {variable_of(group, field) for group, kind in settings.GROUPS.items() for field in kind.model_fields}
-    # The one that older services set and nothing reads.
-    assert set(rows("Environment")) == asked | grouped | {"BATCH_TIMEOUT_SECONDS"}
+    assert set(rows("Environment")) == asked | grouped | set(settings.WITHOUT_EFFECT)
 
 
 @pytest.mark.parametrize("title", ["Tables", "REST", "Command line", "Metrics", "Environment"])

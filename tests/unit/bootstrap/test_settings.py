@@ -19,7 +19,7 @@ from kurswerk.bootstrap.environment import (
     state_of_sources,
     use_kernel_cache,
 )
-from kurswerk.bootstrap.settings import Settings, read_settings
+from kurswerk.bootstrap.settings import WITHOUT_EFFECT, Settings, read_settings, secret_variables
 from kurswerk.core.errors import InvalidInputError, UnknownNameError
 
 
@@ -238,6 +238,7 @@ def test_the_names_of_older_services_are_understood(tmp_path):
         "BATCH_SIZE": "500", "BATCH_TIMEOUT_SECONDS": "5", "POLLING_INTERVAL_SECONDS": "30", "MODEL_CACHE_SIZE": "10",
         "DEFAULT_ALERT_THRESHOLD": "0.85", "ALERT_WEBHOOK_URL": "https://n8n.example/webhook/kurswerk",
     }  # fmt: skip
+    assert read_settings({"METRICS_PORT": "9100"}, tmp_path).health.port == 9100
     settings = read_settings(older, tmp_path)
     predictor, alerts = settings.predictor, settings.alerts
     assert (predictor.batch_size, predictor.poll_seconds, predictor.model_cache) == (500, 30, 10)
@@ -260,3 +261,72 @@ def test_the_names_of_older_services_are_understood(tmp_path):
 def test_wrong_settings_of_alerts_are_named(environment, message, tmp_path):
     with pytest.raises(InvalidInputError, match=message):
         read_settings(environment, tmp_path)
+
+
+def test_variables_without_effect_change_nothing(tmp_path):
+    assert read_settings(dict.fromkeys(WITHOUT_EFFECT, "17"), tmp_path) == read_settings({}, tmp_path)
+    assert not set(WITHOUT_EFFECT) & secret_variables()
+
+
+SECRETS = {
+    "KURSWERK_DATABASE_URL": "postgresql://me:pass@host/db",
+    "KURSWERK_API_KEYS": "a:read:kw_1\nb:train:kw_2",
+    "KURSWERK_HTTP_REDIS_URL": "redis://:pass@cache:6379",
+    "KURSWERK_HTTP_METRICS_TOKEN": "token",
+    "KURSWERK_ALERTS_WEBHOOK_SECRET": "signs",
+    "KURSWERK_COLLECTOR_PUMPPORTAL_API_KEY": "for trades",
+    "KURSWERK_COLLECTOR_RATES_API_KEY": "for rates",
+    "DB_DSN": "postgresql://me:pass@older/db",
+}
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_from_a_file_is_the_same_as_from_the_environment(name, end, tmp_path):
+    (tmp_path / "secret").write_bytes((SECRETS[name] + end).encode())
+    from_file = read_settings({f"{name}_FILE": str(tmp_path / "secret")}, tmp_path)
+    assert from_file == read_settings({name: SECRETS[name]}, tmp_path)
+    assert from_file != read_settings({}, tmp_path)
+
+
+def test_every_secret_is_one_that_a_file_may_hold_and_no_other_setting_is(tmp_path):
+    assert secret_variables() == {*SECRETS, "DB_PASSWORD"}
+    (tmp_path / "port").write_text("9000")
+    assert read_settings({"KURSWERK_HTTP_PORT_FILE": str(tmp_path / "port")}, tmp_path).http.port == 8000
+
+
+def test_the_password_of_an_older_service_may_come_from_a_file(tmp_path):
+    (tmp_path / "password").write_text("p@ss/word\n")
+    settings = read_settings({"DB_HOST": "db", "DB_PASSWORD_FILE": str(tmp_path / "password")}, tmp_path)
+    assert settings.database_url.get_secret_value() == "postgresql://postgres:p%40ss%2Fword@db:5432/postgres"
+
+
+def test_a_file_of_a_secret_that_cannot_be_read_is_named_and_one_beside_the_variable_refused(tmp_path):
+    absent = str(tmp_path / "absent")
+    with pytest.raises(InvalidInputError, match="absent: No such file"):
+        read_settings({"KURSWERK_API_KEYS_FILE": absent}, tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInputError, match="binary: not UTF-8"):
+        read_settings({"KURSWERK_API_KEYS_FILE": str(tmp_path / "binary")}, tmp_path)
+    with pytest.raises(InvalidInputError, match="KURSWERK_API_KEYS and KURSWERK_API_KEYS_FILE are both set"):
+        read_settings({"KURSWERK_API_KEYS_FILE": absent, "KURSWERK_API_KEYS": "x"}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"KURSWERK_HTTP_TRUSTED_PROXIES": "10.0.0.0/8, nginx"}, "TRUSTED_PROXIES has 'nginx'"),
+        ({"KURSWERK_HTTP_PATH_PREFIX": "kurswerk"}, "PATH_PREFIX is 'kurswerk'; give a path"),
+        ({"KURSWERK_HTTP_PATH_PREFIX": '/a"b'}, "give a path"),
+        ({"KURSWERK_STOP_DATABASE": "maybe"}, "STOP_DATABASE is 'maybe'; write true or false"),
+        ({"KURSWERK_HEALTH_PORT": "70000"}, "at most 65535"),
+        ({"METRICS_PORT": "many"}, "^METRICS_PORT is 'many'"),
+    ],
+)
+def test_wrong_settings_of_a_container_are_named(environment, message, tmp_path):
+    with pytest.raises(InvalidInputError, match=message):
+        read_settings(environment, tmp_path)
+
+
+def test_a_path_prefix_needs_no_last_slash(tmp_path):
+    assert read_settings({"KURSWERK_HTTP_PATH_PREFIX": "/a/b/"}, tmp_path).http.path_prefix == "/a/b"

@@ -12,6 +12,7 @@ import dash
 from kurswerk.core.errors import KurswerkError
 from kurswerk.dashboard.callbacks.cache import QueryCache
 from kurswerk.dashboard.callbacks.feedback import notify
+from kurswerk.dashboard.callbacks.path_prefix import with_path_prefix
 from kurswerk.dashboard.ports import DashboardOptions, DashboardServices
 from kurswerk.dashboard.words.user_context import CURRENT, UserContext
 
@@ -43,6 +44,8 @@ class DashboardApp:
                 if not initial_call and not _triggered_by_user():
                     raise dash.exceptions.PreventUpdate
                 found = await anyio.to_thread.run_sync(partial(_call_showing_errors, handler, CURRENT.get(), values))
+                prefix = self.options.path_prefix
+                found = with_path_prefix(found, prefix) if prefix else found
                 return found if has_outputs else None
 
             self.dash_app.callback(*dependencies, prevent_initial_call=not initial_call, running=running)(run)

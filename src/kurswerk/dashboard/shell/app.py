@@ -16,6 +16,7 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.feedback import NOTIFICATIONS
 from kurswerk.dashboard.callbacks.pages import PageDefinition, query_parameters
+from kurswerk.dashboard.callbacks.path_prefix import with_path_prefix
 from kurswerk.dashboard.pages import PAGES
 from kurswerk.dashboard.ports import DashboardOptions, DashboardServices
 from kurswerk.dashboard.shell.middleware import PREFIX
@@ -55,6 +56,7 @@ class _LocalisedDash(Dash):  # type: ignore[misc]  # Dash carries no types
     """Dash with a page in the user's language and colours."""
 
     policy = "default-src 'self'"
+    path_prefix = ""
 
     def interpolate_index(self, **parts: Any) -> str:
         user = CURRENT.get()
@@ -63,11 +65,12 @@ class _LocalisedDash(Dash):  # type: ignore[misc]  # Dash carries no types
             f'<div id="react-entry-point"><div class="kw-startup" role="status">{user.t("Loading…")}</div></div>'
         )
         path, _ = _requested_address()
-        found = find_page(path)
-        parts["favicon"] = f'<link rel="icon" type="image/svg+xml" href="{PREFIX}/assets/icon.svg">'
+        found = find_page(path.removeprefix(self.path_prefix))
+        parts["favicon"] = f'<link rel="icon" type="image/svg+xml" href="{self.path_prefix}{PREFIX}/assets/icon.svg">'
         parts["title"] = _title(user, found and found[0])
         parts["scripts"] = _NOT_NEEDED.sub("", parts["scripts"])
-        parts["early"] = _preload_hints(user, found and found[0])
+        hints = _preload_hints(user, found and found[0])
+        parts["early"] = hints.replace(f'"{PREFIX}/', f'"{self.path_prefix}{PREFIX}/')
         for name, part in parts.items():
             page = page.replace(f"{{%{name}%}}", part)
         self.policy = _policy(page)
@@ -116,7 +119,8 @@ def create_app(server: FastAPI, services: DashboardServices, options: DashboardO
     dash_app = _LocalisedDash(
         "kurswerk.dashboard",
         server=server,
-        url_base_pathname=f"{PREFIX}/",
+        routes_pathname_prefix=f"{PREFIX}/",
+        requests_pathname_prefix=f"{options.path_prefix}{PREFIX}/",
         assets_folder=str(_FOLDER / "assets"),
         title="Kurswerk",
         update_title="",
@@ -125,6 +129,7 @@ def create_app(server: FastAPI, services: DashboardServices, options: DashboardO
         use_pages=False,
         websocket_max_workers=8,
     )
+    dash_app.path_prefix = options.path_prefix
     app = DashboardApp(dash_app, services, options)
     dash_app.layout = _layout(app)
     _register_callbacks(app)
@@ -148,7 +153,7 @@ def _layout(app: DashboardApp) -> Any:
         user = CURRENT.get()
         path, search = _requested_address()
         content, title = _content(app, user, path, search) if path else (None, "Kurswerk")
-        return dmc.MantineProvider(
+        shell = dmc.MantineProvider(
             [
                 dcc.Location(id="url", refresh=False),
                 dcc.Store(id="built", data=path + search),
@@ -174,6 +179,7 @@ def _layout(app: DashboardApp) -> Any:
             forceColorScheme="dark" if user.dark else "light",
             theme=_THEME,
         )
+        return with_path_prefix(shell, app.options.path_prefix) if app.options.path_prefix else shell
 
     return layout
 
@@ -314,7 +320,7 @@ def _register_callbacks(app: DashboardApp) -> None:
 
 def _content(app: DashboardApp, user: UserContext, path: str | None, search: str | None) -> tuple[Any, str]:
     """Return what a page holds, and its title."""
-    found = find_page(path)
+    found = find_page((path or "").removeprefix(app.options.path_prefix))
     if found is None:
         return _not_found(user), "Kurswerk"
     page, parts = found

@@ -54,6 +54,8 @@ class AuthenticationMiddleware:
     policy
         Returns what a page may load, for the header ``Content-Security-Policy``. In the page itself it would keep the
         browser from looking ahead for scripts.
+    path_prefix
+        Path under which a reverse proxy serves the pages.
     """
 
     def __init__(
@@ -62,13 +64,14 @@ class AuthenticationMiddleware:
         keys: ApiKeys | None,
         allowed_hosts: Collection[str] = (),
         policy: Callable[[], str] = lambda: "default-src 'self'",
+        path_prefix: str = "",
     ) -> None:
         self._app, self._keys, self._static = (
             GZipMiddleware(app, _MIN_COMPRESSED_BYTES, _COMPRESSION_LEVEL),
             keys,
             StaticCache(app),
         )
-        self._policy = policy
+        self._policy, self._prefix = policy, path_prefix
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +93,7 @@ class AuthenticationMiddleware:
         if scopes is None:
             await self._refuse(scope, receive, send)
             return
-        user, address = CURRENT.set(user_from_headers(headers, scopes)), ADDRESS.set(_address(scope, headers))
+        user, address = CURRENT.set(user_from_headers(headers, scopes)), ADDRESS.set(self._address(scope, headers))
         try:
             await self._app(_as_index(scope), receive, send)
         finally:
@@ -114,6 +117,18 @@ class AuthenticationMiddleware:
             text = "This address is not served here, or another site has asked for it."
             await PlainTextResponse(text, status_code=403)(scope, receive, send)
 
+    def _address(self, scope: Scope, headers: Mapping[str, str]) -> str:
+        """Return path and query of the page that is opened, as the browser has them; the page asks for its layout."""
+        if scope["type"] != "http":
+            return ""
+        path: str = scope["path"]
+        if path == f"{PREFIX}/_dash-layout":
+            page = urlsplit(headers.get("referer", ""))
+            here = page.netloc.lower() == headers.get("host", "").lower()
+            return page._replace(scheme="", netloc="", fragment="").geturl() if here else ""
+        query = scope.get("query_string", b"").decode("latin-1")
+        return f"{self._prefix}{path}?{query}" if query else self._prefix + path
+
     async def _scopes_of_request(self, headers: Mapping[str, str]) -> frozenset[str] | None:
         if self._keys is None:
             return ALL_SCOPES
@@ -135,11 +150,11 @@ class AuthenticationMiddleware:
             gone.delete_cookie(_KEY_COOKIE, path=PREFIX)
             return gone
         if request.method != "POST":
-            return _login_page(user)
+            return _login_page(user, self._prefix)
         body = (await request.body())[:_MAX_FORM_BYTES]
         key = parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip()
         if self._keys is None or await anyio.to_thread.run_sync(self._keys.scopes_of, key) is None:
-            return _login_page(user, wrong=True)
+            return _login_page(user, self._prefix, wrong=True)
         welcome = RedirectResponse(PREFIX, status_code=303)
         welcome.set_cookie(
             _KEY_COOKIE, key, path=PREFIX, httponly=True, samesite="strict", secure=request.url.scheme == "https"
@@ -172,19 +187,6 @@ def _as_index(scope: Scope) -> Scope:
     return {**scope, "path": f"{PREFIX}/", "raw_path": f"{PREFIX}/".encode()}
 
 
-def _address(scope: Scope, headers: Mapping[str, str]) -> str:
-    """Return path and query of the page that is opened; the layout is asked for by the page."""
-    if scope["type"] != "http":
-        return ""
-    path: str = scope["path"]
-    if path == f"{PREFIX}/_dash-layout":
-        page = urlsplit(headers.get("referer", ""))
-        here = page.netloc.lower() == headers.get("host", "").lower()
-        return page._replace(scheme="", netloc="", fragment="").geturl() if here else ""
-    query = scope.get("query_string", b"").decode("latin-1")
-    return f"{path}?{query}" if query else path
-
-
 def _cookie(headers: Mapping[str, str], name: str) -> str | None:
     jar: SimpleCookie = SimpleCookie()
     try:
@@ -194,15 +196,15 @@ def _cookie(headers: Mapping[str, str], name: str) -> str | None:
     return jar[name].value if name in jar else None
 
 
-def _login_page(user: UserContext, *, wrong: bool = False) -> Response:
+def _login_page(user: UserContext, prefix: str, *, wrong: bool = False) -> Response:
     error = user.t("This key is unknown or revoked. Create one with: kurswerk keys create") if wrong else ""
     page = _LOGIN_PAGE.substitute(
         lang=user.language,
-        css=f"{PREFIX}/assets/kurswerk.css",
-        icon=f"{PREFIX}/assets/icon.svg",
+        css=f"{prefix}{PREFIX}/assets/kurswerk.css",
+        icon=f"{prefix}{PREFIX}/assets/icon.svg",
         text=escape(user.t("This installation asks for an API key.")),
         error=f'<p role="alert" class="kw-error">{escape(error)}</p>' if error else "",
-        action=f"{PREFIX}/login",
+        action=f"{prefix}{PREFIX}/login",
         label=escape(user.t("API key")),
         button=escape(user.t("Sign in")),
     )

@@ -44,5 +44,7 @@ def mount(app: FastAPI, services: DashboardServices, options: DashboardOptions |
     server = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     pages = create_app(server, services, options)
     keys = services.keys if options.require_keys else None
-    authentication = AuthenticationMiddleware(server, keys, options.allowed_hosts, lambda: pages.policy)
+    authentication = AuthenticationMiddleware(
+        server, keys, options.allowed_hosts, lambda: pages.policy, options.path_prefix
+    )
     app.add_middleware(_PathRouter, dashboard=authentication)

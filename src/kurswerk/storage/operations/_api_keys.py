@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ _MARK = "kw_"  # shows what a leaked key belongs to; logs hide what begins with 
 _RANDOM_BYTES = 32
 _SHOWN = 11
 _LONGEST_KEY = 200
+# A key that somebody gives: nobody must find it by trying, and its characters are safe in headers and shells.
+_LEAST_GIVEN = 32
+_GIVEN_KEY = re.compile(rf"{_MARK}[A-Za-z0-9_-]{{{_LEAST_GIVEN},{_LONGEST_KEY - len(_MARK)}}}")
 _LONGEST_NAME = 100
 
 
@@ -60,13 +64,7 @@ class PostgresKeyStore:
         UnknownNameError
             For an unknown scope.
         """
-        if not name.strip() or len(name) > _LONGEST_NAME or "\0" in name:
-            raise InvalidInputError("api_key.name_length", most=_LONGEST_NAME, length=len(name))
-        for scope in scopes:
-            if scope not in SCOPES:
-                raise UnknownNameError("api_key.unknown_scope", name=scope, known=SCOPES)
-        if not scopes:
-            raise InvalidInputError("api_key.no_scope", scopes=SCOPES)
+        _check(name, scopes)
         key = _MARK + secrets.token_urlsafe(_RANDOM_BYTES)
         row = self._one(
             "INSERT INTO api_keys (name, key_hash, prefix, scopes) VALUES (%s, %s, %s, %s) RETURNING *",
@@ -75,6 +73,39 @@ class PostgresKeyStore:
         if row is None:
             raise InvalidInputError("api_key.not_stored", name=name)
         return _key_of(row), key
+
+    def keep(self, name: str, scopes: Sequence[str], key: str) -> ApiKey:
+        """Make sure of a key that somebody else has made, and return what is known of it; revoke others of its name.
+
+        One that has been revoked stays so.
+
+        Raises
+        ------
+        InvalidInputError
+            If the name or the key is none.
+        UnknownNameError
+            For an unknown scope.
+        """
+        _check(name, scopes)
+        if not _GIVEN_KEY.fullmatch(key):
+            raise InvalidInputError("api_key.unsafe", name=name, mark=_MARK, least=_LEAST_GIVEN)
+        parameters = [name, _digest(key), key[:_SHOWN], [scope for scope in SCOPES if scope in scopes]]
+        with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            # Written only where something differs: a change of this table empties every server's cache of keys.
+            cursor.execute(
+                "INSERT INTO api_keys AS old (name, key_hash, prefix, scopes) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT (key_hash) DO UPDATE SET name = excluded.name, scopes = excluded.scopes"
+                " WHERE (old.name, old.scopes) IS DISTINCT FROM (excluded.name, excluded.scopes)",
+                parameters,
+            )
+            cursor.execute(
+                "UPDATE api_keys SET revoked_at = now() WHERE name = %s AND key_hash <> %s AND revoked_at IS NULL",
+                parameters[:2],
+            )
+            found = cursor.execute("SELECT * FROM api_keys WHERE key_hash = %s", [parameters[1]]).fetchone()
+        if found is None:
+            raise InvalidInputError("api_key.not_stored", name=name)
+        return _key_of(found)
 
     def find(self, key: str) -> ApiKey | None:
         """Return what is known of a key, None if it is unknown or revoked; notes its use, to the minute."""
@@ -129,6 +160,16 @@ class PostgresKeyStore:
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             # Callers pass literals: no statement is put together from what anybody sent.
             return cursor.execute(statement.encode(), parameters).fetchone()
+
+
+def _check(name: str, scopes: Sequence[str]) -> None:
+    if not name.strip() or len(name) > _LONGEST_NAME or "\0" in name:
+        raise InvalidInputError("api_key.name_length", most=_LONGEST_NAME, length=len(name))
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise UnknownNameError("api_key.unknown_scope", name=scope, known=SCOPES)
+    if not scopes:
+        raise InvalidInputError("api_key.no_scope", scopes=SCOPES)
 
 
 def _digest(key: str) -> str:

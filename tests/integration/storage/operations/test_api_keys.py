@@ -100,3 +100,42 @@ def test_a_key_needs_scopes_that_exist(keys):
 def test_a_scope_includes_the_ones_before_it(keys, given):
     record, _ = keys.create("n8n", [given])
     assert [record.allows(scope) for scope in SCOPES] == [SCOPES.index(given) >= i for i in range(3)]
+
+
+GIVEN, OTHER = ("kw_" + letter * 40 for letter in "ab")
+
+
+def test_a_given_key_is_there_once_however_often_it_is_given(keys):
+    kept = [keys.keep("n8n", ["train"], GIVEN) for _ in range(3)]
+    assert len({record.id for record in kept}) == 1
+    assert keys.find(GIVEN).scopes == ("train",)
+    assert keys.keep("n8n", ["read"], GIVEN).scopes == ("read",)
+    assert len(keys.all()) == 1
+
+
+def test_a_new_value_takes_the_place_of_others_of_its_name_alone(keys):
+    _, made = keys.create("n8n", ["read"])
+    _, elsewhere = keys.create("dashboard", ["read"])
+    keys.keep("n8n", ["train"], GIVEN)
+    assert keys.find(made) is None
+    keys.keep("n8n", ["train"], OTHER)
+    assert (keys.find(GIVEN), keys.find(OTHER).name, keys.find(elsewhere).name) == (None, "n8n", "dashboard")
+
+
+def test_a_given_key_that_was_revoked_stays_so(keys):
+    record = keys.keep("n8n", ["train"], GIVEN)
+    keys.revoke(record.id)
+    assert keys.keep("n8n", ["train"], GIVEN).revoked_at is not None
+    assert keys.find(GIVEN) is None
+
+
+@pytest.mark.parametrize("key", ["", "secret", "kw_short", GIVEN[3:], GIVEN + " ", "kw_" + "ü" * 40, "kw_" + "a" * 198])
+def test_a_given_key_must_be_safe(keys, key):
+    with pytest.raises(InvalidInputError, match="openssl rand -hex 32"):
+        keys.keep("n8n", ["train"], key)
+    assert keys.all() == []
+
+
+def test_a_given_key_needs_a_scope_that_there_is(keys):
+    with pytest.raises(UnknownNameError, match="did you mean 'train'"):
+        keys.keep("n8n", ["trian"], GIVEN)

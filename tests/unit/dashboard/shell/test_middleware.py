@@ -128,3 +128,25 @@ def test_the_chart_library_is_the_installed_one(browser: Browser):
     library = browser.client.get("/dashboard/_dash-component-suites/plotly/package_data/plotly.min.js")
     assert (library.status_code, library.headers["cache-control"]) == (200, "public, no-cache")
     assert f"plotly.js v{get_plotlyjs_version()}" in library.text[:200]
+
+
+def addresses_in(text: str) -> set[str]:
+    """Return every address of this server that a page or a layout names."""
+    return set(re.findall(r'(?:href|src|action)"?[:=]"(/[^"]*)"', text.replace("\\u002f", "/")))
+
+
+@pytest.mark.parametrize("path", ["", "/models", "/jobs", "/data", "/new", "/live", "/system", "/no-such-page"])
+def test_behind_a_path_every_address_has_it(services, path: str):
+    browser = Browser(services, DashboardOptions(path_prefix="/ml"))
+    page = browser.client.get(f"/dashboard{path}")
+    referer = f"http://localhost/ml/dashboard{path}"
+    layout = browser.client.get("/dashboard/_dash-layout", headers={"referer": referer})
+    for text in (page.text, layout.text):
+        named = addresses_in(text)
+        assert named
+        assert all(address.startswith("/ml/") for address in named), named
+    assert json.loads(re.search(r'id="_dash-config"[^>]*>(.*?)<', page.text)[1])["requests_pathname_prefix"] == (
+        "/ml/dashboard/"
+    )
+    plain = Browser(services).client.get("/dashboard/_dash-layout", headers={"referer": referer.replace("/ml/", "/")})
+    assert {address.removeprefix("/ml") for address in addresses_in(layout.text)} == addresses_in(plain.text)

@@ -1,8 +1,10 @@
 // The reader's choices, in cookies that the server reads.
 window.kurswerk = (() => {
   const year = 31536000;
+  // What a reverse proxy puts in front of every address.
+  const prefix = window.location.pathname.split('/dashboard')[0];
   const keep = (name, value) => {
-    document.cookie = `${name}=${encodeURIComponent(value)}; path=/dashboard; max-age=${year}; samesite=lax`;
+    document.cookie = `${name}=${encodeURIComponent(value)}; path=${prefix}/dashboard; max-age=${year}; samesite=lax`;
   };
   const kept = (name) => (document.cookie.match(new RegExp(`(?:^|; )${name}=([^;]*)`)) || [])[1];
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
@@ -19,7 +21,8 @@ window.kurswerk = (() => {
   if (!kept('kw_scheme')) root.dataset.mantineColorScheme = root.dataset.agThemeMode = system;
   if (outdated) window.location.reload();
   const go = (href) => {
-    window.history.pushState({}, '', href);
+    const known = !href.startsWith('/') || (prefix && href.startsWith(`${prefix}/`));
+    window.history.pushState({}, '', known ? href : prefix + href);
     window.dispatchEvent(new CustomEvent('_dashprivate_pushstate'));
     window.scrollTo(0, 0);
   };
