@@ -228,9 +228,10 @@ def _variable_set(environment: Mapping[str, str], keys: tuple[str, ...], field: 
 
 @cache
 def secret_variables() -> frozenset[str]:
-    """Return the variables of secrets, each of which may also be given as a file."""
+    """Return the variables of secrets that may also be given as a file; some have a setting of their own for it."""
     fields = {variable_of(*keys): field.annotation for keys, field in _leaves()}
-    return frozenset({name for name, annotation in fields.items() if is_secret(annotation)}.union(_OLDER_SECRETS))
+    secrets = {name for name, kind in fields.items() if is_secret(kind) and f"{name}_FILE" not in fields}
+    return frozenset(secrets.union(_OLDER_SECRETS))
 
 
 def _value_in(environment: Mapping[str, str], name: str) -> str | None:

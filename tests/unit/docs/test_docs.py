@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 
 import feature_docs
+import settings_docs
 from kurswerk.cli._main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "README.de.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 
 def test_the_features_page_holds_what_the_library_declares():
     assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == feature_docs.page()
+
+
+def test_the_settings_page_holds_what_the_code_declares():
+    assert settings_docs.TARGET.read_text(encoding="utf-8") == settings_docs.page(), "run python tools/settings_docs.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
