@@ -64,7 +64,7 @@ def template_name(server_url: str) -> Iterator[str]:
 def clone_of(server_url: str, template: str) -> Iterator[Database]:
     """Give a new database like another one; it is gone afterwards."""
     name = f"kurswerk_test_{os.getpid()}_{next(_numbers)}"
-    execute(server_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log", name, template)
+    execute(server_url, "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, template)
     try:
         yield Database(url_of(server_url, name))
     finally:
