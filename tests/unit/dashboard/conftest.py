@@ -7,12 +7,12 @@ from memory_dashboard import Browser, Registry, services_over, trained_registry
 from memory_market import random_market
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def panel() -> Panel:
     return random_market()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(panel: Panel) -> Registry:
     return trained_registry(panel)
 
