@@ -138,7 +138,7 @@ def stop_all(workers: list[Popen[str]]) -> None:
 
 
 def test_many_clients_at_once(database: Database):
-    order_at_once(database, market_environment(database), jobs=20, clients=10)
+    order_at_once(database, market_environment(database), jobs=12, clients=6)
 
 
 @pytest.mark.slow
