@@ -2,10 +2,11 @@
 
 Before Python 3.12 a tracer slows down every line that runs, whether it is measured or not: collecting the tests takes
 twice as long with it. Here it looks on while our own modules are imported and while tests run, but not while tests are
-collected, nor while hypothesis makes up examples.
+collected, nor while hypothesis makes up examples, nor in servers that answer a whole browser or thousands of requests.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -55,6 +56,20 @@ def pytest_collection() -> Generator[None, object, object]:
     import_measured()
     with tracing_with(None):
         return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Leave the tracer out of tests marked ``untraced``, of their fixtures, and of threads that they start."""
+    if item.get_closest_marker("untraced") is None:
+        return (yield)
+    before = threading.gettrace()
+    threading.settrace(None)  # type: ignore[arg-type]  # what it begins with
+    try:
+        with tracing_with(None):
+            return (yield)
+    finally:
+        threading.settrace(before)  # type: ignore[arg-type]  # as above
 
 
 @pytest.hookimpl(wrapper=True)

@@ -17,7 +17,8 @@ from memory_market import random_market
 from page_findings import cut_texts, serious_findings
 from running_app import running
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
+# What the pages do is measured by tests/unit/dashboard.
+pytestmark = [pytest.mark.untraced, pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)]
 
 MENU = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
 PAGES = (*MENU, "/data/COIN0", "/models/1", "/models/3", "/compare?comparison=1", "/jobs/1", "/nowhere")

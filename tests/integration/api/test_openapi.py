@@ -128,6 +128,7 @@ def test_the_page_shows_every_call_and_runs_no_script(client, document):
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("caller", "examples", "phases"),
     [
