@@ -254,12 +254,14 @@ for options in ({"operator": ">", "target_value": 1.0}, {"min_percent_change": 1
     for mode in ("at", "within"):
         compute_labels(panel, LabelSpec("v", minutes=1, mode=mode, **options))
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+here = os.getpid()
 for _ in sys.stdin:
     number = os.fork()
     if not number:
         store = PostgresOutcomeStore(Database(sys.argv[1]))
-        while True:
+        while os.getppid() == here:
             maturing.mature(store, "coins")
+        os._exit(0)
     print(number, flush=True)
 """
 
