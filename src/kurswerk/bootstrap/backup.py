@@ -1,29 +1,50 @@
 """Backups of the database and the data folder that the settings name."""
 
 import os
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kurswerk.bootstrap.database import database_url
 from kurswerk.bootstrap.settings import CONFIG_FILE, Settings
-from kurswerk.core.errors import InvalidInputError
+from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.jobs import Progress, no_progress
+from kurswerk.observability import get_logger
 from kurswerk.storage.backup import (
     BackupOptions,
+    BackupState,
     BackupStore,
     BackupSummary,
     Header,
     KeepRule,
     OpenBackup,
+    PostgresBackupStates,
     RestoreSummary,
+    Schedule,
     Verified,
     create_backup,
     open_backup,
+    parse_interval,
     restore_backup,
     restore_into_scratch,
 )
 from kurswerk.storage.server import Database, upgrade
 
-__all__ = ["BackupService", "BackupSummary", "Header", "KeepRule", "RestoreSummary", "Verified"]
+__all__ = [
+    "BackupService",
+    "BackupState",
+    "BackupSummary",
+    "Header",
+    "KeepRule",
+    "RestoreSummary",
+    "Schedule",
+    "Verified",
+    "make_backups_when_due",
+    "parse_interval",
+]
+
+log = get_logger(__name__)
+_LOOK_S = 15.0
 
 
 class BackupService:
@@ -56,19 +77,55 @@ class BackupService:
         return self._store
 
     def create(self, keep: KeepRule, *, progress: Progress = no_progress) -> BackupSummary:
-        """Make a backup; `kurswerk.storage.backup.create_backup` describes it."""
-        backup = self._settings.backup
+        """Make a backup, as `kurswerk.storage.backup.create_backup` describes it, and note how it went."""
+        backup, store, started = self._settings.backup, self.store, datetime.now(UTC)
         database = self._database()
         upgrade(database)
-        options = BackupOptions(secret=self._secret(), level=backup.level, parallel=backup.parallel, keep=keep)
-        return create_backup(
-            database,
-            BackupStore(self.store),
-            self._settings.data_dir,
-            options,
-            settings_file=_settings_file(),
-            progress=progress,
-        )
+        states = PostgresBackupStates(database)
+        try:
+            options = BackupOptions(secret=self._secret(), level=backup.level, parallel=backup.parallel, keep=keep)
+            done = create_backup(
+                database,
+                BackupStore(store),
+                self._settings.data_dir,
+                options,
+                settings_file=_settings_file(),
+                progress=progress,
+            )
+        except ConflictError:  # another one is under way, which will note its own outcome
+            raise
+        except KurswerkError as error:
+            states.note(started, store, error.message)
+            raise
+        states.note(started, store, done.header)
+        return done
+
+    def state(self) -> BackupState:
+        """Return the schedule and how the last backups went."""
+        return self._states().read()
+
+    def schedule(self, *, every_minutes: int | None, cron: str | None, keep: KeepRule) -> BackupState:
+        """Let the service make backups from now on; return the new state.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is neither interval nor cron expression, or both, or it is none.
+        """
+        states = self._states()
+        states.set_schedule(Schedule(self.store, every_minutes, cron, keep, datetime.now(UTC)))
+        return states.read()
+
+    def end_schedule(self) -> BackupState:
+        """Let the service make no more backups by itself; return the new state."""
+        states = self._states()
+        states.set_schedule(None)
+        return states.read()
+
+    def _states(self) -> PostgresBackupStates:
+        database = self._database()
+        upgrade(database)
+        return PostgresBackupStates(database)
 
     def complete(self) -> list[Header]:
         """Return what is known of all complete backups, oldest first."""
@@ -125,3 +182,24 @@ def _settings_file() -> Path | None:
     """Return the settings file in force, None where there is none."""
     path = Path(os.environ.get("KURSWERK_CONFIG") or Path.cwd() / CONFIG_FILE)
     return path if path.is_file() else None
+
+
+def make_backups_when_due(settings: Settings, database_url: str, stop: threading.Event) -> None:
+    """Make each backup that the schedule asks for, until ``stop`` is set.
+
+    Of several services with a worker one makes it. A backup that fails is tried again after five minutes; one that was
+    killed, at once.
+    """
+    states = PostgresBackupStates(Database(database_url))
+    while not stop.is_set():
+        try:
+            state = states.read()
+            if state.schedule is not None and state.is_due(datetime.now(UTC)):
+                log.info("scheduled backup begins", store=state.schedule.store)
+                done = BackupService(settings, store=state.schedule.store).create(state.schedule.keep)
+                log.info("scheduled backup done", name=done.header.name, seconds=done.header.seconds)
+        except ConflictError:
+            log.info("another process makes the scheduled backup")
+        except KurswerkError as error:
+            log.warning("scheduled backup failed", reason=str(error))
+        stop.wait(_LOOK_S)

@@ -1,19 +1,24 @@
 """Joins the health service to the database of a service."""
 
 import time
+from datetime import UTC, datetime
 
 from kurswerk.bootstrap.service import Service
 from kurswerk.ingest.collector import collectors_check
 from kurswerk.jobs import workers_check
 from kurswerk.observability import (
     HEALTH_TIMEOUT_S,
+    BackupReading,
+    Check,
     DatabaseReading,
     HealthService,
     ServiceState,
+    backups_check,
     database_check,
     migrations_check,
 )
 from kurswerk.serving import inputs_check, predictors_check
+from kurswerk.storage.backup import BackupState, PostgresBackupStates
 from kurswerk.storage.jobs import workers_status
 from kurswerk.storage.markets import collector_reports, missing_columns
 from kurswerk.storage.operations import service_status
@@ -54,6 +59,7 @@ def read_database(database: Database) -> DatabaseReading:
     outcomes = PostgresOutcomeLog(database) if status.revision == HEAD else None
     judged = outcomes.counts() if outcomes else {}
     of_late = outcomes.counts(days=_LIVE_DAYS) if outcomes else {}
+    backups = PostgresBackupStates(database).read() if status.revision == HEAD else None
     return DatabaseReading(
         checks={
             "database": database_check(seconds),
@@ -62,6 +68,7 @@ def read_database(database: Database) -> DatabaseReading:
             "predictors": predictors_check(status.predictors, status.active_models),
             "inputs": inputs_check(missing),
             "collectors": collectors_check(collectors),
+            **_backup_checks(backups),
         },
         state=ServiceState(
             uptime_seconds=0.0,
@@ -74,6 +81,29 @@ def read_database(database: Database) -> DatabaseReading:
             outcomes={(model, kind): n for model, one in judged.items() for kind, n in one.by_kind().items()},
             live_precision={model: one.precision for model, one in of_late.items() if one.precision is not None},
             live_base_rate={model: one.base_rate for model, one in of_late.items() if one.base_rate is not None},
+            backup=_backup_reading(backups),
         ),
         predictions_last_hour=status.predictions_last_hour,
+    )
+
+
+def _backup_checks(state: BackupState | None) -> dict[str, Check]:
+    """Return the check of backups; none where nobody makes any."""
+    if state is None or (state.schedule is None and state.last is None):
+        return {}
+    completed = state.completed.started_at if state.completed else None
+    error = state.last.error if state.last else None
+    return {"backups": backups_check(state.due, completed, error, overdue=state.is_overdue(datetime.now(UTC)))}
+
+
+def _backup_reading(state: BackupState | None) -> BackupReading | None:
+    if state is None or (state.schedule is None and state.last is None):
+        return None
+    now, done = datetime.now(UTC), state.completed
+    return BackupReading(
+        succeeded=state.last is not None and state.last.error is None,
+        overdue=state.is_overdue(now),
+        age_seconds=(now - done.started_at).total_seconds() if done else None,
+        duration_seconds=done.seconds if done else None,
+        size_bytes=done.stored_bytes if done else None,
     )

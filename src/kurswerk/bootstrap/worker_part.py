@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kurswerk.bootstrap.backup import make_backups_when_due
 from kurswerk.bootstrap.job_kinds import job_files, job_kinds
 from kurswerk.bootstrap.job_process import COMMAND
 from kurswerk.bootstrap.service import Service, memory_budget_bytes
@@ -31,6 +32,7 @@ class WorkerPart:
     """Works on jobs and judges predictions until ``stop``; jobs under way then go back to the queue."""
 
     def __init__(self, service: Service) -> None:
+        self._settings, self._database_url = service.settings, service.database.url
         self._errors = service.metrics.errors
         self._concurrency = service.settings.worker.concurrency
         self._memory_bytes = memory_budget_bytes(service.settings.worker)
@@ -56,19 +58,26 @@ class WorkerPart:
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set."""
         self.ready.set()
-        judging_stop = threading.Event()
+        ending = threading.Event()
         judging = threading.Thread(
             target=mature_regularly,
-            args=[self._outcomes, tuple(MARKETS), judging_stop],
+            args=[self._outcomes, tuple(MARKETS), ending],
             kwargs={"delay_s": float(self._judging.delay_seconds), "keep_days": self._judging.keep_days},
             name="kurswerk-outcomes",
             daemon=True,
         )
         judging.start()
+        # Not waited for in the end: a backup that is cut off is none, and due again.
+        threading.Thread(
+            target=make_backups_when_due,
+            args=[self._settings, self._database_url, ending],
+            name="kurswerk-backups",
+            daemon=True,
+        ).start()
         try:
             await self._worker.run(stop)
         finally:
-            judging_stop.set()
+            ending.set()
             await asyncio.to_thread(judging.join, _MOST_STEP_S)
 
     def _count(self, event: WorkerEvent) -> None:

@@ -1,4 +1,4 @@
-"""``kurswerk db backup``, ``backups``, ``verify`` and ``restore``."""
+"""``kurswerk db backup``, ``backups``, ``verify``, ``restore`` and ``schedule``."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from kurswerk.bootstrap.application import current_settings
-from kurswerk.bootstrap.backup import BackupService, Header, KeepRule
+from kurswerk.bootstrap.backup import BackupService, BackupState, Header, KeepRule, parse_interval
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.core.messages import Message
@@ -142,6 +142,70 @@ def restore_command(backup: str | None, replace: str | None, key_file: Path | No
     click.echo(Message("cli.restore_done", database=done.database, moment=moment, files=done.files))
     for what in kept:
         click.echo(Message("cli.restore_replaced", what=what))
+
+
+@click.command("schedule")
+@click.argument("store", required=False)
+@click.option("--every", metavar="INTERVAL", help="After each so long: 30m, 6h or 1d.")
+@click.option("--cron", metavar="EXPRESSION", help="Instead: five fields, in UTC, such as '0 3 * * *'.")
+@click.option("--off", is_flag=True, help="Make no more backups.")
+@keep_options
+@json_option
+def schedule_command(
+    store: str | None,
+    every: str | None,
+    cron: str | None,
+    keep_last: int | None,
+    keep_days: float | None,
+    *,
+    off: bool,
+    as_json: bool,
+) -> None:
+    """Let the service make backups to STORE by itself, or show when it does.
+
+    Services with a worker make them, one of them each. Set it again to change it; the key is that of their settings.
+    """
+    service = BackupService(current_settings(), store=store)
+    setting = every is not None or cron is not None
+    if off == setting and (off or store is not None or keep_last is not None or keep_days is not None):
+        raise click.UsageError("give --every or --cron to set a schedule, or --off to end it")
+    if off:
+        state = service.end_schedule()
+    elif setting:
+        minutes = parse_interval(every) if every is not None else None
+        state = service.schedule(every_minutes=minutes, cron=cron, keep=KeepRule(keep_last, keep_days))
+    else:
+        state = service.state()
+    if as_json:
+        print_json(_state_document(state))
+        return
+    schedule = state.schedule
+    if schedule is None:
+        click.echo(Message("cli.no_backup_schedule"))
+    else:
+        rhythm = f"{schedule.every_minutes} min" if schedule.cron is None else schedule.cron
+        click.echo(Message("cli.backup_schedule", store=schedule.store, rhythm=rhythm, due=state.due))
+    if state.last is not None:
+        code = "cli.last_backup" if state.last.error is None else "cli.last_backup_failed"
+        what = state.last.name if state.last.error is None else state.last.error
+        click.echo(Message(code, moment=state.last.started_at, what=what))
+
+
+def _state_document(state: BackupState) -> dict[str, Any]:
+    schedule = state.schedule
+    return {
+        "schedule": schedule
+        and {
+            "store": schedule.store,
+            "every_minutes": schedule.every_minutes,
+            "cron": schedule.cron,
+            "keep_last": schedule.keep.last,
+            "keep_days": schedule.keep.days,
+            "due": state.due,
+        },
+        "last": state.last and vars(state.last),
+        "completed": state.completed and vars(state.completed),
+    }
 
 
 def _document(header: Header) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -118,3 +119,31 @@ def migrations_check(revision: str | None, supported: str) -> Check:
         newer = Message("health.newer_revision", revision=revision, supported=supported)
         return Check("degraded", newer, {"revision": revision})
     return Check("failed", Message("health.other_revision", revision=revision or "none", wanted=supported))
+
+
+def backups_check(due: datetime | None, completed: datetime | None, error: str | None, *, overdue: bool) -> Check:
+    """Report the last backup: ``degraded`` where one is overdue or the last attempt failed.
+
+    Parameters
+    ----------
+    due
+        When the next one is due; None without a schedule.
+    completed
+        When the last one that succeeded began; None without one.
+    error
+        Why the last attempt failed; None if it did not.
+
+    Examples
+    --------
+    >>> backups_check(None, None, None, overdue=False).status
+    'ok'
+    >>> backups_check(None, None, "the disk is full", overdue=False).status
+    'degraded'
+    """
+    moments = {"due": due and due.isoformat(), "last": completed and completed.isoformat()}
+    if error is not None:
+        return Check("degraded", Message("health.backup_failed", reason=error), moments)
+    if overdue:
+        return Check("degraded", Message("health.backup_overdue", due=due), moments)
+    code = "health.backup_none" if completed is None else "health.backup_last"
+    return Check("ok", Message(code, **({} if completed is None else {"moment": completed})), moments)

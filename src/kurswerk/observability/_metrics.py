@@ -39,7 +39,25 @@ _held_locks: dict[tuple[Path, int], TextIO] = {}
 
 _REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _FAST_BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0)
+_BACKUP_METRICS = (
+    ("ml_backup_succeeded", "Whether the last attempt at a backup succeeded"),
+    ("ml_backup_overdue", "Whether a scheduled backup is overdue"),
+    ("ml_backup_age_seconds", "Since the last backup began"),
+    ("ml_backup_duration_seconds", "How long the last backup took"),
+    ("ml_backup_size_bytes", "Size of the last backup as stored"),
+)
 _LAG_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+@dataclass(frozen=True)
+class BackupReading:
+    """The last backup that succeeded, and whether the last attempt did and the next one is overdue."""
+
+    succeeded: bool
+    overdue: bool
+    age_seconds: float | None = None
+    duration_seconds: float | None = None
+    size_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class ServiceState:
     outcomes: Mapping[tuple[int, str], int] = field(default_factory=dict)
     live_precision: Mapping[int, float] = field(default_factory=dict)
     live_base_rate: Mapping[int, float] = field(default_factory=dict)
+    backup: BackupReading | None = None
 
 
 class Metrics:
@@ -177,6 +196,7 @@ class _StateCollector:
             missing.add_metric([market, column], models)
         yield missing
         yield from self._outcomes()
+        yield from _backup_metrics(state.backup)
 
     def _outcomes(self) -> Iterator[Metric]:
         # Gauges: a correction takes from one and gives to another.
@@ -194,6 +214,23 @@ class _StateCollector:
             for model_id, value in values_by_model.items():
                 family.add_metric([str(model_id)], value)
             yield family
+
+
+def _backup_metrics(backup: BackupReading | None) -> Iterator[Metric]:
+    read: tuple[float | None, ...] = (None,) * 5
+    if backup is not None:
+        read = (
+            float(backup.succeeded),
+            float(backup.overdue),
+            backup.age_seconds,
+            backup.duration_seconds,
+            backup.size_bytes,
+        )
+    for (name, text), value in zip(_BACKUP_METRICS, read, strict=True):
+        metric = GaugeMetricFamily(name, text, labels=[])
+        if value is not None:
+            metric.add_metric([], value)
+        yield metric
 
 
 @contextmanager
