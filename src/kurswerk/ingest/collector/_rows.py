@@ -7,6 +7,15 @@ from kurswerk.ingest.collector._events import CoinTrade, Reserves
 from kurswerk.market.bonding_curve import KING_OF_THE_HILL_PCT, MICRO_SOL, SUPPLY, WHALE_SOL, curve_pct
 
 Value = float | int | bool
+# Most windows are without a trade.
+_QUIET: dict[str, Value] = {
+    **dict.fromkeys(
+        ("num_buys", "num_sells", "unique_wallets", "num_micro_trades", "num_whale_buys", "num_whale_sells"), 0
+    ),
+    **dict.fromkeys(("volume_sol", "buy_volume_sol", "sell_volume_sol", "net_volume_sol", "dev_sold_amount"), 0.0),
+    **dict.fromkeys(("max_single_buy_sol", "max_single_sell_sol", "buy_pressure_ratio", "unique_signer_ratio"), 0.0),
+    **dict.fromkeys(("whale_buy_volume_sol", "whale_sell_volume_sol", "volatility_pct", "avg_trade_size_sol"), 0.0),
+}
 # Tokens are counted with six decimals; through float64 a chain of trades loses far less than one token of 1e9.
 _TOLERANCE_TOKENS = 1.0
 # More trades than this in one window are not searched for another order than the one they came in.
@@ -34,24 +43,17 @@ def coin_row(
     dict
         Prices in SOL per token, volumes in SOL, shares in [0, 1], percentages as such.
     """
+    if not trades:
+        return _QUIET | _on_curve((opening.price,), opening, phase)
     prices = [opening.price, *(trade.after.price for trade in trades)]
     buys = [trade.sol for trade in trades if trade.is_buy]
     sells = [trade.sol for trade in trades if not trade.is_buy]
     bought, sold = fsum(buys), fsum(sells)
     volume = bought + sold
     wallets = len({trade.trader for trade in trades})
-    done = curve_pct(closing.sol)
     whale_buys, whale_sells = ([sol for sol in side if sol >= WHALE_SOL] for side in (buys, sells))
     return {
-        "phase_id_at_time": phase,
-        "price_open": prices[0],
-        "price_high": max(prices),
-        "price_low": min(prices),
-        "price_close": prices[-1],
-        "market_cap_close": prices[-1] * SUPPLY,
-        "bonding_curve_pct": done,
-        "virtual_sol_reserves": closing.sol,
-        "is_koth": done >= KING_OF_THE_HILL_PCT,
+        **_on_curve(prices, closing, phase),
         "volume_sol": volume,
         "buy_volume_sol": bought,
         "sell_volume_sol": sold,
@@ -64,13 +66,29 @@ def coin_row(
         "max_single_buy_sol": max(buys, default=0.0),
         "max_single_sell_sol": max(sells, default=0.0),
         "buy_pressure_ratio": bought / volume if volume > 0.0 else 0.0,
-        "unique_signer_ratio": wallets / len(trades) if trades else 0.0,
+        "unique_signer_ratio": wallets / len(trades),
         "whale_buy_volume_sol": fsum(whale_buys),
         "whale_sell_volume_sol": fsum(whale_sells),
         "num_whale_buys": len(whale_buys),
         "num_whale_sells": len(whale_sells),
         "volatility_pct": (max(prices) - min(prices)) / prices[0] * 100.0,
-        "avg_trade_size_sol": volume / len(trades) if trades else 0.0,
+        "avg_trade_size_sol": volume / len(trades),
+    }
+
+
+def _on_curve(prices: Sequence[float], closing: Reserves, phase: int) -> dict[str, Value]:
+    """Return the columns that follow from the prices along a window and the reserves at its end."""
+    done = curve_pct(closing.sol)
+    return {
+        "phase_id_at_time": phase,
+        "price_open": prices[0],
+        "price_high": max(prices),
+        "price_low": min(prices),
+        "price_close": prices[-1],
+        "market_cap_close": prices[-1] * SUPPLY,
+        "bonding_curve_pct": done,
+        "virtual_sol_reserves": closing.sol,
+        "is_koth": done >= KING_OF_THE_HILL_PCT,
     }
 
 

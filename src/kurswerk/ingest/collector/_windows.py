@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from heapq import heappop, heappush
 from uuid import uuid4
 
 from kurswerk.core.timestamps import MINUTE_US
@@ -162,6 +163,7 @@ class TradeWindows:
     def __init__(self, *, silence_us: int = 60 * MINUTE_US, most_coins: int = 20_000) -> None:
         self._silence_us, self._most_coins = silence_us, most_coins
         self._coins: OrderedDict[str, _Coin] = OrderedDict()  # the longest silent first
+        self._due: list[tuple[int, str]] = []  # the end of each coin's next window, as a heap
         self._signatures: OrderedDict[tuple[str, str, float], int] = OrderedDict()
         self._until_us = 0
         self._gap: Gap | None = None
@@ -189,7 +191,7 @@ class TradeWindows:
     def restore(self, coins: Iterable[FollowedCoin], trades: Iterable[CoinTrade], until_us: int) -> None:
         """Go on where another process ended: with its coins, its latest trades, and up to where its rows reach."""
         for state in sorted(coins, key=lambda coin: coin.last_trade_us):
-            self._coins[state.mint] = _Coin(state, window_of(until_us - state.created_us))
+            self._add(_Coin(state, window_of(until_us - state.created_us)))
         for trade in trades:
             self._signatures[_identity(trade)] = trade.moment_us
         self._until_us = until_us
@@ -206,7 +208,8 @@ class TradeWindows:
             return False
         self._signatures[identity] = event.moment_us
         state = FollowedCoin(event.mint, event.creator, event.moment_us, event.moment_us, phase_of(0).id)
-        self._coins[event.mint] = coin = _Coin(state, 0)
+        coin = _Coin(state, 0)
+        self._add(coin)
         coin.reserves = event.purchase.before if event.purchase else event.reserves
         coin.is_unproven = True
         self._changed[event.mint] = state
@@ -266,13 +269,10 @@ class TradeWindows:
         if until_us <= self._until_us:
             return
         self._until_us = until_us
-        for mint, coin in list(self._coins.items()):
-            while coin.end_us <= until_us and coin.state.is_followed:
-                if not self._skipped(coin, until_us):
-                    self._close(coin)
-            if not coin.state.is_followed:
-                del self._coins[mint]
-                self._left.append(mint)
+        while self._due and self._due[0][0] <= until_us:
+            mint = heappop(self._due)[1]
+            if (coin := self._coins.get(mint)) is not None:
+                self._close_until(coin, until_us)
         self._forget_signatures()
 
     def left(self) -> list[str]:
@@ -291,6 +291,20 @@ class TradeWindows:
         )
         self._rows, self._new_trades, self._changed, self._changed_gaps = [], [], {}, {}
         return found
+
+    def _close_until(self, coin: _Coin, until_us: int) -> None:
+        while coin.end_us <= until_us and coin.state.is_followed:
+            if not self._skipped(coin, until_us):
+                self._close(coin)
+        if coin.state.is_followed:
+            heappush(self._due, (coin.end_us, coin.state.mint))
+        else:
+            del self._coins[coin.state.mint]
+            self._left.append(coin.state.mint)
+
+    def _add(self, coin: _Coin) -> None:
+        self._coins[coin.state.mint] = coin
+        heappush(self._due, (coin.end_us, coin.state.mint))
 
     def _close(self, coin: _Coin) -> None:
         end_us = coin.end_us
