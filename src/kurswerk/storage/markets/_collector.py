@@ -33,6 +33,8 @@ _FORGET_TRADES: Final = """
 DELETE FROM collected_trades WHERE collector = %s AND "timestamp" < now() - interval '30 minutes'"""
 _FORGET_GAPS: Final = "DELETE FROM collector_gaps WHERE collector = %s AND started_at < now() - interval '100 days'"
 _FORGET_EVERY_S: Final = 60.0
+# A server needs a moment to notice that the connection which held the lock is gone.
+_LOCK_PATIENCE_S, _LOCK_PAUSE_S = 3.0, 0.05
 _STATUS: Final = """
 UPDATE collectors SET seen_at = clock_timestamp(), last_message_at = coalesce(%(last_message)s, last_message_at),
     is_connected = %(is_connected)s, is_stopped = %(is_stopped)s, silent_after_seconds = %(silent_after)s,
@@ -143,8 +145,8 @@ class PostgresCollectorStore:
         with suppress(StorageError, psycopg.Error):
             self._open.close()
 
-    def _connected(self) -> Connection:
-        """Open a connection that holds the lock.
+    def _connected(self, patience_s: float = 0.0) -> Connection:
+        """Open a connection that holds the lock, waiting for that of a lost connection to fall.
 
         Raises
         ------
@@ -152,18 +154,25 @@ class PostgresCollectorStore:
             If somebody else holds it.
         """
         connection = self._open.enter_context(self._database.connection())
-        connection.autocommit = True
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
-        if not row or not row[0]:
-            self.release()
-            raise ConflictError("collect.taken_over", name=self._name)
+        deadline = time.monotonic() + patience_s
+        with translating(self._database.url):
+            connection.autocommit = True
+            while not self._has_locked(connection):
+                if time.monotonic() >= deadline:
+                    self.release()
+                    raise ConflictError("collect.taken_over", name=self._name)
+                time.sleep(_LOCK_PAUSE_S)
         self._connection = connection
         return connection
+
+    def _has_locked(self, connection: Connection) -> bool:
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [self._key]).fetchone()
+        return bool(row and row[0])
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         """Give a transaction on the owner's connection, which is opened again if it was lost."""
-        connection = self._connection or self._connected()
+        connection = self._connection or self._connected(_LOCK_PATIENCE_S)
         try:
             with translating(self._database.url), connection.transaction():
                 yield connection
