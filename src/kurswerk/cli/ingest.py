@@ -1,6 +1,6 @@
 """``kurswerk ingest``: files of market data into the database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from kurswerk.bootstrap.files import open_candles
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.core.messages import Message
+from kurswerk.core.timestamps import MICROSECONDS
 from kurswerk.ingest import IngestSummary, ingest_actions, ingest_files
-from kurswerk.market import MARKETS, MarketSchema, market_named
+from kurswerk.market import INTERVALS, MARKETS, MarketSchema, market_named, market_of_interval
 from kurswerk.market.calendar import calendar_of
 from kurswerk.market.series import SeriesOrigin, SourceConflict
 
@@ -54,6 +55,32 @@ def ingest_command(market: MarketSchema) -> click.Command:
     return ingest
 
 
+def _series_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of where bars come from and what their prices and times are."""
+    options = (
+        click.option("--date-format", help="strptime format of times in no standard form, e.g. %m/%d/%Y."),
+        click.option("--source", help="Name of the source; bars of different sources are kept apart. [file's name]"),
+        click.option(
+            "--price-basis",
+            default="raw",
+            show_default=True,
+            help="raw, or split-adjusted:YYYY-MM-DD with the day up to which splits are in the prices.",
+        ),
+        click.option("--exchange", default="XNYS", show_default=True, help="Whose sessions the dates of bars are."),
+        click.option(
+            "--bar-time",
+            type=click.Choice(["open", "close"]),
+            default="close",
+            show_default=True,
+            help="Which end of a bar within the day its time is.",
+        ),
+        click.option("--prefer", is_flag=True, help="Read this source from now on where there are others."),
+    )
+    for option in options:
+        command = option(command)
+    return command
+
+
 def ingest_series_command(market: MarketSchema) -> click.Command:
     """Return the command that ingests files of a market that keeps several series of an instrument."""
 
@@ -62,16 +89,14 @@ def ingest_series_command(market: MarketSchema) -> click.Command:
     @click.option(
         f"--{market.key}", "instrument", help=f"The {market.key} of all rows, for files without a column that names it."
     )
-    @click.option("--date-format", help="strptime format of times in no standard form, e.g. %m/%d/%Y.")
-    @click.option("--source", help="Name of the source; bars of different sources are kept apart. [file's name]")
+    @_series_options
     @click.option(
-        "--price-basis",
-        default="raw",
+        "--interval",
+        type=click.Choice(list(INTERVALS)),
+        default=market.interval,
         show_default=True,
-        help="raw, or split-adjusted:YYYY-MM-DD with the day up to which splits are in the prices.",
+        help="Length of a bar.",
     )
-    @click.option("--exchange", default="XNYS", show_default=True, help="Whose sessions the dates of bars are.")
-    @click.option("--prefer", is_flag=True, help="Read this source from now on where there are others.")
     @json_option
     def ingest(
         files: tuple[Path, ...],
@@ -80,15 +105,19 @@ def ingest_series_command(market: MarketSchema) -> click.Command:
         source: str | None,
         price_basis: str,
         exchange: str,
+        interval: str,
+        bar_time: str,
         *,
         prefer: bool,
         as_json: bool,
     ) -> None:
         origins = [SeriesOrigin.of(source or path.stem, price_basis, preferred=prefer) for path in files]
-        calendar = calendar_of(exchange)
-        sources = [open_candles(path, market) for path in files]
+        bars = market_of_interval(market.name, interval)
+        calendar = None if bars.on_demand else calendar_of(exchange)
+        shift_us = INTERVALS[interval] * MICROSECONDS if bars.on_demand and bar_time == "open" else 0
+        sources = [open_candles(path, bars) for path in files]
         app = open_application()
-        store = app.markets[market.name]
+        store = app.markets[bars.name]
         summaries, instruments = [], set[str]()
         with progress_bar("ingest") as bar:
             for candles, origin in zip(sources, origins, strict=True):
@@ -96,28 +125,28 @@ def ingest_series_command(market: MarketSchema) -> click.Command:
                 summaries.append(
                     ingest_files(
                         [candles],
-                        market,
+                        bars,
                         sink,
                         app.settings.quarantine_dir,
                         instrument=instrument,
                         date_format=date_format,
                         calendar=calendar,
+                        shift_us=shift_us,
                         progress=lambda step: bar(step.fraction, step.message),
                     )
                 )
                 instruments |= sink.instruments
         summary = IngestSummary([file for one in summaries for file in one.files])
-        conflicts = store.source_conflicts(instruments)
-        if as_json:
-            print_json({**summary_document(summary), "conflicts": [asdict(one) for one in conflicts]})
-        else:
-            print_summary(summary)
-            _print_conflicts(conflicts)
+        _report(summary, store.source_conflicts(instruments), as_json=as_json)
 
     return ingest
 
 
-def _print_conflicts(conflicts: Sequence[SourceConflict]) -> None:
+def _report(summary: IngestSummary, conflicts: Sequence[SourceConflict], *, as_json: bool) -> None:
+    if as_json:
+        print_json({**summary_document(summary), "conflicts": [asdict(one) for one in conflicts]})
+        return
+    print_summary(summary)
     for one in conflicts:
         columns = ", ".join(f"{count} × {name}" for name, count in one.differing.items())
         click.echo(
@@ -143,7 +172,7 @@ def _help_of(market: MarketSchema) -> str:
     )
 
 
-for _market in MARKETS.values():
+for _market in [market for market in MARKETS.values() if not market.on_demand]:
     command.add_command(ingest_series_command(_market) if _market.series else ingest_command(_market))
 
 

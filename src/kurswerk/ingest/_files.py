@@ -168,6 +168,7 @@ def ingest_files(
     instrument: str | None = None,
     date_format: str | None = None,
     calendar: Calendar | None = None,
+    shift_us: int = 0,
     progress: Callable[[Progress], None] = lambda _: None,
 ) -> IngestSummary:
     """Validate all rows of some files, store the valid ones and keep the others with their reasons.
@@ -192,6 +193,8 @@ def ingest_files(
         ``strptime`` format of timestamps that are text in no standard form, e.g. ``%m/%d/%Y``.
     calendar
         The exchange's sessions, where a date means the close of its session; None is midnight UTC.
+    shift_us
+        Added to each time, in microseconds: a bar's length, where the file has the times of their opens.
     progress
         Called now and then with how far a file has come.
 
@@ -204,7 +207,9 @@ def ingest_files(
     options = [instrument or "", date_format or ""]
     files = []
     for source in sources:
-        normaliser = Normaliser(source, market, instrument=instrument, date_format=date_format, calendar=calendar)
+        normaliser = Normaliser(
+            source, market, instrument=instrument, date_format=date_format, calendar=calendar, shift_us=shift_us
+        )
         quarantine = Quarantine(quarantine_dir, source, list(normaliser.mapping), options)
         files.append(_look(source, normaliser, quarantine, progress))
     return IngestSummary([_store(file, sink) for file in files])

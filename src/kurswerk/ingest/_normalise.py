@@ -89,6 +89,8 @@ class Normaliser:
         Format (``strptime``) of timestamps that are text in no standard form.
     calendar
         The exchange's sessions, where a date means the close of its session.
+    shift_us
+        Added to each time, in microseconds: a bar's length, where the file has the times of their opens.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class Normaliser:
         instrument: str | None = None,
         date_format: str | None = None,
         calendar: Calendar | None = None,
+        shift_us: int = 0,
     ) -> None:
         names = list(source.column_names)
         if len(names) > MOST_COLUMNS:
@@ -115,6 +118,7 @@ class Normaliser:
         self.ignored = tuple(name for name in names if name not in self.mapping)
         self._market, self._source = market, source
         self._instrument, self._date_format, self._calendar = instrument, date_format, calendar
+        self._shift_us = shift_us
         self._refuse_unusable(names)
 
     def _refuse_unusable(self, names: list[str]) -> None:
@@ -169,6 +173,8 @@ class Normaliser:
         moments, violations = read_moments(
             raw.cells.column(self.time_column), self.time_column, date_format=self._date_format
         )
+        if self._shift_us:
+            moments = np.where(violations == Violation.NONE, moments + self._shift_us, moments)
         if self._calendar is not None:
             moments, violations = to_session_closes(moments, violations, self._calendar)
         return keys, moments, np.where(keys.violations != Violation.NONE, keys.violations, violations)

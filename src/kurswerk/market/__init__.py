@@ -1,6 +1,6 @@
 """Markets and their schemas, the `Panel` of a market's rows, and the rules that rows keep."""
 
-from kurswerk.market._register import DEFAULT_MARKET, MARKETS, market_named
+from kurswerk.market._register import DEFAULT_MARKET, MARKETS, market_named, market_of_interval
 from kurswerk.market.coins import COINS, KEY, SOL_PRICE, TIMESTAMP
 from kurswerk.market.columns import map_columns
 from kurswerk.market.panel import Panel
@@ -43,4 +43,5 @@ __all__ = [
     "SeriesTables",
     "map_columns",
     "market_named",
+    "market_of_interval",
 ]

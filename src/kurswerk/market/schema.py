@@ -221,6 +221,9 @@ class MarketSchema:
         Length of a bar, of `INTERVALS`, where the market has bars of one length alone.
     series
         The tables of series, where the market's table holds several of an instrument.
+    on_demand
+        Its feed and its view are made when the first rows are written, not by ``kurswerk db upgrade``; it shares its
+        table with another market.
 
     Raises
     ------
@@ -250,6 +253,7 @@ class MarketSchema:
     aliases: Mapping[str, str] = field(default_factory=dict)
     interval: str | None = None
     series: SeriesTables | None = None
+    on_demand: bool = False
 
     def __post_init__(self) -> None:
         segments = [self.segment.column] if self.segment else []

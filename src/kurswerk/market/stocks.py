@@ -1,6 +1,20 @@
-"""The market of stocks: daily bars as sources give them, read adjusted for the splits known at each bar."""
+"""The markets of stocks: bars as sources give them, read adjusted for the splits known at each bar.
 
-from kurswerk.market.schema import Clock, Column, InstrumentAttribute, Kind, MarketSchema, Role, SeriesTables
+Bars of each interval are a market of their own, with its own feed and states: a model of days never sees a minute.
+"""
+
+from dataclasses import replace
+
+from kurswerk.market.schema import (
+    Clock,
+    Column,
+    FeedTables,
+    InstrumentAttribute,
+    Kind,
+    MarketSchema,
+    Role,
+    SeriesTables,
+)
 
 # Shares are counted in 64 bits; a float holds every whole number up to here.
 _MOST_SHARES = 2.0**53
@@ -36,3 +50,16 @@ STOCKS = MarketSchema(
         factors="stock_factors",
     ),
 )
+
+
+def _of_interval(interval: str) -> MarketSchema:
+    """Return the market of shorter bars, in the same table."""
+    series = replace(STOCKS.series, view=f"stock_bars_{interval}") if STOCKS.series else None
+    feed = FeedTables.named_after(f"{STOCKS.table}_{interval}")
+    return replace(
+        STOCKS, name=f"stocks_{interval}", interval=interval, series=series, feed_tables=feed, on_demand=True
+    )
+
+
+STOCKS_1M, STOCKS_5M, STOCKS_15M = _of_interval("1m"), _of_interval("5m"), _of_interval("15m")
+STOCKS_30M, STOCKS_1H = _of_interval("30m"), _of_interval("1h")

@@ -27,7 +27,7 @@ from kurswerk.core.timestamps import to_us
 from kurswerk.core.validation import wrong_fields
 from kurswerk.features import engineered_names, resolve
 from kurswerk.labels import LabelSpec
-from kurswerk.market import DEFAULT_MARKET, Clock, MarketSchema, market_named
+from kurswerk.market import DEFAULT_MARKET, Clock, MarketSchema, market_named, market_of_interval
 from kurswerk.market.calendar import ALWAYS_OPEN, MAX_HORIZON_SESSIONS
 from kurswerk.models import MODEL_TYPES, model_params
 from kurswerk.training._costs import CostsField
@@ -105,6 +105,7 @@ class ModelSpec(BaseModel):
     phases: tuple[StrictInt, ...] | None = Field(default=None, min_length=1)
     mints: tuple[Text, ...] | None = Field(default=None, min_length=1)
     market: str = DEFAULT_MARKET
+    interval: str | None = Field(default=None, exclude=True)
     instruments: tuple[Text, ...] | None = Field(default=None, min_length=1)
     costs: CostsField = None
     use_engineered_features: StrictBool = False
@@ -166,6 +167,15 @@ class ModelSpec(BaseModel):
         if document["mints"] != document["instruments"]:
             raise SpecError("spec.mints_and_instruments_differ")
         return {**document, "instruments": None}  # filled in again below; what is wrong with it is reported once
+
+    @model_validator(mode="before")
+    @classmethod
+    def _market_of_interval(cls, document: Any) -> Any:
+        """Replace market and interval by the market whose rows are bars of this length."""
+        if not isinstance(document, Mapping) or not isinstance(document.get("interval"), str):
+            return document
+        market = market_of_interval(str(document.get("market", DEFAULT_MARKET)), document["interval"])
+        return {**document, "market": market.name, "interval": None}
 
     @field_validator("name")
     @classmethod

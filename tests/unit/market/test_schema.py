@@ -3,7 +3,18 @@
 import pytest
 
 from kurswerk.core.errors import UnknownNameError
-from kurswerk.market import COINS, MARKETS, Column, Kind, MarketSchema, Role, Segment, market_named
+from kurswerk.market import (
+    COINS,
+    INTERVALS,
+    MARKETS,
+    Column,
+    Kind,
+    MarketSchema,
+    Role,
+    Segment,
+    market_named,
+    market_of_interval,
+)
 
 
 def bars(**changes):
@@ -26,8 +37,18 @@ def test_a_registered_market_is_found_by_its_name(market):
 
 
 def test_no_two_markets_share_a_table():
-    tables = [table for m in MARKETS.values() for table in (m.table, *vars(m.feed).values())]
+    """Bars of several intervals lie in one table, but are read through a view each."""
+    tables = [table for m in MARKETS.values() for table in (m.relation, *vars(m.feed).values())]
     assert len(set(tables)) == len(tables)
+
+
+def test_each_interval_of_stocks_is_a_market():
+    found = {market_of_interval("stocks", interval) for interval in INTERVALS}
+    assert {(market.interval, market.on_demand) for market in found} == {(one, one != "1d") for one in INTERVALS}
+    with pytest.raises(UnknownNameError, match="no bars of the interval '2h'"):
+        market_of_interval("stocks", "2h")
+    with pytest.raises(UnknownNameError, match="market candles has no bars"):
+        market_of_interval("candles", "1d")
 
 
 def test_an_unknown_market_is_refused_with_the_nearest():

@@ -178,3 +178,15 @@ def test_mints_and_instruments_are_two_names_of_one_field():
 def test_mints_beside_other_instruments_are_refused_by_name(instruments):
     with pytest.raises(SpecError, match="mints and instruments"):
         a_spec(mints=["A", "B"], instruments=instruments)
+
+
+def test_an_interval_stands_for_its_market():
+    changes = {"market": "stocks", "features": ["close_price", "volume"], "target_var": "total_return_price"}
+    spec = a_spec(**changes, interval="1h", use_engineered_features=False)
+    assert (spec.market, spec.market_schema.interval, "interval" in spec.as_json()) == ("stocks_1h", "1h", False)
+    assert ModelSpec.parse(spec.as_json()) == spec
+    assert a_spec(**changes, interval="1d").market == "stocks"
+    with pytest.raises(UnknownNameError, match="no bars of the interval '2h'"):
+        a_spec(**changes, interval="2h")
+    with pytest.raises(UnknownNameError, match="the market coins has no bars"):
+        a_spec(interval="1h")

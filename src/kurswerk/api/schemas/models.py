@@ -18,7 +18,7 @@ from kurswerk.api.schemas._base import (
     UtcTime,
 )
 from kurswerk.features import LARGEST_WINDOW
-from kurswerk.market import MARKETS
+from kurswerk.market import INTERVALS, MARKETS
 from kurswerk.market.calendar import ALIASES, exchanges
 from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
@@ -79,6 +79,7 @@ _NOTES = {
     "phases": "Only rows of these phases; null is all.",
     "mints": "Only these coins; null is all.",
     "market": "Which market's rows to learn from and predict.",
+    "interval": "Length of a bar: stocks and 1h are the market stocks_1h.",
     "instruments": "Only these, such as coins; null is all. Of coins the same as mints.",
     "costs": "Of simulated trades: a preset such as spot-taker or pump.fun, or its fields; null is spot-taker.",
     "use_engineered_features": "Add all engineered features that the columns allow.",
@@ -97,6 +98,7 @@ def _describe(schema: Json) -> None:
     fields = schema["properties"]
     fields["model_type"]["enum"] = list(MODEL_TYPES)
     fields["market"]["enum"] = list(MARKETS)
+    fields["interval"]["anyOf"][0]["enum"] = list(INTERVALS)
     fields["calendar"]["anyOf"][0]["enum"] = [*exchanges(), *ALIASES]
     fields["name"]["pattern"] = NAME_PATTERN
     fields["feature_engineering_windows"]["items"] |= {"minimum": 1, "maximum": LARGEST_WINDOW}

@@ -21,7 +21,8 @@ def market_links(user: UserContext, chosen: MarketSchema, path: str) -> Any:
     """Return links to the same page about each of the markets."""
     links = [
         link_button(name, f"{path}?market={name}", variant="filled" if name == chosen.name else "default", size="xs")
-        for name in MARKETS
+        for name, market in MARKETS.items()
+        if not market.on_demand or market is chosen
     ]
     return dmc.Group([dmc.Text(user.t("Market"), size="sm", c="dimmed"), *links], gap="xs", mb="sm")
 

@@ -15,7 +15,7 @@ from kurswerk.market.schema import SeriesTables
 from kurswerk.market.series import SeriesOrigin, SourceConflict
 from kurswerk.storage.markets._table import MarketTable
 from kurswerk.storage.markets._upsert import MarketWriter, sized
-from kurswerk.storage.server import Connection, Database
+from kurswerk.storage.server import Connection, Database, make_on_demand
 
 # Any constant: of several programs that miss a year's partition one makes it, the others wait for it.
 _PARTITIONS_LOCK = 0x4B75_7273_7061_7274
@@ -119,6 +119,8 @@ class SeriesSink:
         DataError
             If the table lacks a column.
         """
+        if self._market.on_demand:
+            make_on_demand(self._database, self._market)
         with self._database.connection() as connection:
             table = MarketTable.find(connection, self._market, stored=True)
             register = _Register(connection, self._market, self._origin)
@@ -284,7 +286,7 @@ class _Composer:
             "series": sql.Identifier(tables.series),
             "actions": sql.Identifier(tables.actions),
             "feed": sql.Identifier(market.feed.feed),
-            "product": sql.Identifier(f"kurswerk_{market.name}_product"),
+            "product": sql.Identifier(f"kurswerk_{tables.instruments}_product"),
             "key": sql.Identifier(market.key),
             "time": sql.Identifier(market.timestamp),
             "interval": sql.Literal(market.interval),

@@ -88,6 +88,10 @@ def clean_up(database: Database) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for table, statement in _steps().items():
         with database.connection() as connection:
+            # Of a market on demand there may be none yet.
+            there = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone()
+            if not there or not there[0]:
+                continue
             row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [RETENTION_LOCK]).fetchone()
             if row and row[0]:
                 count = connection.execute(statement).fetchone()

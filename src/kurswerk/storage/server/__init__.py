@@ -16,6 +16,7 @@ from kurswerk.storage.server._joined_trigger import (
     joined_trigger_removal,
 )
 from kurswerk.storage.server._json import jsonb
+from kurswerk.storage.server._market_tables import make_on_demand
 from kurswerk.storage.server._messages import message_of, stored_message, stored_text
 from kurswerk.storage.server._revisions import HEAD, MIGRATION_LOCK, RETENTION_LOCK
 from kurswerk.storage.server._schema import (
@@ -49,6 +50,7 @@ __all__ = [
     "joined_trigger_name",
     "joined_trigger_removal",
     "jsonb",
+    "make_on_demand",
     "message_of",
     "schema_status",
     "stored_message",

@@ -10,9 +10,9 @@ from psycopg import sql
 
 from kurswerk.core.errors import ConflictError
 from kurswerk.market import KEY_LENGTH, Column, MarketSchema
-from kurswerk.storage.server._database import Connection
+from kurswerk.storage.server._database import Connection, Database
 from kurswerk.storage.server._feed_trigger import trigger_creation
-from kurswerk.storage.server._revisions import OWNED_TABLE
+from kurswerk.storage.server._revisions import MIGRATION_LOCK, OWNED_TABLE
 from kurswerk.storage.server._series_tables import series_functions, series_tables, stored_creation
 
 _FEED = """
@@ -48,19 +48,35 @@ def create_market_tables(connection: Connection, markets: Iterable[MarketSchema]
         if not missing:
             continue
         ours = (*series_tables(market), *_feed_tables(market))
-        # Bars of somebody else without the tables beside them could not be read.
-        ours += (market.table,) if market.series else ()
+        if market.on_demand and market.series:
+            ours = (market.relation, *_feed_tables(market))
+        elif market.series:  # bars of somebody else, without the tables beside them, could not be read
+            ours += (market.table,)
         taken = [name for name in ours if name not in missing]
         if taken:
             raise ConflictError("database.tables_taken", tables=", ".join(taken))
         for statement in _feed_creation(market):
             connection.execute(statement)
-        if market.table in missing:
+        if market.table in missing or market.on_demand:
             for statement in stored_creation(market) if market.series else [_table_creation(market)]:
                 connection.execute(statement)
             for statement in trigger_creation(market):
                 connection.execute(statement)
         _own(connection, market, [name for name in missing if name != market.relation or not market.series])
+
+
+def make_on_demand(database: Database, market: MarketSchema) -> None:
+    """Create the tables of a market on demand, if they are not there; of several processes one does.
+
+    Raises
+    ------
+    ConflictError
+        If a table that must be ours is there already.
+    """
+    with database.connection() as connection:
+        if missing_market_tables(connection, [market]):
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+            create_market_tables(connection, [market])
 
 
 def drop_market_tables(connection: Connection) -> None:

@@ -40,7 +40,7 @@ def migrate(database: Database, step: Literal["upgrade", "downgrade"], revision:
             getattr(command, step)(config, revision)
             if step == "upgrade" and revision == HEAD:
                 driver: Any = connection.connection.driver_connection
-                create_market_tables(driver, MARKETS.values())
+                create_market_tables(driver, [market for market in MARKETS.values() if not market.on_demand])
     except (DBAPIError, psycopg.Error) as error:
         raise translated(error, database.url) from error
     finally:

@@ -68,7 +68,7 @@ def upgrade(database: Database) -> bool:
     current = current_revision(database)
     if current == HEAD:
         with database.connection() as connection:
-            missing = missing_market_tables(connection, MARKETS.values())
+            missing = missing_market_tables(connection, [m for m in MARKETS.values() if not m.on_demand])
         if missing:
             _migrate(database, "upgrade", HEAD)
         return bool(missing)

@@ -114,21 +114,26 @@ SET search_path FROM CURRENT SET timezone TO 'UTC' AS $$
         ) one
     ) then_known
 $$"""
-_REFRESH = """
-CREATE OR REPLACE FUNCTION {refresh}(changed text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+# Compares the steps that there are with those that follow now, and reports the rows between which they differ.
+_REPORT = """
+CREATE OR REPLACE FUNCTION {report}(changed text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT SET timezone TO 'UTC' AS $$
 BEGIN
-    IF EXISTS (SELECT FROM ml_models WHERE is_active AND NOT is_deleted AND market = {market}) THEN
-        INSERT INTO {feed} (partition, bulk, kind, coin_id, "timestamp", created_at)
-        SELECT (hashtext(b.{key}) & 63)::smallint, true, 1, b.{key}, b.{time}, clock_timestamp()
-        FROM {view} b JOIN {steps}(changed) n ON n.{key} = b.{key} AND n."interval" = b."interval"
-            AND n.source = b.source AND n.from_time <= b.{time} AND n.until_time > b.{time}
-        LEFT JOIN {factors} o ON o.{key} = b.{key} AND o."interval" = b."interval" AND o.source = b.source
-            AND o.from_time <= b.{time} AND o.until_time > b.{time}
-        WHERE b.{key} = ANY (changed) AND (n.price_factor, n.return_factor)
-            IS DISTINCT FROM (coalesce(o.price_factor, 1), coalesce(o.return_factor, 1));
-        IF FOUND THEN PERFORM pg_notify({channel}, ''); END IF;
-    END IF;
+    IF NOT EXISTS (SELECT FROM ml_models WHERE is_active AND NOT is_deleted AND market = {market}) THEN RETURN; END IF;
+    INSERT INTO {feed} (partition, bulk, kind, coin_id, "timestamp", created_at)
+    SELECT (hashtext(b.{key}) & 63)::smallint, true, 1, b.{key}, b.{time}, clock_timestamp()
+    FROM {view} b LEFT JOIN {steps}(changed) n ON n.{key} = b.{key} AND n."interval" = b."interval"
+        AND n.source = b.source AND n.from_time <= b.{time} AND n.until_time > b.{time}
+    LEFT JOIN {factors} o ON o.{key} = b.{key} AND o."interval" = b."interval" AND o.source = b.source
+        AND o.from_time <= b.{time} AND o.until_time > b.{time}
+    WHERE b.{key} = ANY (changed) AND (coalesce(n.price_factor, 1), coalesce(n.return_factor, 1))
+        IS DISTINCT FROM (coalesce(o.price_factor, 1), coalesce(o.return_factor, 1));
+    IF FOUND THEN PERFORM pg_notify({channel}, ''); END IF;
+END $$"""
+_REFRESH = """
+CREATE OR REPLACE FUNCTION {refresh}(changed text[]) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT AS $$
+BEGIN
     DELETE FROM {factors} WHERE {key} = ANY (changed);
     INSERT INTO {factors} SELECT * FROM {steps}(changed);
 END $$"""
@@ -136,9 +141,11 @@ _ACTIONS_CHANGED = """
 CREATE OR REPLACE FUNCTION {actions_changed}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path FROM CURRENT AS $$
 BEGIN
-    PERFORM {refresh}(array_agg(DISTINCT {key}::text)) FROM changed_rows HAVING count(*) > 0;
+    PERFORM {report}(array_agg(DISTINCT {key}::text)) FROM changed_rows HAVING count(*) > 0;
+    {then_refresh}
     RETURN NULL;
 END $$"""
+_THEN_REFRESH = "PERFORM {refresh}(array_agg(DISTINCT {key}::text)) FROM changed_rows HAVING count(*) > 0;"
 # Whoever writes bars need not know of the tables beside them.
 _BARS_INSERTED = """
 CREATE OR REPLACE FUNCTION {bars_inserted}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -175,9 +182,14 @@ def series_tables(market: MarketSchema) -> tuple[str, ...]:
 
 
 def stored_creation(market: MarketSchema) -> Iterator[sql.Composed]:
-    """Yield the statements that make a market's own table, the tables beside it, its view and their triggers."""
+    """Yield the statements that make a market's own table, the tables beside it, its view and their triggers.
+
+    A market on demand shares all but the view with another one, whose triggers follow its own: their names come
+    later in the alphabet, and only the last of them writes the factors anew.
+    """
     names = _names(market)
-    for statement in (_STORED, _INSTRUMENTS, _SERIES, _ACTIONS, _FACTORS, _VIEW, *_FUNCTIONS, _BARS_TRIGGER):
+    shared = (_STORED, _INSTRUMENTS, _SERIES, _ACTIONS, _FACTORS, _PRODUCT, _STEPS, _REFRESH)
+    for statement in (*(() if market.on_demand else shared), _VIEW, _REPORT, _ACTIONS_CHANGED):
         yield sql.SQL(statement).format(**names)
     for on in ("actions", "series"):
         for event, rows in (("INSERT", "NEW"), ("UPDATE", "NEW"), ("DELETE", "OLD")):
@@ -189,16 +201,19 @@ def stored_creation(market: MarketSchema) -> Iterator[sql.Composed]:
                 on=names[on],
                 actions_changed=names["actions_changed"],
             )
-
-
-_FUNCTIONS = (_PRODUCT, _STEPS, _REFRESH, _ACTIONS_CHANGED, _BARS_INSERTED)
+    for statement in () if market.on_demand else (_BARS_INSERTED, _BARS_TRIGGER):
+        yield sql.SQL(statement).format(**names)
 
 
 def _names(market: MarketSchema) -> Mapping[str, sql.Composable]:
     if market.series is None:
         raise ValueError(market.name)
     tables = market.series
+    shared = f"kurswerk_{tables.instruments}"
+    fields = {"refresh": sql.Identifier(f"{shared}_refresh_factors"), "key": sql.Identifier(market.key)}
     return {
+        **fields,
+        "then_refresh": sql.SQL("" if market.on_demand else _THEN_REFRESH).format(**fields),
         "table": sql.Identifier(market.table),
         "view": sql.Identifier(tables.view),
         "instruments": sql.Identifier(tables.instruments),
@@ -207,17 +222,16 @@ def _names(market: MarketSchema) -> Mapping[str, sql.Composable]:
         "factors": sql.Identifier(tables.factors),
         "one_preferred": sql.Identifier(f"{tables.series}_one_preferred"),
         "feed": sql.Identifier(market.feed.feed),
-        "key": sql.Identifier(market.key),
         "time": sql.Identifier(market.timestamp),
         "length": sql.Literal(KEY_LENGTH),
         "interval": sql.Literal(market.interval),
         "market": sql.Literal(market.name),
         "channel": sql.Literal(FeedNames.of(market.name).channel),
-        "product": sql.Identifier(f"kurswerk_{market.name}_product"),
-        "steps": sql.Identifier(f"kurswerk_{market.name}_factor_steps"),
-        "refresh": sql.Identifier(f"kurswerk_{market.name}_refresh_factors"),
+        "product": sql.Identifier(f"{shared}_product"),
+        "steps": sql.Identifier(f"{shared}_factor_steps"),
+        "report": sql.Identifier(f"kurswerk_{market.name}_report_factors"),
         "actions_changed": sql.Identifier(f"kurswerk_{market.name}_actions_changed"),
-        "bars_inserted": sql.Identifier(f"kurswerk_{market.name}_bars_inserted"),
+        "bars_inserted": sql.Identifier(f"{shared}_bars_inserted"),
         "columns": sql.SQL(", ").join(_stored_column(market, name) for name in market.columns),
         "adjusted": sql.SQL(", ").join(_adjusted_columns(market)),
     }
@@ -245,6 +259,6 @@ def series_functions(connection: Connection) -> list[str]:
     """Return the functions that markets with series have left in a database, as SQL writes them."""
     rows = connection.execute(
         "SELECT oid::regprocedure::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname ~"
-        " '^kurswerk_.+_(product|factor_steps|refresh_factors|actions_changed|bars_inserted)$'"
+        " '^kurswerk_.+_(product|factor_steps|refresh_factors|report_factors|actions_changed|bars_inserted)$'"
     )
     return [row[0] for row in rows]

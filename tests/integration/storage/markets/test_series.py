@@ -11,8 +11,10 @@ from integration.storage.coins import run
 from kurswerk.core.errors import ConflictError
 from kurswerk.core.timestamps import DAY_US
 from kurswerk.ingest import UpsertCount
+from kurswerk.market import market_of_interval
 from kurswerk.market.series import SeriesOrigin
 from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.operations import clean_up
 from kurswerk.storage.server import Database, downgrade, upgrade
 from stock_bars import FIRST_DAY, STOCKS, add_action, bars, close_of
 
@@ -167,6 +169,30 @@ def test_another_preferred_source_is_a_correction_of_all_bars(store: PostgresMar
     run(database, MODEL)
     store.series_sink(SeriesOrigin("other", preferred=True)).upsert([bars("A", [9.0])])
     assert sorted(run(database, FEED)) == [("A", 1, FIRST_DAY + timedelta(days=day)) for day in range(3)]
+
+
+def test_bars_of_each_interval_are_a_market_of_their_own(store: PostgresMarketStore, database: Database):
+    """One table, one set of actions; views, feeds and corrections apart."""
+    hours = PostgresMarketStore(database, market_of_interval("stocks", "1h"))
+    assert hours.upsert([bars("A", [8.0] * 4)]) == UpsertCount(4, 0, 0)
+    assert hours.upsert([bars("A", [8.0] * 4)]) == UpsertCount(0, 0, 4)
+    store.upsert([bars("A", [5.0] * 3)])
+    assert (closes(store), closes(hours)) == ([5.0] * 3, [8.0] * 4)
+    run(database, MODEL)
+    store.upsert([bars("A", [5.0], first=3)])
+    hours.upsert([bars("A", [8.0] * 2, first=4)])
+    assert run(database, FEED) == [("A", 0, FIRST_DAY + timedelta(days=3))]
+    hours_feed = FEED.replace("_feed", "_1h_feed")
+    assert run(database, hours_feed) == []
+    run(database, "UPDATE ml_models SET market = 'stocks_1h'; DELETE FROM historical_stock_data_feed")
+    add_action(database, "A", 5, 2.0)
+    assert run(database, FEED) == []
+    assert run(database, hours_feed) == [("A", 1, FIRST_DAY + timedelta(days=5))]
+    assert (closes(store), closes(hours)) == ([5.0] * 4, [8.0] * 5 + [16.0])
+    assert not upgrade(database)
+    assert set(clean_up(database)) >= {"historical_stock_data_1h_states"}
+    downgrade(database, "0006")
+    assert run(database, "SELECT relname FROM pg_class WHERE relname ~ 'stock'") == []
 
 
 def test_everything_goes_with_the_market(database: Database):

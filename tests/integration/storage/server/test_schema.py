@@ -65,6 +65,7 @@ def test_the_tables_of_the_contract(database: Database):
     of_markets = {
         name
         for market in MARKETS.values()
+        if not market.on_demand
         for name in (market.table, *vars(market.feed).values(), *series_tables(market))
         if name != market.relation or not market.series
     }
