@@ -130,7 +130,7 @@ def rest(database: Database) -> None:
         there = client.get("/api/data-availability", params={"market": "stocks"}).json()
         assert (there["rows"], there["coins"]) == (2 * (PAST + LATER), 2)
         for symbol in SYMBOLS:
-            found = client.get("/api/predictions", params={"coin_id": symbol, "market": "stocks"}).json()["predictions"]
+            found = client.get("/api/predictions", params={"coin_id": symbol}).json()["predictions"]
             assert {one["coin_id"] for one in found} == {symbol}
             assert len(client.get(f"/api/predictions/latest/{symbol}").json()) > 0
 
