@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from kurswerk.core.errors import (
     UnknownNameError,
 )
 from kurswerk.ingest import UpsertCount
-from kurswerk.market import COINS, SOL_PRICE
+from kurswerk.market import COINS, SOL_PRICE, InstrumentAttribute
 from kurswerk.storage.markets import PostgresMarketStore
 from kurswerk.storage.markets import _load as loading
 from kurswerk.storage.markets import _upsert as upserting
@@ -398,3 +399,18 @@ def test_upserts_are_those_of_a_dictionary(
 @pytest.fixture
 def property_stores(bare_database: Database, database: Database) -> dict[str, PostgresMarketStore]:
     return {"ours": PostgresMarketStore(database, COINS), "no key": make(bare_database, "no key")}
+
+
+def test_panels_state_the_exchange_of_each_instrument_where_the_market_does(ours: PostgresMarketStore, database):
+    ours.upsert([batch_of(ROWS)])
+    assert ours.load_panel(["price_close"]).exchanges == ()
+    with database.connection() as connection:
+        connection.execute('CREATE TABLE places (name text PRIMARY KEY, "at" varchar(16))')
+        connection.execute("INSERT INTO places VALUES ('a', 'XETR'), ('b', NULL), ('c', 'XNYS')")
+    market = replace(COINS, exchanges=InstrumentAttribute("places", "name", "at"))
+    panel = PostgresMarketStore(database, market).load_panel(["price_close"])
+    assert dict(zip(panel.instruments, panel.exchanges, strict=True)) == {
+        "a": "XETR",
+        "b": "",
+        "Ä'; DROP TABLE coin_metrics; --": "",
+    }
