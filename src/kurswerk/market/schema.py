@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import Enum
 from math import inf, isinf
 
-from kurswerk.core.errors import UnknownNameError
+from kurswerk.core.errors import SpecError, UnknownNameError
 
 # contracts.md stores counts as int, which is 32 bits in the databases that exist already.
 LARGEST_INT = 2_147_483_647
@@ -76,20 +77,46 @@ class Column:
 
 @dataclass(frozen=True)
 class JoinedColumn:
-    """A column of a panel that is read from another table: its latest value known at the time of each row.
+    """A column of a panel that is read as of each row from another table: the newest value known by then.
+
+    Rows of that table are only ever added: what replaces a value is a row that became known later.
 
     Attributes
     ----------
     table
         Where it is read from; it may be empty or absent, then the column is absent too.
-    value, time
-        Columns of that table: the value, and from when on it was known. Of several rows of one time the one of the
-        highest ``id`` counts.
+    value, known_at
+        Columns of that table: the value, and from which moment on it was known. Of several rows of one moment the one
+        of the highest ``id`` counts; a row without the value leaves the one before in force.
+    key
+        Column of that table that names the instrument; None where a value holds for all instruments, such as an
+        exchange rate.
+    max_age
+        How long a value counts after it became known; older, it is missing. None has no limit.
+    is_age
+        The column is the age of that value at the row, in days, instead of the value itself.
+
+    Raises
+    ------
+    SpecError
+        If the limit is not positive.
     """
 
     table: str
     value: str
-    time: str
+    known_at: str
+    key: str | None = None
+    max_age: timedelta | None = None
+    is_age: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_age is not None and self.max_age <= timedelta(0):
+            raise SpecError("market.max_age_not_positive", table=self.table, value=self.value, age=str(self.max_age))
+
+    @property
+    def max_age_us(self) -> int | None:
+        """The limit in microseconds."""
+        return None if self.max_age is None else self.max_age // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)

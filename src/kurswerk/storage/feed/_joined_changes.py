@@ -27,11 +27,16 @@ _KNOWN = "SELECT EXISTS (SELECT FROM joined_seen WHERE market = %s AND source = 
 # The row that marks the table as looked at, though it may have been empty.
 _BEGIN = """
 INSERT INTO joined_seen (market, source, "timestamp", content) VALUES (%s, %s, '-infinity', 0) ON CONFLICT DO NOTHING"""
-_COMPARE = """
-WITH there AS (
+_THERE = """
     SELECT DISTINCT ON (1) e.{time}::timestamptz AS moment, hashtextextended(ROW({values})::text, 0) AS content
-    FROM {source} e WHERE {complete} ORDER BY 1{last}
-), seen AS (
+    FROM {source} e WHERE {complete} ORDER BY 1{last}"""
+# All that became known at one moment, of whichever instrument.
+_THERE_BY_INSTRUMENT = """
+    SELECT e.{time}::timestamptz AS moment,
+        hashtextextended(string_agg(ROW({values})::text, ',' ORDER BY ROW({values})::text{last}), 0) AS content
+    FROM {source} e WHERE {complete} GROUP BY 1"""
+_COMPARE = """
+WITH there AS ({there}), seen AS (
     SELECT "timestamp" AS moment, content FROM joined_seen
     WHERE market = {market} AND source = {name} AND "timestamp" > '-infinity'
 ), changed AS (
@@ -47,9 +52,9 @@ WITH there AS (
 SELECT min(moment), max(moment) FROM changed"""
 _ADD = """
 INSERT INTO joined_changes (market, source, partition, from_time, until_time)
-SELECT {market}, {name}, partition, %(first)s, (
-    SELECT min(e.{time}::timestamptz) FROM {source} e WHERE e.{time}::timestamptz > %(last)s AND {complete}
-) FROM generate_series(0, 63) AS partition"""
+SELECT {market}, {name}, partition, %(first)s, {until} FROM generate_series(0, 63) AS partition"""
+# Of single instruments' values the next one of each would count; the whole future is named instead.
+_UNTIL = "(SELECT min(e.{time}::timestamptz) FROM {source} e WHERE e.{time}::timestamptz > %(last)s AND {complete})"
 _TAKE = """
 WITH taken AS (
     DELETE FROM joined_changes WHERE market = %s AND partition = ANY (%s)
@@ -136,17 +141,21 @@ def _compare(connection: Connection, market: MarketSchema, source: JoinedSource)
         return 0
     known = connection.execute(_KNOWN, [market.name, source.table]).fetchone()
     connection.execute(_BEGIN, [market.name, source.table])
-    span = connection.execute(sql.SQL(_COMPARE).format(**names)).fetchone()
+    there = _THERE if source.key is None else _THERE_BY_INSTRUMENT
+    span = connection.execute(sql.SQL(_COMPARE).format(there=sql.SQL(there).format(**names), **names)).fetchone()
     if not known or not known[0] or span is None or span[0] is None:
         return 0
     # Of what came before this moment, only the moments are known: everything between them may have changed.
-    connection.execute(sql.SQL(_ADD).format(**names), {"first": span[0], "last": span[1]})
+    until = _UNTIL if source.key is None else "NULL::timestamptz"
+    add = sql.SQL(_ADD).format(until=sql.SQL(until).format(**names), **names)
+    connection.execute(add, {"first": span[0], "last": span[1]} if source.key is None else {"first": span[0]})
     return 1
 
 
 def _names(connection: Connection, market: MarketSchema, source: JoinedSource) -> Mapping[str, sql.Composable] | None:
     """Return the names that statements are composed of; None if it has triggers, or cannot be read."""
-    columns = [source.time, *source.values]
+    keyed = [] if source.key is None else [source.key]
+    columns = [*keyed, source.time, *source.values]
     readable = connection.execute(_READABLE, [source.table, columns]).fetchone()
     triggers = connection.execute(_HAS_TRIGGERS, [source.table, joined_trigger_name(source.table, "%")]).fetchone()
     if not readable or readable[0] < len(columns) or (triggers and triggers[0]):
@@ -157,7 +166,7 @@ def _names(connection: Connection, market: MarketSchema, source: JoinedSource) -
         "name": sql.Literal(source.table),
         "source": sql.Identifier(source.table),
         "time": sql.Identifier(source.time),
-        "values": sql.SQL(", ").join(sql.Identifier("e", value) for value in source.values),
+        "values": sql.SQL(", ").join(sql.Identifier("e", value) for value in (*keyed, *source.values)),
         "complete": source.complete("e"),
         "last": sql.SQL(", e.id DESC" if ids and ids[0] else ""),
     }

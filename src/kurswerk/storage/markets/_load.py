@@ -15,7 +15,8 @@ from psycopg import sql
 
 from kurswerk.core.jit import kernel
 from kurswerk.market import InstrumentAttribute, Panel
-from kurswerk.storage.markets._table import FoundJoin, MarketTable
+from kurswerk.storage.markets._as_of import values_as_of
+from kurswerk.storage.markets._table import MarketTable
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -58,7 +59,7 @@ def fetch_panel(connect: Connect, table: MarketTable, columns: Sequence[str], se
         _fetch_rows(connect, cursor, selection, [query + part for part in parts], rows)
         panel = rows.panel((*stored, *joined))
         for place, name in enumerate(joined, start=len(stored)):
-            panel.values[place] = _as_of(cursor, table.joined[name], panel.timestamps)
+            panel.values[place] = values_as_of(cursor, table.joined[name], panel)
         if table.market.exchanges is not None:
             panel = panel.with_exchanges(_attributes(cursor, table.market.exchanges))
     return _in_order(panel, tuple(columns))
@@ -305,28 +306,6 @@ def deal(codes: NDArray[np.int32], times: Int, place: Int, order: Int, unsorted:
         last[code] = i
         order[place[code]] = i
         place[code] += 1
-
-
-def _as_of(cursor: Any, join: FoundJoin, timestamps: Int) -> Float:
-    """Return the latest value known at each moment, NaN before the first; of several of one time, that of the last
-    id.
-    """
-    query = sql.SQL(
-        "SELECT {time}::timestamptz, {value}::double precision FROM {table}"
-        " WHERE {value} IS NOT NULL AND {time} IS NOT NULL ORDER BY {time}{last}"
-    ).format(
-        table=sql.Identifier(join.column.table),
-        value=sql.Identifier(join.column.value),
-        time=sql.Identifier(join.column.time),
-        last=sql.SQL(", id" if join.has_ids else ""),
-    )
-    cursor.execute(query.as_string())
-    found = cursor.fetch_arrow_table()
-    moments = found.column(0).cast(pa.int64()).to_numpy()
-    values = np.append(found.column(1).to_numpy(), np.nan)
-    place = np.searchsorted(moments, timestamps, side="right") - 1
-    result: Float = values[place]
-    return result
 
 
 def _attributes(cursor: Any, attribute: InstrumentAttribute) -> dict[str, str]:

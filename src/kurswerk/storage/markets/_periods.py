@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
+from kurswerk.storage.markets._as_of import as_of_query
 from kurswerk.storage.markets._load import array_text
 from kurswerk.storage.markets._table import MarketTable
 
@@ -75,13 +76,4 @@ def _as_of(table: MarketTable, name: str) -> sql.Composable:
     join = table.joined.get(name)
     if join is None:
         return sql.SQL("NULL::double precision")
-    return sql.SQL(
-        "(SELECT e.{value}::double precision FROM {table} e WHERE e.{time} <= {moment}"
-        " AND e.{value} IS NOT NULL ORDER BY e.{time} DESC{last} LIMIT 1)"
-    ).format(
-        table=sql.Identifier(join.column.table),
-        value=sql.Identifier(join.column.value),
-        time=sql.Identifier(join.column.time),
-        moment=table.moment("m"),
-        last=sql.SQL(", e.id DESC" if join.has_ids else ""),
-    )
+    return as_of_query(join, sql.SQL("m.{}").format(table.key), table.moment("m"))

@@ -255,15 +255,16 @@ def _joins(connection: Connection, market: MarketSchema) -> dict[str, FoundJoin]
     for name, column in market.joined.items():
         rows = connection.execute(_COLUMNS, {"relation": column.table}).fetchall()
         there = {row[0]: FoundColumn(*row) for row in rows}
-        if {column.value, column.time} <= there.keys():
-            version = f"{there[column.value].version}, {there[column.time].version}"
+        needed = [column.value, column.known_at, *([column.key] if column.key else [])]
+        if all(one in there for one in needed):
+            version = ", ".join(there[one].version for one in needed)
             found[name] = FoundJoin(column, "id" in there, _has_values(connection, column), version)
     return found
 
 
 def _has_values(connection: Connection, column: JoinedColumn) -> bool:
     query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} IS NOT NULL AND {} IS NOT NULL)").format(
-        sql.Identifier(column.table), sql.Identifier(column.value), sql.Identifier(column.time)
+        sql.Identifier(column.table), sql.Identifier(column.value), sql.Identifier(column.known_at)
     )
     row = connection.execute(query).fetchone()
     return bool(row and row[0])

@@ -36,6 +36,28 @@ BEGIN
     WHERE EXISTS (SELECT FROM ml_models WHERE is_active AND NOT is_deleted AND market = m.name);
     RETURN NULL;
 END $$"""
+# Values of single instruments: a change concerns the partitions of theirs, from the earliest moment on. Where each
+# value ends would have to be kept for each instrument; the whole future is named instead.
+_KEYED_FUNCTION = """
+CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+SET search_path FROM CURRENT SET timezone TO 'UTC' AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN {inserted}; ELSIF TG_OP = 'DELETE' THEN {deleted}; ELSE {updated}; END IF;
+    RETURN NULL;
+END $$"""
+_KEYED_NOTE = """
+        INSERT INTO joined_changes (market, source, partition, from_time, until_time)
+        SELECT m.name, {source}, c.partition, c.first, NULL FROM (
+            SELECT (hashtext({key}::text) & 63)::smallint AS partition, min(e.{time}) AS first
+            FROM {changed} e WHERE {complete} GROUP BY 1
+        ) c CROSS JOIN unnest({markets}::text[]) AS m(name)
+        WHERE EXISTS (SELECT FROM ml_models WHERE is_active AND NOT is_deleted AND market = m.name)"""
+_CHANGED = {
+    "inserted": "new_rows",
+    "deleted": "old_rows",
+    "updated": "((SELECT {fields} FROM new_rows EXCEPT SELECT {fields} FROM old_rows)"
+    " UNION ALL (SELECT {fields} FROM old_rows EXCEPT SELECT {fields} FROM new_rows))",
+}
 _TRIGGERS = {
     "inserted": "AFTER INSERT ON {table} REFERENCING NEW TABLE AS new_rows",
     "updated": "AFTER UPDATE ON {table} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
@@ -45,29 +67,38 @@ _TRIGGERS = {
 
 @dataclass(frozen=True)
 class JoinedSource:
-    """A table that markets join values from: the values' columns, and that of the moment from which they are known."""
+    """A table that markets join values from: the values' columns, and that of the moment from which they are known.
+
+    ``key`` is the column that names the instrument, None where values hold for all of them.
+    """
 
     table: str
     time: str
     values: tuple[str, ...]
     markets: tuple[str, ...]
+    key: str | None = None
 
     def complete(self, alias: str) -> sql.Composable:
-        """Return a condition for rows that hold all values and their moment, one of the years 1 to 9999."""
+        """Return a condition for rows that hold a value and its moment, one of the years 1 to 9999."""
         moment = sql.SQL("{0} >= '0001-01-02' AND {0} < '9999-12-31'").format(sql.Identifier(alias, self.time))
         filled = [sql.SQL("{} IS NOT NULL").format(sql.Identifier(alias, value)) for value in self.values]
-        return sql.SQL(" AND ").join([moment, *filled])
+        held = filled[0] if len(filled) == 1 else sql.SQL("({})").format(sql.SQL(" OR ").join(filled))
+        return sql.SQL(" AND ").join([moment, held])
 
 
 def joined_sources(markets: Iterable[MarketSchema]) -> list[JoinedSource]:
     """Return the tables that markets join values from, each once."""
-    values: dict[tuple[str, str], dict[str, None]] = {}
-    users: dict[tuple[str, str], dict[str, None]] = {}
+    values: dict[tuple[str, str, str | None], dict[str, None]] = {}
+    users: dict[tuple[str, str, str | None], dict[str, None]] = {}
     for market in markets:
         for column in market.joined.values():
-            values.setdefault((column.table, column.time), {})[column.value] = None
-            users.setdefault((column.table, column.time), {})[market.name] = None
-    return [JoinedSource(*key, tuple(found), tuple(users[key])) for key, found in values.items()]
+            place = (column.table, column.known_at, column.key)
+            values.setdefault(place, {})[column.value] = None
+            users.setdefault(place, {})[market.name] = None
+    return [
+        JoinedSource(table, time, tuple(found), tuple(users[table, time, key]), key)
+        for (table, time, key), found in values.items()
+    ]
 
 
 def joined_trigger_name(table: str, event: str) -> str:
@@ -116,15 +147,23 @@ def joined_trigger_removal(market: MarketSchema) -> list[sql.Composed]:
 
 
 def _function(source: JoinedSource, function: sql.Identifier) -> sql.Composed:
-    return sql.SQL(_FUNCTION).format(
-        function=function,
-        source=sql.Literal(source.table),
-        table=sql.Identifier(source.table),
-        time=sql.Identifier(source.time),
-        complete=source.complete("e"),
-        fields=sql.SQL(", ").join(map(sql.Identifier, (source.time, *source.values))),
-        markets=sql.Literal(list(source.markets)),
-    )
+    keyed = [] if source.key is None else [source.key]
+    names: dict[str, sql.Composable] = {
+        "source": sql.Literal(source.table),
+        "table": sql.Identifier(source.table),
+        "time": sql.Identifier(source.time),
+        "complete": source.complete("e"),
+        "fields": sql.SQL(", ").join(map(sql.Identifier, (*keyed, source.time, *source.values))),
+        "markets": sql.Literal(list(source.markets)),
+    }
+    if not keyed:
+        return sql.SQL(_FUNCTION).format(function=function, **names)
+    key = sql.Identifier("e", *keyed)
+    notes = {
+        event: sql.SQL(_KEYED_NOTE).format(key=key, changed=sql.SQL(changed).format(**names), **names)
+        for event, changed in _CHANGED.items()
+    }
+    return sql.SQL(_KEYED_FUNCTION).format(function=function, **notes)
 
 
 def _drop(source: JoinedSource) -> list[sql.Composed]:
