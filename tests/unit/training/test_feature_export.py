@@ -62,6 +62,26 @@ def test_values_and_labels_are_those_of_a_training(tmp_path):
     assert {0, 1, None} == set(labels)
 
 
+def test_labels_may_look_ahead_by_sessions(tmp_path):
+    """Eight rows a day, the first at midnight: a market that never closes has a session for each day."""
+    panel = replace(PANEL, timestamps=START_US + (PANEL.timestamps - START_US) * 180)
+    target = {name: value for name, value in TARGET.items() if name != "future_minutes"} | {"horizon_sessions": 1}
+    period = {"start": "2024-01-01", "end": "2024-03-01", "features": ["volume_sol"]}
+    _, file = exported(tmp_path, stores_of(panel, MemoryRegistry()), **period, target=target)
+    expected = []
+    for k in range(len(panel.instruments)):
+        price = panel.column("price_close")[panel.offsets[k] : panel.offsets[k + 1]]
+        reached = [-(-row // 8) * 8 + 8 for row in range(len(price))]
+        expected += [
+            int((price[exit_row] - price[row]) / price[row] * 100 >= 1) if exit_row < len(price) else None
+            for row, exit_row in enumerate(reached)
+        ]
+    assert file.read()["label"].to_pylist() == expected
+    stated = json.loads(file.metadata.metadata[b"kurswerk"])["target"]
+    assert stated["horizon_sessions"] == 1
+    assert not {"horizon_sessions", "calendar"} & set(export.ExportTarget(**TARGET).as_json())
+
+
 @settings(max_examples=12)
 @given(at_once=st.integers(1, 3000), group=st.integers(1, 700))
 def test_what_is_loaded_at_once_changes_no_byte(tmp_path_factory, at_once, group):
