@@ -122,7 +122,7 @@ def running(container: str, volume: Path, *words: str, **settings: str) -> Itera
     def found() -> bool:
         assert process.poll() is None, Path(log.name).read_text()[-3000:]
         children = psutil.Process(process.pid).children(recursive=True)
-        inner[:] = [child for child in children if child.uids().real == 10001]
+        inner[:] = [child for child in children if child.uids().real == 10001 and child.name() == "kurswerk"]
         return bool(inner)
 
     try:
