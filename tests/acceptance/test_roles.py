@@ -68,6 +68,7 @@ def test_a_role_without_an_api_has_health_and_metrics_of_its_own(data_dir, role)
         assert service.url == ""
         assert f"http://127.0.0.1:{port}/health" in service.printed
         assert health(data_dir, port).returncode == 0
+        until(lambda: json.loads(health(data_dir, port, "--json").stdout)["checks"][f"{role}s"]["alive"], what=role)
         metrics = f"http://127.0.0.1:{port}/metrics"
         assert httpx.get(metrics, timeout=60).status_code == 401
         answer = httpx.get(metrics, headers={"Authorization": "Bearer for-prometheus"}, timeout=60)
