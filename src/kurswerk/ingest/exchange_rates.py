@@ -23,6 +23,7 @@ _BELIEVED_READINGS = 3
 _PATIENCE_S = 1.0
 _LONGEST_WAIT_S = 3600.0
 _SILENT_INTERVALS = 5
+_HEARTBEAT_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,7 @@ class RatesCollector:
         self._source, self._store, self._statuses, self._observer = source, store, statuses, observer
         self._interval_s, self._most_jump, self._now_us = interval_s, most_jump, now_us
         self._failures = 0
+        self._reason: str | None = None
         self._last_read_us: int | None = None
         self.rows = 0
 
@@ -242,11 +244,12 @@ class RatesCollector:
         """Wait, and show from time to time that the process lives."""
         deadline = time.monotonic() + seconds
         while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
-            await _pause(stop, min(left, 10.0))
-            if self._last_read_us is not None and not self._failures:
-                await self._report(None)
+            await _pause(stop, min(left, _HEARTBEAT_S))
+            if not stop.is_set():
+                await self._report(self._reason)
 
     async def _report(self, reason: str | None, *, is_stopped: bool = False) -> None:
+        self._reason = reason
         status = CollectorStatus(
             is_connected=reason is None,
             last_message_us=self._last_read_us,

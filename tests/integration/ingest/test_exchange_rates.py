@@ -147,6 +147,34 @@ def test_rates_that_are_stored_already_are_not_asked_for_again(database: Databas
     assert not service.moments
 
 
+def test_a_collector_that_waits_after_an_error_shows_that_it_lives_and_why_it_waits(database: Database, monkeypatch):
+    monkeypatch.setattr(exchange_rates, "_HEARTBEAT_S", 0.02)
+    with serving((500, {}, b"")) as service:
+        settings = CollectorSettings(rates_url=service.url, rates_seconds=60)
+        collector = open_collector("exchange-rates", settings, database, Metrics())
+
+        async def watch() -> None:
+            stop = asyncio.Event()
+            running = asyncio.create_task(collector.run(stop))
+            async with asyncio.timeout(60):
+                while "500" not in (before := await asyncio.to_thread(stored_status, database))[0]:
+                    await asyncio.sleep(0.02)
+                while (after := await asyncio.to_thread(stored_status, database))[1] == before[1]:
+                    await asyncio.sleep(0.02)
+            assert "500" in after[0]
+            stop.set()
+            await running
+
+        asyncio.run(watch())
+    assert len(service.moments) == 1
+
+
+def stored_status(database: Database) -> tuple[str, object]:
+    with database.connection() as connection:
+        row = connection.execute("SELECT coalesce(reason, ''), seen_at FROM collectors").fetchone()
+    return row or ("", None)
+
+
 def test_coingecko_is_read_and_keys_are_sent():
     body = json.dumps({"solana": {"usd": 150.0, "eur": 120.0}}).encode()
     with serving((200, {}, body)) as service:
