@@ -214,7 +214,7 @@ class OutcomeStore(Protocol):
     """Keeps outcomes."""
 
     def transaction(self, market: str) -> AbstractContextManager[OutcomeTransaction | None]:
-        """Open a transaction of a market; None if another service has one."""
+        """Open a transaction of a market; None if another service has one, or the market has no tables yet."""
         ...
 
     def remove_older(self, days: int, limit: int) -> int:

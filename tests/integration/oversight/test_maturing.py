@@ -10,7 +10,7 @@ import numpy as np
 
 import waiting
 from feed_lanes import a_lane, drain
-from kurswerk.market import COINS
+from kurswerk.market import COINS, MARKETS
 from kurswerk.oversight import MaturingReport, mature
 from kurswerk.storage.feed import PostgresFeedSession
 from kurswerk.storage.outcomes import PostgresOutcomeStore
@@ -326,3 +326,9 @@ def test_another_market_has_outcomes_of_its_own(database: Database):
     assert stored(database) == {
         (model, "BTC", 60 * k * SECOND_US): int((k + 10) % 3 - k % 3 >= (100 + k % 3) / 100) for k in range(19)
     }
+
+
+def test_markets_that_have_no_tables_yet_hold_up_no_other(database: Database):
+    store = PostgresOutcomeStore(database)
+    assert any(market.on_demand for market in MARKETS.values())
+    assert {mature(store, name).judged for name in MARKETS} == {0}

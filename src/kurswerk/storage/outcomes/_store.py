@@ -15,6 +15,8 @@ _JUDGING = 0x4B576F
 # Every query looks rows up by index, or by ranges of blocks; the tables change too fast for statistics to show it.
 _SETTINGS = ("enable_seqscan = off", "jit = off")
 _LAST_ID = sql.SQL("greatest((SELECT max(id) FROM predictions), {})")
+# Some markets have no tables before their first rows.
+_THERE = "SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NOT NULL"
 _LAST_REVISION = sql.SQL("(SELECT max(first_prediction_id) FROM {})")
 
 _REMOVE = """
@@ -50,7 +52,9 @@ class PostgresOutcomeStore:
 
     @contextmanager
     def transaction(self, market: str) -> Iterator[PostgresOutcomeTransaction | None]:
-        """Open a transaction of a market, committed at the end of the block; None if another service has one.
+        """Open a transaction of a market, committed at the end of the block.
+
+        None if another service has one, or the market has no tables yet.
 
         Raises
         ------
@@ -64,7 +68,7 @@ class PostgresOutcomeStore:
             row = connection.execute(
                 "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [_JUDGING, market]
             ).fetchone()
-            if not row or not row[0]:
+            if not row or not row[0] or not connection.execute(_THERE, [[schema.feed.revisions]]).fetchone():
                 yield None
                 return
             for setting in _SETTINGS:
@@ -96,9 +100,8 @@ class PostgresOutcomeStore:
             return self._final_id
 
     def _look(self, connection: Connection) -> tuple[int, int]:
-        revisions = sql.SQL(", ").join(
-            _LAST_REVISION.format(sql.Identifier(market.feed.revisions)) for market in MARKETS.values()
-        )
+        tables = connection.execute(_THERE, [[market.feed.revisions for market in MARKETS.values()]]).fetchall()
+        revisions = sql.SQL(", ").join(_LAST_REVISION.format(sql.Identifier(name)) for (name,) in tables)
         last = connection.execute(sql.SQL("SELECT {}").format(_LAST_ID.format(revisions))).fetchone()
         # By a statement of its own: a transaction that begins after it gets greater ids.
         begun = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchone()
