@@ -12,7 +12,7 @@ from kurswerk.jobs import JobService
 from kurswerk.observability import HealthReport
 from kurswerk.storage.jobs import PostgresJobStore
 from kurswerk.storage.operations import PostgresChangeFeed, PostgresKeyStore
-from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionFeed, PostgresPredictionStore
+from kurswerk.storage.predictions import PostgresAlertStore, PostgresPredictionFeed
 from kurswerk.storage.registry import PostgresActivationStore, PostgresCatalog
 
 
@@ -47,7 +47,7 @@ def api_services(
         job_files=files,
         models=stores.models,
         markets=stores.markets,
-        predictions=PostgresPredictionStore(database),
+        predictions=stores.predictions,
         activations=PostgresActivationStore(database),
         outcomes=stores.outcome_log,
         stream=stream or PostgresPredictionFeed(database),

@@ -62,6 +62,6 @@ def open_application(settings: Settings | None = None) -> Application:
     upgrade(database)
     return Application(
         settings=settings,
-        stores=open_stores(database, alert_threshold=settings.alerts.threshold),
+        stores=open_stores(database, alert_threshold=settings.alerts.threshold, archive_dir=settings.archive_dir),
         context=MarketContextStore(database),
     )

@@ -283,7 +283,7 @@ def dashboard_services(
         keys=StoredKeys(PostgresKeyStore(database)),
         live=StoredPredictions(
             models,
-            PostgresPredictionStore(database),
+            stores.predictions,
             PostgresActivationStore(database),
             markets,
             feed,

@@ -2,11 +2,12 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from cachetools.func import ttl_cache
 
 from kurswerk.alerts import DeliveryLoop
+from kurswerk.archive import PredictionArchive
 from kurswerk.bootstrap.kernels import compile_elsewhere
 from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import PredictorSettings
@@ -14,9 +15,10 @@ from kurswerk.channels import WebhookChannel, open_channels
 from kurswerk.market import DEFAULT_MARKET, MARKETS, MarketSchema
 from kurswerk.serving import LaneOptions, ModelCache, Predictor, PredictorMetrics
 from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.jobs import FolderJobFiles
 from kurswerk.storage.markets import MarketRowReader
-from kurswerk.storage.operations import clean_up_regularly
-from kurswerk.storage.predictions import PostgresAlertStore
+from kurswerk.storage.operations import Retention, clean_up, clean_up_regularly
+from kurswerk.storage.predictions import PostgresAlertStore, PredictionRetention, retain_predictions
 from kurswerk.storage.registry import PostgresActivationStore
 
 # How long a market's first active model waits for its lanes at most; its rows wait in the feed meanwhile.
@@ -42,7 +44,7 @@ class PredictorPart:
             on_load=service.metrics.model_load_seconds.observe,
         )
         metrics = PredictorMetrics(service.metrics)
-        self._database = service.database
+        self._retention = retention_steps(service)
         store = PostgresAlertStore(service.database, rows=MarketRowReader(service.database))
         alerts = service.settings.alerts
         secret = alerts.webhook_secret.get_secret_value() if alerts.webhook_secret else None
@@ -87,7 +89,7 @@ class PredictorPart:
         # Not waited for in the end: what it was about to send is sent again.
         threading.Thread(target=self._delivery.run, args=[self._stop], name="kurswerk-alerts", daemon=True).start()
         threading.Thread(
-            target=clean_up_regularly, args=[self._database, self._stop], name="kurswerk-retention", daemon=True
+            target=clean_up_regularly, args=[self._retention, self._stop], name="kurswerk-retention", daemon=True
         ).start()
         for thread in threads:
             thread.start()
@@ -98,6 +100,25 @@ class PredictorPart:
             self._delivery.wake()
             for thread in threads:
                 await asyncio.to_thread(thread.join)
+
+
+def retention_steps(service: Service) -> list[Callable[[], Mapping[str, int]]]:
+    """Return what removes records that are older than the settings ask for."""
+    database, settings = service.database, service.settings
+    days = settings.retention
+    archive = PredictionArchive(settings.archive_dir)
+    predictions = PredictionRetention(
+        days.predictions_days, days.days_of_models, days.features_days, archive if days.archive else None
+    )
+
+    def others() -> Mapping[str, int]:
+        retention = Retention(
+            days.alerts_days, days.deliveries_days, days.jobs_days, days.job_log_days, days.feed_days, days.states_days,
+            keep_revisions=days.archive or bool(archive.manifests()),
+        )  # fmt: skip
+        return clean_up(database, retention, remove_file=FolderJobFiles(settings.data_dir).remove)
+
+    return [lambda: retain_predictions(database, predictions), others]
 
 
 def lane_options(settings: PredictorSettings) -> LaneOptions:

@@ -71,7 +71,11 @@ class Service:
     def stores(self) -> Stores:
         """The database's stores, for all parts the same."""
         use_sessions_of(self.settings.data_dir)
-        return open_stores(self.database, alert_threshold=self.settings.alerts.threshold)
+        return open_stores(
+            self.database,
+            alert_threshold=self.settings.alerts.threshold,
+            archive_dir=self.settings.archive_dir,
+        )
 
     def close(self) -> None:
         """Close the connections, and stop the database where it ends with the service."""

@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
+_MODEL_DAYS = re.compile(r"[1-9]\d{0,17}:[1-9]\d{0,3}")
+_MOST_DAYS = 36_500
 _WEB_ADDRESS = ("http://", "https://")
 _SOCKET_ADDRESS = ("ws://", "wss://")
 _PATH_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
@@ -56,6 +58,12 @@ def _path_prefix(value: str) -> str:
     return found
 
 
+def _days_of_models(pairs: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(_MODEL_DAYS.fullmatch(pair) for pair in pairs):
+        raise PydanticCustomError("no_days_of_models", "must be pairs")
+    return pairs
+
+
 Text = Annotated[str | None, BeforeValidator(_off_is_none)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_off_is_none)]
 WebAddress = Annotated[Annotated[str, AfterValidator(_web_address)] | None, BeforeValidator(_off_is_none)]
@@ -63,6 +71,7 @@ SocketAddress = Annotated[str, AfterValidator(_socket_address)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
 Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas), AfterValidator(_networks)]
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
+DaysOfModels = Annotated[Names, AfterValidator(_days_of_models)]
 
 
 def setting(default: Any, meaning: str, *, older_name: str | None = None, **limits: Any) -> Any:
@@ -204,6 +213,40 @@ class OutcomeSettings(SettingGroup):
     keep_days: int | None = setting(
         None, "how many days outcomes are kept, by the time of their row; empty: for ever", ge=1, le=36_500
     )
+
+
+class RetentionSettings(SettingGroup):
+    """For how many days records are kept; empty keeps them."""
+
+    predictions_days: int | None = setting(
+        None, "predictions, by the time of their row; a partition is dropped as a whole", ge=1, le=_MOST_DAYS
+    )
+    archive: bool = setting(False, "whether predictions are kept as Parquet when their partition is dropped")
+    model_days: DaysOfModels = setting(
+        (), "models whose predictions are deleted earlier, as ID:DAYS, parted by commas; these are not archived"
+    )
+    features_days: int | None = setting(None, "features stored with predictions", ge=1, le=_MOST_DAYS)
+    alerts_days: int | None = setting(None, "alerts, by when they were raised", ge=1, le=_MOST_DAYS)
+    deliveries_days: int | None = setting(30, "messages that were sent or given up", ge=1, le=_MOST_DAYS)
+    jobs_days: int | None = setting(
+        None, "jobs that ended, with their log and the file they wrote", ge=1, le=_MOST_DAYS
+    )
+    job_log_days: int | None = setting(None, "the log of jobs that ended", ge=1, le=_MOST_DAYS)
+    feed_days: int | None = setting(
+        None, "rows that wait to be predicted; later ones are given up without a prediction", ge=1, le=_MOST_DAYS
+    )
+    states_days: int | None = setting(30, "stored states of coins without a new row", ge=1, le=_MOST_DAYS)
+
+    @property
+    def days_of_models(self) -> dict[int, int]:
+        """Model id → days.
+
+        Examples
+        --------
+        >>> RetentionSettings(model_days="7:30, 12:2").days_of_models
+        {7: 30, 12: 2}
+        """
+        return {int(model): int(days) for model, days in (pair.split(":") for pair in self.model_days)}
 
 
 class LogSettings(SettingGroup):

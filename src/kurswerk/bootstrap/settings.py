@@ -39,6 +39,7 @@ from kurswerk.bootstrap.setting_groups import (
     LogSettings,
     OutcomeSettings,
     PredictorSettings,
+    RetentionSettings,
     SettingGroup,
     WorkerSettings,
     choices_of,
@@ -78,14 +79,14 @@ class Settings(BaseSettings):
     Attributes
     ----------
     data_dir
-        Holds the embedded database, quarantined rows, compiled kernels and the counts of metrics.
+        Holds the embedded database, quarantined rows, archived predictions, compiled kernels and the counts of metrics.
     database_url
         An external PostgreSQL; None starts the embedded one.
     stop_database
         Whether the embedded PostgreSQL ends with the service, as it has to in a container.
     api_keys
         Keys that an API makes sure of when it starts: ``NAME:SCOPE:KEY``, parted by commas or lines.
-    http, health, worker, predictor, alerts, collector, backup, outcomes, log
+    http, health, worker, predictor, alerts, collector, backup, outcomes, retention, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -112,12 +113,18 @@ class Settings(BaseSettings):
     collector: CollectorSettings = CollectorSettings()
     backup: BackupSettings = BackupSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
+    retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
 
     @property
     def quarantine_dir(self) -> Path:
         """Where refused rows are kept."""
         return self.data_dir / "quarantine"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Where predictions of dropped partitions are kept."""
+        return self.data_dir / "archive" / "predictions"
 
     @property
     def kernel_cache_dir(self) -> Path:
@@ -318,8 +325,9 @@ def _wrong_value(error: ErrorDetails, field: FieldInfo, source: str) -> Kurswerk
         return InvalidInputError("settings.wrong_beginning", source=source, beginnings=error["ctx"]["beginnings"])
     if kind == "no_network":
         return InvalidInputError("settings.no_network", source=source, text=error["ctx"]["text"])
-    if kind == "no_path_prefix":
-        return InvalidInputError("settings.no_path_prefix", source=source, text=text)
+    if kind in {"no_path_prefix", "no_days_of_models"}:
+        code = "settings.no_path_prefix" if kind == "no_path_prefix" else "settings.no_days_of_models"
+        return InvalidInputError(code, source=source, text=text)
     if kind == "literal_error":
         return UnknownNameError("settings.unknown_value", name=text, known=choices_of(field), source=source)
     if kind.startswith("bool"):

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from kurswerk.archive import PredictionArchive
 from kurswerk.market import MARKETS
 from kurswerk.storage.markets import PostgresMarketStore
 from kurswerk.storage.outcomes import PostgresOutcomeLog, PostgresOutcomeStore
@@ -43,13 +45,15 @@ class Stores:
         return TrainingStores(self.markets, self.models, self.results, memory_budget_bytes)
 
 
-def open_stores(database: Database, *, alert_threshold: float | None = None) -> Stores:
+def open_stores(database: Database, *, alert_threshold: float | None = None, archive_dir: Path | None = None) -> Stores:
     """Return the stores of a database.
 
     Parameters
     ----------
     alert_threshold
         What a model that is ordered begins with; None is the database's default.
+    archive_dir
+        Where predictions of dropped partitions are; without it these are not found.
     """
     return Stores(
         database=database,
@@ -57,7 +61,7 @@ def open_stores(database: Database, *, alert_threshold: float | None = None) -> 
         models=PostgresModelStore(database, alert_threshold=alert_threshold),
         results=PostgresResultStore(database),
         activations=PostgresActivationStore(database),
-        predictions=PostgresPredictionStore(database),
+        predictions=PostgresPredictionStore(database, None if archive_dir is None else PredictionArchive(archive_dir)),
         prediction_feed=PostgresPredictionFeed(database),
         outcomes=PostgresOutcomeStore(database),
         outcome_log=PostgresOutcomeLog(database),

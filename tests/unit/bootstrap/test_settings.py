@@ -253,6 +253,7 @@ def test_the_names_of_older_services_are_understood(tmp_path):
         ({"DEFAULT_ALERT_THRESHOLD": "1.5"}, "is 1.5; it must be at least 0 and at most 1"),
         ({"DEFAULT_ALERT_THRESHOLD": "nan"}, "is nan; it must be at least 0"),
         ({"DEFAULT_ALERT_THRESHOLD": "much"}, "'much'; give a number such as 0.7"),
+        ({"KURSWERK_RETENTION_MODEL_DAYS": "7:30,x:2"}, r"it takes pairs of a model's id and days"),
         ({"ALERT_WEBHOOK_URL": "ftp://host/"}, "^ALERT_WEBHOOK_URL must begin with http:// or https://"),
         ({"KURSWERK_ALERTS_THRESHOLD": "", "DEFAULT_ALERT_THRESHOLD": "-1"}, "^DEFAULT_ALERT_THRESHOLD is -1;"),
         ({"KURSWERK_ALERTS_THRESHOLD": "-1", "DEFAULT_ALERT_THRESHOLD": "0"}, "^KURSWERK_ALERTS_THRESHOLD is -1;"),

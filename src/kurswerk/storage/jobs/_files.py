@@ -53,6 +53,12 @@ class FolderJobFiles:
         with suppress(OSError):
             _part_of(self._place(path)).unlink()
 
+    def remove(self, path: str) -> None:
+        """Remove a finished file, if it is there."""
+        # One that cannot be removed, or lies elsewhere, is no reason to keep its job.
+        with suppress(OSError, NotFoundError):
+            self._place(path).unlink()
+
     def find(self, path: str) -> Path:
         """Return where a finished file lies.
 

@@ -3,7 +3,7 @@
 from kurswerk.storage.operations._api_keys import SCOPES, ApiKey, PostgresKeyStore
 from kurswerk.storage.operations._changes import PostgresChangeFeed
 from kurswerk.storage.operations._replicas import ALIVE, SILENT
-from kurswerk.storage.operations._retention import clean_up
+from kurswerk.storage.operations._retention import Retention, clean_up
 from kurswerk.storage.operations._retention_loop import clean_up_regularly
 from kurswerk.storage.operations._service_status import ServiceStatus, service_status
 
@@ -14,6 +14,7 @@ __all__ = [
     "ApiKey",
     "PostgresChangeFeed",
     "PostgresKeyStore",
+    "Retention",
     "ServiceStatus",
     "clean_up",
     "clean_up_regularly",

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
-from psycopg.errors import QueryCanceled
+from psycopg.errors import QueryCanceled, UndefinedTable
 from psycopg.rows import dict_row
 
-from kurswerk.core.errors import NotFoundError, TooBroadError
+from kurswerk.archive import PredictionArchive
+from kurswerk.core.errors import NotFoundError, StorageError, TooBroadError
+from kurswerk.core.timestamps import to_us
 from kurswerk.market import MarketSchema, market_named
 from kurswerk.serving import PredictionFilter, StoredPrediction
 from kurswerk.serving.ports import JoinedChange
 from kurswerk.storage.operations import ALIVE
+from kurswerk.storage.predictions._archiving import OUTCOME, ArchivedPredictions, first_of
 from kurswerk.storage.server import Database
 
 # A search is given up after so long: what it has not found by then lies far back among very many others.
@@ -20,13 +23,9 @@ _FIELDS = sql.SQL(
     'p.id, p.coin_id, p."timestamp", p.model_id, m.name AS model_name, p.prediction,'
     " p.probability::float8 AS probability, p.features, p.in_scope, p.created_at"
 )
-_OUTCOME = sql.SQL(
-    " CASE WHEN o.coin_id IS NOT NULL THEN jsonb_build_object('label', o.label, 'reason', o.reason,"
-    " 'horizon_end', o.horizon_end, 'judged_at', o.judged_at, 'corrected_at', o.corrected_at) END AS outcome"
-)
 # By the key that both have; an outcome may outlive its prediction, and most newest predictions have none yet.
 _JUDGED = sql.SQL(
-    "predictions p JOIN ml_models m ON m.id = p.model_id LEFT JOIN outcomes o"
+    "{} p JOIN ml_models m ON m.id = p.model_id LEFT JOIN outcomes o"
     ' ON o.coin_id = p.coin_id AND o."timestamp" = p."timestamp" AND o.model_id = p.model_id'
 )
 _OUTCOMES = {
@@ -35,11 +34,14 @@ _OUTCOMES = {
     "unknown": sql.SQL("o.reason IS NOT NULL"),
     "pending": sql.SQL("o.coin_id IS NULL"),
 }
-_CORRECTIONS = (
-    "SELECT c.label, c.reason, c.judged_at, c.corrected_at FROM predictions p JOIN outcome_corrections c"
-    ' ON c.coin_id = p.coin_id AND c."timestamp" = p."timestamp" AND c.model_id = p.model_id'
-    " WHERE p.id = {} ORDER BY c.corrected_at"
+_CORRECTIONS = sql.SQL(
+    "SELECT label, reason, judged_at, corrected_at FROM outcome_corrections WHERE coin_id = {}"
+    ' AND "timestamp" = {} AND model_id = {} ORDER BY corrected_at'
 )
+_TABLE = sql.Identifier("predictions")
+_OF_REPLAY = ("score", "features_digest")
+# Models that predict one row, at the very most.
+_MOST_MODELS = 1000
 _ALERT_FIELDS = sql.SQL(
     'a.id, a.prediction_id, a.coin_id, a."timestamp", a.model_id, m.name AS model_name,'
     " a.probability::float8 AS probability, a.threshold::float8 AS threshold, a.alert_sent, a.created_at"
@@ -47,10 +49,17 @@ _ALERT_FIELDS = sql.SQL(
 
 
 class PostgresPredictionStore:
-    """Reads ``predictions`` and ``prediction_alerts``; implements `kurswerk.serving.PredictionLog`."""
+    """Reads predictions and ``prediction_alerts``; implements `kurswerk.serving.PredictionLog`.
 
-    def __init__(self, database: Database) -> None:
+    Parameters
+    ----------
+    archive
+        Where predictions of dropped partitions are; without it only those in the database are found.
+    """
+
+    def __init__(self, database: Database, archive: PredictionArchive | None = None) -> None:
         self._database = database
+        self._older = None if archive is None else ArchivedPredictions(database, archive)
 
     def find(self, chosen: PredictionFilter, limit: int = 100, offset: int = 0) -> Sequence[Mapping[str, Any]]:
         """Return predictions: one coin's by the moment of their row, newest first; others by when they were stored.
@@ -60,11 +69,20 @@ class PostgresPredictionStore:
         TooBroadError
             If it takes longer than five seconds.
         """
-        order = sql.SQL('p."timestamp" DESC, p.model_id' if chosen.coin_id is not None else "p.id DESC")
-        query = sql.SQL("SELECT {},{} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}").format(
-            _FIELDS, _OUTCOME, _JUDGED, _conditions(chosen, "p"), order, sql.Literal(limit), sql.Literal(offset)
-        )
-        return self._found(query)
+        rows: list[Mapping[str, Any]] = list(self._found(_listing(chosen, "predictions", limit, offset)))
+        # Looked for afterwards: a partition that is detached in between is found twice rather than not at all.
+        if self._older is None or not (parts := self._older.parts()):
+            return rows
+        if offset:
+            rows = list(self._found(_listing(chosen, "predictions", limit + offset, 0)))
+        for table in parts.tables:
+            rows += self._of_detached(_listing(chosen, table, limit + offset, 0))
+        rows = first_of(rows, chosen, limit + offset)
+        # Again: a table that was dropped meanwhile is a file now.
+        # What became of archived predictions is not in their files: a search by it finds those in the database alone.
+        if chosen.outcome is None and self._older.parts().may_come_before(rows, chosen, limit + offset):
+            rows += self._older.find(chosen, limit + offset, seconds=_PATIENCE_MS / 1000)
+        return first_of(rows, chosen, limit + offset)[offset:]
 
     def get(self, prediction_id: int) -> Mapping[str, Any]:
         """Return a prediction with its outcome and the corrections of that, oldest first.
@@ -74,13 +92,9 @@ class PostgresPredictionStore:
         NotFoundError
             If there is none with this id.
         """
-        query = sql.SQL("SELECT {},{} FROM {} WHERE p.id = {}").format(
-            _FIELDS, _OUTCOME, _JUDGED, sql.Literal(prediction_id)
-        )
-        for row in self._rows(query):
-            corrections = sql.SQL(_CORRECTIONS).format(sql.Literal(prediction_id))
-            return row | {"corrections": self._rows(corrections)}
-        raise NotFoundError("prediction.not_found", id=prediction_id)
+        row = {name: value for name, value in self._whole(prediction_id).items() if name not in _OF_REPLAY}
+        key = (sql.Literal(row[name]) for name in ("coin_id", "timestamp", "model_id"))
+        return row | {"corrections": self._rows(_CORRECTIONS.format(*key))}
 
     def latest(self, coin_id: str) -> Sequence[Mapping[str, Any]]:
         """Return all models' predictions of a coin's newest predicted row.
@@ -93,8 +107,12 @@ class PostgresPredictionStore:
         query = sql.SQL(
             "SELECT {fields},{outcome} FROM {judged} WHERE p.coin_id = {coin}"
             ' AND p."timestamp" = (SELECT max("timestamp") FROM predictions WHERE coin_id = {coin}) ORDER BY p.model_id'
-        ).format(fields=_FIELDS, outcome=_OUTCOME, judged=_JUDGED, coin=sql.Literal(coin_id))
-        rows = self._rows(query)
+        ).format(fields=_FIELDS, outcome=OUTCOME, judged=_JUDGED.format(_TABLE), coin=sql.Literal(coin_id))
+        rows: Sequence[Mapping[str, Any]] = self._rows(query)
+        chosen = PredictionFilter(coin_id=coin_id)
+        if self._older is not None and self._older.parts().may_come_before(rows, chosen, 1):
+            newest = self.find(chosen, _MOST_MODELS)
+            rows = [row for row in newest if row["timestamp"] == newest[0]["timestamp"]]
         if not rows:
             raise NotFoundError("prediction.none_for_coin", coin=coin_id)
         return rows
@@ -147,13 +165,9 @@ class PostgresPredictionStore:
         NotFoundError
             If there is none with this id.
         """
-        query = sql.SQL(
-            'SELECT id, coin_id, (extract(epoch FROM "timestamp") * 1000000)::bigint AS timestamp_us, model_id,'
-            " score::float8 AS score, features_digest FROM predictions WHERE id = {}"
-        ).format(sql.Literal(prediction_id))
-        for row in self._rows(query):
-            return StoredPrediction(**row)
-        raise NotFoundError("prediction.not_found", id=prediction_id)
+        row = self._whole(prediction_id)
+        names = ("id", "coin_id", "model_id", *_OF_REPLAY)
+        return StoredPrediction(timestamp_us=to_us(row["timestamp"]), **{name: row[name] for name in names})
 
     def revisions_after(self, coin: str, prediction_id: int) -> tuple[Sequence[int], Sequence[int]]:
         """Return timestamps of a coin's rows that a prediction did not know, and of those corrected after it."""
@@ -197,9 +211,36 @@ class PostgresPredictionStore:
         return [JoinedChange(row["source"], (), row["from_us"], row["until_us"]) for row in self._rows(query)]
 
     def _market_of(self, prediction_id: int) -> MarketSchema:
-        query = sql.SQL("SELECT m.market FROM predictions p JOIN ml_models m ON m.id = p.model_id WHERE p.id = {}")
-        rows = self._rows(query.format(sql.Literal(prediction_id)))
+        query = sql.SQL("SELECT market FROM ml_models WHERE id = {}")
+        rows = self._rows(query.format(sql.Literal(self._whole(prediction_id)["model_id"])))
         return market_named(rows[0]["market"]) if rows else market_named()
+
+    def _whole(self, prediction_id: int) -> Mapping[str, Any]:
+        """Return a prediction with what only a replay needs of it."""
+
+        def query(table: str) -> sql.Composed:
+            return sql.SQL("SELECT {},{}, p.score::float8 AS score, p.features_digest FROM {} WHERE p.id = {}").format(
+                _FIELDS, OUTCOME, _JUDGED.format(sql.Identifier(table)), sql.Literal(prediction_id)
+            )
+
+        for row in self._rows(query("predictions")):
+            return row
+        if self._older is not None:
+            for table in self._older.parts().tables:
+                for row in self._of_detached(query(table)):
+                    return row
+            if found := self._older.get(prediction_id):
+                return found
+        raise NotFoundError("prediction.not_found", id=prediction_id)
+
+    def _of_detached(self, query: sql.Composed) -> list[dict[str, Any]]:
+        """Search in a detached partition; nothing where it has been dropped since, because the archive has it then."""
+        try:
+            return self._found(query)
+        except StorageError as error:
+            if isinstance(error.__cause__, UndefinedTable):
+                return []
+            raise
 
     def _found(self, query: sql.Composed) -> list[dict[str, Any]]:
         """Search for no longer than is good for the others who want a connection."""
@@ -213,6 +254,18 @@ class PostgresPredictionStore:
     def _rows(self, query: sql.SQL | sql.Composed) -> list[dict[str, Any]]:
         with self._database.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query).fetchall()
+
+
+def _listing(chosen: PredictionFilter, table: str, limit: int, offset: int) -> sql.Composed:
+    return sql.SQL("SELECT {},{} FROM {} WHERE {} ORDER BY {} LIMIT {} OFFSET {}").format(
+        _FIELDS,
+        OUTCOME,
+        _JUDGED.format(sql.Identifier(table)),
+        _conditions(chosen, "p"),
+        sql.SQL('p."timestamp" DESC, p.model_id' if chosen.coin_id is not None else "p.id DESC"),
+        sql.Literal(limit),
+        sql.Literal(offset),
+    )
 
 
 def _conditions(chosen: PredictionFilter, table: str) -> sql.Composable:

@@ -1,11 +1,18 @@
 """What is removed after a while, and what stays."""
 
+import threading
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
+import pytest
 
+from kurswerk.core.errors import StorageError
 from kurswerk.market import MARKETS
-from kurswerk.storage.operations import clean_up
+from kurswerk.storage.jobs import FolderJobFiles
+from kurswerk.storage.operations import Retention, clean_up, clean_up_regularly
+from kurswerk.storage.operations import _retention as retention
 from kurswerk.storage.predictions import PostgresPredictionStore, create_partitions
 from kurswerk.storage.registry import PostgresModelStore
 from kurswerk.storage.server import Database
@@ -99,3 +106,78 @@ def test_one_process_at_a_time(database: Database):
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [0x4B5774])
         assert clean_up(Database(database.url)) == {}
     assert len(clean_up(database)) == 3 + 2 * len([market for market in MARKETS.values() if not market.on_demand])
+
+
+AGED = """
+INSERT INTO prediction_alerts (prediction_id, "timestamp", coin_id, model_id, probability, threshold, created_at)
+SELECT days, now(), 'c', {model}, 0.9, 0.7, now() - days * interval '1 day' FROM generate_series(1, 20) days;
+INSERT INTO ml_jobs (id, job_type, status, created_at, completed_at, result)
+SELECT days, 'FEATURES', (ARRAY['COMPLETED', 'FAILED', 'CANCELLED', 'PENDING', 'PENDING'])[1 + days % 5],
+    now() - days * interval '1 day', now() - days * interval '1 day', jsonb_build_object('path', 'exports/' || days)
+FROM generate_series(1, 20) days;
+INSERT INTO ml_job_log (job_id, attempt, level, message) SELECT id, 0, 'info', 'a' FROM ml_jobs;
+INSERT INTO coin_feed (partition, coin_id, "timestamp", created_at)
+SELECT 0, 'c', now(), now() - days * interval '1 day' FROM generate_series(1, 20) days"""
+
+
+@pytest.fixture
+def aged(database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A record of each of the last twenty days in many tables; few are removed at once."""
+    monkeypatch.setattr(retention, "_ROWS_AT_ONCE", 3)
+    model = register(database, "m", active=False)
+    with database.connection() as connection:
+        for statement in AGED.format(model=model).split(";"):
+            connection.execute(statement.encode())
+    return database
+
+
+def test_each_setting_removes_what_is_older(aged: Database, tmp_path: Path):
+    """Of jobs those alone that have ended, with their log and their files."""
+    (tmp_path / "exports").mkdir()
+    for day in range(1, 21):
+        (tmp_path / "exports" / str(day)).write_text("")
+    kept = Retention(alerts_days=12, jobs_days=15, job_log_days=5, feed_days=18)
+    done = clean_up(aged, kept, remove_file=FolderJobFiles(tmp_path).remove)
+    ended = [day for day in range(1, 21) if day % 5 < 3]
+    old = [day for day in ended if day >= 15]
+    assert (done["prediction_alerts"], done["coin_feed"], done["ml_jobs"]) == (9, 3, len(old))
+    assert done["ml_job_log"] == sum(day >= 5 for day in ended)
+    assert column(aged, "SELECT prediction_id FROM prediction_alerts ORDER BY 1") == list(range(1, 12))
+    left = [day for day in range(1, 21) if day not in old]
+    assert column(aged, "SELECT id FROM ml_jobs ORDER BY 1") == left
+    assert sorted(int(path.name) for path in (tmp_path / "exports").iterdir()) == left
+    assert column(aged, "SELECT job_id FROM ml_job_log ORDER BY 1") == [d for d in left if d < 5 or d not in ended]
+    assert set(clean_up(aged, kept).values()) == {0}
+
+
+def test_nothing_of_that_is_removed_where_nothing_is_set(aged: Database):
+    done = clean_up(aged, Retention(deliveries_days=None, states_days=None))
+    assert set(done.values()) == {0}
+    assert "coin_feed" not in done
+    assert "alert_deliveries" not in done
+
+
+def test_revisions_stay_while_an_archive_holds_predictions(database: Database):
+    with database.connection() as connection:
+        connection.execute(
+            "INSERT INTO coin_revisions (coin_id, first_prediction_id, kind, timestamps, created_at)"
+            " VALUES ('c', 1, 'late', ARRAY[now()], now() - interval '1 day')"
+        )
+    assert clean_up(database, Retention(keep_revisions=True))["coin_revisions"] == 0
+    assert clean_up(database)["coin_revisions"] == 1
+
+
+def test_a_step_that_fails_keeps_no_other_from_its_work():
+    stop, done = threading.Event(), []
+
+    def fails() -> Mapping[str, int]:
+        raise StorageError("database.statement_refused", reason="none")
+
+    def works() -> Mapping[str, int]:
+        done.append(1)
+        if len(done) == 2:
+            stop.set()
+        return {}
+
+    clean_up_regularly([fails, works], stop, interval_s=0.001)
+    assert done == [1, 1]
