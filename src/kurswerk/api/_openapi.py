@@ -70,7 +70,12 @@ def describe(app: FastAPI, *, keys: bool, job_types: Sequence[str]) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=TAGS,
+                servers=app.servers or None,
             )
             _describe_errors(document)
             _list_job_types(document, job_types)
