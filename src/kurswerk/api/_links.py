@@ -54,15 +54,6 @@ def _model(field: str) -> Link:
 
 
 _OF_MODEL = "_api_models_model_id"
-_PREDICTION = {
-    "model": _model("model_id"),
-    "replay": Link(
-        "get_api_predictions_prediction_id_replay", "prediction_id", "id", "Compute it again from the stored rows."
-    ),
-    "latest": Link(
-        "get_api_predictions_latest_coin_id", "coin_id", "coin_id", "All predictions of the coin's newest row."
-    ),
-}
 # Schema of a response -> name of the link -> link.
 LINKS: Mapping[str, Mapping[str, Link]] = {
     "JobOrdered": {
@@ -100,8 +91,15 @@ LINKS: Mapping[str, Mapping[str, Link]] = {
         "test_a": _test("test_a_id"),
         "test_b": _test("test_b_id"),
     },
-    "PredictionRead": _PREDICTION,
-    "PredictionDetail": _PREDICTION,
+    "PredictionDetail": {
+        "model": _model("model_id"),
+        "replay": Link(
+            "get_api_predictions_prediction_id_replay", "prediction_id", "id", "Compute it again from the stored rows."
+        ),
+        "latest": Link(
+            "get_api_predictions_latest_coin_id", "coin_id", "coin_id", "All predictions of the coin's newest row."
+        ),
+    },
     "AlertRuleRead": {
         "change": Link("patch_api_alerts_rules_rule_id", "rule_id", "id", "Switch the rule on or off."),
         "delete": Link("delete_api_alerts_rules_rule_id", "rule_id", "id", "Remove the rule with its messages."),

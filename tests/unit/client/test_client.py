@@ -40,6 +40,7 @@ ORDER = {"job_id": 7, "message": "queued", "status": "PENDING"}
 PAGE = {"total": 1, "limit": 100, "offset": 0}
 ERROR = {"error": {"code": "conflict", "message": "name taken", "details": [{"field": "name"}], "request_id": "r-1"}}
 
+MEASURED = {"model_id": 7, "threshold": 0.5, "known": 4, "positive": 2, "predicted_positive": 1, "true_positive": 1}
 # method of the client → (arguments, what must be sent, answer)
 CALLS = {
     "train": (({"name": "a"},), ("POST", "/api/models/create", {"name": "a"}), ORDER),
@@ -78,6 +79,7 @@ CALLS = {
     "retry": ((7,), ("POST", "/api/jobs/7/retry", None), {**JOB, "status": "PENDING"}),
     "predictions": ((), ("GET", "/api/predictions", None), {"predictions": [STORED], "limit": 100, "offset": 0}),
     "prediction": ((5,), ("GET", "/api/predictions/5", None), STORED),
+    "performance": ((7,), ("GET", "/api/models/7/performance", None), MEASURED),
     "latest_predictions": (("A/B",), ("GET", "/api/predictions/latest/A/B", None), {"predictions": [STORED]}),
     "predict": (("A",), ("POST", "/api/predict", {"coin_id": "A"}), ON_DEMAND),
     "phases": (
