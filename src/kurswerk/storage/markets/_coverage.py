@@ -1,7 +1,10 @@
 """What there is of each instrument."""
 
+from contextlib import suppress
+
 from psycopg import sql
 
+from kurswerk.core.errors import NoDataError
 from kurswerk.market import MarketSchema
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.storage.markets._table import MarketTable
@@ -39,7 +42,7 @@ def coverage(database: Database, market: MarketSchema, limit: int = 10_000) -> l
     list
         The instruments with the newest rows first, at most ``limit``.
     """
-    with database.connection() as connection:
+    with suppress(NoDataError), database.connection() as connection:
         table = MarketTable.find(connection, market)
         segment, step, joins = _intervals(table)
         query = _QUERY.format(
@@ -54,6 +57,7 @@ def coverage(database: Database, market: MarketSchema, limit: int = 10_000) -> l
             limit=sql.Literal(limit),
         )
         return [CoinCoverage(*row) for row in connection.execute(query).fetchall()]
+    return []
 
 
 def _intervals(table: MarketTable) -> tuple[sql.Composable, sql.Composable, sql.Composable]:

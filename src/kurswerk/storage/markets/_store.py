@@ -1,11 +1,12 @@
 """The rows of a market."""
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 
 import pyarrow as pa
 from psycopg import sql
 
-from kurswerk.core.errors import DataError, NotFoundError
+from kurswerk.core.errors import DataError, NoDataError, NotFoundError
 from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.ingest.ports import UpsertCount
 from kurswerk.market import MarketSchema, Panel
@@ -94,13 +95,15 @@ class PostgresMarketStore:
 
     def instruments(self) -> list[str]:
         """Return the names of all instruments, ascending."""
-        with self._database.connection() as connection:
+        with suppress(NoDataError), self._database.connection() as connection:
             query = MarketTable.find(connection, self._market).distinct_instruments()
             return sorted(row[0] for row in connection.execute(query))
+        return []
 
     def availability(self) -> Availability:
         """Return first and last timestamp, and count rows and instruments."""
-        with self._database.connection() as connection:
+        row, coins = None, 0
+        with suppress(NoDataError), self._database.connection() as connection:
             table = MarketTable.find(connection, self._market)
             query = sql.SQL("SELECT min({0}), max({0}), count(*) FROM {1} WHERE {2}")
             row = connection.execute(query.format(table.moment(), table.name, table.present())).fetchone()

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from psycopg import sql
 
-from kurswerk.core.errors import DataError, StorageError, UnknownNameError
+from kurswerk.core.errors import DataError, NoDataError, StorageError, UnknownNameError
 from kurswerk.market import JoinedColumn, MarketSchema
 from kurswerk.storage.server import Connection
 
@@ -100,6 +100,8 @@ class MarketTable:
 
         Raises
         ------
+        NoDataError
+            If it is made when the first rows are stored, and none were.
         StorageError
             If there is none, or it lacks key or timestamp.
         """
@@ -107,6 +109,8 @@ class MarketTable:
         relation = market.table if stored else market.relation
         names = {"table": market.table, "relation": relation, "key": market.key, "unique": unique}
         columns = {row[0]: FoundColumn(*row) for row in connection.execute(_COLUMNS, names).fetchall()}
+        if not columns and market.on_demand:
+            raise NoDataError("market.no_rows_stored", market=market.name)
         if not columns:
             raise StorageError("database.no_market_table", table=relation)
         if lacking := [name for name in (market.key, market.timestamp) if name not in columns]:

@@ -8,14 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integration.storage.coins import run
-from kurswerk.core.errors import ConflictError
+from kurswerk.core.errors import ConflictError, NoDataError
 from kurswerk.core.timestamps import DAY_US
 from kurswerk.ingest import UpsertCount
 from kurswerk.market import market_of_interval
 from kurswerk.market.series import SeriesOrigin
-from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.markets import PostgresMarketStore, coverage
 from kurswerk.storage.operations import clean_up
 from kurswerk.storage.server import Database, downgrade, upgrade
+from kurswerk.training import Availability
 from stock_bars import FIRST_DAY, STOCKS, add_action, bars, close_of
 
 MODEL = """
@@ -222,3 +223,12 @@ def test_keys_of_any_characters_are_stored_and_found(store: PostgresMarketStore,
     assert closes(store, key) == [1.0, 3.0]
     assert store.latest_rows(key, 1, ["close_price"]).instruments == (key,)
     assert store.has_rows(start_us=0, end_us=close_of(9), mints=[key])
+
+
+def test_a_market_whose_tables_come_with_its_rows_is_empty_until_then(database: Database):
+    market = market_of_interval("stocks", "1h")
+    store = PostgresMarketStore(database, market)
+    assert store.availability() == Availability(None, None, 0, 0)
+    assert (store.instruments(), coverage(database, market)) == ([], [])
+    with pytest.raises(NoDataError, match=f"{market.name} has been stored yet.*kurswerk ingest"):
+        store.has_rows(start_us=0, end_us=1)
