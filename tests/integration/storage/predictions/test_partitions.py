@@ -31,7 +31,7 @@ from kurswerk.storage.predictions import PredictionWriter
 with psycopg.connect(sys.argv[1]) as connection:
     writer = PredictionWriter(connection)
     times = [int(us) for us in sys.argv[2:]]
-    writer.store(batch(writer.reserve(len(times)), ["K"] * len(times), times, 1), [], slot=0)
+    writer.store(batch(writer.reserve(len(times)), ["K"] * len(times), times, 1), [], slot=1)  # counted beside others
     print("stored", flush=True)
     signal.pause()
 """
