@@ -91,7 +91,10 @@ _TABLES = {
         'CREATE INDEX outcomes_model_idx ON outcomes (model_id, "timestamp")',
         "CREATE INDEX outcomes_ended_idx ON outcomes (coin_id, horizon_end) WHERE reason = 'ended'",
     ),
-    "outcome_corrections": (_CORRECTIONS,),
+    "outcome_corrections": (
+        _CORRECTIONS,
+        "CREATE INDEX outcome_corrections_model_id_idx ON outcome_corrections (model_id)",
+    ),
     "outcome_counts": (_COUNTS,),
     "outcome_backlog": (_BACKLOG,),
     "outcome_progress": (_PROGRESS,),
