@@ -76,7 +76,7 @@ def ratio_interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     Examples
     --------
     >>> [round(value, 3) for value in ratio_interval([0.9, 1.0, 1.1])]
-    [0.997, 0.776, 1.28]
+    [0.997, 0.777, 1.279]
     """
     from scipy.stats import t  # type: ignore[import-untyped]  # noqa: PLC0415 - takes a second to import
 

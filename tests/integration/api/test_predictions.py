@@ -45,7 +45,7 @@ def test_predictions_are_listed_and_filtered(client: httpx.Client, predicted: li
     assert client.get("/api/predictions", params={"since": "0001-02-01T00:00:00Z"}).json()["predictions"]
     error_of(client.get("/api/predictions", params={"since": "9999-12-31T23:59:59-23:59"}), 422, "invalid_fields")
     error_of(client.get("/api/predictions", params={"min_probability": 2}), 422, "invalid_fields")
-    assert client.get(f"/api/predictions/{first['id']}").json() == first
+    assert client.get(f"/api/predictions/{first['id']}").json() == first | {"corrections": []}
     error_of(client.get("/api/predictions/999999999"), 404, "not_found")
 
 

@@ -9,7 +9,7 @@ from kurswerk.storage.markets import PostgresMarketStore
 
 
 def test_ingest_reports_time_and_memory():
-    timed, large = ingest.run(rows=2000, large_rows=2000, repeats=1)
+    timed, *_, large = ingest.run(rows=2000, large_rows=2000, repeats=1)
     assert timed["ratio"] == pytest.approx(timed["peer_s"] / timed["ours_s"])
     assert "2,000 rows of 30 columns" in timed["note"]
     assert 0 < large["peer_s"] < 1

@@ -22,7 +22,8 @@ def test_a_good_database_is_healthy_and_counted(database, tmp_path):
     report = watch.health()
     took_ms = 1000 * (time.monotonic() - started)
     assert report.able_to_serve
-    assert set(report.checks) == {"database", "migrations", "workers", "predictors", "inputs", "disk", "memory"}
+    parts = {"workers", "predictors", "collectors"}
+    assert set(report.checks) == {"database", "migrations", "inputs", "disk", "memory", *parts}
     assert 0 < report.checks["database"].details["round_trip_ms"] <= took_ms + 0.001
     text = watch.metrics_text().decode()
     assert "ml_db_connected 1.0" in text

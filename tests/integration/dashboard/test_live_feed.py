@@ -21,6 +21,7 @@ from kurswerk.dashboard import PredictionBatch
 from kurswerk.market import COINS
 from kurswerk.serving.ports import NewAlert
 from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.outcomes import PostgresOutcomeLog
 from kurswerk.storage.predictions import (
     FeedBatch,
     PostgresPredictionFeed,
@@ -65,8 +66,9 @@ def live(database: Database) -> StoredPredictions:
         PostgresModelStore(database),
         PostgresPredictionStore(database),
         PostgresActivationStore(database),
-        PostgresMarketStore(database, COINS),
+        {COINS.name: PostgresMarketStore(database, COINS)},
         SharedPredictionFeed(PostgresPredictionFeed(database)),
+        PostgresOutcomeLog(database),
     )
 
 

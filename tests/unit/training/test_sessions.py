@@ -13,16 +13,16 @@ from kurswerk.checks import Effort
 from kurswerk.core.errors import SpecError
 from kurswerk.core.timestamps import parse_timestamp
 from kurswerk.evaluation import purged_walk_forward
-from kurswerk.labels import compute_labels, deadlines
+from kurswerk.labels import UNKNOWN, compute_labels, deadlines
 from kurswerk.market import Panel
 from kurswerk.market.calendar import calendar_of
+from kurswerk.oversight import judge
 from kurswerk.training import (
     ModelSpec,
     Period,
     TrainingStores,
     certify,
     load_dataset,
-    outcomes_of,
     run_test,
     train,
 )
@@ -136,11 +136,11 @@ def test_trades_of_a_test_leave_at_the_close_of_the_horizons_session(trained, pa
 
 
 def test_outcomes_are_known_from_the_close_of_the_horizons_session_on(trained, panel):
-    record = trained.models.get("week")
-    rows = panel.rows_of("AAPL")
-    last = panel.timestamps[rows][-8:]
-    found = outcomes_of(record, [("AAPL", int(moment), 1) for moment in last], trained.markets)
-    assert (found.known, found.predicted_positives) == (3, 3)
+    spec = ModelSpec.stored(trained.models.get("week").spec).label_spec()
+    last = panel.timestamps[panel.rows_of("AAPL")][-8:]
+    found = judge(panel, spec, ["AAPL"] * 8, last)
+    assert (found.labels != UNKNOWN).tolist() == [True] * 3 + [False] * 5
+    assert np.array_equal(found.end_us[:3], last[5:])
 
 
 def test_a_specification_states_its_horizon_once():
