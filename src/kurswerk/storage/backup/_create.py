@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ def create_backup(
     started = time.monotonic()
     with snapshot(database) as moment:
         _remove_interrupted(store)
-        name = name_of(str(conninfo_to_dict(database.url).get("dbname") or "kurswerk"), moment.moment)
+        name = _free_name(store, str(conninfo_to_dict(database.url).get("dbname") or "kurswerk"), moment.moment)
         store.create(name)
         writer = _Writer(store, name, uuid.uuid4().hex, cipher, options.level, progress, _volume(moment, data_dir))
         contents, missing = _write_contents(moment, writer, data_dir, settings_file, options.parallel)
@@ -138,6 +138,14 @@ def prune(store: BackupStore, rule: KeepRule) -> list[str]:
     for name in names:
         store.delete(name)
     return names
+
+
+def _free_name(store: BackupStore, database: str, begun: datetime) -> str:
+    """Return a new backup's name; of two that begin in one second the later is named after the next."""
+    taken = store.names()
+    while (name := name_of(database, begun)) in taken:
+        begun += timedelta(seconds=1)
+    return name
 
 
 def _remove_interrupted(store: BackupStore) -> None:

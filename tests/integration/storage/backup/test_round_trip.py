@@ -127,6 +127,12 @@ def test_a_restore_into_a_database_of_its_own_leaves_nothing(backed_up, filled, 
     assert databases_beside(filled) == []
 
 
+def test_backups_that_begin_in_one_second_are_both_kept(backed_up, tmp_path):
+    names = [backed_up().header.name for _ in range(3)]
+    assert len(set(names)) == 3
+    assert BackupStore(str(tmp_path / "store")).names() == names
+
+
 def test_backups_that_need_not_be_kept_are_removed_and_so_are_interrupted_ones(backed_up, tmp_path):
     store = BackupStore(str(tmp_path / "store"))
     (tmp_path / "store" / "kurswerk-20200101T000000Z").mkdir(parents=True)
@@ -164,9 +170,9 @@ def test_a_database_without_tables_and_a_store_that_fails_are_named(bare_databas
 
 def test_the_files_of_a_store_within_the_data_folder_are_left_out(filled, data_dir):
     store = BackupStore(str(data_dir / "kept" / "here"))
-    for _ in range(2):
+    for turn in range(2):
         done = create_backup(filled, store, data_dir)
         assert done.header.files == 2
-        for name in store.names():
-            path = Path(data_dir) / "kept" / "here" / name
-            path.rename(path.with_name(f"x{name}"))
+        # Two backups of one second would have the same name.
+        path = Path(data_dir) / "kept" / "here" / done.header.name
+        path.rename(path.with_name(f"x{turn}{done.header.name}"))
