@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from running_service import Served, data_directory, environment, run, served
+from waiting import until
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 WRITTEN_URL = "http://127.0.0.1:8000"
@@ -37,6 +39,9 @@ def service() -> Iterator[Served]:
             done = run(data_dir, *line.split()[1:])
             assert done.returncode == 0, done.stderr
         with served(data_dir, *last.split()[1:]) as service:
+            # Whoever types the second terminal's lines takes longer than the lanes need to connect.
+            health = f"{service.url}/health"
+            until(lambda: httpx.get(health).json()["status"] == "healthy", what="the service is healthy")
             yield service
 
 
