@@ -195,3 +195,20 @@ def test_leaves_a_cycle_to_onnx_runtime() -> None:
         if attribute.name == "nodes_truenodeids":
             attribute.ints[:] = [roots[0]] * len(attribute.ints)
     assert compile_trees(model) is None
+
+
+def test_a_sum_that_goes_another_way_is_computed_as_the_graph_states() -> None:
+    """The mean is computed here only where the graph is exactly the one that forests have."""
+    model = artifact(grown(np.random.default_rng(2), 4, 3, strict=True, missing="right"), "mean")
+    division = next(node for node in model.graph.node if node.op_type == "Div")
+    division.input[:] = ["trees", "sum"]
+    X = some_rows(np.random.default_rng(3), 20, 0.1)
+    predict = compile_prediction(model)
+    assert predict is not None
+    assert bits(predict(X)) == bits(reference(model, X))
+
+
+def test_leaves_two_ensembles_to_onnx_runtime() -> None:
+    model = artifact(grown(np.random.default_rng(2), 4, 3, strict=True, missing="right"), "mean")
+    model.graph.node.append(model.graph.node[0])
+    assert compile_prediction(model) is None

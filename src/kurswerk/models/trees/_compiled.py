@@ -7,15 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from kurswerk.models._artifact import OUTPUT
+from kurswerk.models._artifact import INPUT, OUTPUT
 from kurswerk.models._session import BlockFunction, runtime
-from kurswerk.models.trees._graph import COMPARISONS, NO_TRANSFORM, STRICT, SUM, TRUE_ABOVE
+from kurswerk.models.trees._graph import COMPARISONS, NO_TRANSFORM, STRICT, SUM, TRUE_ABOVE, mean_nodes
 from kurswerk.models.trees._kernel import CHILD_BITS, FEATURE_BITS, sum_trees
 
 Int = NDArray[np.int64]
 
 _SUMS: Final = "sum"
-_MEAN: Final = ("Div", "Add", "Reshape")
 _LARGEST_STEP: Final = (1 << CHILD_BITS) - 1
 
 
@@ -97,9 +96,9 @@ def compile_prediction(model: ModelProto) -> BlockFunction | None:
     rest.CopyFrom(model)
     del rest.graph.node[:], rest.graph.input[:]
     rest.graph.node.extend(node for node in model.graph.node if node.op_type != "TreeEnsemble")
-    if tuple(node.op_type for node in rest.graph.node) == _MEAN:
-        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        divisor, half = (constants[node.input[1]] for node in rest.graph.node[:2])
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    if list(rest.graph.node) == mean_nodes() and all(constants[name].shape == () for name in ("trees", "half")):
+        divisor, half = constants["trees"], constants["half"]
         return lambda X: trees(X) / divisor + half
     rest.graph.input.append(helper.make_tensor_value_info(_SUMS, TensorProto.FLOAT, [None, 1]))
     run = runtime(rest.SerializeToString()).run
@@ -131,9 +130,10 @@ def compile_trees(model: ModelProto) -> CompiledTrees | None:
     ONNX Runtime serves those: trees of more than 32,768 features or with two generations further apart than 65,535
     nodes, comparisons for equality, several outputs, and indexes that lead nowhere, which it refuses.
     """
-    node = next((node for node in model.graph.node if node.op_type == "TreeEnsemble"), None)
-    if node is None:
+    found = [node for node in model.graph.node if node.op_type == "TreeEnsemble"]
+    if [(list(node.input), list(node.output)) for node in found] != [([INPUT], [_SUMS])]:
         return None
+    node = found[0]
     width = model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
     given = _attributes(node)
     if width > 1 << FEATURE_BITS or not _is_known(given, width):
@@ -156,15 +156,15 @@ def _attributes(node: NodeProto) -> dict[str, Any]:
 
 def _is_known(given: dict[str, Any], width: int) -> bool:
     """Whether the operator holds one sum of trees, and all its indexes lead somewhere."""
+    given.setdefault("nodes_missing_value_tracks_true", np.zeros(len(given["nodes_splits"]), np.int64))
     nodes, leaves = len(given["nodes_splits"]), len(given["leaf_weights"])
     of_nodes = ("featureids", "modes", "truenodeids", "falsenodeids", "trueleafs", "falseleafs")
-    missing = given.setdefault("nodes_missing_value_tracks_true", np.zeros(nodes, np.int64))
     return (
         set(given) == _ATTRIBUTES
         and (given["n_targets"], given["aggregate_function"], given["post_transform"]) == (1, SUM, NO_TRANSFORM)
         and all(given[name].dtype == np.float32 for name in ("nodes_splits", "leaf_weights"))
         and all(len(given[f"nodes_{name}"]) == nodes for name in of_nodes)
-        and len(missing) == nodes
+        and len(given["nodes_missing_value_tracks_true"]) == nodes
         and not given["leaf_targetids"].any()
         and bool(np.isin(given["nodes_modes"], COMPARISONS).all())
         and _within(given["nodes_featureids"], width)

@@ -39,14 +39,18 @@ def tree_graph(trees: TreeEnsemble, link: Link) -> Graph:
     """
     if link == "logistic":
         return Graph([_ensemble(trees), *logistic_nodes("sum")], LOGISTIC_CONSTANTS)
-    nodes = [
-        _ensemble(trees),
+    nodes = [_ensemble(trees), *mean_nodes()]
+    halves = {"trees": np.array(trees.n_trees, np.float32), "half": np.array(0.5, np.float32)}
+    return Graph(nodes, {**COLUMN_CONSTANT, **halves})
+
+
+def mean_nodes() -> list[NodeProto]:
+    """Return what leads from the sum of leaves, of which each holds a share less one half, to the mean share."""
+    return [
         helper.make_node("Div", ["sum", "trees"], ["excess"], name="excess"),
         helper.make_node("Add", ["excess", "half"], ["mean"], name="mean"),
         as_output("mean"),
     ]
-    halves = {"trees": np.array(trees.n_trees, np.float32), "half": np.array(0.5, np.float32)}
-    return Graph(nodes, {**COLUMN_CONSTANT, **halves})
 
 
 def _ensemble(trees: TreeEnsemble) -> NodeProto:
