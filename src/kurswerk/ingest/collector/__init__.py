@@ -12,15 +12,8 @@ from kurswerk.ingest.collector._events import (
     Reserves,
 )
 from kurswerk.ingest.collector._health import collectors_check
-from kurswerk.ingest.collector._windows import (
-    Collected,
-    CollectedRow,
-    FollowedCoin,
-    Gap,
-    GapReason,
-    TradeWindows,
-    Verdict,
-)
+from kurswerk.ingest.collector._records import Collected, CollectedRow, FollowedCoin, Gap, GapReason, Verdict
+from kurswerk.ingest.collector._windows import TradeWindows
 from kurswerk.ingest.collector.ports import (
     CollectorMemory,
     CollectorObserver,

@@ -17,7 +17,8 @@ from kurswerk.ingest.collector._events import (
     Malformed,
     Received,
 )
-from kurswerk.ingest.collector._windows import Collected, TradeWindows
+from kurswerk.ingest.collector._records import Collected
+from kurswerk.ingest.collector._windows import TradeWindows
 from kurswerk.ingest.collector.ports import (
     CollectorMemory,
     CollectorObserver,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kurswerk.ingest.collector._events import CoinTrade, Received
-from kurswerk.ingest.collector._windows import Collected, FollowedCoin
+from kurswerk.ingest.collector._records import Collected, FollowedCoin
 
 
 class TradeSource(Protocol):
