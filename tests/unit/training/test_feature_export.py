@@ -20,6 +20,7 @@ from kurswerk.market import COINS
 from kurswerk.storage.jobs import FolderJobFiles
 from kurswerk.training import FeaturesRequest, export_features, load_dataset
 from kurswerk.training import _feature_export as export
+from kurswerk.training import _feature_file as feature_file
 from memory_jobs import MemoryJobs
 from memory_market import START_US, MemoryMarket, MemoryRegistry, a_spec, random_market, stores_of
 
@@ -87,9 +88,9 @@ def test_labels_may_look_ahead_by_sessions(tmp_path):
 def test_what_is_loaded_at_once_changes_no_byte(tmp_path_factory, at_once, group):
     """The bytes of one row group size are the same however rows come; each row group but the last one is full."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_ROW_GROUP", group)
+        patch.setattr(feature_file, "_ROW_GROUP", group)
         whole, file = exported(tmp_path_factory.mktemp("whole"), features=["rsi_14", "price_change_5"])
-        patch.setattr(export, "_ROWS_AT_ONCE", at_once)
+        patch.setattr(feature_file, "ROWS_AT_ONCE", at_once)
         parts, _ = exported(tmp_path_factory.mktemp("parts"), features=["rsi_14", "price_change_5"])
     assert parts == whole
     sizes = [file.metadata.row_group(k).num_rows for k in range(file.num_row_groups)]
@@ -115,7 +116,7 @@ def test_at_most_so_many_rows_are_loaded_at_once(tmp_path, monkeypatch):
         loaded.append(len(panel))
         return panel
 
-    monkeypatch.setattr(export, "_ROWS_AT_ONCE", 700)
+    monkeypatch.setattr(feature_file, "ROWS_AT_ONCE", 700)
     exported(tmp_path, replace(STORES, markets={"coins": Hooked(PANEL, watch)}))
     assert sum(loaded) == 5 * 301
     assert len(loaded) > 1
@@ -128,7 +129,7 @@ def test_the_result_and_the_metadata_show_what_it_is(tmp_path):
     assert (result.bytes, result.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert (result.rows, result.instruments) == (2 * 241, 2)
     assert file.metadata.row_group(0).column(2).compression == "ZSTD"
-    document = json.loads(file.metadata.metadata[export.METADATA_KEY.encode()])
+    document = json.loads(file.metadata.metadata[feature_file.METADATA_KEY.encode()])
     plan = FeaturePlan(["price_close", "volume_ratio_5"], COINS)
     assert (document["features"], document["definition_hash"]) == (plan.definitions, plan.definition_hash)
     assert (document["market"], document["rows"], document["target"]) == ("coins", result.rows, None)
