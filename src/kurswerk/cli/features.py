@@ -51,18 +51,19 @@ def features(spec: Path, source: Path, target: Path, chunk: int, *, live: bool, 
 
 def _replay(plan: FeaturePlan, panel: Panel, chunk: int, progress: Progress) -> NDArray[np.float64]:
     """Feed the rows of all coins to the live engine in order of time."""
-    engine = LiveEngine(plan)
+    first = plan.first_stage
+    engine = LiveEngine(first)
     codes = panel.codes
     order = np.lexsort((codes, panel.timestamps))
     names = np.asarray(panel.instruments, dtype=object)
     inputs = np.column_stack([panel.column(name) for name in plan.inputs]) if plan.inputs else np.empty((len(panel), 0))
-    values = np.empty((len(panel), len(plan.names)))
+    values = np.empty((len(panel), len(first.names)))
     for start in range(0, len(order), chunk):
         rows = order[start : start + chunk]
         values[rows] = engine.update(list(names[codes[rows]]), panel.timestamps[rows], inputs[rows])
         if start % (64 * chunk) == 0:
             progress(start / len(order), Message("progress.rows", count=start))
-    return values
+    return values if plan.second_stage is None else plan.compare(values, panel)
 
 
 @click.command("export")

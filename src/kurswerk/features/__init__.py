@@ -3,7 +3,14 @@
 from kurswerk.features._feature import Feature
 from kurswerk.features._kind import LARGEST_WINDOW
 from kurswerk.features._live import LateRowError, LiveEngine
-from kurswerk.features._names import DEFAULT_WINDOWS, engineered_names, feature_names, registered_features, resolve
+from kurswerk.features._names import (
+    DEFAULT_WINDOWS,
+    cross_feature_names,
+    engineered_names,
+    feature_names,
+    registered_features,
+    resolve,
+)
 from kurswerk.features._plan import FeaturePlan
 
 __all__ = [
@@ -13,6 +20,7 @@ __all__ = [
     "FeaturePlan",
     "LateRowError",
     "LiveEngine",
+    "cross_feature_names",
     "engineered_names",
     "feature_names",
     "registered_features",

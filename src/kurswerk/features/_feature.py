@@ -7,6 +7,7 @@ from functools import cache, cached_property
 from typing import Any, TypeAlias
 
 from kurswerk.core.digest import sha256_json
+from kurswerk.features._cross import CrossSection
 from kurswerk.features._graph import Graph
 from kurswerk.features._kernels import STEPS, ema_step
 from kurswerk.market import MarketSchema
@@ -48,6 +49,10 @@ class Feature:
         What it is, with the formula.
     market
         Whose columns it reads.
+    compared
+        The features of one instrument that a feature of the second stage compares; empty for all others.
+    cross
+        How they are compared; None for all others.
     """
 
     name: str
@@ -62,6 +67,8 @@ class Feature:
     doc: str
     market: MarketSchema = field(repr=False, compare=False, hash=False)
     build: Build = field(repr=False, compare=False, hash=False)
+    compared: "tuple[Feature, ...]" = field(default=(), repr=False, compare=False, hash=False)
+    cross: CrossSection | None = None
 
     @property
     def recursive(self) -> bool:
@@ -74,6 +81,8 @@ class Feature:
 
         It changes when the definition changes, and only then: names, units and texts do not count.
         """
+        if self.cross is not None:
+            return self.cross.definition_hash(self.market, {one.name: one.definition_hash for one in self.compared})
         graph = Graph(self.market)
         place = self.build(graph)
         nodes = [graph.nodes[k] for k in graph.ancestry(place)]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.core.errors import DataError, UnknownNameError
+from kurswerk.core.errors import DataError, SpecError, UnknownNameError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.features._admission import admit
 from kurswerk.features._kernels import Ints, Matrix, keep_past, run_moment, run_rows
@@ -38,7 +38,12 @@ class LiveEngine:
     Parameters
     ----------
     plan
-        What to compute.
+        What to compute, of single instruments: `FeaturePlan.first_stage`.
+
+    Raises
+    ------
+    SpecError
+        If the plan compares instruments.
 
     Examples
     --------
@@ -52,6 +57,8 @@ class LiveEngine:
     """
 
     def __init__(self, plan: FeaturePlan) -> None:
+        if plan.second_stage is not None:
+            raise SpecError("feature.second_stage_of_rows", features=[one.name for one in plan.features if one.cross])
         self.plan = plan
         self._program = plan.live_program
         self._sources = self._program.sources(plan.inputs)

@@ -1,19 +1,28 @@
 """From a feature's name to its definition."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
+from math import inf
 
 from kurswerk.core.errors import SpecError, UnknownNameError
 from kurswerk.features._all_time_high import ALL_TIME_HIGH
 from kurswerk.features._coins import COIN_FEATURES
+from kurswerk.features._cross import OPERATORS, REGRESSIONS, RETURN, CrossSection, cross_section_of
 from kurswerk.features._engineered import ENGINEERED
 from kurswerk.features._feature import Feature
 from kurswerk.features._graph import Graph, MissingInputError
 from kurswerk.features._indicators import INDICATORS
-from kurswerk.features._kind import Kind
+from kurswerk.features._kind import Kind, Param
 from kurswerk.market import MarketSchema, Role
+from kurswerk.market.moments import SECTOR
 
 DEFAULT_WINDOWS = (5, 10, 15)
+OWN = "Kurswerk contracts"
+NAN_OWN = "NaN where the row's own value is missing or infinite, or too few members have one; such members do not count"
+NAN_SECTION = "NaN where too few members of the row's moment have a value; members without one do not count"
+NAN_REGRESSION = "NaN until the window is full, if a value in it is missing, and where the market's do not vary"
+_USUAL_BASES = (RETURN, "price_change_5", "price_change_20", "price_volatility_20", "volume_ratio_20")
 _ENGINEERED_KINDS: dict[str, Kind] = {**ENGINEERED, **COIN_FEATURES, **ALL_TIME_HIGH}
 KINDS: dict[str, Kind] = {**_ENGINEERED_KINDS, **INDICATORS}
 
@@ -24,8 +33,8 @@ def resolve(name: str, market: MarketSchema) -> Feature:
     Parameters
     ----------
     name
-        A column of the market's panels, an engineered feature, with its window where it has one, or an indicator with
-        all its parameters.
+        A column of the market's panels, an engineered feature, with its window where it has one, an indicator with all
+        its parameters, or one of these compared with the other instruments of its moment.
     market
         Whose columns the feature reads.
 
@@ -60,7 +69,62 @@ def _resolve(name: str, market: MarketSchema) -> Feature:
         if kind is not None and len(texts) == len(kind.params):
             values = [param.read(text, name) for param, text in zip(kind.params, texts, strict=True)]
             return _feature(kind, market, values, name)
-    raise UnknownNameError("feature.unknown", name=name, known=feature_names(market))
+    cross = cross_section_of(name, market)
+    if cross is not None:
+        return _compared(name, cross, market)
+    raise UnknownNameError("feature.unknown", name=name, known=[*feature_names(market), *cross_feature_names(market)])
+
+
+def _compared(name: str, cross: CrossSection, market: MarketSchema) -> Feature:
+    """Return a feature of the second stage."""
+    compared = tuple(_resolve(one, market) for one in cross.first_stage)
+    base = compared[0]
+    if base.cross is not None:
+        raise SpecError("feature.compared_twice", feature=name, base=base.name)
+    if cross.window is not None:
+        window = Param("window", 60, least=2).read(str(cross.window), name)
+        return replace(
+            base,
+            name=name,
+            kind=cross.operator,
+            params={"window": window},
+            lookback=None if base.lookback is None else base.lookback + int(window) - 1,
+            unit="ratio" if cross.operator == "beta" else base.unit,
+            range=(-inf, inf),
+            nan_rule=NAN_REGRESSION,
+            source=OWN,
+            doc=REGRESSIONS[cross.operator],
+            compared=compared,
+            cross=cross,
+        )
+    operator = OPERATORS[cross.operator]
+    return replace(
+        base,
+        name=name,
+        kind=operator.name,
+        params=dict(base.params),
+        inputs=tuple(dict.fromkeys(column for one in compared for column in one.inputs)),
+        lookback=base.lookback if operator.needs_own else 1,
+        unit=operator.unit or base.unit,
+        range=operator.range or base.range,
+        nan_rule=NAN_OWN if operator.needs_own else NAN_SECTION,
+        source=OWN,
+        doc=operator.doc,
+        compared=compared,
+        cross=cross,
+    )
+
+
+def cross_feature_names(market: MarketSchema) -> list[str]:
+    """Return features of the second stage with usual bases, as far as the market has their inputs.
+
+    Every operator takes any feature of one instrument: ``market_rank_`` before its name.
+    """
+    bases = [name for name in _USUAL_BASES if KINDS[name.rsplit("_", 1)[0]].is_available(market)]
+    within = [one.name for one in OPERATORS.values() if not one.within_sector or SECTOR in market.panel_columns]
+    names = [f"{operator}_{base}" for operator in within for base in bases]
+    regressions = [f"{kind}_60" for kind in REGRESSIONS if RETURN in bases]
+    return [*names, *regressions]
 
 
 def _feature(kind: Kind, market: MarketSchema, values: Sequence[float], name: str) -> Feature:

@@ -10,11 +10,13 @@ from numpy.typing import DTypeLike, NDArray
 
 from kurswerk.core.digest import sha256_json
 from kurswerk.core.errors import SpecError, UnknownNameError
+from kurswerk.features._cross_plan import SecondStage
 from kurswerk.features._graph import Graph
 from kurswerk.features._kernels import Ints, Matrix, run_tasks
 from kurswerk.features._names import resolve
 from kurswerk.features._program import Assembler, Program
 from kurswerk.market import MarketSchema, Panel
+from kurswerk.market.sections import Sections
 
 T = TypeVar("T", bound=np.generic)
 PIECES_PER_THREAD = 4
@@ -22,6 +24,9 @@ PIECES_PER_THREAD = 4
 
 class FeaturePlan:
     """Features that are computed together, sharing all that they have in common.
+
+    Features of the second stage compare the instruments of a moment by features of single ones: the first stage, which
+    is a plan of its own. A panel must then hold all instruments of the market.
 
     Parameters
     ----------
@@ -42,6 +47,10 @@ class FeaturePlan:
         Rows that the last value depends on; None if any feature is recursive.
     recursive
         Whether any feature depends on all earlier rows.
+    second_stage
+        How features of the second stage are computed; None where there are none.
+    first_stage
+        The features of single instruments that all come from; the plan itself where there is no second stage.
 
     Raises
     ------
@@ -67,12 +76,18 @@ class FeaturePlan:
         if twice:
             raise SpecError("feature.given_twice", feature=twice[0])
         self.features = tuple(resolve(name, market) for name in self.names)
-        self.inputs = tuple(dict.fromkeys(column for feature in self.features for column in feature.inputs))
-        lookbacks = [feature.lookback for feature in self.features]
+        self.second_stage: SecondStage | None = None
+        self.first_stage: FeaturePlan = self
+        if any(feature.cross is not None for feature in self.features):
+            self.second_stage = SecondStage(self.features)
+            self.first_stage = FeaturePlan(self.second_stage.first_stage, market)
+        first = self.first_stage.features
+        self.inputs = tuple(dict.fromkeys(column for feature in first for column in feature.inputs))
+        lookbacks = [feature.lookback for feature in (*first, *self.features)]
         self.recursive = None in lookbacks
         self.lookback = None if self.recursive else max(rows for rows in lookbacks if rows is not None)
         self._graph = Graph(market)
-        self._results = [feature.build(self._graph) for feature in self.features]
+        self._results = [feature.build(self._graph) for feature in first]
 
     @cached_property
     def definitions(self) -> dict[str, str]:
@@ -142,6 +157,11 @@ class FeaturePlan:
         if table.shape != shape or not table.flags.f_contiguous or not table.flags.writeable:
             raise SpecError("feature.output_of_other_shape", shape=str(table.shape), wanted=shape)
         wide = table.T
+        if self.second_stage is not None:
+            self._compare(
+                self.second_stage, self.first_stage.compute(panel, threads=threads), panel, wide, start, threads
+            )
+            return table
         tasks = self._tasks(panel, start, stop, threads)
         # Contiguous, so that one compiled kernel serves any number of threads.
         groups = [np.ascontiguousarray(tasks[k::threads]) for k in range(threads) if len(tasks[k::threads])]
@@ -152,6 +172,22 @@ class FeaturePlan:
             with ThreadPoolExecutor(len(groups)) as pool:
                 list(pool.map(lambda group: self._run(values, times, panel.columns, group, wide, start), groups))
         return table
+
+    def compare(self, first: Matrix, panel: Panel) -> Matrix:
+        """Return all features of all rows of a panel, given those of the first stage; shape (n_rows, n_features)."""
+        out = np.empty((len(panel), len(self.names)), order="F")
+        if self.second_stage is None:
+            out[:] = first
+        else:
+            self._compare(self.second_stage, first, panel, out.T, 0, 1)
+        return out
+
+    def _compare(
+        self, second: SecondStage, first: NDArray[np.floating], panel: Panel, out: NDArray[np.floating], start: int,
+        threads: int,
+    ) -> None:  # fmt: skip
+        values = np.ascontiguousarray(first.T, dtype=np.float64)
+        second.compute(values, Sections.of(panel, self.market), panel.offsets, out, start=start, threads=threads)
 
     def _run(
         self, values: Matrix, times: Ints, columns: Sequence[str], tasks: Ints, out: NDArray[np.floating], start: int

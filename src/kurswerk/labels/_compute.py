@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from kurswerk.labels import _kernels
 from kurswerk.labels._deadlines import deadlines
 from kurswerk.labels._spec import OPERATORS, LabelSpec
-from kurswerk.market import Panel
+from kurswerk.market import MarketSchema, Panel
+from kurswerk.market.moments import SECTOR
+from kurswerk.market.sections import Sections, numbered
 
 UNKNOWN = -1
 
@@ -49,6 +51,8 @@ def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
 
     - change ``at``: ±(v(last row) - v(t)) / v(t) * 100 >= min_percent_change;
     - change ``within``: the same for any row in (t, d]; the trade is still held to the last one;
+    - change against others: the change at the last row is compared with those of its moment's members, as far as known;
+      the label looks as far as the furthest of theirs, and is unknown where fewer than two are known;
     - threshold: ``v operator target_value`` at the last row, for any row, or without a horizon at the next row.
 
     Parameters
@@ -83,9 +87,32 @@ def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
     else:
         end_us = ends
         exits = _kernels.horizon_rows(panel.offsets, panel.timestamps, end_us)
+    if spec.quantile is not None and spec.market is not None:
+        return _compared(panel, values, exits, end_us, spec, spec.market)
     labels = _label_values(panel, values, exits, spec)
     exits[labels == UNKNOWN] = -1
     return Labels(labels, end_us, exits)
+
+
+def _compared(
+    panel: Panel, values: NDArray[np.float64], exits: NDArray[np.int64], end_us: NDArray[np.int64], spec: LabelSpec,
+    market: MarketSchema,
+) -> Labels:  # fmt: skip
+    """Label rows by how their change compares with those of their moment's members."""
+    sections = Sections.of(panel, market)
+    groups, count = np.zeros(len(panel), dtype=np.int64), 1
+    if spec.relative_to == "sector":
+        groups, count = numbered(panel.column(SECTOR))
+    changes = _kernels.changes(values, exits)
+    share = float(spec.quantile or 0.0)
+    upper = spec.direction == "up"
+    labels, ends = np.full(len(panel), UNKNOWN, dtype=np.int8), end_us.copy()
+    _kernels.in_quantile(
+        changes, end_us, groups, count, sections.offsets, sections.members, sections.reader_offsets,
+        sections.readers, 1.0 - share if upper else share, 1.0 if upper else -1.0, labels, ends,
+    )  # fmt: skip
+    exits[labels == UNKNOWN] = -1
+    return Labels(labels, ends, exits)
 
 
 def _label_values(

@@ -134,3 +134,55 @@ def hit_within(found: Int8, exits: Int) -> Int8:
         if stop > 0 and found[i] >= 0 and gap_counts[stop] == gap_counts[i + 1]:
             labels[i] = hit_counts[stop] > hit_counts[i + 1]
     return labels
+
+
+@kernel
+def changes(values: Float, exits: Int) -> Float:
+    """Return the relative change up to the exit row; NaN where it is unknown or has no positive base."""
+    found = np.full(len(values), np.nan)
+    for i in range(len(values)):
+        if exits[i] >= 0 and np.isfinite(values[i]) and values[i] > 0 and np.isfinite(values[exits[i]]):
+            found[i] = (values[exits[i]] - values[i]) / values[i]
+    return found
+
+
+@kernel
+def quantile_of(ordered: Float, share: float) -> float:
+    """Return the quantile of ascending values, between two of them by linear interpolation; NaN of fewer than two."""
+    if len(ordered) < 2:
+        return np.nan
+    place = (len(ordered) - 1) * share
+    low = min(int(place), len(ordered) - 2)
+    return float(ordered[low] + (place - low) * (ordered[low + 1] - ordered[low]))
+
+
+@kernel
+def in_quantile(
+    change: Float, end_us: Int, groups: Int, count: int, offsets: Int, members: Int, reader_offsets: Int, readers: Int,
+    share: float, sign: float, labels: Int8, ends: Int,
+) -> None:  # fmt: skip
+    """Write 1 where a row's change lies beyond the quantile of its section and group, in direction ``sign``, else 0.
+
+    ``ends`` becomes the latest end of a section's members and the row itself. Rows without a change, and those of no
+    group or of one with fewer than two changes, stay as they are.
+    """
+    for s in range(len(offsets) - 1):
+        rows = members[offsets[s] : offsets[s + 1]]
+        bounds = np.zeros(count + 1, dtype=np.int64)
+        latest = np.int64(-(2**62))
+        for row in rows:
+            latest = max(latest, end_us[row])
+            if groups[row] >= 0 and np.isfinite(change[row]):
+                bounds[groups[row] + 1] += 1
+        bounds = np.cumsum(bounds)
+        place, values, limits = bounds.copy(), np.empty(bounds[-1]), np.empty(count)
+        for row in rows:
+            if groups[row] >= 0 and np.isfinite(change[row]):
+                values[place[groups[row]]] = change[row]
+                place[groups[row]] += 1
+        for k in range(count):
+            limits[k] = quantile_of(np.sort(values[bounds[k] : bounds[k + 1]]), share)
+        for row in readers[reader_offsets[s] : reader_offsets[s + 1]]:
+            ends[row] = max(ends[row], latest)
+            if groups[row] >= 0 and np.isfinite(change[row]) and np.isfinite(limits[groups[row]]):
+                labels[row] = sign * (change[row] - limits[groups[row]]) > 0.0

@@ -6,11 +6,14 @@ from typing import Literal
 
 from kurswerk.core.errors import SpecError
 from kurswerk.core.timestamps import MINUTE_US
+from kurswerk.market import MarketSchema
 from kurswerk.market.calendar import MAX_HORIZON_SESSIONS, canonical_exchange
+from kurswerk.market.moments import SECTOR
 
 Operator = Literal[">", "<", ">=", "<=", "="]
 Direction = Literal["up", "down"]
 Mode = Literal["at", "within"]
+Peers = Literal["market", "sector"]
 
 OPERATORS: tuple[Operator, ...] = (">", "<", ">=", "<=", "=")
 MAX_HORIZON_MINUTES = 10 * 366 * 24 * 60
@@ -18,7 +21,7 @@ MAX_HORIZON_MINUTES = 10 * 366 * 24 * 60
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """A horizon change ("price_close up 2 % at 60 minutes") or a threshold ("market_cap_close > 50000").
+    """A horizon change ("price_close up 2 % at 60 minutes"), the same against other instruments, or a threshold.
 
     Attributes
     ----------
@@ -36,6 +39,12 @@ class LabelSpec:
         Of a horizon change: by how many percent (> 0) the value must have gone ``"up"`` or ``"down"``.
     mode
         ``"at"``: as known at the horizon; ``"within"``: reached by any row inside it.
+    quantile, relative_to
+        Of a change against others: the label is 1 where the change lies in the upper part of this share (``"up"``; with
+        ``"down"`` the lower) of the changes of its moment's members, of the whole ``"market"`` or the row's
+        ``"sector"``; 0.2 is the top quintile, 0.5 above the median.
+    market
+        Whose moments these are.
 
     Raises
     ------
@@ -60,12 +69,18 @@ class LabelSpec:
     mode: Mode = "at"
     sessions: int | None = None
     calendar: str | None = None
+    quantile: float | None = None
+    relative_to: Peers | None = None
+    market: MarketSchema | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.target_var, str) or not self.target_var:
             raise SpecError("label.target_var_missing", target_var=self.target_var)
         if self.mode not in {"at", "within"}:
             raise SpecError("label.unknown_horizon_mode", mode=self.mode)
+        if self.compares:
+            self._check_comparison()
+            return
         change = self.min_percent_change is not None or self.direction is not None
         threshold = self.operator is not None or self.target_value is not None
         if change == threshold:
@@ -104,11 +119,36 @@ class LabelSpec:
         if self.direction not in {"up", "down"}:
             raise SpecError("label.unknown_direction", direction=self.direction)
 
+    def _check_comparison(self) -> None:
+        share = self.quantile
+        if share is None or not _is_number(share) or not 0 < share < 1:
+            raise SpecError("label.quantile_out_of_range", quantile=share)
+        if self.relative_to not in {"market", "sector"} or self.market is None:
+            raise SpecError("label.unknown_peers", relative_to=self.relative_to)
+        others = (self.min_percent_change, self.operator, self.target_value)
+        if self.mode != "at" or any(value is not None for value in others):
+            raise SpecError("label.two_kinds_of_comparison")
+        if self.direction not in {"up", "down"}:
+            raise SpecError("label.unknown_direction", direction=self.direction)
+        if self.relative_to == "sector" and SECTOR not in self.market.panel_columns:
+            raise SpecError("label.no_sectors", market=self.market.name)
+        self._check_horizon(required=True)
+
     def _check_threshold(self) -> None:
         if self.operator not in OPERATORS:
             raise SpecError("label.unknown_operator", operator=self.operator, operators=list(OPERATORS))
         if self.target_value is None or not _is_number(self.target_value):
             raise SpecError("label.target_value_not_finite", target_value=self.target_value)
+
+    @property
+    def compares(self) -> bool:
+        """Whether the label depends on other instruments: all rows of the market are needed to know it."""
+        return self.quantile is not None or self.relative_to is not None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a panel that it looks at."""
+        return (self.target_var, SECTOR) if self.relative_to == "sector" else (self.target_var,)
 
     @property
     def is_time_based(self) -> bool:
@@ -143,6 +183,11 @@ def label_name(spec: LabelSpec) -> str:
     'price_close <= 0.5 within 10 minutes'
     >>> label_name(LabelSpec("close", sessions=5, calendar="XNYS", min_percent_change=3, direction="up"))
     'close up 3 % at 5 sessions of XNYS'
+    >>> from kurswerk.market import COINS
+    >>> label_name(
+    ...     LabelSpec("price_close", minutes=60, direction="up", quantile=0.2, relative_to="market", market=COINS)
+    ... )
+    'change of price_close in the upper 20 % of the market at 60 minutes'
     """
     if spec.sessions is not None:
         when = f"{spec.mode} {spec.sessions} session{'' if spec.sessions == 1 else 's'}"
@@ -151,6 +196,11 @@ def label_name(spec: LabelSpec) -> str:
         when = "at the next row"
     else:
         when = f"{spec.mode} {spec.minutes:.15g} minute{'' if spec.minutes == 1 else 's'}"
+    if spec.quantile is not None:
+        part = "lower" if spec.direction == "down" else "upper"
+        return (
+            f"change of {spec.target_var} in the {part} {100 * spec.quantile:.15g} % of the {spec.relative_to} {when}"
+        )
     if spec.min_percent_change is not None:
         return f"{spec.target_var} {spec.direction} {spec.min_percent_change:.15g} % {when}"
     return f"{spec.target_var} {spec.operator} {spec.target_value:.15g} {when}"

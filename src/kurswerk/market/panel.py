@@ -34,6 +34,9 @@ class Panel:
     exchanges
         Where each instrument is traded, a market identifier code or ``""`` where that is unknown; shape
         (n_instruments,), or empty where the market states no exchanges.
+    outsiders
+        Rows that came when the moment that they join was sealed: they are compared with its members and are none
+        themselves; bool, shape (n_rows,), or None where there are none.
     """
 
     instruments: tuple[str, ...]
@@ -42,6 +45,7 @@ class Panel:
     columns: tuple[str, ...]
     values: Float
     exchanges: tuple[str, ...] = ()
+    outsiders: Bool | None = None
 
     @classmethod
     def from_columns(
@@ -147,7 +151,8 @@ class Panel:
         offsets = np.concatenate(([0], np.cumsum(counts[present]))).astype(np.int64)
         names = tuple(self.instruments[k] for k in present)
         exchanges = tuple(self.exchanges[k] for k in present) if self.exchanges else ()
-        return Panel(names, offsets, self.timestamps[kept], self.columns, self.values[:, kept], exchanges)
+        outsiders = None if self.outsiders is None else self.outsiders[kept]
+        return Panel(names, offsets, self.timestamps[kept], self.columns, self.values[:, kept], exchanges, outsiders)
 
     def with_exchanges(self, exchanges: Mapping[str, str]) -> "Panel":
         """Return the panel with the exchange of each instrument, ``""`` for those that the mapping lacks."""
@@ -158,10 +163,11 @@ class Panel:
         return self.where(self.timestamps <= end_us)
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 over names, exchanges, offsets, times and values: equal exactly when the data are."""
+        """Return the SHA-256 over names, exchanges, offsets, times, values and outsiders: equal where the data are."""
         exchanges = ("", *self.exchanges) if any(self.exchanges) else ()
         text = "\n".join((*self.instruments, "", *self.columns, *exchanges))
-        return sha256_arrays((self.offsets, self.timestamps, self.values), text)
+        outsiders = () if self.outsiders is None or not self.outsiders.any() else (np.flatnonzero(self.outsiders),)
+        return sha256_arrays((self.offsets, self.timestamps, self.values, *outsiders), text)
 
 
 def _sorted(codes: Int, times: Int) -> bool:

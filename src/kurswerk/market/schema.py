@@ -14,6 +14,7 @@ LARGEST_INT = 2_147_483_647
 KEY_LENGTH = 64
 # Lengths of bars, and their seconds.
 INTERVALS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86_400}
+DAILY = "1d"
 
 
 class Kind(Enum):

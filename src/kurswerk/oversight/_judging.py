@@ -53,6 +53,11 @@ def judge(panel: Panel, spec: LabelSpec, instruments: Sequence[str], timestamps:
     Judgements
         In the order asked for.
 
+    Raises
+    ------
+    SpecError
+        If the label compares instruments.
+
     Examples
     --------
     >>> minute = 60_000_000
@@ -64,6 +69,8 @@ def judge(panel: Panel, spec: LabelSpec, instruments: Sequence[str], timestamps:
     >>> found.labels.tolist(), [REASONS[code] if code >= 0 else None for code in found.reasons]
     ([1, -1, -1, -1], [None, 'gap', 'no_row', 'ended'])
     """
+    if spec.compares:
+        raise SpecError("label.needs_all_instruments")
     places = places_of(panel, instruments, timestamps)
     labels = np.full(len(places), UNKNOWN, dtype=np.int8)
     reasons = np.full(len(places), NO_ROW, dtype=np.int8)

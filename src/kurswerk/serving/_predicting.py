@@ -52,6 +52,8 @@ def predict_instrument(
 ) -> InstrumentPredictions:
     """Predict from a coin's latest row, or its latest at a moment, using only what was known then.
 
+    Features that compare instruments are computed from those that are stored of the row's moment.
+
     Raises
     ------
     NotFoundError
@@ -70,16 +72,19 @@ def predict_instrument(
     )
     if segment is not None:
         wanted.add(segment)
-    panel = history.load_panel(market.in_order(wanted), end_us=at_us, mints=[coin])
-    if len(panel) == 0:
+    compared = any(plan.second_stage is not None for plan in plans)
+    panel = history.load_panel(market.in_order(wanted), end_us=at_us, mints=None if compared else [coin])
+    if coin not in panel.instruments:
         if at_us is None:
             raise NotFoundError("coin.no_stored_row", coin=coin)
         raise NotFoundError("coin.no_stored_row_before", coin=coin, until=format_timestamp(at_us))
     # As for rows that are predicted live: without the column the segment is unknown.
-    segments = np.full(1, np.nan) if segment is None else panel.column(segment)[-1:]
+    newest = panel.rows_of(coin).stop - 1
+    rows = slice(newest, newest + 1)
+    segments = np.full(1, np.nan) if segment is None else panel.column(segment)[rows]
     predictions = []
     for record, plan in zip(records, plans, strict=True):
-        row = plan.compute(panel)[-1:]
+        row = plan.compute(panel, rows=rows)
         probability = float(load_model(record, models).predict_proba(as_model_input(row))[0])
         in_scope = bool(Scope.of(record.spec).covers([coin], segments)[0])
         missing = tuple(name for name, value in zip(plan.names, row[0], strict=True) if np.isnan(value))
@@ -94,4 +99,4 @@ def predict_instrument(
                 in_scope=in_scope,
             )
         )
-    return InstrumentPredictions(coin, int(panel.timestamps[-1]), tuple(predictions))
+    return InstrumentPredictions(coin, int(panel.timestamps[newest]), tuple(predictions))

@@ -30,7 +30,7 @@ def check_training(spec: ModelSpec, stores: TrainingStores) -> None:
     """
     market, rows_of_market = spec.market_schema, stores.markets[spec.market]
     stored = rows_of_market.columns()
-    require_columns([spec.target_var], stored, "target_var")
+    require_columns(spec.label_spec().columns, stored, "target_var")
     for name in spec.raw_features:
         require_columns(FeaturePlan([name], market).inputs, stored, Message("market.needed_by_feature", feature=name))
     if not spec.raw_features and not engineered_names(stored, market, spec.feature_engineering_windows):
@@ -54,7 +54,7 @@ def check_scoring(record: ModelRecord, period: Period, mints: Sequence[str] | No
     """
     spec, plan = ModelSpec.stored(record.spec), plan_of(record)
     market = stores.markets[spec.market]
-    inputs = {*plan.inputs, spec.target_var}
+    inputs = {*plan.inputs, *spec.label_spec().columns}
     require_columns(sorted(inputs), market.columns(), Message("market.needed_by_model", model=record.name))
     refuse_without_rows(market, period, mints, spec.phases)
     rows = market.estimated_rows(end_us=period.end_us, mints=mints)

@@ -121,7 +121,7 @@ def columns_to_load(spec: ModelSpec, stored: Collection[str]) -> list[str]:
     """Return the columns that a training needs, in the order of the market's schema."""
     market = spec.market_schema
     wanted = {*FeaturePlan(spec.raw_features, market).inputs} if spec.raw_features else set()
-    wanted |= {spec.target_var}
+    wanted |= {*spec.label_spec().columns}
     if spec.phases and market.segment:
         wanted |= {market.segment.column}
     optional = (
@@ -146,11 +146,23 @@ def load_for_plan(
     mints: Sequence[str] | None,
     costs: Costs | None = None,
 ) -> Panel:
-    """Load what a model's features, label, phases and simulated trades need, up to a moment."""
+    """Load what a model's features, label, phases and simulated trades need, up to a moment.
+
+    Of all instruments where these are compared with each other, whichever the model is of.
+    """
     schema = plan.market
     optional = trade_columns(schema, costs or Costs()) | ({schema.segment.column} if schema.segment else set())
-    columns = schema.in_order({*plan.inputs, label.target_var, *(optional & set(market.columns()))})
-    return refuse_empty(market.load_panel(columns, end_us=end_us, mints=mints), end_us, mints)
+    columns = schema.in_order({*plan.inputs, *label.columns, *(optional & set(market.columns()))})
+    loaded = instruments_to_load(mints, plan, label)
+    return refuse_empty(market.load_panel(columns, end_us=end_us, mints=loaded), end_us, loaded)
+
+
+def instruments_to_load(
+    instruments: Sequence[str] | None, plan: FeaturePlan | None, label: LabelSpec
+) -> Sequence[str] | None:
+    """Return the instruments whose rows are needed for those asked for; None is all of the market."""
+    compares = label.compares or (plan is not None and plan.second_stage is not None)
+    return None if compares else instruments
 
 
 def refuse_empty(panel: Panel, end_us: int, mints: Sequence[str] | None) -> Panel:
@@ -175,6 +187,7 @@ def build_dataset(
     label: LabelSpec,
     period_us: tuple[int, int],
     phases: Sequence[int] | None,
+    instruments: Sequence[str] | None = None,
 ) -> Dataset:
     """Compute features and labels and choose the rows that take part.
 
@@ -186,6 +199,8 @@ def build_dataset(
         Start and end, both inclusive.
     phases
         Only rows in these phases; None for all.
+    instruments
+        Only rows of these; None for all.
 
     Raises
     ------
@@ -198,6 +213,8 @@ def build_dataset(
     in_period = int(taking_part.sum())
     if phases is not None and plan.market.segment is not None:
         taking_part &= np.isin(panel.column(plan.market.segment.column), np.asarray(phases, dtype=np.float64))
+    if instruments is not None:
+        taking_part &= np.isin(panel.instruments, list(instruments))[panel.codes]
     rows = np.flatnonzero(taking_part & labels.known)
     ended_rows = np.flatnonzero(taking_part & ended_within_horizon(panel, labels))
     if len(rows) == 0:

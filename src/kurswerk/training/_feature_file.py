@@ -104,6 +104,9 @@ class FeatureFile:
         end_us = self.period.end_us
         target = () if self.label is None else (self.label.target_var,)
         columns = self.plan.market.in_order({*self.plan.inputs, *target})
+        if self.plan.second_stage is not None:  # it compares all instruments, whichever are exported
+            yield 1.0, market.load_panel(columns, end_us=end_us)
+            return
         rows = market.estimated_rows(end_us=end_us, mints=self.instruments)
         step = max(1, len(instruments) * ROWS_AT_ONCE // max(rows, 1))
         for start in range(0, len(instruments), step):
@@ -114,13 +117,15 @@ class FeatureFile:
         """Yield the rows of the period, computed from all rows of the panel."""
         labels = None if self.label is None else compute_labels(panel, self.label).values
         in_period = self._in_period(panel)
+        options: dict[str, Any] = {"threads": FEATURE_THREADS, "dtype": np.float32}
+        whole = None if self.plan.second_stage is None else self.plan.compute(panel, **options)
         names = pa.array(panel.instruments, pa.string())
         for start in range(0, len(panel), ROWS_AT_ONCE):
             rows = slice(start, min(start + ROWS_AT_ONCE, len(panel)))
             kept = np.flatnonzero(in_period[rows])
             if not len(kept):
                 continue
-            values = self.plan.compute(panel, rows=rows, threads=FEATURE_THREADS, dtype=np.float32)
+            values = self.plan.compute(panel, rows=rows, **options) if whole is None else whole[rows]
             places = start + kept
             columns: list[Any] = [
                 names.take(pa.array(panel.codes[places])),
@@ -134,6 +139,8 @@ class FeatureFile:
     def _in_period(self, panel: Panel) -> NDArray[np.bool_]:
         period = self.period
         inside: NDArray[np.bool_] = (panel.timestamps >= period.start_us) & (panel.timestamps <= period.end_us)
+        if self.instruments is not None:
+            inside &= np.isin(panel.instruments, list(self.instruments))[panel.codes]
         return inside
 
     def _instruments_of(self, panel: Panel) -> int:

@@ -8,12 +8,20 @@ from kurswerk.core.digest import sha256_json
 from kurswerk.core.errors import DataError
 from kurswerk.core.messages import Message
 from kurswerk.evaluation import evaluate_panel, summarize_folds
+from kurswerk.features import FeaturePlan
 from kurswerk.jobs import Progress, no_progress
 from kurswerk.market import Role
 from kurswerk.models import Estimator
 from kurswerk.registry import TrainedVersion
 from kurswerk.training._costs import costs_of, trade_costs
-from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, refuse_empty, training_plan
+from kurswerk.training._dataset import (
+    Dataset,
+    build_dataset,
+    columns_to_load,
+    instruments_to_load,
+    refuse_empty,
+    training_plan,
+)
 from kurswerk.training._folds import fit_rows, run_folds
 from kurswerk.training._versions import library_versions
 from kurswerk.training.ports import MarketStore
@@ -27,11 +35,14 @@ def load_dataset(spec: ModelSpec, market: MarketStore, progress: Progress = no_p
     """Load the market up to the end of training and compute features and labels."""
     progress(0.0, Message("progress.loading_rows"))
     columns = columns_to_load(spec, market.columns())
-    panel = market.load_panel(columns, end_us=spec.train_end_us, mints=spec.mints)
-    refuse_empty(panel, spec.train_end_us, spec.mints)
+    named = FeaturePlan(spec.raw_features, spec.market_schema) if spec.raw_features else None
+    instruments = instruments_to_load(spec.mints, named, spec.label_spec())
+    panel = market.load_panel(columns, end_us=spec.train_end_us, mints=instruments)
+    refuse_empty(panel, spec.train_end_us, instruments)
     progress(0.15, Message("progress.computing_features", count=len(panel)))
     plan = training_plan(spec, panel)
-    return build_dataset(panel, plan, spec.label_spec(), (spec.train_start_us, spec.train_end_us), spec.phases)
+    period = spec.train_start_us, spec.train_end_us
+    return build_dataset(panel, plan, spec.label_spec(), period, spec.phases, spec.mints)
 
 
 def fit_final(spec: ModelSpec, dataset: Dataset) -> tuple[Estimator, bytes]:

@@ -48,7 +48,8 @@ def score(
     chosen = costs_of(costs, spec.costs)
     model, plan = load_model(record, stores.models), plan_of(record)
     panel = load_for_plan(stores.markets[spec.market], plan, spec.label_spec(), period.end_us, mints, chosen)
-    dataset = build_dataset(panel, plan, spec.label_spec(), (period.start_us, period.end_us), spec.phases)
+    bounds = period.start_us, period.end_us
+    dataset = build_dataset(panel, plan, spec.label_spec(), bounds, spec.phases, mints)
     probability = predict_rows(model, dataset.features, dataset.rows)
     ended_probability = predict_rows(model, dataset.features, dataset.ended_rows)
     return Scored(record, spec, dataset, probability, ended_probability, chosen)

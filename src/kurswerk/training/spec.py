@@ -42,10 +42,11 @@ FIELDS_ONCE_IN_PARAMS = (
 )
 # What defines when a row counts as 1, for each of the two kinds of target; those of the other kind mean nothing.
 CHANGE_FIELDS = ("min_percent_change", "direction")
+COMPARISON_FIELDS = ("quantile", "relative_to")
 THRESHOLD_FIELDS = ("operator", "target_value")
 HORIZON_FIELDS = ("future_minutes", "horizon_sessions", "calendar")
 # Fields that came after models had been stored: a document without them, and its hash, stay as they were.
-LATER_FIELDS = ("costs", "horizon_sessions", "calendar")
+LATER_FIELDS = ("costs", "horizon_sessions", "calendar", "quantile", "relative_to")
 _MOST_SPEC_BYTES = 1 << 20
 
 
@@ -101,6 +102,8 @@ class ModelSpec(BaseModel):
     direction: Literal["up", "down"] | None = None
     horizon_sessions: StrictInt | None = Field(default=None, ge=1, le=MAX_HORIZON_SESSIONS)
     calendar: Text | None = None
+    quantile: Number | None = Field(default=None, gt=0, lt=1)
+    relative_to: Literal["market", "sector"] | None = None
     horizon_mode: Literal["at", "within"] = "at"
     phases: tuple[StrictInt, ...] | None = Field(default=None, min_length=1)
     mints: tuple[Text, ...] | None = Field(default=None, min_length=1)
@@ -243,7 +246,8 @@ class ModelSpec(BaseModel):
         """
         if self.use_time_based_prediction:
             horizon = () if self.horizon_sessions is not None else ("future_minutes",)
-            missing = [field for field in (*horizon, *CHANGE_FIELDS) if getattr(self, field) is None]
+            kind = (*COMPARISON_FIELDS, "direction") if self.compares else CHANGE_FIELDS
+            missing = [field for field in (*horizon, *kind) if getattr(self, field) is None]
             if missing:
                 raise SpecError("spec.incomplete_time_based_target", fields=missing)
             self._refuse_fields_of_the_other_target()
@@ -255,6 +259,9 @@ class ModelSpec(BaseModel):
                 mode=self.horizon_mode,
                 sessions=self.horizon_sessions,
                 calendar=self.label_calendar,
+                quantile=self.quantile,
+                relative_to=self.relative_to,
+                market=self.market_schema if self.compares else None,
             )
         if self.operator is None or self.target_value is None:
             raise SpecError("spec.no_target")
@@ -270,13 +277,19 @@ class ModelSpec(BaseModel):
         )
 
     @property
+    def compares(self) -> bool:
+        """Whether the target is a change against other instruments."""
+        return self.quantile is not None or self.relative_to is not None
+
+    @property
     def label_calendar(self) -> str | None:
         """Exchange whose sessions count for instruments that state none; None where every one must state its own."""
         return default_calendar(self.market_schema, self.horizon_sessions, self.calendar)
 
     def _refuse_fields_of_the_other_target(self) -> None:
         timed = self.use_time_based_prediction
-        ignored = [name for name in (THRESHOLD_FIELDS if timed else CHANGE_FIELDS) if getattr(self, name) is not None]
+        others = THRESHOLD_FIELDS if timed else (*CHANGE_FIELDS, *COMPARISON_FIELDS)
+        ignored = [name for name in others if getattr(self, name) is not None]
         if not ignored:
             return
         names = ", ".join(ignored)

@@ -10,7 +10,13 @@ from collections.abc import Iterable
 from kurswerk.api.schemas._base import Json
 from kurswerk.market import DEFAULT_MARKET, MARKETS, MarketSchema
 from kurswerk.models import FAMILIES, ModelFamily
-from kurswerk.training.spec import CHANGE_FIELDS, FIELDS_ONCE_IN_PARAMS, HORIZON_FIELDS, THRESHOLD_FIELDS
+from kurswerk.training.spec import (
+    CHANGE_FIELDS,
+    COMPARISON_FIELDS,
+    FIELDS_ONCE_IN_PARAMS,
+    HORIZON_FIELDS,
+    THRESHOLD_FIELDS,
+)
 
 _REF = "#/components/schemas/{}"
 # JSON knows larger numbers than a double.
@@ -33,7 +39,11 @@ def specification_schemas(whole: Json) -> dict[str, Json]:
         hyper-parameters, by kind of target, and by market.
     """
     families = {f"ModelCreate{_camel_case(family.name)}": _of_family(family, whole) for family in FAMILIES.values()}
-    targets = {"ThresholdTarget": _threshold_target(whole), "ChangeTarget": _change_target(whole)}
+    targets = {
+        "ThresholdTarget": _threshold_target(whole),
+        "ChangeTarget": _change_target(whole),
+        "ComparedChangeTarget": _compared_change_target(whole),
+    }
     markets = {f"Market{_camel_case(market.name)}": _of_market(market) for market in MARKETS.values()}
     mapping = dict(zip(FAMILIES, map(_REF.format, families), strict=True))
     by_type = {**_one_of(families), "discriminator": {"propertyName": "model_type", "mapping": mapping}}
@@ -83,7 +93,7 @@ def _threshold_target(whole: Json) -> Json:
         "properties": {
             "use_time_based_prediction": {"const": False, "default": False, "type": "boolean"},
             **{name: _given(fields[name]) for name in THRESHOLD_FIELDS},
-            **{name: {"type": "null"} for name in CHANGE_FIELDS},
+            **{name: {"type": "null"} for name in (*CHANGE_FIELDS, *COMPARISON_FIELDS)},
         },
         "required": list(THRESHOLD_FIELDS),
         "anyOf": [
@@ -102,10 +112,33 @@ def _change_target(whole: Json) -> Json:
         "properties": {
             "use_time_based_prediction": {"const": True, "type": "boolean"},
             **{name: _given(whole["properties"][name]) for name in CHANGE_FIELDS},
-            **{name: {"type": "null"} for name in THRESHOLD_FIELDS},
+            **{name: {"type": "null"} for name in (*THRESHOLD_FIELDS, *COMPARISON_FIELDS)},
         },
         "required": ["use_time_based_prediction", *CHANGE_FIELDS],
         "anyOf": _horizons(whole["properties"]),
+    }
+
+
+def _compared_change_target(whole: Json) -> Json:
+    """Return the schema of a change against other instruments, which needs a share, peers, a horizon and a direction.
+
+    A comparison within sectors is possible in markets that have them alone; the server knows which.
+    """
+    wanted = (*COMPARISON_FIELDS, "direction")
+    fields = whole["properties"]
+    return {
+        "title": "Compared change",
+        "description": "1 where the change of `target_var` is among the upper or lower `quantile` of all instruments'.",
+        "type": "object",
+        "properties": {
+            "use_time_based_prediction": {"const": True, "type": "boolean"},
+            **{name: _given(fields[name]) for name in wanted},
+            "horizon_mode": {"type": "string", "const": "at"},
+            "min_percent_change": {"type": "null"},
+            **{name: {"type": "null"} for name in THRESHOLD_FIELDS},
+        },
+        "required": ["use_time_based_prediction", *wanted],
+        "anyOf": _horizons(fields),
     }
 
 

@@ -62,7 +62,8 @@ _NOTES = {
     "operator": "With target_value: what counts as 1.",
     "target_value": "What target_var is compared with.",
     "use_time_based_prediction": (
-        "Predict a change instead; needs min_percent_change, direction, and future_minutes or horizon_sessions."
+        "Predict a change instead; needs min_percent_change, or quantile and relative_to, direction, and "
+        "future_minutes or horizon_sessions."
     ),
     "future_minutes": "How far to look ahead.",
     "horizon_sessions": (
@@ -75,6 +76,8 @@ _NOTES = {
     ),
     "min_percent_change": "From how many percent on it counts as 1.",
     "direction": "Whether it has to rise or to fall.",
+    "quantile": "Instead of min_percent_change: the change is among this share of all, 0.2 for the top quintile.",
+    "relative_to": "With quantile: all instruments of the moment, or those of the row's sector.",
     "horizon_mode": "Measured at the horizon, or reached at any time within it.",
     "phases": "Only rows of these phases; null is all.",
     "mints": "Only these coins; null is all.",
@@ -109,8 +112,9 @@ class ModelCreate(ModelSpec):
     """What to train, on what, to predict what.
 
     Either a threshold (`operator` and `target_value`), or with `use_time_based_prediction` a change of `target_var` by
-    `min_percent_change` percent in a `direction` at, or within, `future_minutes` or `horizon_sessions`. Times without
-    an offset are UTC. Hyper-parameters go into `params`.
+    `min_percent_change` percent in a `direction` at, or within, `future_minutes` or `horizon_sessions`, or one among
+    the upper or lower `quantile` of all instruments. Times without an offset are UTC. Hyper-parameters go into
+    `params`.
     """
 
     model_config = ConfigDict(json_schema_extra=_describe)

@@ -224,8 +224,10 @@ def _replay_result(user: UserContext, found: Replay) -> Any:
 def _all_features(app: DashboardApp, model_id: int, mint: str) -> Any:
     record = app.services.models.get(model_id)
     plan = plan_of(record)
-    panel = app.services.markets[plan.market.name].load_panel(list(plan.inputs), mints=[mint])
-    return panel.timestamps, plan.compute(panel), plan.names
+    compared = plan.second_stage is not None
+    panel = app.services.markets[plan.market.name].load_panel(list(plan.inputs), mints=None if compared else [mint])
+    rows = panel.rows_of(mint)
+    return panel.timestamps[rows], plan.compute(panel, rows=rows), plan.names
 
 
 PAGE: Final = PageDefinition("/data/{mint}", N_("Coin"), layout, register_callbacks, menu=False, charts=True)

@@ -102,7 +102,7 @@ def _fields(app: DashboardApp, user: UserContext, market: MarketSchema, given: d
         [
             card(user.t("Name and model type"), fields.naming(user, given)),
             card(user.t("Target and horizon"), fields.target(user, given, columns)),
-            card(user.t("Features"), fields.features(user, given, columns)),
+            card(user.t("Features"), fields.features(user, given, market, columns)),
             card(
                 user.t("Training data"),
                 period_fields(app, user, market, "spec", period),

@@ -13,6 +13,7 @@ from kurswerk.dashboard.widgets.trade_costs import cost_fields, cost_words
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.features import cross_feature_names
 from kurswerk.market import MarketSchema
 from kurswerk.market.calendar import MAX_HORIZON_SESSIONS, exchanges
 from kurswerk.models import FAMILIES, FormField
@@ -25,6 +26,8 @@ _PHASES: Final = {
     99: N_("99 – Finished"),
     100: N_("100 – Graduated"),
 }
+
+_INDICATORS: Final = ("sma_20", "ema_20", "rsi_14", "macd_12_26_9", "macd_signal_12_26_9")
 
 
 def _label(text: str, meaning: str) -> Any:
@@ -182,7 +185,7 @@ def _number(user: UserContext, name: str, given: Mapping[str, Any], text: str, m
     )
 
 
-def features(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
+def features(user: UserContext, given: Mapping[str, Any], market: MarketSchema, columns: Sequence[str]) -> Any:
     """Return the fields of features."""
     chosen = list(given.get("features") or [])
     return dmc.Stack(
@@ -199,11 +202,14 @@ def features(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]
             dmc.TagsInput(
                 id="spec-indicators",
                 value=[name for name in chosen if name not in columns],
-                data=["sma_20", "ema_20", "rsi_14", "macd_12_26_9", "macd_signal_12_26_9"],
+                data=[*_INDICATORS, *cross_feature_names(market)],
                 clearable=True,
                 label=_label(
                     user.t("Indicators"),
-                    user.t("Names with their numbers, such as rsi_14 or sma_20. Type one and press Enter."),
+                    user.t(
+                        "Names with their numbers, such as rsi_14 or sma_20, and comparisons with the other "
+                        "instruments of the moment, such as market_rank_price_change_5. Type one and press Enter."
+                    ),
                 ),
             ),
             dmc.Switch(

@@ -19,6 +19,14 @@ TARGET_WORDS: Final = {
 }
 
 
+PEER_WORDS: Final = {
+    ("market", "up"): N_("{column} among the {share} that rise most after {horizon}"),
+    ("market", "down"): N_("{column} among the {share} that fall most after {horizon}"),
+    ("sector", "up"): N_("{column} among the {share} of its sector that rise most after {horizon}"),
+    ("sector", "down"): N_("{column} among the {share} of its sector that fall most after {horizon}"),
+}
+
+
 def job_title(user: UserContext, job: Job, names: Mapping[int, str], kinds: JobKinds) -> str:
     """Return what a job does, in the words of its kind.
 
@@ -53,6 +61,9 @@ def target_description(user: UserContext, record: ModelRecord) -> str:
     }
     if not spec.get("use_time_based_prediction"):
         return f"{spec['target_var']} {spec.get('operator')} {user.number(spec.get('target_value'), 2)}"
+    if spec.get("quantile") is not None:
+        text = PEER_WORDS[str(spec.get("relative_to")), str(spec.get("direction"))]
+        return user.t(text, **values | {"share": user.percent(float(spec["quantile"]))})
     way = (str(spec.get("direction")), str(spec.get("horizon_mode") or "at"))
     return user.t(TARGET_WORDS.get(way, TARGET_WORDS["up", "at"]), **values)
 
