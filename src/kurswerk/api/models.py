@@ -10,7 +10,15 @@ from kurswerk.api._response_cache import cached
 from kurswerk.api.jobs import Priority, ordered
 from kurswerk.api.schemas._base import LARGEST_ID, page_fields
 from kurswerk.api.schemas.jobs import JobOrdered
-from kurswerk.api.schemas.models import ModelCreate, ModelPage, ModelQuery, ModelRead, ModelSummary, ModelUpdate
+from kurswerk.api.schemas.models import (
+    ModelCreate,
+    ModelPage,
+    ModelQuery,
+    ModelRead,
+    ModelSummary,
+    ModelTrainAgain,
+    ModelUpdate,
+)
 from kurswerk.api.schemas.performance import PerformanceQuery, PerformanceRead
 from kurswerk.api.schemas.results import ComparisonCreate, TestCreate
 from kurswerk.core.digest import sha256_bytes
@@ -18,7 +26,7 @@ from kurswerk.core.errors import ArtifactCorruptError, ConflictError
 from kurswerk.core.timestamps import to_us
 from kurswerk.jobs import DEFAULT_PRIORITY
 from kurswerk.oversight import live_performance
-from kurswerk.training import ModelSpec
+from kurswerk.training import ModelSpec, specification_again
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
@@ -50,6 +58,22 @@ def order_model_comparison(
     """Order the comparison of two READY models on the rows that both can judge."""
     job = ports.jobs.order("COMPARE", order.model_dump(), priority=priority, request_id=request_id_of(request))
     return ordered(job, f"comparison of models {order.model_a_id} and {order.model_b_id} is queued", response)
+
+
+@router.post("/{model_id:int}/train", status_code=201, responses=errors(404, 409, 413))
+def order_model_training_again(
+    model_id: ModelId,
+    ports: Ports,
+    request: Request,
+    response: Response,
+    change: ModelTrainAgain | None = None,
+    priority: Priority = DEFAULT_PRIORITY,
+) -> JobOrdered:
+    """Order a new model by the specification of one that is there, such as one taken over without an artifact."""
+    given = (change or ModelTrainAgain()).model_dump()
+    spec = specification_again(ports.models.get(model_id), ports.models, **given)
+    job = ports.jobs.order("TRAIN", spec, priority=priority, request_id=request_id_of(request))
+    return ordered(job, f"training of '{spec.name}' is queued", response)
 
 
 @router.post("/{model_id:int}/test", status_code=201, responses=errors(404, 409, 413))

@@ -6,6 +6,7 @@ from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import ConflictError
 from kurswerk.market import MarketSchema
 from kurswerk.serving import MissingColumn
+from kurswerk.storage.adoption import Adoption, adopt, plan_adoption
 from kurswerk.storage.feed import install_feed, remove_feed
 from kurswerk.storage.markets import missing_columns
 from kurswerk.storage.server import (
@@ -16,6 +17,8 @@ from kurswerk.storage.server import (
     schema_status,
     upgrade,
 )
+
+__all__ = ["Adoption", "DatabaseAdministration", "database_url"]
 
 
 def database_url(settings: Settings) -> str:
@@ -56,6 +59,20 @@ class DatabaseAdministration:
     def upgrade(self) -> bool:
         """Create or migrate all tables; return whether that changed anything."""
         return upgrade(self._opened())
+
+    def plan_adoption(self) -> Adoption:
+        """Return what `adopt` would do; changes nothing."""
+        return plan_adoption(self._opened())
+
+    def adopt(self) -> Adoption:
+        """Take over the tables of an older service, all or nothing.
+
+        Raises
+        ------
+        ConflictError
+            If others work with them, or they are none of an older service.
+        """
+        return adopt(self._opened())
 
     def status(self) -> SchemaStatus:
         """Return its revision and its tables."""

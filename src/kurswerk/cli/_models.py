@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from kurswerk.cli._terminal import cell_text, print_table
+from kurswerk.core.errors import InvalidInputError
 from kurswerk.core.messages import Message
 from kurswerk.labels import label_name
 from kurswerk.market import DEFAULT_MARKET
@@ -56,7 +57,7 @@ def model_document(record: ModelRecord, *, whole: bool = True) -> dict[str, Any]
         "status": record.status,
         "is_active": record.is_active,
         "alert_threshold": record.alert_threshold,
-        "target": label_name(ModelSpec.stored(record.spec).label_spec()),
+        "target": _target(record),
         "train_start": record.train_start.isoformat(),
         "train_end": record.train_end.isoformat(),
         "created_at": record.created_at.isoformat(),
@@ -82,14 +83,22 @@ def model_document(record: ModelRecord, *, whole: bool = True) -> dict[str, Any]
     }
 
 
+def _target(record: ModelRecord) -> str | None:
+    """Return what a model predicts; None where its specification cannot be read, as of an older service's."""
+    try:
+        return label_name(ModelSpec.stored(record.spec).label_spec())
+    except InvalidInputError:
+        return None
+
+
 def print_model(record: ModelRecord) -> None:
     """Show a model: what it predicts, how it did out of fold, and what it looks at."""
-    spec = ModelSpec.stored(record.spec)
-    click.echo(f"model {record.id} '{record.name}' ({record.model_type}, {spec.market}) is {record.status}")
-    click.echo(f"  predicts  {label_name(spec.label_spec())}")
+    market = record.spec.get("market", DEFAULT_MARKET)
+    click.echo(f"model {record.id} '{record.name}' ({record.model_type}, {market}) is {record.status}")
+    click.echo(f"  predicts  {cell_text(_target(record))}")
     click.echo(f"  trained   {record.train_start:%Y-%m-%d %H:%M} to {record.train_end:%Y-%m-%d %H:%M} UTC")
     if record.error_msg:
-        click.echo(f"  failed    {record.error_msg}")
+        click.echo(f"  {'failed' if record.status == 'FAILED' else 'remark':9} {record.error_msg}")
     if record.certificate:
         click.echo(f"  certified {cell_text(record.certificate.get('certified'))}")
     if record.artifact_sha256:

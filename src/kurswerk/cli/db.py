@@ -4,6 +4,7 @@ import click
 
 from kurswerk.bootstrap.application import current_settings
 from kurswerk.bootstrap.database import DatabaseAdministration
+from kurswerk.cli._adopt import adopt_command
 from kurswerk.cli._backup import backup_command, backups_command, restore_command, schedule_command, verify_command
 from kurswerk.cli._output import json_option, print_json
 from kurswerk.cli._terminal import print_table
@@ -118,5 +119,5 @@ def stop_command(*, as_json: bool) -> None:
         click.echo(Message("cli.database_stopped") if stopped else Message("cli.database_not_stopped"))
 
 
-for _command in (backup_command, backups_command, verify_command, restore_command, schedule_command):
+for _command in (adopt_command, backup_command, backups_command, verify_command, restore_command, schedule_command):
     command.add_command(_command)

@@ -14,14 +14,15 @@ from kurswerk.cli._terminal import print_table, progress_bar
 from kurswerk.core.digest import sha256_bytes
 from kurswerk.core.errors import ConflictError, KurswerkError
 from kurswerk.core.messages import Message
+from kurswerk.core.timestamps import parse_timestamp, to_datetime
 from kurswerk.market import MARKETS
-from kurswerk.registry import load_model
-from kurswerk.training import reproduce
+from kurswerk.registry import MODEL_STATUSES, load_model
+from kurswerk.training import reproduce, specification_again, train
 
 
 @click.command("models")
 @click.argument("model", required=False)
-@click.option("--status", type=click.Choice(["TRAINING", "READY", "FAILED"]), help="Only models of this status.")
+@click.option("--status", type=click.Choice(MODEL_STATUSES), help="Only models of this status.")
 @click.option("--type", "model_type", help="Only models of this type.")
 @click.option("--market", type=click.Choice(list(MARKETS)), help="Only models of this market.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
@@ -123,6 +124,26 @@ def reproduce_command(model: str, *, as_json: bool) -> None:
         )
 
 
+@click.command("retrain")
+@click.argument("model")
+@click.option("--name", help="Of the new model; else MODEL's with the next free number behind it.")
+@click.option("--start", metavar="TIME", help="Learn from this moment on, ISO 8601, instead of MODEL's period.")
+@click.option("--end", metavar="TIME", help="Learn up to this moment, inclusive.")
+@json_option
+def retrain_command(model: str, name: str | None, start: str | None, end: str | None, *, as_json: bool) -> None:
+    """Train a new model by the specification of MODEL (id or name), such as one taken over without an artifact."""
+    app = open_application()
+    record = app.models.get(model_key(model))
+    first, last = (None if text is None else to_datetime(parse_timestamp(text)) for text in (start, end))
+    spec = specification_again(record, app.models, name=name, train_start=first, train_end=last)
+    with progress_bar("train") as progress:
+        trained = train(spec, app.training, progress=progress)
+    if as_json:
+        print_json(model_document(trained))
+    else:
+        print_model(trained)
+
+
 def _reproduce(model: str, *, as_json: bool) -> None:
     document = _reproduced(model)
     _print_result({name: document[name] for name in ("model_id", "reproduced", "sha256")}, as_json=as_json)
@@ -161,4 +182,4 @@ def _print_result(document: dict[str, Any], *, as_json: bool) -> None:
         click.echo(", ".join(f"{key} {value}" for key, value in document.items()))
 
 
-command = CommandGroup(models, [reproduce_command])
+command = CommandGroup(models, [reproduce_command, retrain_command])

@@ -31,7 +31,7 @@ class Model(_Record):
     name: str
     market: str = "coins"
     model_type: str
-    status: Literal["TRAINING", "READY", "FAILED"]
+    status: Literal["TRAINING", "READY", "FAILED", "NO_ARTIFACT"]
     is_active: bool = False
     alert_threshold: float = 0.7
     description: str | None = None

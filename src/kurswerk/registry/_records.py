@@ -9,6 +9,8 @@ from kurswerk.core.messages import Message
 from kurswerk.evaluation import Metrics
 
 Json = Mapping[str, Any]
+# Those of an older service have NO_ARTIFACT: they are listed, and can be trained again.
+MODEL_STATUSES = ("TRAINING", "READY", "FAILED", "NO_ARTIFACT")
 
 
 @dataclass(frozen=True)

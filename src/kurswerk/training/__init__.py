@@ -1,5 +1,7 @@
 """Train, test, compare and certify models."""
 
+from kurswerk.training._adoption import Translation, json_value, translate_specification
+from kurswerk.training._again import specification_again
 from kurswerk.training._certifying import TrainingPipeline, certify, reproduce
 from kurswerk.training._checks import check_training
 from kurswerk.training._comparing import compare_models
@@ -30,6 +32,7 @@ __all__ = [
     "Period",
     "TrainingPipeline",
     "TrainingStores",
+    "Translation",
     "build_dataset",
     "certify",
     "certify_kind",
@@ -43,6 +46,7 @@ __all__ = [
     "fit_final",
     "fit_rows",
     "fit_version",
+    "json_value",
     "load_dataset",
     "load_for_plan",
     "predict_rows",
@@ -50,8 +54,10 @@ __all__ = [
     "reproduce",
     "run_folds",
     "run_test",
+    "specification_again",
     "test_kind",
     "train",
     "train_kind",
     "training_plan",
+    "translate_specification",
 ]

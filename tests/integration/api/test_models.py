@@ -50,6 +50,27 @@ def test_older_clients_send_fields_inside_params(client, stocked):
     assert request["params"] == {"n_estimators": 7}
 
 
+def test_a_model_without_artifact_is_trained_again_as_a_new_one(client, stocked):
+    model = stocked.models.create(new_model("old"))
+    run(
+        stocked.database,
+        f"UPDATE ml_models SET status = 'NO_ARTIFACT', spec = spec - 'market' WHERE id = {model}",
+    )
+    assert client.get("/api/models", params={"status": "NO_ARTIFACT"}).json()["models"][0]["id"] == model
+    answer = client.post(f"/api/models/{model}/train")
+    assert answer.json()["message"] == "training of 'old 2' is queued"
+    job = client.get(answer.headers["location"]).json()
+    assert job["request"] == SPEC | {"name": "old 2"}
+    change = {"name": "newer", "train_end": "2024-01-01T05:00:00Z"}
+    job = client.get(client.post(f"/api/models/{model}/train", json=change).headers["location"]).json()
+    assert job["request"] == SPEC | change
+    error_of(client.post(f"/api/models/{model}/train", json={"name": "newer"}), 409, "conflict")
+    error_of(client.post(f"/api/models/{model}/train", json={"train_end": "2020-01-01"}), 422, "invalid_spec")
+    run(stocked.database, f"UPDATE ml_models SET spec = '{{}}' WHERE id = {model}")
+    error_of(client.post(f"/api/models/{model}/train"), 409, "conflict")
+    error_of(client.post("/api/models/99/train"), 404, "not_found")
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code", "message"),
     [

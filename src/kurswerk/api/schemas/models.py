@@ -23,13 +23,14 @@ from kurswerk.market.calendar import ALIASES, exchanges
 from kurswerk.models import MODEL_TYPES
 from kurswerk.training import ModelSpec
 from kurswerk.training.spec import Number, lift_from_params
+from kurswerk.training.spec import UtcTime as GivenTime
 
 if TYPE_CHECKING:
     ModelType = str
 else:
     # The register decides; a literal of names that are known when the program runs.
     ModelType = Literal[MODEL_TYPES]
-ModelStatus = Literal["TRAINING", "READY", "FAILED"]
+ModelStatus = Literal["TRAINING", "READY", "FAILED", "NO_ARTIFACT"]
 ModelSort = Literal["id", "name", "created_at", "updated_at", "training_f1", "training_accuracy", "roc_auc", "mcc"]
 # No NUL, which PostgreSQL's text cannot hold, and something to see.
 NAME_PATTERN = r"^[^\x00]*[^\s\x00][^\x00]*$"
@@ -123,6 +124,16 @@ class ModelCreate(ModelSpec):
     @classmethod
     def _as_older_clients_send_it(cls, document: Any) -> Any:
         return lift_from_params(document) if isinstance(document, Mapping) else document
+
+
+class ModelTrainAgain(RequestModel):
+    """What the new model has otherwise than the one that is there; what is left out is as it was."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"train_end": "2024-06-01T00:00:00Z"}]})
+
+    name: ModelName | None = Field(None, description="Else the same with the next free number behind it.")
+    train_start: GivenTime | None = Field(None, description="First moment of the rows to learn from.")
+    train_end: GivenTime | None = Field(None, description="Last moment of the rows to learn from.")
 
 
 class ModelUpdate(RequestModel):

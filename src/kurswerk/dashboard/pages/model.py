@@ -51,7 +51,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], model_id
             *_missing_inputs(app, user, record),
             _tabs(app, user, record, tests, chosen, query)
             if record.status == "READY"
-            else _specification(user, record),
+            else html.Div([*([shown.test_table(user, tests)] if tests else []), _specification(user, record)]),
         ]
     )
 
@@ -85,7 +85,7 @@ def _summary(user: UserContext, record: ModelRecord) -> Any:
                 detail=f"{user.date_time(record.train_start)} – {user.date_time(record.train_end)}",
             ),
             *_family_facts(user, record),
-            stat(user.t("Features"), user.number(len(record.features) or len(record.spec["features"]))),
+            stat(user.t("Features"), user.number(len(record.features) or len(record.spec.get("features", ())))),
             stat(
                 user.t("Certificate"),
                 user.t("none yet")
@@ -122,6 +122,9 @@ def _status_notice(user: UserContext, record: ModelRecord) -> list[Any]:
                 color="red",
             )
         ]
+    if record.status == "NO_ARTIFACT":
+        words = dmc.Text(user.message(record.error_detail or record.error_msg or ""), size="sm")
+        return [callout(words, title=user.t("Taken over without an artifact"), color="gray")]
     if record.status == "TRAINING":
         text = dmc.Group(
             [

@@ -16,10 +16,10 @@ from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.labels import MODEL_TYPE_WORDS, target_description
 from kurswerk.dashboard.words.user_context import UserContext
-from kurswerk.registry import ModelRecord
+from kurswerk.registry import MODEL_STATUSES, ModelRecord
 
 _MAX_MODELS: Final = 1000
-_STATUSES: Final = ("READY", "TRAINING", "FAILED")
+_STATUSES: Final = tuple(sorted(MODEL_STATUSES, key="READY".__ne__))
 _REFRESH_MS: Final = 5000
 
 

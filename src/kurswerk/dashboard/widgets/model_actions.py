@@ -15,6 +15,7 @@ from kurswerk.dashboard.widgets.confirm_button import confirm_button, confirm_id
 from kurswerk.dashboard.widgets.live_performance import live_performance_panel
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import ModelRecord
+from kurswerk.training import specification_again
 
 _MAX_NAME_LENGTH: Final = 255
 
@@ -34,6 +35,11 @@ def actions(user: UserContext, record: ModelRecord) -> list[Any]:
                 ),
             ]
             if ready
+            else []
+        ),
+        *(
+            [dmc.Button(user.t("Train again"), id="model-train-again")]
+            if record.status == "NO_ARTIFACT" and record.spec
             else []
         ),
         link_button(user.t("Clone"), f"/dashboard/new?clone={record.id}", variant="default"),
@@ -148,8 +154,24 @@ def register_actions(app: DashboardApp) -> None:
             app.services.live.reload(model_id)
             notify(user.t("Job created"), user.t("Every running predictor reloads the model."))
 
+    _register_training_again(app)
     _register_naming(app)
     _register_changes(app)
+
+
+def _register_training_again(app: DashboardApp) -> None:
+    @app.callback(
+        Output("go", "data", allow_duplicate=True), Input("model-train-again", "n_clicks"), State("model-id", "data")
+    )
+    def train_again(user: UserContext, clicks: int | None, model_id: int) -> Any:
+        if not clicks:
+            raise PreventUpdate
+        require_scope(user, "train")
+        models = app.services.models
+        job = app.services.job_service.order("TRAIN", specification_again(models.get(model_id), models))
+        app.cache.clear()
+        notify(user.t("Job created"), user.t("Job {id} is in the queue.", id=job.id))
+        return redirect_to(f"/dashboard/models/{job.result_model_id}")
 
 
 def _register_naming(app: DashboardApp) -> None:

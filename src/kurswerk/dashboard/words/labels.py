@@ -54,6 +54,8 @@ def kind_label(user: UserContext, kind: JobKind[Any]) -> str:
 def target_description(user: UserContext, record: ModelRecord) -> str:
     """Describe a model's target."""
     spec = record.spec
+    if "target_var" not in spec:  # taken over from an older service that described it otherwise
+        return user.t("target not known")
     values = {
         "column": spec["target_var"],
         "n": user.number(spec.get("min_percent_change"), 2).removesuffix("00").rstrip(".,"),

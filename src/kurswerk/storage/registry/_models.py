@@ -19,12 +19,11 @@ from kurswerk.core.errors import (
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import parse_timestamp, to_datetime
 from kurswerk.market import DEFAULT_MARKET
-from kurswerk.registry import ModelRecord, NewModel, TrainedVersion
+from kurswerk.registry import MODEL_STATUSES, ModelRecord, NewModel, TrainedVersion
 from kurswerk.storage.registry._rows import MODEL_METRICS, insert_row, metrics_of_row, metrics_row, number, record_of
 from kurswerk.storage.server import Connection, Database, jsonb, message_of
 
 _NAME_KEY = "ml_models_name_key"
-_STATUSES = ("TRAINING", "READY", "FAILED")
 _NO_ERROR: dict[str, Any] = {"error_msg": None, "error_detail": None}
 _SORTS_WITHOUT_GAPS = ("id", "name", "created_at", "updated_at")
 _SORTS = (*_SORTS_WITHOUT_GAPS, "training_f1", "training_accuracy", "roc_auc", "mcc")
@@ -158,8 +157,8 @@ class PostgresModelStore:
         InvalidInputError
             If ``limit`` or ``offset`` is negative.
         """
-        if status is not None and status not in _STATUSES:
-            raise UnknownNameError("list.unknown_status", name=status, known=_STATUSES)
+        if status is not None and status not in MODEL_STATUSES:
+            raise UnknownNameError("list.unknown_status", name=status, known=MODEL_STATUSES)
         if sort not in _SORTS:
             raise UnknownNameError("list.unknown_sort_column", name=sort, known=_SORTS)
         if limit < 0 or offset < 0:

@@ -22,6 +22,7 @@ from kurswerk.storage.server._revisions import HEAD, MIGRATION_LOCK, RETENTION_L
 from kurswerk.storage.server._schema import (
     SchemaStatus,
     TableStatus,
+    create_tables,
     current_revision,
     downgrade,
     schema_status,
@@ -41,6 +42,7 @@ __all__ = [
     "SchemaStatus",
     "ServerStatus",
     "TableStatus",
+    "create_tables",
     "current_revision",
     "downgrade",
     "execute_without_queueing",

@@ -1,5 +1,6 @@
 """Alembic, run from code: no alembic.ini, no command line."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,16 +12,33 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from kurswerk.market import MARKETS
-from kurswerk.storage.server._database import Database
+from kurswerk.storage.server._database import Connection, Database
 from kurswerk.storage.server._errors import translated
 from kurswerk.storage.server._market_tables import create_market_tables
 from kurswerk.storage.server._revisions import HEAD, MIGRATION_LOCK
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+Step = Callable[[Connection], None]
 
 
-def migrate(database: Database, step: Literal["upgrade", "downgrade"], revision: str) -> None:
+def _nothing(_connection: Connection) -> None:
+    """Do nothing."""
+
+
+def migrate(
+    database: Database,
+    step: Literal["upgrade", "downgrade"],
+    revision: str,
+    *,
+    before: Step = _nothing,
+    after: Step = _nothing,
+) -> None:
     """Take the tables to a revision in one transaction, behind a lock that all processes share.
+
+    Parameters
+    ----------
+    before, after
+        What belongs into the same transaction; called behind the lock, on its connection.
 
     Raises
     ------
@@ -36,11 +54,13 @@ def migrate(database: Database, step: Literal["upgrade", "downgrade"], revision:
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+            driver: Any = connection.connection.driver_connection
+            before(driver)
             config.attributes["connection"] = connection
             getattr(command, step)(config, revision)
             if step == "upgrade" and revision == HEAD:
-                driver: Any = connection.connection.driver_connection
                 create_market_tables(driver, [market for market in MARKETS.values() if not market.on_demand])
+            after(driver)
     except (DBAPIError, psycopg.Error) as error:
         raise translated(error, database.url) from error
     finally:

@@ -1,7 +1,9 @@
 """The tables in a database: brought up to date, taken back, looked at."""
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from kurswerk.core.errors import StorageError
 from kurswerk.market import MARKETS
@@ -82,6 +84,43 @@ def upgrade(database: Database) -> bool:
     return current_revision(database) != current
 
 
+def create_tables(
+    database: Database, *, before: Callable[[Connection], None], after: Callable[[Connection], None]
+) -> bool:
+    """Create all tables in a database that has none of ours, with work of the caller's in the same transaction.
+
+    Parameters
+    ----------
+    before, after
+        Called behind the lock that all processes share; not called where another process has created the tables
+        meanwhile.
+
+    Returns
+    -------
+    bool
+        Whether they were called.
+
+    Raises
+    ------
+    ConflictError, StorageError
+        As for `upgrade`; then nothing has happened.
+    """
+    called = False
+
+    def begin(connection: Connection) -> None:
+        nonlocal called
+        called = _current(connection) is None
+        if called:
+            before(connection)
+
+    def end(connection: Connection) -> None:
+        if called:
+            after(connection)
+
+    _migrate(database, "upgrade", HEAD, before=begin, after=end)
+    return called
+
+
 def downgrade(database: Database, revision: str = "base") -> None:
     """Take migrations back to ``revision``; drops only what Kurswerk created, with its data."""
     if current_revision(database) is not None:
@@ -123,6 +162,6 @@ def _owned(connection: Connection) -> set[str]:
     return {row[0] for row in connection.execute(f"SELECT name FROM {OWNED_TABLE}")}  # noqa: S608 - a constant  # nosec B608
 
 
-def _migrate(database: Database, step: str, revision: str) -> None:
+def _migrate(database: Database, step: str, revision: str, **steps: Any) -> None:
     # Imported when there is something to migrate: Alembic and SQLAlchemy take most of a second.
-    importlib.import_module("kurswerk.storage.server._migrating").migrate(database, step, revision)
+    importlib.import_module("kurswerk.storage.server._migrating").migrate(database, step, revision, **steps)

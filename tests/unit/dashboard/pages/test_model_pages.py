@@ -3,7 +3,9 @@
 import base64
 import json
 import re
+from dataclasses import replace
 
+from kurswerk.core.messages import Message
 from kurswerk.market import Panel
 from memory_dashboard import Browser, JudgedPredictions, Registry, notices, services_over
 
@@ -37,8 +39,8 @@ def test_a_model_is_switched_judged_certified_downloaded_and_deleted(panel: Pane
 
 def test_models_are_filtered_chosen_and_deleted_together(panel: Panel, registry: Registry):
     browser = Browser(services_over(panel, registry))
-    assert '"label": "failed"}], "value": "FAILED"' in browser.open("/models", "?status=FAILED")
-    assert '"label": "failed"}], "value": ""' in browser.open("/models", "?status='||true")
+    assert '"label": "no artifact"}], "value": "FAILED"' in browser.open("/models", "?status=FAILED")
+    assert '"label": "no artifact"}], "value": ""' in browser.open("/models", "?status='||true")
     renewed = browser.fire("models-table.rowData", {"models-tick.n_intervals": 1}, "models-tick.n_intervals")
     assert [row["name"] for row in renewed["response"]["models-table"]["rowData"]] == ["c", "b", "a"]
     rows = [{"id": "2", "name": "b"}, {"id": "3", "name": "c"}]
@@ -57,6 +59,33 @@ def test_a_model_is_loaded_anew(panel: Panel, registry: Registry):
     given = {"model-id.data": 1, "model-reload.n_clicks": 1}
     assert "reloads the model" in notices(browser.fire("", given, "model-reload.n_clicks"))
     assert services.live.reloaded == [1]
+
+
+def test_a_model_without_artifact_is_trained_again_with_one_click(panel: Panel, registry: Registry):
+    browser = Browser(services_over(panel, registry))
+    reason = Message("adoption.without_artifact")
+    registry.records[1] = replace(registry.get(1), status="NO_ARTIFACT", artifact_sha256=None, error_detail=reason)
+    page = browser.open("/models/1")
+    assert "never loaded" in page
+    assert "no artifact" in page
+    assert '"model-train-again"' in page
+    assert '"model-activate"' not in page
+    given = {"model-id.data": 1, "model-train-again.n_clicks": None}
+    assert browser.fire("go.data", given, "model-train-again.n_clicks") == {}
+    answer = browser.fire("go.data", given | {"model-train-again.n_clicks": 1}, "model-train-again.n_clicks")
+    assert "Job created" in notices(answer)
+    again = registry.get("a 2")
+    assert f"/dashboard/models/{again.id}" in json.dumps(answer)
+    assert {**again.spec, "name": "a"} == dict(registry.get(1).spec)
+
+
+def test_a_model_whose_description_could_not_be_translated_is_shown(panel: Panel, registry: Registry):
+    browser = Browser(services_over(panel, registry))
+    registry.records[1] = replace(registry.get(1), status="NO_ARTIFACT", spec={}, features=(), artifact_sha256=None)
+    page = browser.open("/models/1")
+    assert "target not known" in page
+    assert '"model-train-again"' not in page
+    assert "no artifact" in browser.open("/models")
 
 
 def test_a_model_names_the_columns_that_it_lacks(panel: Panel, registry: Registry):
