@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from kurswerk.features import Feature, registered_features
-from kurswerk.market import COINS
+from kurswerk.market import COINS, market_named
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "features.md"
 HEAD = """# Features
@@ -13,7 +13,8 @@ Written by `tools/feature_docs.py` from the library's own declarations.
 
 Every name below may stand in a specification's `features`, with any window or parameters: `rsi_14`, `rsi_30`,
 `price_change_240`. So may each column of `coin_metrics`. `use_engineered_features` adds the engineered ones whose
-inputs the data have, for each of `feature_engineering_windows`.
+inputs the data have, for each of `feature_engineering_windows`. The inputs shown are those of coins; other markets have
+their own columns in the same roles, and stocks the features over fundamentals at the end.
 
 Windows count rows of one coin, the row's own included. A feature is NaN until its look-back is full and where an input
 inside it is missing; where a formula divides by zero it is NaN too. A *recursive* feature looks at all earlier rows
@@ -43,6 +44,13 @@ def section(feature: Feature) -> str:
 def page() -> str:
     """Return the whole page."""
     features = [feature for feature in registered_features(COINS) if feature.name not in COINS.columns]
+    kinds = {feature.kind for feature in features}
+    stocks = market_named("stocks")
+    features += [
+        feature
+        for feature in registered_features(stocks)
+        if feature.kind not in kinds and feature.name not in stocks.columns
+    ]
     table = "\n".join(row(feature) for feature in features)
     return HEAD + table + "\n\n## What they mean\n\n" + "\n".join(section(feature) for feature in features)
 

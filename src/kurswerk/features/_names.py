@@ -11,6 +11,7 @@ from kurswerk.features._coins import COIN_FEATURES
 from kurswerk.features._cross import OPERATORS, REGRESSIONS, RETURN, CrossSection, cross_section_of
 from kurswerk.features._engineered import ENGINEERED
 from kurswerk.features._feature import Feature
+from kurswerk.features._fundamentals import FUNDAMENTAL_FEATURES
 from kurswerk.features._graph import Graph, MissingInputError
 from kurswerk.features._indicators import INDICATORS
 from kurswerk.features._kind import Kind, Param
@@ -24,7 +25,9 @@ NAN_SECTION = "NaN where too few members of the row's moment have a value; membe
 NAN_REGRESSION = "NaN until the window is full, if a value in it is missing, and where the market's do not vary"
 _USUAL_BASES = (RETURN, "price_change_5", "price_change_20", "price_volatility_20", "volume_ratio_20")
 _ENGINEERED_KINDS: dict[str, Kind] = {**ENGINEERED, **COIN_FEATURES, **ALL_TIME_HIGH}
-KINDS: dict[str, Kind] = {**_ENGINEERED_KINDS, **INDICATORS}
+# Only where they are named: they read columns that a training loads for no other feature.
+_NAMED_KINDS: dict[str, Kind] = {**INDICATORS, **FUNDAMENTAL_FEATURES}
+KINDS: dict[str, Kind] = {**_ENGINEERED_KINDS, **_NAMED_KINDS}
 
 
 def resolve(name: str, market: MarketSchema) -> Feature:
@@ -136,7 +139,7 @@ def _feature(kind: Kind, market: MarketSchema, values: Sequence[float], name: st
 
 def feature_names(market: MarketSchema) -> list[str]:
     """Return a market's columns, engineered features with the default windows and indicators with usual parameters."""
-    indicators = [kind.feature(market).name for kind in INDICATORS.values() if kind.is_available(market)]
+    indicators = [kind.feature(market).name for kind in _NAMED_KINDS.values() if kind.is_available(market)]
     return [*market.panel_columns, *engineered_names(market.panel_columns, market), *indicators]
 
 

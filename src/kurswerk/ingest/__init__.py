@@ -3,6 +3,7 @@
 from kurswerk.ingest._actions import ActionStore, ActionSummary, ingest_actions
 from kurswerk.ingest._files import FileSummary, IngestSummary, Progress, ingest_files
 from kurswerk.ingest._quarantine import QuarantinedRow, quarantined_rows
+from kurswerk.ingest._stated_values import StatedSource, ingest_stated_values, stated_columns, states_classifications
 from kurswerk.ingest.ports import CandleSource, MarketSink, RawRows, UpsertCount, arrow_schema
 
 __all__ = [
@@ -15,9 +16,13 @@ __all__ = [
     "Progress",
     "QuarantinedRow",
     "RawRows",
+    "StatedSource",
     "UpsertCount",
     "arrow_schema",
     "ingest_actions",
     "ingest_files",
+    "ingest_stated_values",
     "quarantined_rows",
+    "stated_columns",
+    "states_classifications",
 ]

@@ -3,6 +3,7 @@
 from kurswerk.market._register import DEFAULT_MARKET, MARKETS, market_named, market_of_interval
 from kurswerk.market.coins import COINS, KEY, SOL_PRICE, TIMESTAMP
 from kurswerk.market.columns import map_columns
+from kurswerk.market.joined import AsOfTable, JoinedColumn, StatedValue
 from kurswerk.market.panel import Panel
 from kurswerk.market.schema import (
     CANDLE_ROLES,
@@ -12,7 +13,6 @@ from kurswerk.market.schema import (
     Column,
     FeedTables,
     InstrumentAttribute,
-    JoinedColumn,
     Kind,
     MarketSchema,
     Role,
@@ -30,6 +30,7 @@ __all__ = [
     "MARKETS",
     "SOL_PRICE",
     "TIMESTAMP",
+    "AsOfTable",
     "Clock",
     "Column",
     "FeedTables",
@@ -41,6 +42,7 @@ __all__ = [
     "Role",
     "Segment",
     "SeriesTables",
+    "StatedValue",
     "map_columns",
     "market_named",
     "market_of_interval",

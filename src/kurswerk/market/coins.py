@@ -1,6 +1,7 @@
 """The market of pump.fun-style coins: the rows that the collector writes into ``coin_metrics``."""
 
-from kurswerk.market.schema import Column, FeedTables, JoinedColumn, Kind, MarketSchema, Role, Segment
+from kurswerk.market.joined import JoinedColumn
+from kurswerk.market.schema import Column, FeedTables, Kind, MarketSchema, Role, Segment
 
 COIN_COLUMNS: dict[str, Column] = {
     "phase_id_at_time": Column(Kind.INT),

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from enum import Enum
 from math import inf, isinf
 
-from kurswerk.core.errors import SpecError, UnknownNameError
+from kurswerk.core.errors import UnknownNameError
+from kurswerk.market.joined import AsOfTable, JoinedColumn
 
 # contracts.md stores counts as int, which is 32 bits in the databases that exist already.
 LARGEST_INT = 2_147_483_647
@@ -74,50 +74,6 @@ class Column:
     def largest(self) -> float:
         """The largest value that a row may hold: the maximum, for whole numbers without one what 32 bits hold."""
         return float(LARGEST_INT) if self.kind is not Kind.FLOAT and isinf(self.maximum) else self.maximum
-
-
-@dataclass(frozen=True)
-class JoinedColumn:
-    """A column of a panel that is read as of each row from another table: the newest value known by then.
-
-    Rows of that table are only ever added: what replaces a value is a row that became known later.
-
-    Attributes
-    ----------
-    table
-        Where it is read from; it may be empty or absent, then the column is absent too.
-    value, known_at
-        Columns of that table: the value, and from which moment on it was known. Of several rows of one moment the one
-        of the highest ``id`` counts; a row without the value leaves the one before in force.
-    key
-        Column of that table that names the instrument; None where a value holds for all instruments, such as an
-        exchange rate.
-    max_age
-        How long a value counts after it became known; older, it is missing. None has no limit.
-    is_age
-        The column is the age of that value at the row, in days, instead of the value itself.
-
-    Raises
-    ------
-    SpecError
-        If the limit is not positive.
-    """
-
-    table: str
-    value: str
-    known_at: str
-    key: str | None = None
-    max_age: timedelta | None = None
-    is_age: bool = False
-
-    def __post_init__(self) -> None:
-        if self.max_age is not None and self.max_age <= timedelta(0):
-            raise SpecError("market.max_age_not_positive", table=self.table, value=self.value, age=str(self.max_age))
-
-    @property
-    def max_age_us(self) -> int | None:
-        """The limit in microseconds."""
-        return None if self.max_age is None else self.max_age // timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -235,6 +191,8 @@ class MarketSchema:
         Columns of the view that the table does not have: the close with splits and dividends, for labels.
     joined
         Columns that come from other tables, after the table's own.
+    as_of_tables
+        Those of these tables that Kurswerk makes with the market's own.
     segment
         Column of classes of rows, if there is one.
     clock
@@ -274,6 +232,7 @@ class MarketSchema:
     timestamp: str = "timestamp"
     derived: Mapping[str, Column] = field(default_factory=dict)
     joined: Mapping[str, JoinedColumn] = field(default_factory=dict)
+    as_of_tables: tuple[AsOfTable, ...] = ()
     segment: Segment | None = None
     clock: Clock = Clock.CONTINUOUS
     exchanges: InstrumentAttribute | None = None
@@ -304,6 +263,12 @@ class MarketSchema:
     def panel_columns(self) -> tuple[str, ...]:
         """All columns that a panel of this market can have: the table's, then derived, then joined ones."""
         return (*self.columns, *self.derived, *self.joined)
+
+    @property
+    def usual_columns(self) -> tuple[str, ...]:
+        """The columns of a panel but those that are read only where they are named."""
+        opt_in = {name for name, column in self.joined.items() if column.is_opt_in}
+        return tuple(name for name in self.panel_columns if name not in opt_in)
 
     @property
     def target_columns(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Bars of each interval are a market of their own, with its own feed and states: a
 
 from dataclasses import replace
 
+from kurswerk.market.joined import AsOfTable, JoinedColumn
 from kurswerk.market.schema import (
     Clock,
     Column,
@@ -15,9 +16,17 @@ from kurswerk.market.schema import (
     Role,
     SeriesTables,
 )
+from kurswerk.market.stock_facts import stock_tables
 
 # Shares are counted in 64 bits; a float holds every whole number up to here.
 _MOST_SHARES = 2.0**53
+
+
+def _joined(tables: tuple[AsOfTable, ...]) -> dict[str, JoinedColumn]:
+    return {name: column for table in tables for name, column in table.joined().items()}
+
+
+_TABLES = stock_tables()
 
 STOCKS = MarketSchema(
     name="stocks",
@@ -38,6 +47,8 @@ STOCKS = MarketSchema(
         Role.VOLUME: "volume",
     },
     derived={"total_return_price": Column()},
+    joined=_joined(_TABLES),
+    as_of_tables=_TABLES,
     aliases={"name": "symbol", "instrument": "symbol"},
     clock=Clock.SESSIONS,
     exchanges=InstrumentAttribute("stocks", "symbol", "exchange"),
@@ -55,9 +66,16 @@ STOCKS = MarketSchema(
 def _of_interval(interval: str) -> MarketSchema:
     """Return the market of shorter bars, in the same table."""
     series = replace(STOCKS.series, view=f"stock_bars_{interval}") if STOCKS.series else None
-    feed = FeedTables.named_after(f"{STOCKS.table}_{interval}")
+    tables = stock_tables(f"_{interval}")
     return replace(
-        STOCKS, name=f"stocks_{interval}", interval=interval, series=series, feed_tables=feed, on_demand=True
+        STOCKS,
+        name=f"stocks_{interval}",
+        interval=interval,
+        series=series,
+        joined=_joined(tables),
+        as_of_tables=tables,
+        feed_tables=FeedTables.named_after(f"{STOCKS.table}_{interval}"),
+        on_demand=True,
     )
 
 

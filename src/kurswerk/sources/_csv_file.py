@@ -41,11 +41,11 @@ class CsvCandles:
         If it is empty, binary, not UTF-8 or has no header of candles.
     """
 
-    def __init__(self, path: Path, market: MarketSchema) -> None:
+    def __init__(self, path: Path, market: MarketSchema, *, has_times: bool = True) -> None:
         self._path = path
         self._compression = _compression(path)
         head = self._head()
-        self._dialect: Dialect = read_dialect(path.name, head, market)
+        self._dialect: Dialect = read_dialect(path.name, head, market, has_times=has_times)
 
     @property
     def name(self) -> str:

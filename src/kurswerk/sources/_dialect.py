@@ -38,7 +38,7 @@ class Dialect:
     decimal_comma: bool
 
 
-def read_dialect(name: str, head: str, market: MarketSchema) -> Dialect:
+def read_dialect(name: str, head: str, market: MarketSchema, *, has_times: bool = True) -> Dialect:
     r"""Find out from the beginning of a file how it is written.
 
     The header is the line, of the first five, and the separator the character, that give most columns known here.
@@ -74,7 +74,7 @@ def read_dialect(name: str, head: str, market: MarketSchema) -> Dialect:
                 )
             names = _cut(line, separator)
             known = map_columns(names, market)
-            score = len(known) if market.timestamp in known.values() else 0
+            score = len(known) if not has_times or market.timestamp in known.values() else 0
             if score >= 2 and (best is None or score > best[0]):
                 best = (score, place, separator, names)
     if best is None:

@@ -17,8 +17,8 @@ _PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 _BATCH_ROWS = 65_536
 
 
-def open_candles(path: Path, market: MarketSchema) -> CandleSource:
-    """Open a file of a market's rows.
+def open_candles(path: Path, market: MarketSchema, *, has_times: bool = True) -> CandleSource:
+    """Open a file of a market's rows; without ``has_times`` one whose rows need not have a time.
 
     ``.parquet`` and ``.pq`` are Parquet, everything else is text unless it begins as a Parquet file.
 
@@ -36,7 +36,7 @@ def open_candles(path: Path, market: MarketSchema) -> CandleSource:
             is_parquet = file.read(4) == PARQUET_MAGIC
         if is_parquet and ".csv" in path.name.lower():
             raise DataFileError("file.parquet_not_csv", file=path.name)
-        return ParquetCandles(path) if is_parquet else CsvCandles(path, market)
+        return ParquetCandles(path) if is_parquet else CsvCandles(path, market, has_times=has_times)
     except OSError as error:
         raise DataFileError("file.not_readable", file=path, reason=error.strerror or error) from error
 

@@ -125,7 +125,7 @@ def columns_to_load(spec: ModelSpec, stored: Collection[str]) -> list[str]:
     if spec.phases and market.segment:
         wanted |= {market.segment.column}
     optional = (
-        set(market.panel_columns) if spec.use_engineered_features else trade_columns(market, costs_of(spec.costs))
+        set(market.usual_columns) if spec.use_engineered_features else trade_columns(market, costs_of(spec.costs))
     )
     return market.in_order(wanted | (optional & set(stored)))
 

@@ -25,7 +25,8 @@ DAYS = calendar_of("XNYS").sessions_between(np.datetime64("2020-01-02"), np.date
 PAST, LATER = 340, 12
 # Day of the list above, and new shares per old one; the second falls into the days that are predicted live.
 SPLITS = {100: 2.0, PAST + 4: 3.0}
-FEATURES = ["close_price", "volume", "price_change_5", "rsi_14", "ema_20"]
+FACTS = ["earnings_yield", "eps_age_days", "sector"]
+FEATURES = ["close_price", "volume", "price_change_5", "rsi_14", "ema_20", *FACTS]
 SPEC = {
     "name": "up",
     "market": "stocks",
@@ -73,11 +74,22 @@ def write_splits(path: Path, days: Sequence[int]) -> Path:
     return path
 
 
+def write_facts(path: Path, days: Sequence[int]) -> Path:
+    """Write what is stated of both symbols on some days at noon."""
+    rows = [
+        f"{symbol},{DAYS[day]}T12:00:00Z,{3.0 + day / 100 + k},{sector}\n"
+        for day in days
+        for k, (symbol, sector) in enumerate(zip(SYMBOLS, ("Information Technology", "Financials"), strict=True))
+    ]
+    path.write_text("symbol,as_of,eps,sector\n" + "".join(rows), encoding="utf-8")
+    return path
+
+
 def batch_scores(database: Database, model_id: int) -> dict[tuple[str, int, int], np.float32]:
     """Compute the predictions of the later days in batch, with no sight of what was stored live."""
     stores = open_stores(database)
-    panel = stores.markets["stocks"].load_panel(list(STOCKS.columns))
     record = stores.models.get(model_id)
+    panel = stores.markets["stocks"].load_panel(STOCKS.in_order(plan_of(record).inputs))
     scores = load_model(record, stores.models).predict_proba(as_model_input(plan_of(record).compute(panel)))
     later = panel.timestamps >= calendar_of("XNYS").closes(DAYS[PAST : PAST + 1])[0]
     return {
@@ -92,6 +104,10 @@ def test_stocks_are_ingested_trained_certified_predicted_and_replayed(run, tmp_p
     assert (summary["inserted"], summary["quarantined"], summary["conflicts"]) == (2 * PAST, 0, [])
     splits = write_splits(tmp_path / "splits.csv", list(SPLITS)[:1])
     assert run("ingest", "actions", splits, "--json").json["added"] == 2
+    # None for half a year, so that some days have none that counts.
+    facts = write_facts(tmp_path / "facts.csv", [5, 40, 200, 300])
+    stated = run("ingest", "fundamentals", facts, "--source", "vendor", "--json").json
+    assert [stated[f"stock_{name}"]["inserted"] for name in ("fundamentals", "classifications")] == [8, 8]
     document = tmp_path / "spec.json"
     document.write_text(json.dumps(SPEC), encoding="utf-8")
     record = run("train", document, "--json").json
@@ -102,6 +118,7 @@ def test_stocks_are_ingested_trained_certified_predicted_and_replayed(run, tmp_p
     def days_pass() -> None:
         """The second split is known before its day, as splits are announced."""
         run("ingest", "actions", write_splits(tmp_path / "splits.csv", list(SPLITS)))
+        run("ingest", "fundamentals", write_facts(tmp_path / "facts.csv", [PAST + 2, PAST + 7]), "--source", "vendor")
         for day in range(PAST, PAST + LATER):
             run("ingest", "stocks", write_bars(tmp_path / "day.csv", day, day + 1), "--source", "vendor")
 
@@ -113,6 +130,7 @@ def test_stocks_are_ingested_trained_certified_predicted_and_replayed(run, tmp_p
     assert replayed(database) == [(True, 0)] * len(live)
     rest(database)
     a_late_split(run, tmp_path, database)
+    a_late_fact(run, tmp_path, database)
 
 
 def replayed(database: Database) -> list[tuple[bool, int]]:
@@ -150,3 +168,16 @@ def a_late_split(run, tmp_path: Path, database: Database) -> None:
     each = LATER + 1
     assert found[:each] == [(True, 0)] * each
     assert found[each:] == [(True, 0)] * (LATER - 3) + [(False, 1), (False, 2), (False, 3), (True, 0)]
+
+
+def a_late_fact(run, tmp_path: Path, database: Database) -> None:
+    """Earnings that nobody had when days were predicted: replays name the bars that they belong to."""
+    path = tmp_path / "fact.csv"
+    path.write_text(f"symbol,as_of,eps\nBRK.B,{DAYS[PAST + LATER - 2]}T12:00:00Z,99\n", encoding="utf-8")
+    before = stored(database)
+    assert run("ingest", "fundamentals", path).code == 0
+    assert stored(database) == before
+    found = replayed(database)
+    each = LATER + 1
+    assert found[:each] == [(True, 0)] * each
+    assert found[each:] == [(True, 0)] * (LATER - 3) + [(False, 1), (False, 2), (False, 3), (False, 3)]

@@ -13,10 +13,17 @@ from kurswerk.storage.markets._periods import periods_query, row_value
 from kurswerk.storage.markets._rates import PostgresRatesStore
 from kurswerk.storage.markets._row_context import MarketRowReader
 from kurswerk.storage.markets._series import SeriesSink, source_conflicts
+from kurswerk.storage.markets._stated_values import (
+    KnownValue,
+    StatedValueSink,
+    describe_instruments,
+    known_values,
+)
 from kurswerk.storage.markets._store import PostgresMarketStore
 from kurswerk.storage.markets._table import MarketTable
 
 __all__ = [
+    "KnownValue",
     "MarketContextStore",
     "MarketRowReader",
     "MarketTable",
@@ -24,11 +31,14 @@ __all__ = [
     "PostgresMarketStore",
     "PostgresRatesStore",
     "SeriesSink",
+    "StatedValueSink",
     "absent_columns",
     "array_text",
     "collector_gaps",
     "collector_reports",
     "coverage",
+    "describe_instruments",
+    "known_values",
     "missing_columns",
     "periods_query",
     "row_value",

@@ -58,8 +58,10 @@ def fetch_panel(connect: Connect, table: MarketTable, columns: Sequence[str], se
         parts = _parts(table, selection, count)
         _fetch_rows(connect, cursor, selection, [query + part for part in parts], rows)
         panel = rows.panel((*stored, *joined))
-        for place, name in enumerate(joined, start=len(stored)):
-            panel.values[place] = values_as_of(cursor, table.joined[name], panel)
+        joins = [table.joined[name] for name in joined]
+        values = values_as_of(cursor, joins, panel, chosen=selection.instruments is not None)
+        for place, column in enumerate(values, start=len(stored)):
+            panel.values[place] = column
         if table.market.exchanges is not None:
             panel = panel.with_exchanges(_attributes(cursor, table.market.exchanges))
     return _in_order(panel, tuple(columns))

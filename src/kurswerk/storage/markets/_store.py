@@ -1,6 +1,6 @@
 """The rows of a market."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import pyarrow as pa
@@ -9,11 +9,12 @@ from psycopg import sql
 from kurswerk.core.errors import DataError, NoDataError, NotFoundError
 from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.ingest.ports import UpsertCount
-from kurswerk.market import MarketSchema, Panel
+from kurswerk.market import AsOfTable, MarketSchema, Panel
 from kurswerk.market.adjustment import CorporateAction
 from kurswerk.market.series import SeriesOrigin, SourceConflict
 from kurswerk.storage.markets._load import Selection, condition, fetch_panel
 from kurswerk.storage.markets._series import SeriesSink, add_actions, source_conflicts
+from kurswerk.storage.markets._stated_values import KnownValue, StatedValueSink, describe_instruments, known_values
 from kurswerk.storage.markets._table import MarketTable
 from kurswerk.storage.markets._upsert import MarketWriter, sized
 from kurswerk.storage.server import Database
@@ -80,14 +81,18 @@ class PostgresMarketStore:
         return self._load(columns, selection)
 
     def latest_rows(self, mint: str, n: int, columns: Sequence[str] | None = None) -> Panel:
-        """Return the last ``n`` rows of an instrument (fewer if it has no more), all columns if none are named.
+        """Return the last ``n`` rows of an instrument (fewer if it has no more).
+
+        All columns if none are named, but those that are read only where they are named.
 
         Raises
         ------
         NotFoundError
             If there are no rows of this instrument.
         """
-        names = self.columns() if columns is None else columns
+        names = columns
+        if names is None:
+            names = [name for name in self.columns() if name in self._market.usual_columns]
         panel = self._load(names, Selection(instruments=(mint,), newest=max(int(n), 0)))
         if n > 0 and not len(panel):
             raise NotFoundError("coin.no_rows_see_status", coin=mint)
@@ -189,6 +194,18 @@ class PostgresMarketStore:
     def add_actions(self, actions: Sequence[CorporateAction]) -> int:
         """Store corporate actions that are not there yet, or are there with other values; return how many."""
         return add_actions(self._database, self._market, actions)
+
+    def stated_values_sink(self, table: AsOfTable, source: str, members_column: str | None = None) -> StatedValueSink:
+        """Return what writes values that one source states into one of the market's as-of tables."""
+        return StatedValueSink(self._database, table, source, members_column)
+
+    def describe_instruments(self, companies: Mapping[str, str]) -> None:
+        """Keep the names of companies, and the newest sectors and industries, for people."""
+        describe_instruments(self._database, self._market, companies)
+
+    def known_values(self, instrument: str, moment_us: int, names: Collection[str] | None = None) -> list[KnownValue]:
+        """Return the newest stated values of an instrument known at a moment, or some of them."""
+        return known_values(self._database, self._market, instrument, moment_us, names)
 
     def source_conflicts(self, instruments: Collection[str] | None = None) -> list[SourceConflict]:
         """Return where other sources of instruments (None: of all) differ from the preferred one, bar by bar."""

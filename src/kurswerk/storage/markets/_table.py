@@ -1,6 +1,6 @@
 """A market's table as it is found: ours, or the collector's with other types, more columns or fewer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -255,20 +255,37 @@ class MarketTable:
 
 
 def _joins(connection: Connection, market: MarketSchema) -> dict[str, FoundJoin]:
-    found = {}
+    shapes: dict[str, dict[str, FoundColumn]] = {}
+    there: dict[str, JoinedColumn] = {}
     for name, column in market.joined.items():
-        rows = connection.execute(_COLUMNS, {"relation": column.table}).fetchall()
-        there = {row[0]: FoundColumn(*row) for row in rows}
-        needed = [column.value, column.known_at, *([column.key] if column.key else [])]
-        if all(one in there for one in needed):
-            version = ", ".join(there[one].version for one in needed)
-            found[name] = FoundJoin(column, "id" in there, _has_values(connection, column), version)
+        if column.relation not in shapes:
+            rows = connection.execute(_COLUMNS, {"relation": column.relation}).fetchall()
+            shapes[column.relation] = {row[0]: FoundColumn(*row) for row in rows}
+        if shapes[column.relation].keys() >= set(_needed(column)):
+            there[name] = column
+    filled = _filled(connection, there.values())
+    found = {}
+    for name, column in there.items():
+        shape = shapes[column.relation]
+        version = ", ".join(shape[one].version for one in _needed(column))
+        found[name] = FoundJoin(column, "id" in shape, (column.table, column.value) in filled, version)
     return found
 
 
-def _has_values(connection: Connection, column: JoinedColumn) -> bool:
-    query = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {} IS NOT NULL AND {} IS NOT NULL)").format(
-        sql.Identifier(column.table), sql.Identifier(column.value), sql.Identifier(column.known_at)
-    )
-    row = connection.execute(query).fetchone()
-    return bool(row and row[0])
+def _needed(column: JoinedColumn) -> list[str]:
+    return [column.value, column.known_at, *([column.key] if column.key else [])]
+
+
+def _filled(connection: Connection, columns: Iterable[JoinedColumn]) -> set[tuple[str, str]]:
+    """Return which columns of which tables hold a value, by one query."""
+    asked = {(column.table, column.value): column.known_at for column in columns}
+    if not asked:
+        return set()
+    each = [
+        sql.SQL("EXISTS (SELECT FROM {} WHERE {} IS NOT NULL AND {} IS NOT NULL)").format(
+            sql.Identifier(table), sql.Identifier(value), sql.Identifier(known_at)
+        )
+        for (table, value), known_at in asked.items()
+    ]
+    row = connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(each))).fetchone() or ()
+    return {place for place, has_value in zip(asked, row, strict=True) if has_value}

@@ -112,6 +112,11 @@ def joined_trigger_name(table: str, event: str) -> str:
     return f"kurswerk_joined_{table}_{event}"
 
 
+def joined_function(table: str) -> sql.Identifier:
+    """Return the function that the triggers on a joined table call, quoted."""
+    return sql.Identifier(f"kurswerk_joined_{table}")
+
+
 def joined_trigger_creation(market: MarketSchema, tables: Iterable[str] | None = None) -> list[sql.Composed]:
     """Return the statements that put triggers on a market's joined tables, or some; again they change nothing."""
     statements: list[sql.Composed] = []
@@ -120,7 +125,7 @@ def joined_trigger_creation(market: MarketSchema, tables: Iterable[str] | None =
     for source in joined_sources(MARKETS.values()):
         if source.table not in mine or (wanted is not None and source.table not in wanted):
             continue
-        function = sql.Identifier(f"kurswerk_joined_{source.table}")
+        function = joined_function(source.table)
         statements.append(_function(source, function))
         statements += _drop(source)
         for event, declaration in _TRIGGERS.items():
@@ -141,7 +146,7 @@ def joined_trigger_removal(market: MarketSchema) -> list[sql.Composed]:
         for source in joined_sources([market])
         for statement in (
             *_drop(source),
-            sql.SQL("DROP FUNCTION IF EXISTS {}()").format(sql.Identifier(f"kurswerk_joined_{source.table}")),
+            sql.SQL("DROP FUNCTION IF EXISTS {}()").format(joined_function(source.table)),
         )
     ]
 

@@ -10,8 +10,10 @@ from psycopg import sql
 
 from kurswerk.core.errors import ConflictError
 from kurswerk.market import KEY_LENGTH, Column, MarketSchema
+from kurswerk.storage.server._as_of_tables import as_of_creation, as_of_relations
 from kurswerk.storage.server._database import Connection, Database
 from kurswerk.storage.server._feed_trigger import trigger_creation
+from kurswerk.storage.server._joined_trigger import joined_function, joined_trigger_creation
 from kurswerk.storage.server._revisions import MIGRATION_LOCK, OWNED_TABLE
 from kurswerk.storage.server._series_tables import series_functions, series_tables, stored_creation
 
@@ -28,7 +30,11 @@ _LIKE = "CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLU
 
 def missing_market_tables(connection: Connection, markets: Iterable[MarketSchema]) -> list[str]:
     """Return the tables of these markets that are not there."""
-    names = [name for market in markets for name in (market.table, *series_tables(market), *_feed_tables(market))]
+    names = [
+        name
+        for market in markets
+        for name in (market.table, *series_tables(market), *_feed_tables(market), *as_of_relations(market))
+    ]
     rows = connection.execute("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", [names])
     return [row[0] for row in rows]
 
@@ -44,25 +50,37 @@ def create_market_tables(connection: Connection, markets: Iterable[MarketSchema]
         If a table that must be ours is there already.
     """
     for market in markets:
+        beside = as_of_relations(market)
         missing = missing_market_tables(connection, [market])
-        if not missing:
-            continue
-        ours = (*series_tables(market), *_feed_tables(market))
-        if market.on_demand and market.series:
-            ours = (market.relation, *_feed_tables(market))
-        elif market.series:  # bars of somebody else, without the tables beside them, could not be read
-            ours += (market.table,)
-        taken = [name for name in ours if name not in missing]
-        if taken:
-            raise ConflictError("database.tables_taken", tables=", ".join(taken))
-        for statement in _feed_creation(market):
+        own = [name for name in missing if name not in beside]
+        if own:
+            _create_own_tables(connection, market, own)
+        beside = [name for name in beside if name in missing]
+        for statement in as_of_creation(market, beside):
             connection.execute(statement)
-        if market.table in missing or market.on_demand:
-            for statement in stored_creation(market) if market.series else [_table_creation(market)]:
-                connection.execute(statement)
-            for statement in trigger_creation(market):
-                connection.execute(statement)
-        _own(connection, market, [name for name in missing if name != market.relation or not market.series])
+        made = [table.name for table in market.as_of_tables if table.name in beside]
+        for statement in joined_trigger_creation(market, made) if made else []:
+            connection.execute(statement)
+        _own(connection, market, made)
+
+
+def _create_own_tables(connection: Connection, market: MarketSchema, missing: list[str]) -> None:
+    ours = (*series_tables(market), *_feed_tables(market))
+    if market.on_demand and market.series:
+        ours = (market.relation, *_feed_tables(market))
+    elif market.series:  # bars of somebody else, without the tables beside them, could not be read
+        ours += (market.table,)
+    taken = [name for name in ours if name not in missing]
+    if taken:
+        raise ConflictError("database.tables_taken", tables=", ".join(taken))
+    for statement in _feed_creation(market):
+        connection.execute(statement)
+    if market.table in missing or market.on_demand:
+        for statement in stored_creation(market) if market.series else [_table_creation(market)]:
+            connection.execute(statement)
+        for statement in trigger_creation(market):
+            connection.execute(statement)
+    _own(connection, market, [name for name in missing if name != market.relation or not market.series])
 
 
 def make_on_demand(database: Database, market: MarketSchema) -> None:
@@ -84,6 +102,7 @@ def drop_market_tables(connection: Connection) -> None:
     rows = connection.execute(f"SELECT name FROM {OWNED_TABLE} WHERE market IS NOT NULL").fetchall()  # noqa: S608 - a constant  # nosec B608
     for (name,) in rows:
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {} CASCADE").format(sql.Identifier(name)))
+        connection.execute(sql.SQL("DROP FUNCTION IF EXISTS {}()").format(joined_function(name)))
     for function in series_functions(connection):
         connection.execute(sql.SQL("DROP ROUTINE IF EXISTS {} CASCADE").format(sql.SQL(function)))
     connection.execute(f"DELETE FROM {OWNED_TABLE} WHERE market IS NOT NULL")  # noqa: S608 - a constant  # nosec B608
