@@ -87,6 +87,9 @@ def _same(evidence: Evidence, panel: Panel, expected: LabelRows, actual: LabelRo
         return f"{place_in(panel)((row,))}, which declares to look up to {format_timestamp(int(expected.end_us[row]))}"
 
     evidence.equal(expected.values[rows], actual.values[rows], place, what)
+    returns = [getattr(labels, "returns", None) for labels in (expected, actual)]
+    if returns[0] is not None and returns[1] is not None:
+        evidence.equal(returns[0][rows], returns[1][rows], place, f"{what}: return")
 
 
 def _beyond_horizon(case: LabelCase, evidence: Evidence) -> None:

@@ -115,6 +115,9 @@ def _real_rows(case: PipelineCase, evidence: Evidence) -> None:
     evidence.equal(labels.values[numbers], rows.y, place, "labels of training rows")
     evidence.equal(panel.timestamps[numbers], rows.timestamps, place, "times of training rows")
     evidence.equal(labels.end_us[numbers], rows.label_end_us, place, "label ends of training rows")
+    returns = getattr(labels, "returns", None)
+    if rows.returns is not None and returns is not None:
+        evidence.equal(returns[numbers], rows.returns, place, "returns of training rows")
     evidence.require(bool(np.all(rows.y >= 0)), "a row whose label is unknown is trained on")
 
 
@@ -149,11 +152,19 @@ def _outside_changed(rows: TrainingRows, outside: Int, rng: np.random.Generator)
     yield "absurd features outside the training part", replace(rows, X=X)
     y = rows.y.copy()
     y[outside] = 1 - y[outside]
-    yield "opposite labels outside the training part", replace(rows, y=y)
+    yield "opposite labels outside the training part", replace(rows, y=y, returns=_opposite(rows.returns, outside))
     order = np.arange(len(rows))
     order[outside] = rng.permutation(outside)
     yield "rows outside the training part in another order", rows.take(order)
     yield "rows outside the training part twice", rows.take(np.concatenate((np.arange(len(rows)), outside)))
+
+
+def _opposite(returns: NDArray[np.float64] | None, rows: Int) -> NDArray[np.float64] | None:
+    if returns is None:
+        return None
+    changed = returns.copy()
+    changed[rows] = 100.0 - 10.0 * changed[rows]
+    return changed
 
 
 def _fitted(case: PipelineCase, evidence: Evidence) -> Iterator[tuple[FoldRows, FittedFold]]:

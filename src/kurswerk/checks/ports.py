@@ -123,6 +123,8 @@ class TrainingRows:
         Number of each row's instrument in the panel; shape (n,).
     panel_rows
         Number of each row in the panel, each at most once; shape (n,).
+    returns
+        What a forecast model learns instead of the labels, float64 (n,); None for others.
     """
 
     X: NDArray[Any]
@@ -132,6 +134,7 @@ class TrainingRows:
     embargo_us: Int
     codes: Int
     panel_rows: Int
+    returns: Float | None = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -146,6 +149,7 @@ class TrainingRows:
             self.embargo_us[rows],
             self.codes[rows],
             self.panel_rows[rows],
+            None if self.returns is None else self.returns[rows],
         )
 
 

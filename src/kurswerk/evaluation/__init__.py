@@ -8,6 +8,16 @@ from kurswerk.evaluation._curves import curves
 from kurswerk.evaluation._ended import EndedRows, ended_within_horizon
 from kurswerk.evaluation._evaluation import Evaluation, evaluate, evaluate_panel
 from kurswerk.evaluation._folds import CvSummary, FoldScores, accuracy_degradation, is_overfitted, summarize_folds
+from kurswerk.evaluation._forecast_comparison import ForecastComparison, compare_forecasts
+from kurswerk.evaluation._forecast_tests import DieboldMariano, Moments, diebold_mariano, information_coefficient
+from kurswerk.evaluation._forecasts import (
+    FORECAST_METRICS,
+    ForecastEvaluation,
+    ForecastPart,
+    ForecastRows,
+    NaiveForecasts,
+    evaluate_forecasts,
+)
 from kurswerk.evaluation._metrics import Metrics, brier, classification_metrics, log_loss
 from kurswerk.evaluation._overlap import Overlap, overlap
 from kurswerk.evaluation._ranking import pr_auc, roc_auc
@@ -15,18 +25,26 @@ from kurswerk.evaluation._splits import Fold, purged_hold_out, purged_walk_forwa
 from kurswerk.evaluation._trades import TradeCosts, Trades, simulate_trades, trade_returns
 
 __all__ = [
+    "FORECAST_METRICS",
     "METRIC_NAMES",
     "Baseline",
     "Blocks",
     "Bootstrap",
     "CvSummary",
+    "DieboldMariano",
     "EndedRows",
     "Estimate",
     "Evaluation",
     "Fold",
     "FoldScores",
+    "ForecastComparison",
+    "ForecastEvaluation",
+    "ForecastPart",
+    "ForecastRows",
     "McNemar",
     "Metrics",
+    "Moments",
+    "NaiveForecasts",
     "Overlap",
     "PairedComparison",
     "TradeCosts",
@@ -34,11 +52,15 @@ __all__ = [
     "accuracy_degradation",
     "brier",
     "classification_metrics",
+    "compare_forecasts",
     "compare_paired",
     "curves",
+    "diebold_mariano",
     "ended_within_horizon",
     "evaluate",
+    "evaluate_forecasts",
     "evaluate_panel",
+    "information_coefficient",
     "is_overfitted",
     "log_loss",
     "make_blocks",

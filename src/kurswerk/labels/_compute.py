@@ -29,11 +29,15 @@ class Labels:
     exit_row
         Row that holds the value at the horizon, where a trade entered on this row ends; -1 where the label is
         unknown; int64, shape (n_rows,).
+    returns
+        Of a forecast, the change up to the horizon in percent, NaN where it is unknown; float64, shape (n_rows,). None
+        for other targets.
     """
 
     values: NDArray[np.int8]
     end_us: NDArray[np.int64]
     exit_row: NDArray[np.int64]
+    returns: NDArray[np.float64] | None = None
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -53,6 +57,7 @@ def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
     - change ``within``: the same for any row in (t, d]; the trade is still held to the last one;
     - change against others: the change at the last row is compared with those of its moment's members, as far as known;
       the label looks as far as the furthest of theirs, and is unknown where fewer than two are known;
+    - return: the change at the last row in percent; the label is 1 where it is above 0;
     - threshold: ``v operator target_value`` at the last row, for any row, or without a horizon at the next row.
 
     Parameters
@@ -89,9 +94,13 @@ def compute_labels(panel: Panel, spec: LabelSpec) -> Labels:
         exits = _kernels.horizon_rows(panel.offsets, panel.timestamps, end_us)
     if spec.quantile is not None and spec.market is not None:
         return _compared(panel, values, exits, end_us, spec, spec.market)
-    labels = _label_values(panel, values, exits, spec)
+    if spec.is_return:
+        returns = _kernels.returns_at(values, exits)
+        labels = np.where(np.isnan(returns), np.int8(UNKNOWN), (returns > 0).astype(np.int8))
+    else:
+        returns, labels = None, _label_values(panel, values, exits, spec)
     exits[labels == UNKNOWN] = -1
-    return Labels(labels, end_us, exits)
+    return Labels(labels, end_us, exits, returns)
 
 
 def _compared(

@@ -53,6 +53,21 @@ def change_at(values: Float, exits: Int, percent: float, sign: float) -> Int8:
 
 
 @kernel
+def returns_at(values: Float, exits: Int) -> Float:
+    """Return the change up to the exit row in percent; NaN where it is unknown or no finite number."""
+    returns = np.full(len(values), np.nan)
+    for i in range(len(values)):
+        if exits[i] < 0:
+            continue
+        base, value = values[i], values[exits[i]]
+        if np.isfinite(base) and base > 0 and np.isfinite(value):
+            change = (value - base) / base * 100.0
+            if np.isfinite(change):
+                returns[i] = change
+    return returns
+
+
+@kernel
 def change_within(offsets: Int, values: Float, exits: Int, percent: float, sign: float) -> Int8:
     """Return 1 where any row after i up to its exit row reaches the change, else 0; -1 unknown.
 

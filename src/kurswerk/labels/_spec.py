@@ -21,7 +21,7 @@ MAX_HORIZON_MINUTES = 10 * 366 * 24 * 60
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """A horizon change ("price_close up 2 % at 60 minutes"), the same against other instruments, or a threshold.
+    """A horizon change ("price_close up 2 % at 60 minutes"), also against other instruments, a threshold, or a return.
 
     Attributes
     ----------
@@ -45,6 +45,8 @@ class LabelSpec:
         ``"sector"``; 0.2 is the top quintile, 0.5 above the median.
     market
         Whose moments these are.
+    is_return
+        The change itself in percent is forecast, from the row to its horizon; the label is then whether it is positive.
 
     Raises
     ------
@@ -72,17 +74,21 @@ class LabelSpec:
     quantile: float | None = None
     relative_to: Peers | None = None
     market: MarketSchema | None = None
+    is_return: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.target_var, str) or not self.target_var:
             raise SpecError("label.target_var_missing", target_var=self.target_var)
         if self.mode not in {"at", "within"}:
             raise SpecError("label.unknown_horizon_mode", mode=self.mode)
-        if self.compares:
+        if self.compares and not self.is_return:
             self._check_comparison()
             return
         change = self.min_percent_change is not None or self.direction is not None
         threshold = self.operator is not None or self.target_value is not None
+        if self.is_return:
+            self._check_return(alone=not (change or threshold or self.compares))
+            return
         if change == threshold:
             raise SpecError("label.two_targets" if change else "label.no_target")
         self._check_horizon(required=change)
@@ -90,6 +96,13 @@ class LabelSpec:
             self._check_change()
         else:
             self._check_threshold()
+
+    def _check_return(self, *, alone: bool) -> None:
+        if not alone:
+            raise SpecError("label.return_with_other_target")
+        if self.mode != "at":
+            raise SpecError("label.return_within")
+        self._check_horizon(required=True)
 
     def _check_horizon(self, *, required: bool) -> None:
         if self.sessions is not None:
@@ -188,6 +201,8 @@ def label_name(spec: LabelSpec) -> str:
     ...     LabelSpec("price_close", minutes=60, direction="up", quantile=0.2, relative_to="market", market=COINS)
     ... )
     'change of price_close in the upper 20 % of the market at 60 minutes'
+    >>> label_name(LabelSpec("close", sessions=5, calendar="XNYS", is_return=True))
+    'return of close in percent at 5 sessions of XNYS'
     """
     if spec.sessions is not None:
         when = f"{spec.mode} {spec.sessions} session{'' if spec.sessions == 1 else 's'}"
@@ -201,6 +216,8 @@ def label_name(spec: LabelSpec) -> str:
         return (
             f"change of {spec.target_var} in the {part} {100 * spec.quantile:.15g} % of the {spec.relative_to} {when}"
         )
+    if spec.is_return:
+        return f"return of {spec.target_var} in percent {when}"
     if spec.min_percent_change is not None:
         return f"{spec.target_var} {spec.direction} {spec.min_percent_change:.15g} % {when}"
     return f"{spec.target_var} {spec.operator} {spec.target_value:.15g} {when}"

@@ -13,8 +13,10 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from kurswerk.core.errors import SpecError
 
 FORMAT = "kurswerk-model"
-FORMAT_VERSION = "1"
 INPUT, OUTPUT = "features", "probability"
+FORECAST, LOW, HIGH = "forecast", "low", "high"
+OUTPUTS_OF_VERSION: Mapping[str, tuple[str, ...]] = {"1": (OUTPUT,), "2": (OUTPUT, FORECAST, LOW, HIGH)}
+"""Version of the format → what a model of it gives: a probability, or with it a forecast and its interval."""
 # A file's last bytes: the SHA-256, in hexadecimal digits, of all bytes before them.
 SEAL = "sha256"
 SEAL_LENGTH = 64
@@ -24,7 +26,7 @@ _IR_VERSION = 10
 
 @dataclass(frozen=True)
 class Graph:
-    """A fitted model as ONNX nodes that lead from ``INPUT``, float32 (n, f), to ``OUTPUT``, float32 (n,).
+    """A fitted model as ONNX nodes that lead from ``INPUT``, float32 (n, f), to its outputs, float32 (n,) each.
 
     Attributes
     ----------
@@ -32,10 +34,13 @@ class Graph:
         In the order of computation.
     constants
         Name → array that the nodes refer to.
+    outputs
+        What it gives; those of a format in `OUTPUTS_OF_VERSION`, or less in a graph that is not served.
     """
 
     nodes: Sequence[NodeProto]
     constants: Mapping[str, NDArray[Any]]
+    outputs: tuple[str, ...] = (OUTPUT,)
 
 
 def operators(*names: str, domain: str = "") -> frozenset[tuple[str, str]]:
@@ -62,9 +67,9 @@ COLUMN_CONSTANT: Mapping[str, NDArray[Any]] = {"column": np.array([-1], np.int64
 LOGISTIC_CONSTANTS: Mapping[str, NDArray[Any]] = {**COLUMN_CONSTANT, "one": np.array(1, np.float32)}
 
 
-def as_output(value: str) -> NodeProto:
-    """Return the node that makes a value (n, 1) the output (n,); needs `COLUMN_CONSTANT`."""
-    return helper.make_node("Reshape", [value, "column"], [OUTPUT], name=OUTPUT)
+def as_output(value: str, output: str = OUTPUT) -> NodeProto:
+    """Return the node that makes a value (n, 1) an output (n,); needs `COLUMN_CONSTANT`."""
+    return helper.make_node("Reshape", [value, "column"], [output], name=output)
 
 
 def build_artifact(graph: Graph, model_type: str, feature_names: Sequence[str], metadata: Mapping[str, Any]) -> bytes:
@@ -91,7 +96,7 @@ def build_artifact(graph: Graph, model_type: str, feature_names: Sequence[str], 
         list(graph.nodes),
         "kurswerk",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, len(feature_names)])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in graph.outputs],
         [numpy_helper.from_array(value, name) for name, value in graph.constants.items()],
     )
     domains = {node.domain for node in graph.nodes}
@@ -103,7 +108,7 @@ def build_artifact(graph: Graph, model_type: str, feature_names: Sequence[str], 
     )
     properties = {
         "format": FORMAT,
-        "version": FORMAT_VERSION,
+        "version": "1" if graph.outputs == (OUTPUT,) else "2",
         "model_type": model_type,
         "feature_names": _json(list(feature_names)),
         "metadata": _json(dict(metadata)),

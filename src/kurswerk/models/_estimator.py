@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numba
 import numpy as np
@@ -14,7 +14,8 @@ from kurswerk.models._artifact import Graph, build_artifact
 from kurswerk.models._matrix import Rows, check_training
 from kurswerk.models._session import BlockFunction, Session
 
-HeldOut = tuple[NDArray[np.floating], NDArray[np.integer]]
+HeldOut = tuple[NDArray[np.floating], NDArray[Any]]
+Task = Literal["classification", "regression"]
 
 
 class Estimator(ABC):
@@ -39,6 +40,7 @@ class Estimator(ABC):
     """
 
     model_type: ClassVar[str]
+    task: ClassVar[Task] = "classification"
 
     feature_importance_: NDArray[np.float64]
     n_features_: int
@@ -61,7 +63,7 @@ class Estimator(ABC):
     def fit(
         self,
         X: NDArray[np.floating],
-        y: NDArray[np.integer],
+        y: NDArray[Any],
         rows: Rows | None = None,
         *,
         held_out: HeldOut | None = None,
@@ -86,17 +88,22 @@ class Estimator(ABC):
         DataError
             If shapes disagree, labels are not 0 or 1, nothing is left to train on, or only one class occurs.
         """
-        labels = check_training(X, y, rows)
+        labels = self._checked(X, y, rows)
         if held_out is not None:
-            check_training(*held_out, None)
+            self._checked(*held_out, None)
         self._session = None
         self.n_features_ = X.shape[1]
         self.feature_importance_ = self._train(X, labels, rows, held_out)
         return self
 
+    @staticmethod
+    def _checked(X: NDArray[np.floating], y: NDArray[Any], rows: Rows | None) -> NDArray[Any]:
+        """Refuse what the family cannot learn from, and return what it is to learn of the chosen rows."""
+        return check_training(X, y, rows)
+
     @abstractmethod
     def _train(
-        self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None, held_out: HeldOut | None
+        self, X: NDArray[np.floating], y: NDArray[Any], rows: Rows | None, held_out: HeldOut | None
     ) -> NDArray[np.float64]:
         """Fit and return the importance; ``y`` holds the chosen rows' labels, ``X`` all rows."""
 
@@ -118,6 +125,10 @@ class Estimator(ABC):
         DataError
             If the number of columns differs from the one fitted on.
         """
+        return self._run(X)
+
+    def _run(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return all outputs of the graph that is served."""
         width = self._fitted_width()
         if X.ndim != 2 or X.shape[1] != width:
             raise DataError("model.features_of_other_width", shape=str(X.shape), width=width)
@@ -152,7 +163,11 @@ class Estimator(ABC):
         names = list(feature_names)
         if len(names) != width or len(set(names)) != len(names):
             raise SpecError("model.feature_names_differ", names=len(set(names)), width=width)
-        return build_artifact(self._graph(), self.model_type, names, metadata)
+        return build_artifact(self._served_graph(), self.model_type, names, metadata)
+
+    def _served_graph(self) -> Graph:
+        """Return the graph with everything that is served beside the model itself."""
+        return self._graph()
 
     def _fitted_width(self) -> int:
         if not hasattr(self, "feature_importance_"):

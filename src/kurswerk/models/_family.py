@@ -6,11 +6,10 @@ from typing import Literal
 
 from onnx import ModelProto
 
-from kurswerk.models._estimator import Estimator
+from kurswerk.models._estimator import Estimator, Task
 from kurswerk.models._hyper_parameters import HyperParameters
 from kurswerk.models._session import BlockFunction
 
-Task = Literal["classification", "regression"]
 Input = Literal["rows", "windows"]
 
 

@@ -117,6 +117,26 @@ def check_training(X: NDArray[np.floating], y: NDArray[np.integer], rows: Rows |
     return chosen.astype(np.int8, copy=False)
 
 
+def check_targets(X: NDArray[np.floating], y: NDArray[Any], rows: Rows | None) -> NDArray[np.float64]:
+    """Refuse what no regression can be fitted on, and return the chosen rows' targets as float64.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree, a row index is outside, a target is no finite number, or there is no row or feature.
+    """
+    if X.ndim != 2 or y.ndim != 1 or len(X) != len(y):
+        raise DataError("model.features_not_one_per_label", shape=str(X.shape), labels=str(y.shape))
+    if rows is not None and rows.size and not 0 <= rows.min() <= rows.max() < len(y):
+        raise DataError("model.row_index_out_of_range", first=rows.min(), last=rows.max(), rows=len(y))
+    chosen = np.asarray(y if rows is None else y[rows], dtype=np.float64)
+    if chosen.size == 0 or X.shape[1] == 0:
+        raise DataError("model.nothing_to_train_on", rows=chosen.size, features=X.shape[1])
+    if not np.isfinite(chosen).all():
+        raise DataError("model.targets_not_finite", count=int(np.count_nonzero(~np.isfinite(chosen))))
+    return chosen
+
+
 def row_blocks(
     X: NDArray[np.floating], rows: Rows | None, size: int = BLOCK_ROWS, *, missing: np.float32 = NAN
 ) -> Iterator[Matrix]:

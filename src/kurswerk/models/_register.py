@@ -8,8 +8,9 @@ from kurswerk.core.errors import UnknownNameError
 from kurswerk.models._estimator import Estimator
 from kurswerk.models._family import ModelFamily
 from kurswerk.models.linear._logistic_regression import LOGISTIC_REGRESSION
-from kurswerk.models.trees._boosting_family import XGBOOST
-from kurswerk.models.trees._forest_family import RANDOM_FOREST
+from kurswerk.models.linear._ridge import RIDGE
+from kurswerk.models.trees._boosting_family import XGBOOST, XGBOOST_REGRESSOR
+from kurswerk.models.trees._forest_family import RANDOM_FOREST, RANDOM_FOREST_REGRESSOR
 
 FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
     {
@@ -18,12 +19,17 @@ FAMILIES: Mapping[str, ModelFamily] = MappingProxyType(
             RANDOM_FOREST,
             XGBOOST,
             LOGISTIC_REGRESSION,
+            RANDOM_FOREST_REGRESSOR,
+            XGBOOST_REGRESSOR,
+            RIDGE,
         )
     }
 )
 """Model type → family, in the order in which forms offer them."""
 
 MODEL_TYPES = tuple(FAMILIES)
+CLASSIFIERS = tuple(name for name, family in FAMILIES.items() if family.task == "classification")
+REGRESSORS = tuple(name for name, family in FAMILIES.items() if family.task == "regression")
 
 
 def family_named(model_type: str) -> ModelFamily:

@@ -9,9 +9,10 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from kurswerk.core.errors import ArtifactCorruptError, ArtifactForeignError, DataError
-from kurswerk.models._artifact import FORMAT, FORMAT_VERSION, INPUT, OUTPUT, SEAL_LENGTH, seal
+from kurswerk.core.errors import ArtifactCorruptError, ArtifactForeignError, ConflictError, DataError
+from kurswerk.models._artifact import FORMAT, INPUT, OUTPUTS_OF_VERSION, SEAL_LENGTH, seal
 from kurswerk.models._register import FAMILIES
+from kurswerk.models._regressor import Forecasts
 from kurswerk.models._session import RUNTIME_ERRORS, Session
 
 
@@ -40,6 +41,7 @@ class OnnxModel:
         self.feature_names = feature_names
         self.model_type = model_type
         self.metadata = metadata
+        self.is_forecast = FAMILIES[model_type].task == "regression"
         self._shape = (len(feature_names),)
         self._run = Session(data, threads=threads, compile_graph=FAMILIES[model_type].compile_graph).run
 
@@ -70,8 +72,20 @@ class OnnxModel:
             reason = str(error).splitlines()[0]
             raise ArtifactForeignError("artifact.not_runnable", reason=reason) from error
 
+    def forecast(self, X: NDArray[np.floating]) -> Forecasts:
+        """Return forecast, interval and probability for every row; X and errors as for `predict_proba`.
+
+        Raises
+        ------
+        ConflictError
+            If the model gives a probability alone.
+        """
+        if not self.is_forecast:
+            raise ConflictError("model.no_forecast", model_type=self.model_type)
+        return Forecasts.of(self._outputs(X))
+
     def predict_proba(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return the probability of the positive class for every row.
+        """Return the probability of the positive class for every row, of a forecast that the value will rise.
 
         Parameters
         ----------
@@ -88,6 +102,10 @@ class OnnxModel:
         DataError
             If the number of columns is not that of ``feature_names``.
         """
+        found = self._outputs(X)
+        return Forecasts.of(found).probability if self.is_forecast else found
+
+    def _outputs(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
         if X.ndim != 2 or X.shape[1:] != self._shape:
             raise DataError("model.features_of_other_width", shape=str(X.shape), width=self._shape[0])
         return self._run(X)
@@ -108,9 +126,9 @@ def _inspect(data: bytes) -> dict[str, str]:
         raise ArtifactCorruptError("artifact.bytes_changed")
     if not sealed or properties.get("format") != FORMAT:
         raise ArtifactForeignError("artifact.foreign")
-    if properties.get("version") != FORMAT_VERSION:
+    if properties.get("version") not in OUTPUTS_OF_VERSION:
         version = properties.get("version")
-        raise ArtifactForeignError("artifact.unknown_format", version=version, readable=FORMAT_VERSION)
+        raise ArtifactForeignError("artifact.unknown_format", version=version, readable=list(OUTPUTS_OF_VERSION))
     _refuse_unfit_properties(model, properties)
     _refuse_foreign_content(model, properties["model_type"])
     return properties
@@ -119,6 +137,9 @@ def _inspect(data: bytes) -> dict[str, str]:
 def _refuse_foreign_content(model: ModelProto, model_type: str) -> None:
     if model_type not in FAMILIES:
         raise ArtifactForeignError("artifact.unknown_model_type", model_type=model_type)
+    forecast = len(model.graph.output) > 1
+    if forecast != (FAMILIES[model_type].task == "regression"):
+        raise ArtifactForeignError("artifact.of_other_task", model_type=model_type)
     if model.functions or model.training_info or model.graph.sparse_initializer:
         raise ArtifactForeignError("artifact.forbidden_parts")
     for node in model.graph.node:
@@ -144,9 +165,10 @@ def _refuse_unfit_properties(model: ModelProto, properties: Mapping[str, str]) -
     listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
     if not listed or not isinstance(metadata, dict) or not known:
         raise ArtifactForeignError("artifact.foreign_properties")
-    inputs, outputs = list(model.graph.input), list(model.graph.output)
-    if [value.name for value in inputs] != [INPUT] or [value.name for value in outputs] != [OUTPUT]:
-        raise ArtifactForeignError("artifact.other_input_or_output", input=INPUT, output=OUTPUT)
+    inputs, outputs = list(model.graph.input), tuple(value.name for value in model.graph.output)
+    expected = OUTPUTS_OF_VERSION[properties["version"]]
+    if [value.name for value in inputs] != [INPUT] or outputs != expected:
+        raise ArtifactForeignError("artifact.other_input_or_output", input=INPUT, output=", ".join(expected))
     dimensions = inputs[0].type.tensor_type.shape.dim
     width = dimensions[1].dim_value if len(dimensions) == 2 else None
     if width != len(names):

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from kurswerk.models._artifact import INPUT, OUTPUT
+from kurswerk.models._artifact import INPUT
 from kurswerk.models._matrix import as_model_input
 
 # Under this many rows per thread, handing work over costs more than it saves.
@@ -21,7 +21,6 @@ _ROWS_PER_THREAD = 256
 # Rows per call of the runtime, so that its scratch memory stays small beside the matrix.
 _BLOCK_ROWS = 1 << 16
 _ERRORS_ONLY = 3
-_OUTPUTS = [OUTPUT]
 _STATE = onnxruntime.capi.onnxruntime_pybind11_state
 RUNTIME_ERRORS = (
     _STATE.Fail,
@@ -34,7 +33,16 @@ RUNTIME_ERRORS = (
 
 
 BlockFunction = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""From rows, float32 (n, f) in C order, to the output, float32 (n,)."""
+"""From rows, float32 (n, f) in C order, to the output, float32 (n,), or of several to all, (n, outputs)."""
+
+
+def run_graph(data: bytes, given: str = INPUT) -> BlockFunction:
+    """Return what computes a graph from its one input by ONNX Runtime."""
+    session = runtime(data)
+    run, names = session.run, [one.name for one in session.get_outputs()]
+    if len(names) == 1:
+        return lambda X: run(names, {given: X})[0]
+    return lambda X: np.stack(run(names, {given: X}), axis=1)
 
 
 def runtime(data: bytes) -> Any:
@@ -67,15 +75,15 @@ class Session:
         self, data: bytes, *, threads: int, compile_graph: Callable[[ModelProto], BlockFunction | None] | None = None
     ) -> None:
         # ONNX Runtime reads every artifact, even where something else computes it: it knows which ones are wrong.
-        run = runtime(data).run
+        run = run_graph(data)
         compiled = None if compile_graph is None else compile_graph(ModelProto.FromString(data))
-        self._compute: BlockFunction = compiled or (lambda X: run(_OUTPUTS, {INPUT: X})[0])
+        self._compute: BlockFunction = compiled or run
         self._threads = max(1, threads)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
 
     def run(self, X: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Return the output for every row of a matrix (n, f) of the right width; n may be 0."""
+        """Return what `BlockFunction` returns for every row of a matrix (n, f) of the right width; n may be 0."""
         return self._run_block(X) if len(X) <= _ROWS_PER_THREAD else self._run_blocks(X)
 
     def _run_blocks(self, X: NDArray[np.floating]) -> NDArray[np.float32]:

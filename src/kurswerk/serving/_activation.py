@@ -70,7 +70,8 @@ def activate(
     if force and not (reason or "").strip():
         raise SpecError("model.activation_needs_reason")
     record = models.get(model)
-    load_model(record, models)
+    if load_model(record, models).is_forecast:
+        raise ConflictError("model.forecast_not_live", name=record.name)
     plan = plan_of(record)
     if plan.second_stage is not None:
         compared = [feature.name for feature in plan.features if feature.cross is not None]

@@ -88,6 +88,7 @@ class TrainingPipeline:
             embargo_us=dataset.embargo_us[rows],
             codes=dataset.codes,
             panel_rows=rows,
+            returns=None if dataset.labels.returns is None else dataset.returns,
         )
 
     def folds(self, rows: TrainingRows) -> list[Fold]:
@@ -97,7 +98,7 @@ class TrainingPipeline:
     def fit_fold(self, rows: TrainingRows, fold: FoldRows) -> FittedModel:
         """Resample and fit on a fold's training rows."""
         X = np.asarray(rows.X, dtype=np.float32)
-        examples = Examples(X, rows.y, rows.timestamps, rows.label_end_us, rows.embargo_us)
+        examples = Examples(X, rows.y, rows.timestamps, rows.label_end_us, rows.embargo_us, rows.returns)
         return FittedModel(fit_rows(self.spec, examples, np.asarray(fold.train)), self.plan.names)
 
 

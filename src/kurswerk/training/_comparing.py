@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,16 @@ from kurswerk.registry import Comparison, ResultStore, TestResult
 from kurswerk.training._checks import check_scoring, different_models
 from kurswerk.training._costs import Costs
 from kurswerk.training._dataset import Dataset
+from kurswerk.training._forecasting import forecast_comparison
 from kurswerk.training._period import Period
 from kurswerk.training._testing import Scored, result_of, score
 from kurswerk.training.ports import TrainingStores
 
 _UNSAVED = 0
+_OF_OTHER_TARGETS: Final = {
+    "more_than_luck": None,
+    "sentence": "The models answer different questions (their targets differ), so no paired test is possible.",
+}
 
 
 def compare_models(
@@ -34,6 +39,8 @@ def compare_models(
     progress: Progress = no_progress,
 ) -> tuple[int, Comparison]:
     """Test both models on the rows that both can judge; the higher F1 wins, an equal one is a draw.
+
+    Of two forecasts of the same returns the one wins whose errors are smaller by more than luck, or nobody.
 
     Where both watch the same target, a paired test decides whether the difference is more than luck.
 
@@ -85,7 +92,7 @@ def evaluate_comparison(
     a, b = _on_identical_rows(a, b)
     progress(0.7, Message("progress.evaluating", count=len(a.probability)))
     result_a, result_b = result_of(a, period), result_of(b, period)
-    first = winner(result_a.metrics.f1, result_b.metrics.f1)
+    first, significance = _judged(a, b, result_a, result_b)
     comparison = Comparison(
         model_a_id=record_a.id,
         model_b_id=record_b.id,
@@ -97,7 +104,7 @@ def evaluate_comparison(
         a_metrics=result_a.metrics,
         b_metrics=result_b.metrics,
         winner_id={"a": record_a.id, "b": record_b.id, None: None}[first],
-        significance=_significance(a, b),
+        significance=significance,
     )
     return EvaluatedComparison(result_a, result_b, comparison)
 
@@ -126,15 +133,28 @@ def _keys(a: Scored, b: Scored) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 def _only(scored: Scored, kept: NDArray[np.bool_]) -> Scored:
     dataset = replace(scored.dataset, rows=scored.dataset.rows[kept])
-    return replace(scored, dataset=dataset, probability=scored.probability[kept])
+    part = scored.forecasts
+    if part is not None:
+        part = replace(part, forecast=part.forecast[kept], low=part.low[kept], high=part.high[kept])
+    return replace(scored, dataset=dataset, probability=scored.probability[kept], forecasts=part)
+
+
+def _judged(
+    a: Scored, b: Scored, result_a: TestResult, result_b: TestResult
+) -> tuple[Literal["a", "b"] | None, dict[str, Any]]:
+    """Return the winner and why: among forecasts of one target by Diebold and Mariano, among others by F1."""
+    if a.forecasts is None and b.forecasts is None:
+        return winner(result_a.metrics.f1, result_b.metrics.f1), _significance(a, b)
+    if a.forecasts is None or b.forecasts is None or a.spec.label_spec() != b.spec.label_spec():
+        return None, dict(_OF_OTHER_TARGETS)
+    names = (a.record.name, b.record.name)
+    found = forecast_comparison(a.spec, a.dataset, a.forecasts, b.forecasts, names)
+    return found.winner, found.as_json()
 
 
 def _significance(a: Scored, b: Scored) -> dict[str, Any]:
     if a.spec.label_spec() != b.spec.label_spec():
-        return {
-            "more_than_luck": None,
-            "sentence": "The models answer different questions (their targets differ), so no paired test is possible.",
-        }
+        return dict(_OF_OTHER_TARGETS)
     # The targets are equal, so both models were scored on the same rows: those of either will do.
     dataset = a.dataset
     horizon_us = int(np.max(dataset.labels.end_us[dataset.rows] - dataset.timestamps, initial=0))

@@ -25,7 +25,8 @@ class Examples(NamedTuple):
     """What a model is fitted on, row by row; of some of them, its ``rows``.
 
     ``X`` float32 (n, n_features); ``y`` int8 labels; ``timestamps`` and the moments up to which the labels look,
-    ``label_end_us``, in microseconds UTC; how far a label must stay from a test part, ``embargo_us``; all (n,).
+    ``label_end_us``, in microseconds UTC; how far a label must stay from a test part, ``embargo_us``; of a forecast
+    ``returns`` in percent; all (n,).
     """
 
     X: NDArray[np.float32]
@@ -33,6 +34,7 @@ class Examples(NamedTuple):
     timestamps: NDArray[np.int64]
     label_end_us: NDArray[np.int64]
     embargo_us: NDArray[np.int64]
+    returns: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,15 @@ class Dataset:
     @property
     def examples(self) -> Examples:
         """What is fitted on, of all rows of the panel."""
-        return Examples(self.features, self.labels.values, self.panel.timestamps, self.labels.end_us, self.embargo_us)
+        labels, times = self.labels, self.panel.timestamps
+        return Examples(self.features, labels.values, times, labels.end_us, self.embargo_us, labels.returns)
+
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        """Returns of the rows that take part, in percent; of a forecast alone."""
+        if self.labels.returns is None:
+            raise TypeError("labels of a forecast are needed")
+        return self.labels.returns[self.rows]
 
     @property
     def y(self) -> NDArray[np.int8]:

@@ -22,7 +22,8 @@ from kurswerk.training._dataset import (
     refuse_empty,
     training_plan,
 )
-from kurswerk.training._folds import fit_rows, run_folds
+from kurswerk.training._folds import FoldOutcome, fit_rows, forecaster, run_folds
+from kurswerk.training._forecasting import FittedForecaster, forecast_evaluation
 from kurswerk.training._versions import library_versions
 from kurswerk.training.ports import MarketStore
 from kurswerk.training.spec import ModelSpec
@@ -46,17 +47,22 @@ def load_dataset(spec: ModelSpec, market: MarketStore, progress: Progress = no_p
 
 
 def fit_final(spec: ModelSpec, dataset: Dataset) -> tuple[Estimator, bytes]:
-    """Fit on all rows that take part and return the classifier with its ONNX artifact.
+    """Fit on all rows that take part and return the model with its ONNX artifact.
 
     The artifact's metadata holds nothing but what decides its bits, so that equal inputs give equal bytes.
     """
-    classifier = fit_rows(spec, dataset.examples, dataset.rows)
+    model = fit_rows(spec, dataset.examples, dataset.rows)
+    return model, artifact_of(spec, dataset, model)
+
+
+def artifact_of(spec: ModelSpec, dataset: Dataset, model: Estimator) -> bytes:
+    """Return a fitted model's artifact with the hashes of what decides its bits."""
     recipe: dict[str, Any] = {key: value for key, value in spec.as_json().items() if key not in _OUTSIDE_RECIPE}
     metadata = {
         "definitions": dataset.plan.definition_hash,
         "recipe": sha256_json({**recipe, "params": spec.full_params}),
     }
-    return classifier, classifier.to_onnx(dataset.plan.names, metadata)
+    return model.to_onnx(dataset.plan.names, metadata)
 
 
 def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_progress) -> TrainedVersion:
@@ -75,7 +81,9 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
         raise DataError("training.single_label", count=len(y), label=int(y[0]))
     outcomes = run_folds(spec, dataset, lambda share, message: progress(0.3 + 0.4 * share, message))
     progress(0.7, Message("progress.fitting", count=len(y)))
-    classifier, artifact = fit_final(spec, dataset)
+    fitted = forecaster(spec, dataset.examples, dataset.rows) if spec.is_forecast else None
+    model = fit_rows(spec, dataset.examples, dataset.rows) if fitted is None else fitted.model
+    artifact = artifact_of(spec, dataset, model)
     progress(0.85, Message("progress.evaluating_out_of_fold"))
     evaluation = evaluate_panel(
         dataset.panel,
@@ -88,7 +96,7 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
     )
     summary = summarize_folds([outcome.scores for outcome in outcomes])
     importance = sorted(
-        zip(dataset.plan.names, (float(share) for share in classifier.feature_importance_), strict=True),
+        zip(dataset.plan.names, (float(share) for share in model.feature_importance_), strict=True),
         key=lambda item: -item[1],
     )
     progress(0.98, Message("progress.storing"))
@@ -103,10 +111,21 @@ def fit_version(spec: ModelSpec, dataset: Dataset, *, progress: Progress = no_pr
             "kind": "out of fold",
             "training_rows": len(y),
             "training_base_rate": float(y.mean()),
-            **classifier.facts_,
+            **model.facts_,
             **evaluation.as_json(),
+            **({} if fitted is None else {"forecast": _forecast_json(spec, dataset, outcomes, fitted)}),
         },
         cv_scores=summary.as_json(),
         cv_overfitting_gap=summary.overfitting_gap,
         feature_importance=dict(importance),
     )
+
+
+def _forecast_json(
+    spec: ModelSpec, dataset: Dataset, outcomes: list[FoldOutcome], fitted: FittedForecaster
+) -> dict[str, Any]:
+    """Return what the folds' forecasts were worth, and what a later test needs of the final model."""
+    rows = np.concatenate([outcome.rows for outcome in outcomes])
+    parts = [outcome.forecasts for outcome in outcomes if outcome.forecasts is not None]
+    found = forecast_evaluation(spec, dataset, rows, parts).as_json()
+    return {**found, "calibration": fitted.as_json()}

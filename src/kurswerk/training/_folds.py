@@ -8,10 +8,19 @@ from numpy.typing import NDArray
 
 from kurswerk.core.errors import DataError
 from kurswerk.core.messages import Message
-from kurswerk.evaluation import Fold, FoldScores, classification_metrics, pr_auc, purged_hold_out, purged_walk_forward
+from kurswerk.evaluation import (
+    Fold,
+    FoldScores,
+    ForecastPart,
+    classification_metrics,
+    pr_auc,
+    purged_hold_out,
+    purged_walk_forward,
+)
 from kurswerk.jobs import Progress
 from kurswerk.models import Estimator, create, needs_balance, resample, row_blocks
 from kurswerk.training._dataset import Dataset, Examples
+from kurswerk.training._forecasting import FittedForecaster, fit_forecaster, forecast_rows, part_of
 from kurswerk.training.spec import ModelSpec
 
 # What a single hold-out tests on: the last fifth of the rows.
@@ -28,12 +37,13 @@ _ROWS_AT_ONCE = 65_536
 class FoldOutcome:
     """A fold's predictions on its test rows, and its scores.
 
-    ``rows`` are positions in the panel; ``probability`` has the same shape.
+    ``rows`` are positions in the panel; ``probability`` has the same shape; ``forecasts`` are a forecast model's.
     """
 
     rows: NDArray[np.int64]
     probability: NDArray[np.float32]
     scores: FoldScores
+    forecasts: ForecastPart | None = None
 
 
 def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Estimator:
@@ -54,6 +64,8 @@ def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Es
     DataError
         If the rows hold one class only.
     """
+    if spec.is_forecast:
+        return forecaster(spec, examples, rows).model
     X, y = examples.X, examples.y
     positives = int((y[rows] == 1).sum())
     if positives in {0, len(rows)}:
@@ -65,6 +77,11 @@ def fit_rows(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> Es
     if spec.use_smote and needs_balance(y[learnt]):
         return classifier.fit(*resample(X, y, int(params["random_state"]), learnt), held_out=held_out)
     return classifier.fit(X, y, rows=learnt, held_out=held_out)
+
+
+def forecaster(spec: ModelSpec, examples: Examples, rows: NDArray[np.int64]) -> FittedForecaster:
+    """Fit and calibrate a forecast model on the given rows and nothing else; errors as for `fit_rows`."""
+    return fit_forecaster(spec, examples, rows, _parted)
 
 
 def _parted(examples: Examples, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -123,14 +140,34 @@ def run_folds(spec: ModelSpec, dataset: Dataset, progress: Progress) -> list[Fol
 
 
 def _run_fold(spec: ModelSpec, dataset: Dataset, fold: Fold) -> FoldOutcome:
-    y = dataset.labels.values
-    classifier = fit_rows(spec, dataset.examples, dataset.rows[fold.train])
-    test_rows = dataset.rows[fold.test]
+    train, test_rows = dataset.rows[fold.train], dataset.rows[fold.test]
+    step = max(1, len(train) // _MOST_TRAIN_ROWS_SCORED)
+    if spec.is_forecast:
+        return _run_forecast_fold(spec, dataset, fold, train[::step])
+    classifier = fit_rows(spec, dataset.examples, train)
     probability = predict_rows(classifier, dataset.features, test_rows)
-    step = max(1, len(fold.train) // _MOST_TRAIN_ROWS_SCORED)
-    seen = dataset.rows[fold.train[::step]]
-    p_seen = predict_rows(classifier, dataset.features, seen)
-    scores = FoldScores(
+    p_seen = predict_rows(classifier, dataset.features, train[::step])
+    return FoldOutcome(test_rows, probability, _scores(dataset, fold, probability, train[::step], p_seen))
+
+
+def _run_forecast_fold(spec: ModelSpec, dataset: Dataset, fold: Fold, seen: NDArray[np.int64]) -> FoldOutcome:
+    fitted = forecaster(spec, dataset.examples, dataset.rows[fold.train])
+    test_rows = dataset.rows[fold.test]
+    found = forecast_rows(fitted.model, dataset.features, test_rows)
+    p_seen = forecast_rows(fitted.model, dataset.features, seen).probability
+    scores = _scores(dataset, fold, found.probability, seen, p_seen)
+    return FoldOutcome(test_rows, found.probability, scores, part_of(found, fitted.naive, fitted.error_sizes))
+
+
+def _scores(
+    dataset: Dataset,
+    fold: Fold,
+    probability: NDArray[np.float32],
+    seen: NDArray[np.int64],
+    p_seen: NDArray[np.float32],
+) -> FoldScores:
+    y, test_rows = dataset.labels.values, dataset.rows[fold.test]
+    return FoldScores(
         train=classification_metrics(y[seen], p_seen),
         test=classification_metrics(y[test_rows], probability),
         train_pr_auc=pr_auc(y[seen], p_seen),
@@ -140,4 +177,3 @@ def _run_fold(spec: ModelSpec, dataset: Dataset, fold: Fold) -> FoldOutcome:
         purged=fold.purged,
         test_start_us=fold.test_start_us,
     )
-    return FoldOutcome(test_rows, probability, scores)

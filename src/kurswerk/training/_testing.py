@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import to_datetime, to_us
-from kurswerk.evaluation import EndedRows, accuracy_degradation, evaluate_panel, is_overfitted, overlap
+from kurswerk.evaluation import EndedRows, ForecastPart, accuracy_degradation, evaluate_panel, is_overfitted, overlap
 from kurswerk.jobs import Progress, no_progress
 from kurswerk.market import Role
 from kurswerk.registry import ModelRecord, TestResult, load_model, plan_of
@@ -16,6 +17,7 @@ from kurswerk.training._checks import check_scoring, ready_model
 from kurswerk.training._costs import Costs, costs_of, trade_costs
 from kurswerk.training._dataset import Dataset, build_dataset, load_for_plan
 from kurswerk.training._folds import predict_rows
+from kurswerk.training._forecasting import forecast_evaluation, forecast_rows, stored_part
 from kurswerk.training._period import Period
 from kurswerk.training.ports import TrainingStores
 from kurswerk.training.spec import ModelSpec
@@ -23,7 +25,10 @@ from kurswerk.training.spec import ModelSpec
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """A model with its probabilities on the rows of a dataset that take part, and on those that ended too soon."""
+    """A model with its probabilities on the rows of a dataset that take part, and on those that ended too soon.
+
+    ``forecasts`` are those of a forecast model for the rows that take part.
+    """
 
     record: ModelRecord
     spec: ModelSpec
@@ -31,6 +36,7 @@ class Scored:
     probability: NDArray[np.float32]
     ended_probability: NDArray[np.float32]
     costs: Costs
+    forecasts: ForecastPart | None = None
 
 
 def score(
@@ -50,9 +56,13 @@ def score(
     panel = load_for_plan(stores.markets[spec.market], plan, spec.label_spec(), period.end_us, mints, chosen)
     bounds = period.start_us, period.end_us
     dataset = build_dataset(panel, plan, spec.label_spec(), bounds, spec.phases, mints)
-    probability = predict_rows(model, dataset.features, dataset.rows)
+    if spec.is_forecast:
+        found = forecast_rows(model, dataset.features, dataset.rows)
+        probability, forecasts = found.probability, stored_part(found, record.evaluation)
+    else:
+        probability, forecasts = predict_rows(model, dataset.features, dataset.rows), None
     ended_probability = predict_rows(model, dataset.features, dataset.ended_rows)
-    return Scored(record, spec, dataset, probability, ended_probability, chosen)
+    return Scored(record, spec, dataset, probability, ended_probability, chosen, forecasts)
 
 
 def result_of(scored: Scored, period: Period) -> TestResult:
@@ -69,6 +79,9 @@ def result_of(scored: Scored, period: Period) -> TestResult:
         costs=trade_costs(scored.costs, spec.label_spec(), spec.market_schema),
         ended=EndedRows(dataset.ended_rows, scored.ended_probability),
     )
+    further: dict[str, Any] = {}
+    if scored.forecasts is not None:
+        further["forecast"] = forecast_evaluation(spec, dataset, dataset.rows, [scored.forecasts]).as_json()
     shared = overlap(to_us(record.train_start), to_us(record.train_end), period.start_us, period.end_us)
     trained = record.metrics.accuracy if record.metrics else None
     accuracy = evaluation.metrics.accuracy
@@ -86,7 +99,7 @@ def result_of(scored: Scored, period: Period) -> TestResult:
         accuracy_degradation=None if trained is None else accuracy_degradation(trained, accuracy),
         is_overfitted=None if trained is None else is_overfitted(trained, accuracy),
         feature_importance=record.feature_importance,
-        evaluation={"kind": "test", "overlap_share": shared.share, **evaluation.as_json()},
+        evaluation={"kind": "test", "overlap_share": shared.share, **evaluation.as_json(), **further},
     )
 
 

@@ -29,7 +29,7 @@ from kurswerk.features import engineered_names, resolve
 from kurswerk.labels import LabelSpec
 from kurswerk.market import DEFAULT_MARKET, Clock, MarketSchema, market_named, market_of_interval
 from kurswerk.market.calendar import ALWAYS_OPEN, MAX_HORIZON_SESSIONS
-from kurswerk.models import MODEL_TYPES, model_params
+from kurswerk.models import DEFAULT_COVERAGE, MODEL_TYPES, REGRESSORS, model_params
 from kurswerk.training._costs import CostsField
 
 # Older clients send these inside params; contracts.md accepts both places.
@@ -45,8 +45,9 @@ CHANGE_FIELDS = ("min_percent_change", "direction")
 COMPARISON_FIELDS = ("quantile", "relative_to")
 THRESHOLD_FIELDS = ("operator", "target_value")
 HORIZON_FIELDS = ("future_minutes", "horizon_sessions", "calendar")
+RETURN_FIELDS = ("target", "coverage")
 # Fields that came after models had been stored: a document without them, and its hash, stay as they were.
-LATER_FIELDS = ("costs", "horizon_sessions", "calendar", "quantile", "relative_to")
+LATER_FIELDS = ("costs", "horizon_sessions", "calendar", "quantile", "relative_to", "target", "coverage")
 _MOST_SPEC_BYTES = 1 << 20
 
 
@@ -105,6 +106,8 @@ class ModelSpec(BaseModel):
     quantile: Number | None = Field(default=None, gt=0, lt=1)
     relative_to: Literal["market", "sector"] | None = None
     horizon_mode: Literal["at", "within"] = "at"
+    target: Literal["return"] | None = None
+    coverage: Number | None = Field(default=None, ge=0.5, le=0.99)
     phases: tuple[StrictInt, ...] | None = Field(default=None, min_length=1)
     mints: tuple[Text, ...] | None = Field(default=None, min_length=1)
     market: str = DEFAULT_MARKET
@@ -215,6 +218,7 @@ class ModelSpec(BaseModel):
             resolve(name, market)
         model_params(self.model_type, self.params)
         self.label_spec()
+        self._refuse_model_of_the_other_task()
         if not self.raw_features and not self.use_engineered_features:
             raise _refusal("spec.only_target_var", target_var=self.target_var)
         return self
@@ -232,9 +236,44 @@ class ModelSpec(BaseModel):
 
     @property
     def raw_features(self) -> tuple[str, ...]:
-        """The named features without doubles and without the watched variable of a time-based target."""
-        watched = self.target_var if self.use_time_based_prediction else None
+        """The named features without doubles and without the watched variable of a change or a return."""
+        watched = self.target_var if self.use_time_based_prediction or self.is_forecast else None
         return tuple(name for name in dict.fromkeys(self.features) if name != watched)
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether a number is forecast, with an interval."""
+        return self.target is not None
+
+    @property
+    def nominal_coverage(self) -> float:
+        """Share of later values that a forecast's interval is made for."""
+        return DEFAULT_COVERAGE if self.coverage is None else self.coverage
+
+    def _refuse_model_of_the_other_task(self) -> None:
+        if self.is_forecast and self.model_type not in REGRESSORS:
+            raise SpecError("spec.classifier_for_return", model_type=self.model_type, regressors=REGRESSORS)
+        if not self.is_forecast and self.model_type in REGRESSORS:
+            raise SpecError("spec.regressor_without_return", model_type=self.model_type)
+        if self.coverage is not None and not self.is_forecast:
+            raise SpecError("spec.coverage_without_return", coverage=self.coverage)
+
+    def _return_label(self) -> LabelSpec:
+        if self.future_minutes is None and self.horizon_sessions is None:
+            raise SpecError("spec.return_without_horizon")
+        others = [
+            name for name in (*THRESHOLD_FIELDS, *CHANGE_FIELDS, *COMPARISON_FIELDS) if getattr(self, name) is not None
+        ]
+        if others:
+            raise SpecError("spec.field_beside_return", fields=", ".join(others))
+        return LabelSpec(
+            self.target_var,
+            minutes=self.future_minutes,
+            mode=self.horizon_mode,
+            sessions=self.horizon_sessions,
+            calendar=self.label_calendar,
+            is_return=True,
+        )
 
     def label_spec(self) -> LabelSpec:
         """Return what is to be predicted.
@@ -244,6 +283,8 @@ class ModelSpec(BaseModel):
         SpecError
             If the fields for the kind of target are missing or contradict each other.
         """
+        if self.is_forecast:
+            return self._return_label()
         if self.use_time_based_prediction:
             horizon = () if self.horizon_sessions is not None else ("future_minutes",)
             kind = (*COMPARISON_FIELDS, "direction") if self.compares else CHANGE_FIELDS
@@ -317,7 +358,7 @@ class ModelSpec(BaseModel):
 
         The market and its instruments stand in it for other markets than coins only: the specification of a model that
         was stored before there were markets, and with it the recipe of its artifact, stays as it was. Costs stand in it
-        where they are given, and so do a horizon in sessions and its calendar.
+        where they are given, and so do a horizon in sessions and its calendar, and the fields of a forecast.
         """
         document = self.model_dump(mode="json")
         absent = {"market", "instruments"} if self.market == DEFAULT_MARKET else {"mints"}

@@ -19,6 +19,8 @@ from kurswerk.training import COST_PRESETS
 REST = {name: EXAMPLE_SPEC[name] for name in ("name", "features", "train_start", "train_end", "target_var")}
 THRESHOLD = {"operator": ">", "target_value": 1.5}
 CHANGE = {"use_time_based_prediction": True, "future_minutes": 5, "min_percent_change": 2, "direction": "up"}
+RETURN = {"target": "return", "future_minutes": 5}
+NO_CHANGE = {"use_time_based_prediction": False, "min_percent_change": None, "direction": None}
 SESSIONS = {"horizon_sessions": 5, "calendar": "XNYS"}
 LEGACY = ("use_engineered_features", "feature_engineering_windows", "use_smote", "use_timeseries_split", "cv_splits")
 HUGE = 10**400
@@ -53,24 +55,32 @@ def accepted(body):
 def hyper_parameters(draw):
     family = draw(st.sampled_from(list(FAMILIES.values())))
     names = st.sampled_from([*family.hyper_parameters.model_fields, *LEGACY, "max_depht"])
-    return {"model_type": family.name, "params": draw(st.dictionaries(names, values, max_size=3))}
+    target = RETURN | NO_CHANGE if family.task == "regression" else {}
+    return {"model_type": family.name, "params": draw(st.dictionaries(names, values, max_size=3)), **target}
 
 
 @st.composite
 def targets(draw):
     """Draw a target that is right, with up to two fields changed, or taken away, or those of the other kind added."""
-    target = dict(draw(st.sampled_from([THRESHOLD, CHANGE, THRESHOLD | {"use_time_based_prediction": False}])))
+    forecast = RETURN | {"model_type": "ridge"}
+    kinds = [THRESHOLD, CHANGE, THRESHOLD | {"use_time_based_prediction": False}, forecast, forecast]
+    target = dict(draw(st.sampled_from(kinds)))
     target |= draw(
         st.sampled_from([{}, {"horizon_mode": "within"}, {"horizon_mode": "within", "future_minutes": 10.5}])
     )
     target |= draw(st.sampled_from([{}, {}, {"future_minutes": None, **SESSIONS}, SESSIONS]))
-    names = st.sampled_from([*THRESHOLD, *CHANGE, *SESSIONS, "horizon_mode", "target_var", "market"])
+    names = st.sampled_from(
+        [*THRESHOLD, *CHANGE, *SESSIONS, *RETURN, "coverage", "model_type", "horizon_mode", "target_var", "market"]
+    )
     for name in draw(st.lists(names, max_size=2)):
         if draw(st.booleans()):
             target.pop(name, None)
         else:
             target[name] = draw(
-                values | st.sampled_from(["<", "down", "within", "coins", "price_open", "mint", "stars", "XETR", "XNY"])
+                values
+                | st.sampled_from(
+                    ["<", "down", "within", "coins", "price_open", "mint", "stars", "XETR", "XNY", "return", "ridge"]
+                )
             )
     return target
 
@@ -100,6 +110,12 @@ def test_hyper_parameters_are_documented_as_they_are_accepted(documented, part):
 @example(CHANGE | SESSIONS | {"future_minutes": None})
 @example(CHANGE | {"future_minutes": None, "horizon_sessions": 5})
 @example(CHANGE | {"future_minutes": None, "horizon_sessions": 2_601})
+@example(RETURN | {"model_type": "ridge", "coverage": 0.8})
+@example(RETURN | {"model_type": "ridge", "coverage": 1})
+@example(RETURN | {"model_type": "ridge", "horizon_mode": "within"})
+@example(RETURN)
+@example(CHANGE | {"model_type": "ridge"})
+@example(CHANGE | {"coverage": 0.9})
 @example({})
 def test_targets_are_documented_as_they_are_accepted(documented, target):
     body = REST | {"model_type": "xgboost"} | target

@@ -16,7 +16,7 @@ from kurswerk.evaluation import purged_walk_forward
 from kurswerk.features import FeaturePlan, engineered_names, registered_features
 from kurswerk.labels import LabelSpec, compute_labels
 from kurswerk.market import COINS, SOL_PRICE, Kind, Panel
-from kurswerk.models import MODEL_TYPES, OnnxModel, create, model_params, resample
+from kurswerk.models import CLASSIFIERS, OnnxModel, create, model_params, resample
 
 EFFORT = Effort(trials=2)
 MINUTE = 60_000_000
@@ -80,6 +80,7 @@ LABELS = [
     LabelSpec("num_buys", "=", 4, minutes=2, mode="within"),
     LabelSpec("num_buys", "=", 4),
     LabelSpec("volume_sol", ">", 1.5),
+    LabelSpec("price_close", minutes=6, is_return=True),
 ]
 
 
@@ -101,7 +102,7 @@ def test_walk_forward_has_its_properties(splits, embargo, panel):
     assert violations(split_checks(split, panel.timestamps, ends, embargo, effort=EFFORT)) == {}
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_every_model_has_its_properties(model_type):
     def fresh():
         return create(model_type, {"n_estimators": 12} if "n_estimators" in model_params(model_type) else {})

@@ -15,7 +15,16 @@ from kurswerk.market import Panel
 
 MINUTE = 60_000_000
 COMPARE = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "=": operator.eq}
-KERNELS = ("horizon_rows", "next_rows", "change_at", "change_within", "meets_target", "hit_at", "hit_within")
+KERNELS = (
+    "horizon_rows",
+    "next_rows",
+    "change_at",
+    "returns_at",
+    "change_within",
+    "meets_target",
+    "hit_at",
+    "hit_within",
+)
 PLAIN = types.SimpleNamespace(**{name: getattr(_kernels, name).py_func for name in KERNELS})
 
 usual = st.sampled_from([90.0, 95.0, 100.0, 102.0, 105.0, 110.0, 121.0])
@@ -44,7 +53,10 @@ next_rows = st.builds(
     operator=st.sampled_from(sorted(COMPARE)),
     target_value=st.sampled_from([0.0, 100.0, 105.0]),
 )
-specs = st.one_of(changes, changes, thresholds, next_rows)
+returns = st.builds(
+    LabelSpec, target_var=st.just("price_close"), minutes=st.sampled_from([1, 2, 5, 0.5]), is_return=st.just(True)
+)
+specs = st.one_of(changes, changes, thresholds, next_rows, returns)
 
 
 @st.composite
@@ -63,6 +75,8 @@ def reaches(spec: LabelSpec, base: float, value: float) -> bool:
     if spec.operator is not None:
         return COMPARE[spec.operator](value, spec.target_value)
     moved = (value - base) / base * 100
+    if spec.is_return:
+        return moved > 0
     return (moved if spec.direction == "up" else -moved) >= spec.min_percent_change
 
 
@@ -81,7 +95,16 @@ def slow_label(rows: list[tuple[int, float]], i: int, spec: LabelSpec) -> tuple[
     usable = window and math.isfinite(base) and all(math.isfinite(rows[j][1]) for j in watched)
     if not usable or (spec.operator is None and base <= 0):
         return -1, end, -1
+    if spec.is_return and not math.isfinite(slow_return(base, rows[window[-1]][1])):
+        return -1, end, -1
     return int(any(reaches(spec, base, rows[j][1]) for j in watched)), end, window[-1]
+
+
+def slow_return(base: float, value: float) -> float:
+    try:
+        return (value - base) / base * 100
+    except OverflowError:
+        return math.inf
 
 
 @pytest.fixture(params=["compiled", "python"])
@@ -106,6 +129,11 @@ class TestAgainstDefinition:
                     assert found.values[start + i] == label
                     assert found.end_us[start + i] == end
                     assert found.exit_row[start + i] == (exit_row + start if exit_row >= 0 else -1)
+                    assert (found.returns is not None) == spec.is_return
+                    if found.returns is not None and exit_row >= 0:
+                        assert found.returns[start + i] == slow_return(rows[i][1], rows[exit_row][1])
+                    elif found.returns is not None:
+                        assert math.isnan(found.returns[start + i])
 
         with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
             if python:

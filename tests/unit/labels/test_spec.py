@@ -77,3 +77,19 @@ def test_names() -> None:
     assert label_name(within) == "price_close down 2.5 % within 1 minute"
     assert label_name(LabelSpec(**ABOVE)) == "market_cap_close > 50000 at the next row"
     assert label_name(LabelSpec(**ABOVE, minutes=10)) == "market_cap_close > 50000 at 10 minutes"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"minutes": None}, "minutes"),
+        ({"operator": ">", "target_value": 1.0}, "give neither"),
+        ({"min_percent_change": 1.0, "direction": "up"}, "give neither"),
+        ({"mode": "within"}, "measured at the horizon"),
+    ],
+)
+def test_a_return_has_a_horizon_and_nothing_else(changes, message):
+    given = {"minutes": 5, "is_return": True}
+    assert LabelSpec("close", **given).trade_direction == "up"
+    with pytest.raises(SpecError, match=message):
+        LabelSpec("close", **(given | changes))

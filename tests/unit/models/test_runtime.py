@@ -17,7 +17,7 @@ from kurswerk.core.errors import (
     DataError,
     SpecError,
 )
-from kurswerk.models import MODEL_TYPES, OnnxModel, create, model_params
+from kurswerk.models import CLASSIFIERS, OnnxModel, create, model_params
 from kurswerk.models._artifact import SEAL_LENGTH, seal
 
 NAMES = ["price_close", "rsi_14", "volumen_größe"]
@@ -48,7 +48,7 @@ def resealed(change):
     return data + seal(data)
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_what_was_exported_comes_back(model_type):
     model, _ = trained(model_type)
     data = model.to_onnx(NAMES, {"hash": "1", "at": [1, None]})
@@ -60,7 +60,7 @@ def test_what_was_exported_comes_back(model_type):
     onnx.checker.check_model(onnx.load_model_from_string(data), full_check=True)
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_a_row_has_the_same_bits_alone_in_any_batch_and_with_any_threads(model_type):
     model, _ = trained(model_type, **small(model_type, 130))
     X = np.random.default_rng(2).standard_normal((3001, 3)).astype(np.float32)
@@ -163,7 +163,7 @@ def function(model):
 
 
 def newer(model):
-    named(model, "version").value = "2"
+    named(model, "version").value = "3"
 
 
 def fewer_names(model):
@@ -188,6 +188,10 @@ def other_family(model):
 
 def unknown_family(model):
     named(model, "model_type").value = "oracle"
+
+
+def probability_of_a_regressor(model):
+    named(model, "model_type").value = "xgboost_regressor"
 
 
 def other_input(model):
@@ -217,12 +221,13 @@ def broken_trees(model):
         (outside_data, "outside itself"),
         (outside_weights, "outside itself"),
         (function, "carries functions"),
-        (newer, "format version '2'"),
+        (newer, "format version '3'"),
         (fewer_names, "takes 3 features but names 1"),
         (unnamed, "not those of a Kurswerk model"),
         (no_json, "incomplete"),
         (no_type, "incomplete"),
         (other_input, "must map"),
+        (probability_of_a_regressor, "not those of a model of type xgboost_regressor"),
         (odd_input, "takes None features"),
         (broken_wiring, "cannot be run"),
         (broken_trees, "cannot be run"),
@@ -252,7 +257,7 @@ def test_export_refuses_what_does_not_fit():
             model.to_onnx(NAMES, metadata)
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", CLASSIFIERS)
 def test_nothing_is_predicted_before_the_fit_and_a_second_fit_counts(model_type):
     blank = create(model_type, small(model_type, 2))
     with pytest.raises(ConflictError, match="call fit first"):

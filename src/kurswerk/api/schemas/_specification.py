@@ -9,12 +9,13 @@ from collections.abc import Iterable
 
 from kurswerk.api.schemas._base import Json
 from kurswerk.market import DEFAULT_MARKET, MARKETS, MarketSchema
-from kurswerk.models import FAMILIES, ModelFamily
+from kurswerk.models import CLASSIFIERS, FAMILIES, REGRESSORS, ModelFamily
 from kurswerk.training.spec import (
     CHANGE_FIELDS,
     COMPARISON_FIELDS,
     FIELDS_ONCE_IN_PARAMS,
     HORIZON_FIELDS,
+    RETURN_FIELDS,
     THRESHOLD_FIELDS,
 )
 
@@ -43,6 +44,7 @@ def specification_schemas(whole: Json) -> dict[str, Json]:
         "ThresholdTarget": _threshold_target(whole),
         "ChangeTarget": _change_target(whole),
         "ComparedChangeTarget": _compared_change_target(whole),
+        "ReturnTarget": _return_target(whole),
     }
     markets = {f"Market{_camel_case(market.name)}": _of_market(market) for market in MARKETS.values()}
     mapping = dict(zip(FAMILIES, map(_REF.format, families), strict=True))
@@ -93,7 +95,8 @@ def _threshold_target(whole: Json) -> Json:
         "properties": {
             "use_time_based_prediction": {"const": False, "default": False, "type": "boolean"},
             **{name: _given(fields[name]) for name in THRESHOLD_FIELDS},
-            **{name: {"type": "null"} for name in (*CHANGE_FIELDS, *COMPARISON_FIELDS)},
+            **{name: {"type": "null"} for name in (*CHANGE_FIELDS, *COMPARISON_FIELDS, *RETURN_FIELDS)},
+            "model_type": {"type": "string", "enum": list(CLASSIFIERS)},
         },
         "required": list(THRESHOLD_FIELDS),
         "anyOf": [
@@ -112,7 +115,8 @@ def _change_target(whole: Json) -> Json:
         "properties": {
             "use_time_based_prediction": {"const": True, "type": "boolean"},
             **{name: _given(whole["properties"][name]) for name in CHANGE_FIELDS},
-            **{name: {"type": "null"} for name in (*THRESHOLD_FIELDS, *COMPARISON_FIELDS)},
+            **{name: {"type": "null"} for name in (*THRESHOLD_FIELDS, *COMPARISON_FIELDS, *RETURN_FIELDS)},
+            "model_type": {"type": "string", "enum": list(CLASSIFIERS)},
         },
         "required": ["use_time_based_prediction", *CHANGE_FIELDS],
         "anyOf": _horizons(whole["properties"]),
@@ -135,10 +139,30 @@ def _compared_change_target(whole: Json) -> Json:
             **{name: _given(fields[name]) for name in wanted},
             "horizon_mode": {"type": "string", "const": "at"},
             "min_percent_change": {"type": "null"},
-            **{name: {"type": "null"} for name in THRESHOLD_FIELDS},
+            **{name: {"type": "null"} for name in (*THRESHOLD_FIELDS, *RETURN_FIELDS)},
+            "model_type": {"type": "string", "enum": list(CLASSIFIERS)},
         },
         "required": ["use_time_based_prediction", *wanted],
         "anyOf": _horizons(fields),
+    }
+
+
+def _return_target(whole: Json) -> Json:
+    """Return the schema of a return that is forecast as a number, with the coverage of its interval."""
+    others = (*THRESHOLD_FIELDS, *CHANGE_FIELDS, *COMPARISON_FIELDS)
+    return {
+        "title": "Return",
+        "description": "The change of `target_var` in percent up to the horizon, with an interval around the forecast.",
+        "type": "object",
+        "properties": {
+            "target": {"const": "return", "type": "string"},
+            "coverage": whole["properties"]["coverage"],
+            "horizon_mode": {"const": "at", "default": "at", "type": "string"},
+            **{name: {"type": "null"} for name in others},
+            "model_type": {"type": "string", "enum": list(REGRESSORS)},
+        },
+        "required": ["target"],
+        "anyOf": _horizons(whole["properties"]),
     }
 
 

@@ -80,6 +80,8 @@ _NOTES = {
     "quantile": "Instead of min_percent_change: the change is among this share of all, 0.2 for the top quintile.",
     "relative_to": "With quantile: all instruments of the moment, or those of the row's sector.",
     "horizon_mode": "Measured at the horizon, or reached at any time within it.",
+    "target": "Forecast the change itself in percent; needs future_minutes or horizon_sessions, and a regressor.",
+    "coverage": "Of a forecast: share of later values that its interval is to hold; null is 0.9.",
     "phases": "Only rows of these phases; null is all.",
     "mints": "Only these coins; null is all.",
     "market": "Which market's rows to learn from and predict.",
@@ -114,8 +116,8 @@ class ModelCreate(ModelSpec):
 
     Either a threshold (`operator` and `target_value`), or with `use_time_based_prediction` a change of `target_var` by
     `min_percent_change` percent in a `direction` at, or within, `future_minutes` or `horizon_sessions`, or one among
-    the upper or lower `quantile` of all instruments. Times without an offset are UTC. Hyper-parameters go into
-    `params`.
+    the upper or lower `quantile` of all instruments, or with `"target": "return"` the change itself. Times without an
+    offset are UTC. Hyper-parameters go into `params`.
     """
 
     model_config = ConfigDict(json_schema_extra=_describe)

@@ -2,7 +2,8 @@
 
 import json
 import math
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import xgboost
@@ -57,31 +58,61 @@ class GradientBoosting(TreeClassifier):
     def _grow(
         self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None, held_out: HeldOut | None
     ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
-        threads = self.threads if y.size * X.shape[1] >= _CELLS_FOR_THREADS else 1
-        missing = _stand_in(X, rows, len(y))
-        binning = {"max_bin": self.params["max_bin"], "nthread": threads}
-        matrix = _quantised(_Blocks(X, y, rows, missing), **binning)
-        settings = {name: value for name, value in self.params.items() if name not in _OURS}
-        settings |= {
-            "objective": "binary:logistic",
-            "tree_method": "hist",
-            "seed": self.params["random_state"],
-            "nthread": threads,
-            "verbosity": 0,
-        }
-        most, patience = self.params["n_estimators"], self.params["early_stopping_rounds"]
-        if held_out is None or not patience:
-            self.booster_ = xgboost.train(settings, matrix, num_boost_round=most)
-        else:
-            watched = [(_watched(held_out, float(y.mean()), missing, ref=matrix, **binning), "watched")]
-            settings["eval_metric"] = "logloss"
-            ends = {"early_stopping_rounds": patience, "verbose_eval": False}
-            grown = xgboost.train(settings, matrix, num_boost_round=most, evals=watched, **ends)
-            # The trees after the best one were grown to see that they do not help.
-            self.booster_ = grown[: grown.best_iteration + 1]
-        if missing == LOWEST:
-            self.booster_ = _missing_left(self.booster_)
-        return booster_trees(self.booster_), _gain_shares(self.booster_, X.shape[1])
+        weights = None if held_out is None else _as_in_training(held_out[1], float(y.mean()))
+        loss = Loss("binary:logistic", "logloss")
+        self.booster_ = boosted(self.params, self.threads, loss, Learnt(X, y, rows), held_out, weights)
+        return booster_trees(self.booster_), gain_shares(self.booster_, X.shape[1])
+
+
+class Loss(NamedTuple):
+    """XGBoost's names of what is minimised, and of what is watched on rows held out."""
+
+    objective: str
+    metric: str
+
+
+class Learnt(NamedTuple):
+    """The rows that are learnt from: ``y`` holds the chosen rows' labels, ``X`` all rows."""
+
+    X: NDArray[np.floating]
+    y: NDArray[Any]
+    rows: Rows | None
+
+
+def boosted(
+    params: Mapping[str, Any],
+    threads: int,
+    loss: Loss,
+    learnt: Learnt,
+    held_out: HeldOut | None,
+    held_out_weights: NDArray[np.float64] | None = None,
+) -> Any:
+    """Return XGBoost's own model of some rows; with rows held out it ends where they are predicted best."""
+    X, y, rows = learnt
+    threads = threads if y.size * X.shape[1] >= _CELLS_FOR_THREADS else 1
+    missing = _stand_in(X, rows, len(y))
+    binning = {"max_bin": params["max_bin"], "nthread": threads}
+    matrix = _quantised(_Blocks(X, y, rows, missing), **binning)
+    settings = {name: value for name, value in params.items() if name not in _OURS}
+    settings |= {
+        "objective": loss.objective,
+        "tree_method": "hist",
+        "seed": params["random_state"],
+        "nthread": threads,
+        "verbosity": 0,
+    }
+    most, patience = params["n_estimators"], params["early_stopping_rounds"]
+    if held_out is None or not patience:
+        booster = xgboost.train(settings, matrix, num_boost_round=most)
+    else:
+        watched = _Blocks(*held_out, None, missing, held_out_weights)
+        seen = [(xgboost.QuantileDMatrix(watched, ref=matrix, **binning), "watched")]
+        settings["eval_metric"] = loss.metric
+        ends = {"early_stopping_rounds": patience, "verbose_eval": False}
+        grown = xgboost.train(settings, matrix, num_boost_round=most, evals=seen, **ends)
+        # The trees after the best one were grown to see that they do not help.
+        booster = grown[: grown.best_iteration + 1]
+    return _missing_left(booster) if missing == LOWEST else booster
 
 
 class _Blocks(xgboost.DataIter):  # type: ignore[misc]  # xgboost has no type information here
@@ -145,12 +176,11 @@ def _quantiles(data: _Blocks, most: int) -> Matrix:
     return np.take_along_axis(columns.T, places, axis=0)
 
 
-def _watched(held_out: HeldOut, positive_share: float, missing: np.float32, **settings: Any) -> Any:
-    """Put the rows held out into bins, weighed so that positives have the share they have in training."""
-    X, y = held_out
+def _as_in_training(y: NDArray[Any], positive_share: float) -> NDArray[np.float64]:
+    """Weigh rows held out so that positives have the share they have in training."""
     here = float(y.mean())
-    weights = np.where(y == 1, positive_share / here, (1 - positive_share) / (1 - here))
-    return xgboost.QuantileDMatrix(_Blocks(X, y, None, missing, weights), **settings)
+    weights: NDArray[np.float64] = np.where(y == 1, positive_share / here, (1 - positive_share) / (1 - here))
+    return weights
 
 
 def _missing_left(booster: Any) -> Any:
@@ -162,7 +192,7 @@ def _missing_left(booster: Any) -> Any:
 
 
 def booster_trees(booster: Any) -> TreeEnsemble:
-    """Read a binary logistic booster's trees from its JSON.
+    """Read a booster's trees, of a binary logistic or a squared-error one, from its JSON.
 
     The base margin is added to the first tree's leaves: XGBoost adds the trees to it in order, and with float32 only
     the same order gives the same bits.
@@ -194,13 +224,15 @@ def booster_trees(booster: Any) -> TreeEnsemble:
 
 
 def _base_margin(learner: Any) -> np.float32:
-    """Return the log-odds of ``base_score``, in the float32 steps XGBoost takes."""
+    """Return ``base_score``, of a logistic booster its log-odds in the float32 steps XGBoost takes."""
     score = np.float32(json.loads(learner["learner_model_param"]["base_score"])[0])
+    if learner["objective"]["name"] != "binary:logistic":
+        return score
     one = np.float32(1)
     return np.float32(-math.log(float(one / score - one)))
 
 
-def _gain_shares(booster: Any, n_features: int) -> NDArray[np.float64]:
+def gain_shares(booster: Any, n_features: int) -> NDArray[np.float64]:
     """Return the mean gain of each feature's splits as a share of all, as scikit-learn's wrapper of XGBoost does."""
     shares = np.zeros(n_features)
     for name, gain in booster.get_score(importance_type="gain").items():

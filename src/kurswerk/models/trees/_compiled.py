@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from kurswerk.models._artifact import INPUT, OUTPUT
-from kurswerk.models._session import BlockFunction, runtime
+from kurswerk.models._artifact import INPUT
+from kurswerk.models._session import BlockFunction, run_graph
 from kurswerk.models.trees._graph import COMPARISONS, NO_TRANSFORM, STRICT, SUM, TRUE_ABOVE, mean_nodes
 from kurswerk.models.trees._kernel import CHILD_BITS, FEATURE_BITS, sum_trees
 
@@ -84,7 +84,7 @@ class CompiledTrees:
 
 
 def compile_prediction(model: ModelProto) -> BlockFunction | None:
-    """Return a function from rows to probabilities with the bits of ONNX Runtime; None where there is none.
+    """Return a function from rows to the outputs with the bits of ONNX Runtime; None where there is none.
 
     The trees are summed by our kernel. What follows in the graph is left to ONNX Runtime, whose exponential has bits of
     its own; the mean of a forest is one division and one addition, which IEEE 754 leaves no choice in.
@@ -101,13 +101,8 @@ def compile_prediction(model: ModelProto) -> BlockFunction | None:
         divisor, half = constants["trees"], constants["half"]
         return lambda X: trees(X) / divisor + half
     rest.graph.input.append(helper.make_tensor_value_info(_SUMS, TensorProto.FLOAT, [None, 1]))
-    run = runtime(rest.SerializeToString()).run
-
-    def predict(X: NDArray[np.float32]) -> NDArray[np.float32]:
-        probability: NDArray[np.float32] = run([OUTPUT], {_SUMS: trees(X)[:, np.newaxis]})[0]
-        return probability
-
-    return predict
+    run = run_graph(rest.SerializeToString(), _SUMS)
+    return lambda X: run(trees(X)[:, np.newaxis])
 
 
 def compile_kernel() -> None:

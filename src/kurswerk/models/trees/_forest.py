@@ -45,11 +45,11 @@ class RandomForest(TreeClassifier):
         self, X: NDArray[np.floating], y: NDArray[np.int8], rows: Rows | None, held_out: HeldOut | None
     ) -> tuple[TreeEnsemble, NDArray[np.float64]]:
         del held_out  # every tree is grown whatever the others are worth
-        filled = _filled(X, rows, len(y))
-        grown = RandomForestClassifier(**_library_params(self.params), n_jobs=self.threads)
+        filled = filled_rows(X, rows, len(y))
+        grown = RandomForestClassifier(**library_params(self.params), n_jobs=self.threads)
         with np.errstate(over="ignore", invalid="ignore"):  # the library looks for NaN by a sum, which may overflow
             grown.fit(filled, y)
-        structure = _structure([tree.tree_ for tree in grown.estimators_])
+        structure = structure_of([tree.tree_ for tree in grown.estimators_])
         counts = self._count(structure, filled, y)
         trees = _with_leaves(structure, _positive_share(structure, counts))
         return trees, impurity_decrease(trees.roots, trees.feature, trees.left, trees.right, counts, X.shape[1])
@@ -58,7 +58,7 @@ class RandomForest(TreeClassifier):
     def from_scikit_learn(cls, forest: Any, threads: int | None = None) -> Self:
         """Take over a fitted binary forest of scikit-learn; see :func:`kurswerk.models.trees.from_scikit_learn`."""
         grown = [tree.tree_ for tree in forest.estimators_]
-        structure = _structure(grown)
+        structure = structure_of(grown)
         missing_left = np.concatenate([tree.missing_go_to_left for tree in grown]).astype(np.bool_)
         weights = np.concatenate([tree.value[:, 0, :] for tree in grown])
         model = cls({name: getattr(forest, name) for name in _SHARED_PARAMS}, threads)
@@ -80,7 +80,8 @@ class RandomForest(TreeClassifier):
         return counts
 
 
-def _filled(X: NDArray[np.floating], rows: Rows | None, count: int) -> Matrix:
+def filled_rows(X: NDArray[np.floating], rows: Rows | None, count: int) -> Matrix:
+    """Return the chosen rows with the lowest value for every missing one."""
     filled = np.empty((count, X.shape[1]), np.float32)
     at = 0
     for block in row_blocks(X, rows, missing=LOWEST):
@@ -89,14 +90,16 @@ def _filled(X: NDArray[np.floating], rows: Rows | None, count: int) -> Matrix:
     return filled
 
 
-def _library_params(params: dict[str, object]) -> dict[str, object]:
+def library_params(params: dict[str, object]) -> dict[str, object]:
+    """Return hyper-parameters as scikit-learn takes them."""
     own = dict(params)
     if not own["bootstrap"]:
         own["max_samples"] = None  # scikit-learn refuses a sample size without bootstrap
     return own
 
 
-def _structure(grown: list[object]) -> TreeEnsemble:
+def structure_of(grown: list[object]) -> TreeEnsemble:
+    """Return the trees of a library without what their leaves hold."""
     sizes = [tree.node_count for tree in grown]  # type: ignore[attr-defined]  # scikit-learn has no type information
     roots = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
     at_root = np.repeat(roots, sizes)

@@ -53,3 +53,12 @@ RANDOM_FOREST = tree_family(
     hyper_parameters=RandomForestParams,
     estimator="_forest:RandomForest",
 )
+
+RANDOM_FOREST_REGRESSOR = tree_family(
+    name="random_forest_regressor",
+    title="Random forest, forecast",
+    description="Forecasts a return; sturdy with few rows.",
+    hyper_parameters=RandomForestParams,
+    estimator="_tree_regressors:ForestRegressor",
+    task="regression",
+)

@@ -28,6 +28,44 @@ def count_classes(
                 counts[node, label] += 1
 
 
+@kernel
+def sum_targets(
+    roots: NDArray[np.int64],
+    feature: NDArray[np.int64],
+    threshold: NDArray[np.float32],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    X: NDArray[np.float32],
+    y: NDArray[np.float64],
+    sums: NDArray[np.float64],
+) -> None:
+    """Add to ``sums`` (nodes, 3) number, targets and squared targets of the rows that pass each node; X has no NaN."""
+    for root in roots:
+        for row in range(X.shape[0]):
+            target = y[row]
+            node = root
+            while True:
+                sums[node, 0] += 1.0
+                sums[node, 1] += target
+                sums[node, 2] += target * target
+                if feature[node] < 0:
+                    break
+                node = left[node] if X[row, feature[node]] <= threshold[node] else right[node]
+
+
+def variance_decrease(
+    roots: NDArray[np.int64],
+    feature: NDArray[np.int64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    sums: NDArray[np.float64],
+    n_features: int,
+) -> NDArray[np.float64]:
+    """Return each feature's share of the decrease in squared error, as `impurity_decrease` does for Gini impurity."""
+    squared_error = sums[:, 2] - sums[:, 1] ** 2 / np.maximum(sums[:, 0], 1.0)
+    return _gain_shares(roots, feature, left, right, squared_error, n_features)
+
+
 def impurity_decrease(
     roots: NDArray[np.int64],
     feature: NDArray[np.int64],
@@ -48,6 +86,18 @@ def impurity_decrease(
     total = counts.sum(axis=1).astype(np.float64)
     # Rows times Gini impurity 2 p (1 - p).
     impurity = 2.0 * counts[:, 0] * counts[:, 1] / np.maximum(total, 1.0)
+    return _gain_shares(roots, feature, left, right, impurity, n_features)
+
+
+def _gain_shares(
+    roots: NDArray[np.int64],
+    feature: NDArray[np.int64],
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    impurity: NDArray[np.float64],
+    n_features: int,
+) -> NDArray[np.float64]:
+    """Return each feature's share of what its splits take from an impurity; every tree that was split counts alike."""
     inner = np.flatnonzero(feature >= 0)
     gain = np.maximum(impurity[inner] - impurity[left[inner]] - impurity[right[inner]], 0.0)
     tree = np.searchsorted(roots, inner, side="right") - 1

@@ -8,6 +8,7 @@ from onnx import AttributeProto, NodeProto, helper, numpy_helper
 
 from kurswerk.models._artifact import (
     COLUMN_CONSTANT,
+    FORECAST,
     INPUT,
     LOGISTIC_CONSTANTS,
     LOGISTIC_OPERATORS,
@@ -42,6 +43,15 @@ def tree_graph(trees: TreeEnsemble, link: Link) -> Graph:
     nodes = [_ensemble(trees), *mean_nodes()]
     halves = {"trees": np.array(trees.n_trees, np.float32), "half": np.array(0.5, np.float32)}
     return Graph(nodes, {**COLUMN_CONSTANT, **halves})
+
+
+def forecast_graph(trees: TreeEnsemble, *, mean: bool) -> Graph:
+    """Write trees whose leaves hold numbers, and their sum or their mean as the forecast."""
+    if not mean:
+        return Graph([_ensemble(trees), as_output("sum", FORECAST)], COLUMN_CONSTANT, (FORECAST,))
+    divide = helper.make_node("Div", ["sum", "trees"], ["mean"], name="mean")
+    constants = {**COLUMN_CONSTANT, "trees": np.array(trees.n_trees, np.float32)}
+    return Graph([_ensemble(trees), divide, as_output("mean", FORECAST)], constants, (FORECAST,))
 
 
 def mean_nodes() -> list[NodeProto]:
