@@ -13,11 +13,11 @@ Step = Callable[[Any], None]
 _MODELS: Final = Wanted("/dashboard/models", ("#models-table .ag-row a",))
 _MODEL: Final = Wanted("/dashboard/models/1", ("#threshold-predicted_positives",))
 _LIVE: Final = Wanted("/dashboard/live", ("#live-table .ag-row",))
-_COIN: Final = Wanted(f"/dashboard/data/{LONG_CHART}", ("#coin-chart .main-svg",), 1)
+_COIN: Final = Wanted(f"/dashboard/data/{LONG_CHART}", ("#instrument-chart .main-svg",), 1)
 _ROWS: Final = "[...document.querySelectorAll('#models-table .ag-row')].map((row) => row.innerText).join()"
 _ORDER: Final = f"[{_ROWS}, document.querySelector('#models-table [col-id=f1]').getAttribute('aria-sort')]"
-_FIRST_CANDLE: Final = "document.querySelector('#coin-chart .js-plotly-plot').data[0].x[0]"
-_SPAN: Final = "document.querySelector('#coin-chart .js-plotly-plot')._fullLayout.xaxis.range.join()"
+_FIRST_CANDLE: Final = "document.querySelector('#instrument-chart .js-plotly-plot').data[0].x[0]"
+_SPAN: Final = "document.querySelector('#instrument-chart .js-plotly-plot')._fullLayout.xaxis.range.join()"
 _PAUSE_MS: Final = 400
 
 
@@ -94,7 +94,7 @@ def _pull(page: Any, start: float, end: float, *, axis: bool = False) -> None:
 
 
 def _within(page: Any, share: float, *, axis: bool = False) -> tuple[float, float]:
-    box = page.locator("#coin-chart .ewdrag" if axis else "#coin-chart .nsewdrag").first.bounding_box()
+    box = page.locator("#instrument-chart .ewdrag" if axis else "#instrument-chart .nsewdrag").first.bounding_box()
     return box["x"] + share * box["width"], box["y"] + box["height"] / 2
 
 

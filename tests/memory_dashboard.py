@@ -25,6 +25,7 @@ from kurswerk.dashboard import (
     MinuteCount,
     Prediction,
     PredictionBatch,
+    UploadedBars,
     mount,
 )
 from kurswerk.ingest import QuarantinedRow
@@ -92,8 +93,8 @@ class DataIngestion:
         self.market.empty = False
         return 1234
 
-    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> Message:
-        self.asked.append((file_name, content))
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema, bars: UploadedBars | None = None) -> Message:
+        self.asked.append((file_name, content) if bars is None else (file_name, content, bars))
         self.filled.append(market)
         return Message("ingest.summary", file=file_name, count=3, accepted=2, repeated=1, quarantined=0)
 
@@ -209,7 +210,7 @@ class Alerts:
     def deliveries(self, limit: int = 100, **_: Any) -> list[Mapping[str, Any]]:
         refused = Message("alert.receiver_refused", status=500)
         message = {"coin_id": "COIN0", "probability": 0.9, "status": "FAILED", "attempts": 8, "notice": None}
-        message |= {"error": str(refused), "error_detail": refused}
+        message |= {"error": str(refused), "error_detail": refused, "model_ids": [1]}
         return [message | {"id": 1, "rule": one["name"], "created_at": WHEN} for one in self.rules()[:1]]
 
     def retry(self, delivery_id: int) -> Mapping[str, Any]:

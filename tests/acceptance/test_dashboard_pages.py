@@ -220,10 +220,10 @@ def test_what_lies_below_the_window_is_brought_when_it_is_seen(browser, filled):
 
 
 def test_what_a_chart_shows_already_is_not_drawn_again(browser, filled):
-    chart = "document.querySelector('#coin-chart .js-plotly-plot')"
+    chart = "document.querySelector('#instrument-chart .js-plotly-plot')"
     with visit(browser, filled) as seen:
         seen.go("/dashboard/data/COIN0")
-        middle = seen.page.locator("#coin-chart .nsewdrag").first
+        middle = seen.page.locator("#instrument-chart .nsewdrag").first
         middle.wait_for()
         seen.wait_until_still()
         seen.page.evaluate(f"window.drawn = 0; {chart}.on('plotly_afterplot', () => {{ window.drawn += 1; }})")

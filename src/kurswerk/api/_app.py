@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import APIRouter, Depends, FastAPI
 
 from kurswerk import __version__
-from kurswerk.api import activation, alerts, comparisons, health, jobs, market, models, predictions, tests
+from kurswerk.api import activation, alerts, comparisons, health, jobs, market, models, predictions, stocks, tests
 from kurswerk.api._authentication import Authenticator
 from kurswerk.api._docs import add_docs
 from kurswerk.api._limits import RateLimiter
@@ -30,6 +30,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.queue_router,
     jobs.jobs_router,
     market.router,
+    stocks.router,
     health.router,
 )
 

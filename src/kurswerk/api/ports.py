@@ -9,6 +9,10 @@ from typing import Any, Protocol
 
 from kurswerk.alerts import AlertStore, ChannelKind
 from kurswerk.jobs import JobFiles, JobService
+from kurswerk.market import Panel
+from kurswerk.market.adjustment import CorporateAction
+from kurswerk.market.instruments import Instrument, InstrumentFilter, Series
+from kurswerk.market.series import SourceConflict
 from kurswerk.observability import HealthReport
 from kurswerk.oversight import OutcomeLog
 from kurswerk.registry import Listing, ModelStore, PageRequest
@@ -55,6 +59,42 @@ class Catalog(Protocol):
 
     def phases(self) -> Sequence[Row]:
         """Return the phases a coin passes."""
+        ...
+
+
+class Market(MarketSurvey, Protocol):
+    """The rows of a market."""
+
+    def latest_rows(self, mint: str, n: int, columns: Sequence[str] | None = None) -> Panel:
+        """Return the last ``n`` rows of an instrument; NotFoundError if there are none."""
+        ...
+
+
+class InstrumentDirectory(Protocol):
+    """The instruments of a market that keeps several series of each."""
+
+    def find(self, wanted: InstrumentFilter, limit: int = 100, offset: int = 0) -> tuple[list[Instrument], int]:
+        """Return instruments, the best matches first, and how many there are on all pages together."""
+        ...
+
+    def get(self, symbol: str) -> Instrument:
+        """Return one instrument; NotFoundError if nothing is known of it."""
+        ...
+
+    def series(self, symbols: Sequence[str] | None = None) -> list[Series]:
+        """Return the series of instruments, by symbol and length, the preferred one of each first."""
+        ...
+
+    def conflicts(self, symbols: Sequence[str] | None = None) -> list[SourceConflict]:
+        """Return where other sources of the market's bars differ from the preferred one."""
+        ...
+
+    def split_factor(self, symbol: str) -> float:
+        """Return what the newest bar's prices are multiplied by for the splits up to it."""
+        ...
+
+    def actions(self, symbol: str) -> list[CorporateAction]:
+        """Return corporate actions as they are known now, oldest first."""
         ...
 
 
@@ -140,6 +180,8 @@ class ApiPorts:
         Model versions and their artifacts.
     markets
         Name of a registered market → its rows, and what data there are.
+    instruments
+        Name of a market that keeps series → its instruments.
     predictions
         Finds stored predictions and alerts.
     activations
@@ -168,7 +210,8 @@ class ApiPorts:
     jobs: JobService
     job_files: JobFiles
     models: ModelStore
-    markets: Mapping[str, MarketSurvey]
+    markets: Mapping[str, Market]
+    instruments: Mapping[str, InstrumentDirectory]
     predictions: PredictionStore
     activations: ActivationStore
     outcomes: OutcomeLog

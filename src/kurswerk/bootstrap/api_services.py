@@ -47,6 +47,7 @@ def api_services(
         job_files=files,
         models=stores.models,
         markets=stores.markets,
+        instruments=stores.instruments,
         predictions=stores.predictions,
         activations=PostgresActivationStore(database),
         outcomes=stores.outcome_log,

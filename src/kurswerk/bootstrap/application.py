@@ -7,7 +7,7 @@ from kurswerk.bootstrap.database import database_url
 from kurswerk.bootstrap.sessions import use_sessions_of
 from kurswerk.bootstrap.settings import Settings, current_settings
 from kurswerk.bootstrap.stores import Stores, open_stores
-from kurswerk.storage.markets import MarketContextStore, PostgresMarketStore
+from kurswerk.storage.markets import MarketContextStore, PostgresInstruments, PostgresMarketStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
 from kurswerk.storage.server import Database, upgrade
 from kurswerk.training import TrainingStores
@@ -32,6 +32,11 @@ class Application:
     def markets(self) -> Mapping[str, PostgresMarketStore]:
         """The rows of each registered market, by its name."""
         return self.stores.markets
+
+    @property
+    def instruments(self) -> Mapping[str, PostgresInstruments]:
+        """The instruments of each market that keeps series, by its name."""
+        return self.stores.instruments
 
     @property
     def models(self) -> PostgresModelStore:

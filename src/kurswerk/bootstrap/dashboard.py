@@ -24,10 +24,13 @@ from kurswerk.dashboard import (
     MinuteCount,
     Prediction,
     PredictionBatch,
+    UploadedBars,
 )
-from kurswerk.ingest import QuarantinedRow, ingest_files, quarantined_rows
+from kurswerk.ingest import MarketSink, QuarantinedRow, ingest_files, quarantined_rows
 from kurswerk.jobs import JobService, Progress
 from kurswerk.market import MarketSchema, market_named
+from kurswerk.market.calendar import Calendar, calendar_of
+from kurswerk.market.series import SeriesOrigin
 from kurswerk.observability import ResourceSample
 from kurswerk.oversight import LivePerformance, OutcomeLog, live_performance
 from kurswerk.registry import ModelRecord
@@ -69,7 +72,7 @@ class LocalDataIngestion:
         self._context.write_exchange_rates(market.exchange_rates())
         return summary.accepted
 
-    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> Message:
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema, bars: UploadedBars | None = None) -> Message:
         """Store the rows of a CSV or Parquet file in a market and return how many were accepted."""
         if len(content) > _MOST_UPLOAD_BYTES:
             raise InvalidInputError(
@@ -82,7 +85,8 @@ class LocalDataIngestion:
         with tempfile.TemporaryDirectory(prefix="kurswerk-upload-") as folder:
             path = Path(folder) / Path(file_name.replace("\\", "/")).name
             path.write_bytes(content)
-            summary = ingest_files([open_candles(path, market)], market, self._markets[market.name], self._quarantine)
+            sink, calendar = self._sink(market, path.stem, bars or UploadedBars())
+            summary = ingest_files([open_candles(path, market)], market, sink, self._quarantine, calendar=calendar)
         return Message(
             "ingest.summary",
             file=file_name,
@@ -91,6 +95,14 @@ class LocalDataIngestion:
             repeated=summary.duplicates,
             quarantined=sum(sum(file.quarantined.values()) for file in summary.files),
         )
+
+    def _sink(self, market: MarketSchema, file_name: str, bars: UploadedBars) -> tuple[MarketSink, Calendar | None]:
+        """Return what writes rows of a market, and whose sessions their dates are, if they are days."""
+        store = self._markets[market.name]
+        if market.series is None:
+            return store, None
+        origin = SeriesOrigin.of(bars.source or file_name, bars.price_basis)
+        return store.series_sink(origin, bars.exchange), None if market.on_demand else calendar_of(bars.exchange)
 
     def quarantined(self, limit: int) -> Sequence[QuarantinedRow]:
         """Return refused rows, those of the newest files first."""
@@ -291,6 +303,7 @@ def dashboard_services(
         ),
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,
+        instruments=stores.instruments,
     )
 
 

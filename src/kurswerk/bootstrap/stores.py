@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kurswerk.archive import PredictionArchive
 from kurswerk.market import MARKETS
-from kurswerk.storage.markets import PostgresMarketStore
+from kurswerk.storage.markets import PostgresInstruments, PostgresMarketStore
 from kurswerk.storage.outcomes import PostgresOutcomeLog, PostgresOutcomeStore
 from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
@@ -22,10 +22,13 @@ class Stores:
     ----------
     markets
         Name of a registered market → its rows.
+    instruments
+        Name of a market that keeps series → its instruments.
     """
 
     database: Database
     markets: Mapping[str, PostgresMarketStore]
+    instruments: Mapping[str, PostgresInstruments]
     models: PostgresModelStore
     results: PostgresResultStore
     activations: PostgresActivationStore
@@ -58,6 +61,7 @@ def open_stores(database: Database, *, alert_threshold: float | None = None, arc
     return Stores(
         database=database,
         markets={name: PostgresMarketStore(database, market) for name, market in MARKETS.items()},
+        instruments={name: PostgresInstruments(database, market) for name, market in MARKETS.items() if market.series},
         models=PostgresModelStore(database, alert_threshold=alert_threshold),
         results=PostgresResultStore(database),
         activations=PostgresActivationStore(database),

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db": ("db", "Prepare, inspect, back up, restore and stop the database."),
     "simulate": ("simulate", "Write a believable, reproducible market."),
     "ingest": ("ingest", "Bring files of market data into the database."),
+    "data": ("data", "Show and manage stored market data."),
     "calendar": ("calendar", "Show and update the trading sessions of exchanges."),
     "collect": ("collect", "Collect market data as it happens."),
     "train": ("train", "Train a model from a specification."),

@@ -14,7 +14,7 @@ from kurswerk.cli._stated_values import fundamentals, sectors
 from kurswerk.cli._terminal import progress_bar
 from kurswerk.core.messages import Message
 from kurswerk.core.timestamps import MICROSECONDS
-from kurswerk.ingest import IngestSummary, ingest_actions, ingest_files
+from kurswerk.ingest import IngestSummary, ingest_actions, ingest_files, ingest_symbols
 from kurswerk.market import INTERVALS, MARKETS, MarketSchema, market_named, market_of_interval
 from kurswerk.market.calendar import calendar_of
 from kurswerk.market.series import SeriesOrigin, SourceConflict
@@ -201,6 +201,34 @@ def ingest_actions_command(file: Path, exchange: str, *, as_json: bool) -> None:
                 read=Message("count.rows", count=summary.rows_read),
                 actions=", ".join(counts),
                 added=summary.added,
+                unchanged=summary.unchanged,
+            )
+        )
+
+
+@command.command("symbols")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--exchange", help="Of symbols for which FILE states none, such as XNYS.")
+@click.option("--currency", help="Of symbols for which FILE states none, such as USD.")
+@json_option
+def ingest_symbols_command(file: Path, exchange: str | None, currency: str | None, *, as_json: bool) -> None:
+    """Ingest names, sectors, exchanges and currencies of stocks from a CSV FILE; twice changes nothing.
+
+    FILE has a column symbol and may have name (or security), sector, industry, exchange and currency, also under the
+    names that S&P's lists use. What it does not state stays as it is.
+    """
+    app = open_application()
+    summary = ingest_symbols(file, app.instruments["stocks"], exchange=exchange, currency=currency)
+    if as_json:
+        print_json(asdict(summary))
+    else:
+        click.echo(
+            Message(
+                "cli.ingested_symbols",
+                file=summary.file,
+                read=Message("count.rows", count=summary.rows_read),
+                added=summary.added,
+                changed=summary.changed,
                 unchanged=summary.unchanged,
             )
         )

@@ -15,6 +15,7 @@ from kurswerk.dashboard.ports import (
     Prediction,
     PredictionBatch,
     Results,
+    UploadedBars,
 )
 from kurswerk.dashboard.shell.mount import mount
 
@@ -33,5 +34,6 @@ __all__ = [
     "Prediction",
     "PredictionBatch",
     "Results",
+    "UploadedBars",
     "mount",
 ]

@@ -10,7 +10,10 @@ from kurswerk.core.messages import Message
 from kurswerk.ingest import QuarantinedRow
 from kurswerk.jobs import JobService, JobStore, Progress
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, Panel
+from kurswerk.market.adjustment import CorporateAction
 from kurswerk.market.coverage import CoinCoverage
+from kurswerk.market.instruments import Instrument, InstrumentFilter, Series
+from kurswerk.market.series import SourceConflict
 from kurswerk.observability import Check, ResourceSample
 from kurswerk.oversight import LivePerformance
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
@@ -66,6 +69,61 @@ class MarketData(MarketSurvey, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class UploadedBars:
+    """What a reader states of the bars in a file, where a market keeps several series of an instrument.
+
+    Attributes
+    ----------
+    source
+        Name of the source; empty is the file's.
+    price_basis
+        ``raw`` or ``split-adjusted:YYYY-MM-DD``.
+    exchange
+        Whose sessions the dates of bars are.
+    """
+
+    source: str = ""
+    price_basis: str = "raw"
+    exchange: str = "XNYS"
+
+
+class InstrumentDirectory(Protocol):
+    """The instruments of a market that keeps several series of each."""
+
+    def find(self, wanted: InstrumentFilter, limit: int = 100, offset: int = 0) -> tuple[list[Instrument], int]:
+        """Return instruments, the best matches first, and how many there are on all pages together."""
+        ...
+
+    def get(self, symbol: str) -> Instrument:
+        """Return one instrument; NotFoundError if nothing is known of it."""
+        ...
+
+    def names(self) -> dict[str, str]:
+        """Return symbol → name of those that have one."""
+        ...
+
+    def sectors(self) -> list[str]:
+        """Return the sectors that instruments are in, ascending."""
+        ...
+
+    def series(self, symbols: Sequence[str] | None = None) -> list[Series]:
+        """Return the series of instruments, by symbol and length, the preferred one of each first."""
+        ...
+
+    def conflicts(self, symbols: Sequence[str] | None = None) -> list[SourceConflict]:
+        """Return where other sources of the market's bars differ from the preferred one."""
+        ...
+
+    def split_factor(self, symbol: str) -> float:
+        """Return what the newest bar's prices are multiplied by for the splits up to it."""
+        ...
+
+    def actions(self, symbol: str) -> list[CorporateAction]:
+        """Return corporate actions as they are known now, oldest first."""
+        ...
+
+
 class DataIngestion(Protocol):
     """Stores market data; each returns what it stored."""
 
@@ -73,8 +131,11 @@ class DataIngestion(Protocol):
         """Store a simulated market that ends now; return how many rows it has."""
         ...
 
-    def ingest(self, file_name: str, content: bytes, market: MarketSchema) -> Message:
-        """Store the rows of a CSV or Parquet file in a market and return how many were accepted."""
+    def ingest(self, file_name: str, content: bytes, market: MarketSchema, bars: UploadedBars | None = None) -> Message:
+        """Store the rows of a CSV or Parquet file in a market and return how many were accepted.
+
+        ``bars`` states more of them where the market keeps series.
+        """
         ...
 
     def quarantined(self, limit: int) -> Sequence[QuarantinedRow]:
@@ -294,6 +355,8 @@ class DashboardServices:
         Notification rules; None where there are none.
     channels
         Channels that messages can take, by name.
+    instruments
+        Name of a market that keeps series → its instruments.
     """
 
     models: Models
@@ -310,6 +373,7 @@ class DashboardServices:
     live: LivePredictions | None = None
     alerts: AlertStore | None = None
     channels: Mapping[str, ChannelKind] = field(default_factory=dict)
+    instruments: Mapping[str, InstrumentDirectory] = field(default_factory=dict)
 
     @property
     def market(self) -> MarketData:

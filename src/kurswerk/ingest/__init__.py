@@ -4,6 +4,7 @@ from kurswerk.ingest._actions import ActionStore, ActionSummary, ingest_actions
 from kurswerk.ingest._files import FileSummary, IngestSummary, Progress, ingest_files
 from kurswerk.ingest._quarantine import QuarantinedRow, quarantined_rows
 from kurswerk.ingest._stated_values import StatedSource, ingest_stated_values, stated_columns, states_classifications
+from kurswerk.ingest._symbols import InstrumentStore, SymbolSummary, ingest_symbols
 from kurswerk.ingest.ports import CandleSource, MarketSink, RawRows, UpsertCount, arrow_schema
 
 __all__ = [
@@ -12,16 +13,19 @@ __all__ = [
     "CandleSource",
     "FileSummary",
     "IngestSummary",
+    "InstrumentStore",
     "MarketSink",
     "Progress",
     "QuarantinedRow",
     "RawRows",
     "StatedSource",
+    "SymbolSummary",
     "UpsertCount",
     "arrow_schema",
     "ingest_actions",
     "ingest_files",
     "ingest_stated_values",
+    "ingest_symbols",
     "quarantined_rows",
     "stated_columns",
     "states_classifications",

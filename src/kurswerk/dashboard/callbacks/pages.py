@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, unquote
 
 from kurswerk.dashboard.callbacks.app import DashboardApp
 
@@ -42,6 +42,8 @@ class PageDefinition:
         --------
         >>> PageDefinition("/models/{model_id}", "Model", print, print).match("/models/3")
         {'model_id': '3'}
+        >>> PageDefinition("/data/{key}", "Data", print, print).match("/data/BTC%2FEUR")
+        {'key': 'BTC/EUR'}
         """
         own_parts, parts = self.path.strip("/").split("/"), path.strip("/").split("/")
         if len(own_parts) != len(parts):
@@ -49,7 +51,7 @@ class PageDefinition:
         found = {}
         for own, part in zip(own_parts, parts, strict=True):
             if own.startswith("{"):
-                found[own.strip("{}")] = part
+                found[own.strip("{}")] = unquote(part)
             elif own != part:
                 return None
         return found
@@ -64,3 +66,14 @@ def query_parameters(search: str | None) -> dict[str, str]:
     {'status': 'READY', 'name': 'a b'}
     """
     return {name: values[-1] for name, values in parse_qs((search or "").lstrip("?")).items()}
+
+
+def instrument_path(market: str, key: str) -> str:
+    """Return the address of an instrument's page; any key comes back out of it as it is.
+
+    Examples
+    --------
+    >>> instrument_path("stocks", "BRK.B"), instrument_path("candles", "BTC/EUR")
+    ('/dashboard/data/stocks/BRK.B', '/dashboard/data/candles/BTC%2FEUR')
+    """
+    return f"/dashboard/data/{quote(market, safe='')}/{quote(key, safe='')}"

@@ -4,9 +4,9 @@ from typing import Final
 
 from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.pages import (
-    coin,
     compare,
     data,
+    instrument,
     job,
     jobs,
     live,
@@ -21,7 +21,8 @@ from kurswerk.dashboard.pages import (
 PAGES: Final[tuple[PageDefinition, ...]] = (
     overview.PAGE,
     data.PAGE,
-    coin.PAGE,
+    instrument.PAGE,
+    instrument.FORMER_PAGE,
     models.PAGE,
     new_model.PAGE,
     model.PAGE,

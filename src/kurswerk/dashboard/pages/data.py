@@ -8,11 +8,12 @@ from typing import Any, Final
 import dash_mantine_components as dmc
 from dash import Input, Output, State, dcc, html
 
-from kurswerk.core.errors import DataFileError
+from kurswerk.core.errors import DataFileError, KurswerkError
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.feedback import notify, require_scope
-from kurswerk.dashboard.callbacks.pages import PageDefinition
+from kurswerk.dashboard.callbacks.pages import PageDefinition, instrument_path
+from kurswerk.dashboard.ports import UploadedBars
 from kurswerk.dashboard.widgets.charts import chart
 from kurswerk.dashboard.widgets.components import (
     callout,
@@ -25,6 +26,7 @@ from kurswerk.dashboard.widgets.components import (
     stat_row,
 )
 from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
+from kurswerk.dashboard.widgets.instrument_facts import directory_of
 from kurswerk.dashboard.widgets.market_choice import (
     availability,
     instruments_word,
@@ -35,8 +37,12 @@ from kurswerk.dashboard.widgets.period_picker import availability_chart
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
+from kurswerk.market.calendar import calendar_of, exchanges
+from kurswerk.market.coverage import CoinCoverage, missing_sessions
+from kurswerk.market.instruments import InstrumentFacts, InstrumentFilter
 
 _MAX_REJECTED: Final = 500
+_MAX_INSTRUMENTS: Final = 10_000
 _MAX_UPLOAD_BYTES: Final = 256 << 20
 
 
@@ -47,7 +53,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
     return html.Div(
         [
             page_header(user.t("Market data"), text=user.t("Instruments with their coverage, gaps and freshness.")),
-            market_links(user, market, "/dashboard/data"),
+            market_links(app, user, market, "/dashboard/data"),
             dcc.Store(id="data-market", data=market.name),
             _import_forms(user, market, opened=opened),
             html.Div(_content(app, user, market, query), id="data-content"),
@@ -87,6 +93,7 @@ def _import_forms(user: UserContext, market: MarketSchema, *, opened: bool) -> A
                 accept=".csv,.parquet,.gz",
                 className="kw-upload",
             ),
+            _bars_fields(user, market),
             loading_area(html.Div(id="ingest-done", role="status")),
         ],
         gap="xs",
@@ -101,6 +108,36 @@ def _import_forms(user: UserContext, market: MarketSchema, *, opened: bool) -> A
         variant="contained",
         mb="md",
     )
+
+
+def _bars_fields(user: UserContext, market: MarketSchema) -> Any:
+    """Return the fields of what a file does not state of its bars; markets without series need none of it."""
+    fields = dmc.SimpleGrid(
+        [
+            dmc.TextInput(id="ingest-source", label=user.t("Source"), placeholder=user.t("as the file is called")),
+            dmc.Select(
+                id="ingest-exchange",
+                label=user.t("Exchange"),
+                value="XNYS",
+                data=list(exchanges()),
+                searchable=True,
+                allowDeselect=False,
+            ),
+            dmc.DatesProvider(
+                dmc.DateInput(
+                    id="ingest-adjusted",
+                    label=user.t("Split-adjusted as of"),
+                    placeholder=user.t("prices as paid"),
+                    valueFormat="DD.MM.YYYY" if user.language == "de" else "YYYY-MM-DD",
+                    clearable=True,
+                    clearButtonProps={"aria-label": user.t("Clear")},
+                ),
+                settings={"locale": user.language, "firstDayOfWeek": 1},
+            ),
+        ],
+        cols={"base": 1, "xs": 3},
+    )
+    return html.Div(fields, style={} if market.series else {"display": "none"})
 
 
 def _content(app: DashboardApp, user: UserContext, market: MarketSchema, query: dict[str, str]) -> Any:
@@ -145,16 +182,18 @@ def _content(app: DashboardApp, user: UserContext, market: MarketSchema, query: 
 def _instruments(app: DashboardApp, user: UserContext, market: MarketSchema, query: dict[str, str]) -> Any:
     found = app.cache.get(("coverage", market.name), lambda: app.services.coverage(market), max_age_s=30, stale_s=120)
     name = instruments_word(user, market)
-    # The pages of single instruments draw columns of coins.
-    of_coins = market.name == DEFAULT_MARKET
+    times, of_coins = "day" if market.interval == "1d" else "moment", market.name == DEFAULT_MARKET
+    facts = _facts(app, market)
     rows = [
         {
             "coin": one.mint,
-            "href": f"/dashboard/data/{one.mint}",
+            "href": instrument_path(market.name, one.mint),
+            "name": facts[one.mint].name if one.mint in facts else None,
+            "sector": facts[one.mint].sector if one.mint in facts else None,
             "rows": one.rows,
             "first": one.first.isoformat(),
             "last": one.last.isoformat(),
-            "gaps": one.gaps,
+            "gaps": _gaps(market, one, facts.get(one.mint)),
             "phase": one.phase,
         }
         for one in found
@@ -166,22 +205,46 @@ def _instruments(app: DashboardApp, user: UserContext, market: MarketSchema, que
         maw=360,
         **{"aria-label": user.t("Search")},
     )
+    named = bool(facts)
+    gaps = (
+        user.t("Sessions of the exchange without a row")
+        if market.interval == "1d"
+        else user.t("Places where three intervals or more passed without a row")
+    )
     columns = [
-        grid_column("coin", user.t("Coin"), "link", minWidth=230)
-        if of_coins
-        else grid_column("coin", user.t("Instrument"), minWidth=230),
+        grid_column("coin", user.t("Coin") if of_coins else user.t("Instrument"), "link", minWidth=230),
+        *([grid_column("name", user.t("Name"), minWidth=160, flex=2)] if named else []),
+        *([grid_column("sector", user.t("Sector"), minWidth=130)] if named else []),
         grid_column("rows", user.t("Rows"), "number"),
-        grid_column("first", user.t("Oldest row"), "moment"),
-        grid_column("last", user.t("Newest row"), "moment"),
-        grid_column(
-            "gaps",
-            user.t("Gaps"),
-            "number",
-            headerTooltip=user.t("Places where three intervals or more passed without a row"),
-        ),
+        grid_column("first", user.t("Oldest row"), times),
+        grid_column("last", user.t("Newest row"), times),
+        grid_column("gaps", user.t("Gaps"), "number", headerTooltip=gaps),
         *([grid_column("phase", user.t("Phase"), "number")] if market.segment else []),
     ]
     return dmc.Stack([search, data_grid(user, "data-coins", columns, rows, label=name)])
+
+
+def _facts(app: DashboardApp, market: MarketSchema) -> dict[str, InstrumentFacts]:
+    """Return symbol → who it is, of the instruments that the market keeps beside its rows."""
+    directory = directory_of(app, market)
+    if directory is None:
+        return {}
+    found, _ = app.cache.get(
+        ("facts", market.table), lambda: directory.find(InstrumentFilter(), _MAX_INSTRUMENTS), max_age_s=30
+    )
+    return {one.facts.symbol: one.facts for one in found}
+
+
+def _gaps(market: MarketSchema, one: CoinCoverage, facts: InstrumentFacts | None) -> int | None:
+    """Return where rows are missing; of daily bars the exchange's sessions decide, if it is known."""
+    if market.interval != "1d":
+        return one.gaps
+    if facts is None or facts.exchange is None:
+        return None
+    try:
+        return missing_sessions(calendar_of(facts.exchange), one.first.date(), one.last.date(), one.rows)
+    except KurswerkError:  # an exchange that no calendar knows, or days beyond the calendar
+        return None
 
 
 def _rejected(app: DashboardApp, user: UserContext) -> Any:
@@ -239,15 +302,28 @@ def register_callbacks(app: DashboardApp) -> None:
         Input("ingest-file", "contents"),
         State("ingest-file", "filename"),
         State("data-market", "data"),
+        State("ingest-source", "value"),
+        State("ingest-exchange", "value"),
+        State("ingest-adjusted", "value"),
     )
-    def ingest(user: UserContext, contents: str | None, name: str | None, chosen: str) -> Any:
+    def ingest(
+        user: UserContext,
+        contents: str | None,
+        name: str | None,
+        chosen: str,
+        source: str | None,
+        exchange: str | None,
+        adjusted: str | None,
+    ) -> Any:
         require_scope(user, "train")
         try:
             content = base64.b64decode((contents or "").partition(",")[2], validate=True)
         except binascii.Error as error:
             raise DataFileError("dashboard.file_incomplete") from error
         market = market_named(chosen)
-        summary = app.services.ingestion.ingest(name or "upload.csv", content, market)
+        basis = f"split-adjusted:{adjusted[:10]}" if adjusted else "raw"
+        bars = UploadedBars((source or "").strip(), basis, exchange or "XNYS") if market.series else None
+        summary = app.services.ingestion.ingest(name or "upload.csv", content, market, bars)
         app.cache.clear()
         return _content(app, user, market, {}), callout(user.message(summary), title=user.t("Imported"), color="teal")
 

@@ -29,6 +29,8 @@ from kurswerk.market import MarketSchema
 from kurswerk.training import ModelSpec
 
 _TRAINING_SHARE: Final = 2 / 3
+# Of which a specification has one.
+_HORIZONS: Final = ("future_minutes", "horizon_sessions")
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
@@ -39,7 +41,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
         return html.Div(
             [
                 page_header(user.t("New model")),
-                market_links(user, market, "/dashboard/new"),
+                market_links(app, user, market, "/dashboard/new"),
                 empty_state(
                     user.t("There is nothing to learn from yet"),
                     user.t("A model needs market rows. Simulate a market on the overview, or import a file."),
@@ -60,7 +62,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                     "Every field has a sensible default. Point at a name with a dotted line to read what it means."
                 ),
             ),
-            market_links(user, market, "/dashboard/new"),
+            market_links(app, user, market, "/dashboard/new"),
             dmc.Grid(
                 [
                     dmc.GridCol(_fields(app, user, market, given, period), span={"base": 12, "lg": 7}),
@@ -86,7 +88,10 @@ def _initial_values(app: DashboardApp, market: MarketSchema, found: dict[str, An
     columns = list(app.services.markets[market.name].columns())
     taken = set(model_names(app).values())
     name = form.available_name(str(found.get("name", "my-model")), taken)
-    return form.defaults(market, columns) | found | {"name": name}
+    usual = form.defaults(market, columns)
+    if any(found.get(horizon) for horizon in _HORIZONS):
+        usual = {field: value for field, value in usual.items() if field not in _HORIZONS}
+    return usual | found | {"name": name}
 
 
 def _period(app: DashboardApp, market: MarketSchema, given: dict[str, Any]) -> Any:

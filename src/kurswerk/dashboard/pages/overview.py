@@ -10,7 +10,7 @@ from dash import Input, Output, State, dcc, html
 from kurswerk.core.timestamps import to_datetime
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.feedback import notify, require_scope
-from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.callbacks.model_lookup import model_labels, model_names
 from kurswerk.dashboard.callbacks.pages import PageDefinition
 from kurswerk.dashboard.ports import Prediction
 from kurswerk.dashboard.widgets.components import (
@@ -268,12 +268,16 @@ def _alerts(app: DashboardApp, user: UserContext) -> Any:
 
 def _coins(app: DashboardApp, user: UserContext, found: Sequence[tuple[Any, datetime]], when: str) -> Any:
     """Show predictions or alerts, each with the moment that counts."""
-    names = model_names(app)
+    labels = model_labels(app)
     rows = [
         html.Tr(
             [
-                html.Td(dcc.Link(_short(one.coin_id), href=f"/dashboard/data/{one.coin_id}", className="kw-link")),
-                html.Td(names.get(one.model_id, str(one.model_id))),
+                html.Td(
+                    dcc.Link(
+                        _short(one.coin_id), href=labels.instrument_path(one.model_id, one.coin_id), className="kw-link"
+                    )
+                ),
+                html.Td(labels.name(one.model_id)),
                 html.Td(user.percent(one.probability), className="kw-r"),
                 html.Td(user.ago(moment), className="kw-r kw-muted"),
             ]

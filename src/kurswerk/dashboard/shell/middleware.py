@@ -5,7 +5,7 @@ from html import escape
 from http.cookies import CookieError, SimpleCookie
 from string import Template
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import anyio.to_thread
 from starlette.middleware.gzip import GZipMiddleware
@@ -126,6 +126,9 @@ class AuthenticationMiddleware:
             page = urlsplit(headers.get("referer", ""))
             here = page.netloc.lower() == headers.get("host", "").lower()
             return page._replace(scheme="", netloc="", fragment="").geturl() if here else ""
+        # As it was sent, if nobody in front has changed it: decoded, a slash of a key looks like one of the path.
+        sent = scope.get("raw_path", b"").decode("latin-1")
+        path = sent if unquote(sent) == path else quote(path)
         query = scope.get("query_string", b"").decode("latin-1")
         return f"{self._prefix}{path}?{query}" if query else self._prefix + path
 

@@ -13,7 +13,7 @@ from kurswerk.alerts import AlertStore, ChannelKind, create_rule
 from kurswerk.core.errors import InvalidInputError, KurswerkError
 from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.feedback import notify, require_scope
-from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.callbacks.model_lookup import ModelLabels, model_labels, model_names
 from kurswerk.dashboard.widgets.components import STATUS_WORDS, card, lazy_area, number_input
 from kurswerk.dashboard.widgets.confirm_button import confirm_button
 from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
@@ -245,7 +245,7 @@ def _messages(user: UserContext) -> Any:
     return dmc.Stack([table, dmc.Group([again])])
 
 
-def _deliveries(user: UserContext, alerts: AlertStore) -> list[dict[str, Any]]:
+def _deliveries(user: UserContext, alerts: AlertStore, labels: ModelLabels) -> list[dict[str, Any]]:
     return [
         {
             "id": str(one["id"]),
@@ -253,7 +253,9 @@ def _deliveries(user: UserContext, alerts: AlertStore) -> list[dict[str, Any]]:
             "rule": one["rule"],
             # What a notice reports has no coin; where the service is inspected, more is known of it.
             "coin": one["coin_id"] if one["notice"] is None else user.message(one["notice"]),
-            "href": "/dashboard/system" if one["notice"] is not None else f"/dashboard/data/{one['coin_id']}",
+            "href": "/dashboard/system"
+            if one["notice"] is not None
+            else labels.instrument_path(one["model_ids"][0], one["coin_id"]),
             "probability": one["probability"],
             "status": one["status"],
             "attempts": one["attempts"],
@@ -330,7 +332,7 @@ def _register_messages(app: DashboardApp, alerts: AlertStore) -> None:
         Output("rule-messages", "opened"), Output("rule-deliveries", "rowData"), Input("rule-sent", "n_clicks")
     )
     def show(user: UserContext, clicks: int | None) -> Any:
-        return bool(clicks), _deliveries(user, alerts)
+        return bool(clicks), _deliveries(user, alerts, model_labels(app))
 
     @app.callback(
         Output("rule-deliveries", "rowData", allow_duplicate=True),
@@ -352,4 +354,4 @@ def _register_messages(app: DashboardApp, alerts: AlertStore) -> None:
             notify(words, " ".join(refused), success=False)
         else:
             notify(user.t("They are sent again"))
-        return _deliveries(user, alerts)
+        return _deliveries(user, alerts, model_labels(app))

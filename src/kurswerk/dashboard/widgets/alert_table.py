@@ -1,10 +1,9 @@
 """Alerts as a table: of all models on Live, of one on its page."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from kurswerk.dashboard.callbacks.app import DashboardApp
-from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.callbacks.model_lookup import ModelLabels, model_labels
 from kurswerk.dashboard.ports import Alert
 from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
 from kurswerk.dashboard.words.user_context import UserContext
@@ -15,18 +14,20 @@ MAX_ALERTS: Final = 100
 def alert_rows(app: DashboardApp, model_id: int | None = None) -> list[dict[str, Any]]:
     """Return the newest alerts as rows of the table."""
     live = app.services.live
-    names = model_names(app)
-    return [alert_row(one, names) for one in ([] if live is None else live.alerts(model_id=model_id, limit=MAX_ALERTS))]
+    labels = model_labels(app)
+    return [
+        alert_row(one, labels) for one in ([] if live is None else live.alerts(model_id=model_id, limit=MAX_ALERTS))
+    ]
 
 
-def alert_row(one: Alert, names: Mapping[int, str]) -> dict[str, Any]:
-    """Return an alert as a row of the table; ``names`` is id → name of models."""
+def alert_row(one: Alert, labels: ModelLabels) -> dict[str, Any]:
+    """Return an alert as a row of the table."""
     return {
         "id": str(one.id),
         "raised": one.created_at.isoformat(),
         "coin": one.coin_id,
-        "href": f"/dashboard/data/{one.coin_id}",
-        "model": names.get(one.model_id, f"#{one.model_id}"),
+        "href": labels.instrument_path(one.model_id, one.coin_id),
+        "model": labels.name(one.model_id),
         "probability": one.probability,
         "threshold": one.threshold,
     }

@@ -42,8 +42,8 @@ def localise_chart(user: UserContext, drawing: Any) -> None:
     drawing.update_layout(separators=",.")
     stops = [{"dtickrange": span, "value": form} for span, form in _GERMAN_DATES]
     for name in {trace.xaxis or "x" for trace in drawing.data if _of_dates(trace)}:
-        axis = {"tickformatstops": stops, "hoverformat": _GERMAN_MOMENT}
-        drawing.update_layout({name.replace("x", "xaxis"): axis})
+        axis = drawing.layout[name.replace("x", "xaxis")]
+        axis.update(tickformatstops=stops, hoverformat=axis.hoverformat or _GERMAN_MOMENT)
     for axis in (*drawing.select_xaxes(), *drawing.select_yaxes()):
         if axis.title.text:
             axis.title.text = user.t(axis.title.text)

@@ -92,7 +92,7 @@ def data_grid(
 
 
 def grid_column(field: str, name: str, kind: str = "", **more: Any) -> dict[str, Any]:
-    """Return a column; ``kind`` is how its values are written: number, share, threshold, moment, status, link."""
+    """Return a column; ``kind`` is how its values are written: number, share, threshold, moment, day, status, link."""
     found: dict[str, Any] = {"field": field, "headerName": name}
     if kind == "link":
         found |= {"cellRenderer": "KwLink", "minWidth": 160, "flex": 2}
@@ -100,6 +100,8 @@ def grid_column(field: str, name: str, kind: str = "", **more: Any) -> dict[str,
         found |= {"cellRenderer": "KwStatus", "minWidth": 110}
     elif kind == "moment":
         found |= {"valueFormatter": {"function": "kwMoment(params.value)"}, "minWidth": 165, "filter": False}
+    elif kind == "day":
+        found |= {"valueFormatter": {"function": "kwDay(params.value)"}, "minWidth": 120, "filter": False}
     elif kind.startswith(("number", "share", "threshold")):
         way, _, digits = kind.partition(":")
         found |= {

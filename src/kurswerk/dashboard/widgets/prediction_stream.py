@@ -12,7 +12,7 @@ from dash import Input, ctx
 
 from kurswerk.core.errors import StorageError
 from kurswerk.dashboard.callbacks.app import DashboardApp
-from kurswerk.dashboard.callbacks.model_lookup import model_names
+from kurswerk.dashboard.callbacks.model_lookup import ModelLabels, model_labels
 from kurswerk.dashboard.ports import LivePredictions, Prediction, PredictionBatch
 from kurswerk.dashboard.widgets.alert_table import alert_row, alert_rows
 from kurswerk.dashboard.words.user_context import UserContext, user_with
@@ -37,9 +37,9 @@ def newest_rows(app: DashboardApp, user: UserContext, chosen: Mapping[str, Any])
     if live is None:
         return []
     coin, model, least = parse_filter(chosen)
-    names = model_names(app)
+    labels = model_labels(app)
     found = live.predictions(coin_id=coin, model_id=model, min_probability=least, limit=100)
-    return [_row_of(user, one, names) for one in found]
+    return [_row_of(user, one, labels) for one in found]
 
 
 def parse_filter(chosen: Mapping[str, Any]) -> Filter:
@@ -60,13 +60,13 @@ def parse_filter(chosen: Mapping[str, Any]) -> Filter:
     return coin, int(model) if known else None, share if 0 < share <= 1 else None
 
 
-def _row_of(user: UserContext, one: Prediction, names: Mapping[int, str]) -> dict[str, Any]:
+def _row_of(user: UserContext, one: Prediction, labels: ModelLabels) -> dict[str, Any]:
     """Return a prediction as a row of the table."""
     return {
         "id": str(one.id),
         "coin": one.coin_id,
-        "href": f"/dashboard/data/{one.coin_id}",
-        "model": names.get(one.model_id, f"#{one.model_id}"),
+        "href": labels.instrument_path(one.model_id, one.coin_id),
+        "model": labels.name(one.model_id),
         "model_id": one.model_id,
         "probability": one.probability,
         "predicted": user.t("yes") if one.prediction else user.t("no"),
@@ -146,14 +146,14 @@ class _Page:
                     await self._show(batch)
 
     async def _show(self, batch: PredictionBatch) -> None:
-        names = await asyncio.to_thread(model_names, self._app)
+        labels = await asyncio.to_thread(model_labels, self._app)
         while self.wanted() and self._unsent() > _MAX_UNSENT:
             await asyncio.sleep(_UPDATE_S)
         if not self.wanted():
             return
-        self._add_rows([one for one in batch.predictions if str(one.id) not in self._shown], names)
+        self._add_rows([one for one in batch.predictions if str(one.id) not in self._shown], labels)
         if batch.alerts:
-            rows = [alert_row(one, names) for one in reversed(batch.alerts)]
+            rows = [alert_row(one, labels) for one in reversed(batch.alerts)]
             dash.set_props("live-new-alerts", {"data": rows})
         if batch.skipped:
             self._skipped += batch.skipped
@@ -161,10 +161,10 @@ class _Page:
             dash.set_props("live-skipped", {"children": text})
         await asyncio.sleep(_UPDATE_S)
 
-    def _add_rows(self, predictions: Sequence[Prediction], names: Mapping[int, str]) -> None:
+    def _add_rows(self, predictions: Sequence[Prediction], labels: ModelLabels) -> None:
         if not predictions:
             return
-        rows = [_row_of(self.user, one, names) for one in reversed(predictions)]
+        rows = [_row_of(self.user, one, labels) for one in reversed(predictions)]
         self._shown.extendleft(row["id"] for row in reversed(rows))
         gone = [{"id": self._shown.pop()} for _ in range(max(len(self._shown) - _MAX_ROWS, 0))]
         dash.set_props(TABLE, {"rowTransaction": {"add": rows, "addIndex": 0, "remove": gone}})

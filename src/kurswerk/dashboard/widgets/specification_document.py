@@ -11,7 +11,7 @@ from kurswerk.core.errors import KurswerkError
 from kurswerk.core.validation import wrong_fields
 from kurswerk.dashboard.widgets.trade_costs import COST_FIELDS, costs_from_fields
 from kurswerk.dashboard.words.user_context import UserContext
-from kurswerk.market import DEFAULT_MARKET, MarketSchema, Role
+from kurswerk.market import DEFAULT_MARKET, Clock, MarketSchema, Role
 from kurswerk.models import FAMILIES
 
 # Model type → its hyper-parameters that the form offers; families share the field of a name.
@@ -59,6 +59,8 @@ CHECKED: Final = (
     "costs",
 )
 _PREFERRED: Final = ("volume_sol", "buy_pressure_ratio", "unique_signer_ratio", "num_whale_buys")
+_INDICATORS: Final = ("rsi_14", "sma_20")
+_WITHIN_MINUTES: Final = {"future_minutes": 10, "min_percent_change": 20}
 _CHANGE_FIELDS: Final = ("min_percent_change", "direction", "horizon_mode")
 _LEVEL_FIELDS: Final = ("operator", "target_value")
 
@@ -68,13 +70,15 @@ def defaults(market: MarketSchema, columns: Collection[str]) -> dict[str, Any]:
     close = market.roles.get(Role.CLOSE, "")
     price = close if close in columns else next(iter(columns), close)
     preferred = [name for name in _PREFERRED if name in columns]
+    usual = preferred or [name for name in columns if name != price][:4]
+    # Where bars are days, minutes mean nothing, and nothing moves by a fifth.
+    daily = market.clock is Clock.SESSIONS
     return {
         "model_type": "xgboost",
-        "features": preferred or [name for name in columns if name != price][:4],
+        "features": [*([market.roles[Role.VOLUME]] if daily else usual), *(_INDICATORS if daily else ())],
         "target_var": price,
         "use_time_based_prediction": True,
-        "future_minutes": 10,
-        "min_percent_change": 20,
+        **({"horizon_sessions": 5, "min_percent_change": 3} if daily else _WITHIN_MINUTES),
         "direction": "up",
         "horizon_mode": "at",
         "use_engineered_features": True,

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -197,6 +197,24 @@ class Formats:
     def date_time_us(self, timestamp_us: int | None) -> str:
         """Format a time given in microseconds UTC."""
         return NOTHING if timestamp_us is None else self.date_time(datetime.fromtimestamp(timestamp_us / 1e6, UTC))
+
+    def day(self, value: date | None) -> str:
+        """Format a day, which is the same one in every time zone.
+
+        Examples
+        --------
+        >>> Formats("de").day(date(2018, 2, 7)), Formats("en").day(date(2018, 2, 7))
+        ('07.02.2018', 'Feb 7, 2018')
+        """
+        return (
+            NOTHING
+            if value is None
+            else str(_locale(self.language).date_formats["medium"].apply(value, _locale(self.language)))
+        )
+
+    def day_us(self, timestamp_us: int | None) -> str:
+        """Format the day, in UTC, of a time given in microseconds UTC."""
+        return NOTHING if timestamp_us is None else self.day(datetime.fromtimestamp(timestamp_us / 1e6, UTC).date())
 
     def local(self, value: datetime | str) -> datetime:
         """Return a time in the user's time zone; a naive one is UTC."""

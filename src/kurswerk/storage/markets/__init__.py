@@ -7,6 +7,7 @@ from kurswerk.storage.markets._collector import PostgresCollectorStore
 from kurswerk.storage.markets._collector_status import collector_gaps, collector_reports
 from kurswerk.storage.markets._context import MarketContextStore
 from kurswerk.storage.markets._coverage import coverage
+from kurswerk.storage.markets._instruments import PostgresInstruments
 from kurswerk.storage.markets._load import array_text
 from kurswerk.storage.markets._missing_columns import absent_columns, missing_columns
 from kurswerk.storage.markets._periods import periods_query, row_value
@@ -28,6 +29,7 @@ __all__ = [
     "MarketRowReader",
     "MarketTable",
     "PostgresCollectorStore",
+    "PostgresInstruments",
     "PostgresMarketStore",
     "PostgresRatesStore",
     "SeriesSink",

@@ -34,7 +34,7 @@ def test_every_page_opens_in_every_language(browser: Browser, path: str, languag
     [
         ("/models/99", "", "no model 99"),
         ("/models/x", "", "there is no model x"),
-        ("/data/NONE", "", "there are no rows of coin 'NONE'"),
+        ("/data/NONE", "", "there are no rows of 'NONE' in the market coins"),
         ("/jobs/9", "", "there is no job 9"),
         ("/jobs/x", "", "there is no job x"),
         ("/nowhere", "", "There is no such page"),
@@ -202,7 +202,7 @@ def test_the_strongest_predictions_are_of_different_coins(panel: Panel, registry
     shown = Browser(services).open("")
     beginning = shown.index("Strongest predictions now")
     strongest = shown[beginning : shown.index("Recent alerts")]
-    assert [strongest.count(f"/data/{coin}") for coin in ("COIN0", "COIN1")] == [1, 1]
+    assert [strongest.count(f"/data/coins/{coin}") for coin in ("COIN0", "COIN1")] == [1, 1]
     assert "90.0" in strongest
 
 
@@ -256,26 +256,34 @@ def test_data_are_simulated_and_brought_in(panel: Panel, registry: Registry):
 
 def test_a_chart_is_drawn_anew_for_what_it_shows_and_explains_its_points(browser: Browser):
     window = {"xaxis.range[0]": "2024-01-01 01:00:00", "xaxis.range[1]": "2024-01-01 02:00:00"}
-    given = {"coin-name.data": "COIN0", "coin-chart.relayoutData": window, "coin-models.value": ["1"]}
-    patch = browser.fire("coin-chart.figure", given, "coin-chart.relayoutData")["response"]["coin-chart"]["figure"]
+    given = {
+        "instrument-name.data": {"market": "coins", "key": "COIN0"},
+        "instrument-chart.relayoutData": window,
+        "instrument-models.value": ["1"],
+    }
+    patch = browser.fire("instrument-chart.figure", given, "instrument-chart.relayoutData")["response"][
+        "instrument-chart"
+    ]["figure"]
     drawn = {tuple(one["location"]): one["params"]["value"] for one in patch["operations"]}
     assert len(drawn["data",][0]["x"]) < 200
     assert drawn["data",][-1]["name"] == "a"
     assert drawn["layout", "shapes"] == []
     click = {
-        "coin-name.data": "COIN0",
-        "coin-model.value": "1",
-        "coin-chart.clickData": {"points": [{"x": "2024-01-01 03:00:00"}]},
+        "instrument-name.data": {"market": "coins", "key": "COIN0"},
+        "instrument-model.value": "1",
+        "instrument-chart.clickData": {"points": [{"x": "2024-01-01 03:00:00"}]},
     }
-    explained = json.dumps(browser.fire("coin-features.children", click, "coin-chart.clickData"))
+    explained = json.dumps(browser.fire("instrument-features.children", click, "instrument-chart.clickData"))
     assert "The most important of" in explained
     assert re.search(r"a: probability \d+\.\d+%, prediction: (yes|no)\.", explained)
-    newest = click | {"coin-chart.clickData": None, "coin-newest.n_clicks": 1}
-    for changed in ("coin-newest.n_clicks", "coin-model.value"):
-        latest = json.dumps(browser.fire("coin-features.children", newest, changed))
+    newest = click | {"instrument-chart.clickData": None, "instrument-newest.n_clicks": 1}
+    for changed in ("instrument-newest.n_clicks", "instrument-model.value"):
+        latest = json.dumps(browser.fire("instrument-features.children", newest, changed))
         assert "Row of Jan 1, 2024, 09:59" in latest
-    nothing = click | {"coin-chart.clickData": {}, "coin-model.value": "1"}
-    assert "Click a point" in json.dumps(browser.fire("coin-features.children", nothing, "coin-model.value"))
+    nothing = click | {"instrument-chart.clickData": {}, "instrument-model.value": "1"}
+    assert "Click a point" in json.dumps(
+        browser.fire("instrument-features.children", nothing, "instrument-model.value")
+    )
 
 
 def test_a_period_is_chosen_on_the_picture(browser: Browser):
@@ -292,11 +300,15 @@ def test_a_stored_prediction_is_computed_again(panel: Panel, registry: Registry,
     services.live.found = [replace(services.live.found[3], timestamp=to_datetime(int(panel.timestamps[90])))]
     browser = Browser(services)
     moment = f"{services.live.found[0].timestamp:%Y-%m-%d %H:%M:%S}"
-    given = {"coin-name.data": "COIN0", "coin-model.value": "1", "coin-chart.clickData": {"points": [{"x": moment}]}}
-    shown = json.dumps(browser.fire("coin-features.children", given, "coin-chart.clickData"))
+    given = {
+        "instrument-name.data": {"market": "coins", "key": "COIN0"},
+        "instrument-model.value": "1",
+        "instrument-chart.clickData": {"points": [{"x": moment}]},
+    }
+    shown = json.dumps(browser.fire("instrument-features.children", given, "instrument-chart.clickData"))
     assert "Stored live: 40.0%." in shown
-    clicked = {"coin-replay.n_clicks": 1, "coin-stored.data": "4"}
-    replayed = json.dumps(browser.fire("coin-replayed.children", clicked, "coin-replay.n_clicks"))
+    clicked = {"instrument-replay.n_clicks": 1, "instrument-stored.data": "4"}
+    replayed = json.dumps(browser.fire("instrument-replayed.children", clicked, "instrument-replay.n_clicks"))
     assert ("agrees in every bit" in replayed) != bool(drift)
     assert ("instead of" in replayed) == ("Rows that were corrected after it: 1." in replayed) == bool(drift)
     assert "left out: 2." in replayed
@@ -338,7 +350,7 @@ REASON = Message("model.not_ready", name="a", status="FAILED", remedy=Message("t
 @pytest.mark.parametrize(
     ("path", "search", "words"),
     [
-        ("/data/NONE", "", "Es gibt keine Zeilen von Coin „NONE“"),
+        ("/data/NONE", "", "Im Markt coins gibt es keine Zeilen von „NONE“"),
         ("/compare", "?comparison=9", "Es gibt keinen Vergleich 9"),
         ("", "", "hat in 2,0 ms geantwortet"),
         ("", "", "Platte: 1,0 GB frei"),

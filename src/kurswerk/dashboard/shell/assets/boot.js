@@ -53,6 +53,10 @@ window.kurswerk = (() => {
   const moment = (value) =>
     form('moment', () => new Intl.DateTimeFormat(region(), {dateStyle: 'medium', timeStyle: 'short'}))
       .format(new Date(value));
+  // A day is the same one everywhere; that of a moment is its day in UTC.
+  const day = (value) =>
+    form('day', () => new Intl.DateTimeFormat(region(), {dateStyle: 'medium', timeZone: 'UTC'}))
+      .format(new Date(value));
   const number = (value, digits) => {
     if (isMissing(value)) return '–';
     const size = Math.abs(value);
@@ -153,6 +157,7 @@ window.kurswerk = (() => {
     isMissing,
     number,
     moment,
+    day,
     share,
     threshold,
     percentSign,

@@ -7,6 +7,7 @@
   functions.kwShare = window.kurswerk.share;
   functions.kwThreshold = window.kurswerk.threshold;
   functions.kwMoment = (value) => (isMissing(value) ? '–' : window.kurswerk.moment(value));
+  functions.kwDay = (value) => (isMissing(value) ? '–' : window.kurswerk.day(value));
   // The filter of each table. A table's options ask here, so that they stay as they are: new ones would have
   // Dash set up the whole table.
   const filters = {};

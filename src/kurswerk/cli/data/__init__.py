@@ -1,0 +1,14 @@
+"""``kurswerk data``: what market data there are, and what becomes of them; one file per subcommand."""
+
+import click
+
+from kurswerk.cli.data.series import series
+
+
+@click.group("data")
+def command() -> None:
+    """Show and manage stored market data."""
+
+
+for _subcommand in (series,):
+    command.add_command(_subcommand)
