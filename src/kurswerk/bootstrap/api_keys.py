@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import SecretStr
 
 from kurswerk.bootstrap.application import current_settings
-from kurswerk.bootstrap.database import database_url
+from kurswerk.bootstrap.database import database_source
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.observability import get_logger
 from kurswerk.storage.operations import SCOPES, ApiKey, PostgresKeyStore
@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 def open_key_store() -> PostgresKeyStore:
     """Return the API keys of the database that the settings name, migrated."""
-    database = Database(database_url(current_settings()))
+    database = Database(database_source(current_settings()))
     upgrade(database)
     return PostgresKeyStore(database)
 

@@ -5,7 +5,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kurswerk.bootstrap.database import database_url
+from kurswerk.bootstrap.database import database_source
 from kurswerk.bootstrap.settings import CONFIG_FILE, Settings
 from kurswerk.core.errors import ConflictError, InvalidInputError, KurswerkError
 from kurswerk.jobs import Progress, no_progress
@@ -28,7 +28,7 @@ from kurswerk.storage.backup import (
     restore_backup,
     restore_into_scratch,
 )
-from kurswerk.storage.server import Database, upgrade
+from kurswerk.storage.server import Database, UrlSource, upgrade
 
 __all__ = [
     "BackupService",
@@ -157,7 +157,7 @@ class BackupService:
         return open_backup(self.store, self._secret())
 
     def _database(self) -> Database:
-        return Database(database_url(self._settings))
+        return Database(database_source(self._settings))
 
     def _secret(self) -> str | None:
         """Return the key; read anew each time, so that a file that was replaced takes effect.
@@ -184,13 +184,13 @@ def _settings_file() -> Path | None:
     return path if path.is_file() else None
 
 
-def make_backups_when_due(settings: Settings, database_url: str, stop: threading.Event) -> None:
+def make_backups_when_due(settings: Settings, source: UrlSource, stop: threading.Event) -> None:
     """Make each backup that the schedule asks for, until ``stop`` is set.
 
     Of several services with a worker one makes it. A backup that fails is tried again after five minutes; one that was
     killed, at once.
     """
-    states = PostgresBackupStates(Database(database_url))
+    states = PostgresBackupStates(Database(source))
     while not stop.is_set():
         try:
             state = states.read()

@@ -92,7 +92,7 @@ COLLECTORS: Mapping[str, Callable[[CollectorSettings, Database, Metrics], Runnin
 
 def open_collector(name: str, settings: CollectorSettings, database: Database, metrics: Metrics) -> RunningCollector:
     """Return a collector of `COLLECTORS`; its connections to the database are its own."""
-    return COLLECTORS[name](settings, Database(database.url), metrics)
+    return COLLECTORS[name](settings, Database(database.source), metrics)
 
 
 def collector_overview(database: Database, gaps: int) -> dict[str, list[dict[str, Any]]]:

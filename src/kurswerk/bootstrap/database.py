@@ -13,18 +13,18 @@ from kurswerk.storage.server import (
     Database,
     EmbeddedPostgres,
     SchemaStatus,
+    UrlSource,
     current_revision,
     schema_status,
     upgrade,
 )
 
-__all__ = ["Adoption", "DatabaseAdministration", "database_url"]
+__all__ = ["Adoption", "DatabaseAdministration", "database_source"]
 
 
-def database_url(settings: Settings) -> str:
-    """Return the configured database's URL, or start the embedded one and return its."""
-    url = settings.database_url
-    return url.get_secret_value() if url else EmbeddedPostgres(settings.data_dir).start()
+def database_source(settings: Settings) -> UrlSource:
+    """Return where the configured database is, or start the embedded one and return its URL."""
+    return settings.database_source or EmbeddedPostgres(settings.data_dir).start()
 
 
 class DatabaseAdministration:
@@ -49,7 +49,7 @@ class DatabaseAdministration:
     @property
     def url(self) -> str:
         """The URL, with the password."""
-        return database_url(self._settings)
+        return self._opened().url
 
     @property
     def revision(self) -> str | None:
@@ -103,5 +103,5 @@ class DatabaseAdministration:
         return EmbeddedPostgres(self._settings.data_dir).stop()
 
     def _opened(self) -> Database:
-        self._database = self._database or Database(self.url)
+        self._database = self._database or Database(database_source(self._settings))
         return self._database

@@ -32,7 +32,7 @@ _LIVE_DAYS = 7
 def health_service(service: Service, *, timeout_s: float = HEALTH_TIMEOUT_S) -> HealthService:
     """Return what reports a service's health and metrics, given up on after ``timeout_s`` seconds."""
     # A connection of its own: that the pool is busy does not make the database unwell.
-    database = Database(service.database.url)
+    database = Database(service.database.source)
     return HealthService(
         lambda: read_database(database),
         metrics=service.metrics,

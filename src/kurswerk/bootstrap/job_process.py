@@ -25,7 +25,9 @@ def main() -> None:
     from kurswerk.workers import JobAccess, Setup, serve_jobs  # noqa: PLC0415 - see above
 
     def connect(setup: Setup) -> JobAccess:
-        database = Database(setup.database_url)
+        # Where a file holds the password, this process reads it again, too.
+        source = settings.database_source
+        database = Database(source if callable(source) else setup.database_url)
         return JobAccess(
             job_service(database, Path(setup.data_dir), setup.memory_budget_bytes), PostgresJobLock(database)
         )

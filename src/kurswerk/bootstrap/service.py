@@ -21,7 +21,7 @@ from kurswerk.bootstrap.stores import Stores, open_stores
 from kurswerk.core.errors import DatabaseUnavailableError, KurswerkError, UnknownNameError
 from kurswerk.observability import Metrics, configure_logging, get_logger, memory_limit_bytes
 from kurswerk.storage.predictions import SharedPredictionFeed
-from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
+from kurswerk.storage.server import Database, EmbeddedPostgres, UrlSource, upgrade
 
 log = get_logger(__name__)
 
@@ -146,13 +146,12 @@ def open_service(settings: Settings, *, insecure: bool = False) -> tuple[Service
     as_json = {"auto": None, "json": True, "text": False}[settings.log.format]
     configure_logging(level=settings.log.level, json=as_json)
     postgres = None
-    if settings.database_url:
-        url = settings.database_url.get_secret_value()
-    else:
+    source = settings.database_source
+    if source is None:
         postgres = EmbeddedPostgres(settings.data_dir)
-        url = postgres.start()
-    _await_database(url)
-    database = Database(url, pool_size=_POOL_SIZE)
+        source = postgres.start()
+    _await_database(source)
+    database = Database(source, pool_size=_POOL_SIZE)
     if upgrade(database):
         log.info("the tables were brought up to date")
     stop = postgres.stop if postgres and settings.stop_database else None
@@ -246,12 +245,12 @@ async def _announce(parts: Sequence[Part], on_ready: Callable[[], None]) -> None
     on_ready()
 
 
-def _await_database(url: str) -> None:
+def _await_database(source: UrlSource) -> None:
     """Wait for a database that is being restarted, rather than ending."""
     try:
-        Database(url).check()
+        Database(source).check()
     except DatabaseUnavailableError as error:
         log.warning("waiting for the database", reason=str(error), most_s=_DATABASE_PATIENCE_S)
     else:
         return
-    Database(url, patience_s=_DATABASE_PATIENCE_S).check()
+    Database(source, patience_s=_DATABASE_PATIENCE_S).check()

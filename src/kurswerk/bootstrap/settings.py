@@ -11,14 +11,14 @@ table for each group: ``[http]`` with ``port = 8000``.
 
 import errno
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -53,6 +53,8 @@ from kurswerk.core.errors import InvalidInputError, KurswerkError, UnknownNameEr
 CONFIG_FILE = "kurswerk.toml"
 # Secrets among the variables that older services set.
 _OLDER_SECRETS = ("DB_DSN", "DB_PASSWORD")
+# Those that the database's URL may be made of.
+_DATABASE_SECRETS = ("KURSWERK_DATABASE_URL", *_OLDER_SECRETS)
 # What older services set and nothing here reads, with the reason.
 WITHOUT_EFFECT = {
     "BATCH_TIMEOUT_SECONDS": "no batch waits",
@@ -115,6 +117,14 @@ class Settings(BaseSettings):
     outcomes: OutcomeSettings = OutcomeSettings()
     retention: RetentionSettings = RetentionSettings()
     log: LogSettings = LogSettings()
+    _database_url_again: Callable[[], str] | None = PrivateAttr(None)
+
+    @property
+    def database_source(self) -> str | Callable[[], str] | None:
+        """The database's URL, or, where a file holds it or its password, what reads it again; None: embedded."""
+        if self._database_url_again is not None:
+            return self._database_url_again
+        return self.database_url.get_secret_value() if self.database_url else None
 
     @property
     def quarantine_dir(self) -> Path:
@@ -207,10 +217,25 @@ def read_settings(environment: Mapping[str, str], directory: Path) -> Settings:
     if ("database_url",) not in variables and (url := _older_url(environment)):
         source.env_vars["kurswerk_database_url"] = url
     try:
-        return Settings(_build_sources=((source, file), {}))
+        settings = Settings(_build_sources=((source, file), {}))
     except ValidationError as error:
         # Not as its cause: that would bring the values, secrets among them, into tracebacks.
         raise _refusal(error.errors(include_url=False)[0], variables, path) from None
+    if any(environment.get(f"{name}_FILE") for name in _DATABASE_SECRETS) and settings.database_url:
+        settings._database_url_again = lambda: _database_url(environment)  # noqa: SLF001 - of the class above
+    return settings
+
+
+def _database_url(environment: Mapping[str, str]) -> str:
+    """Return the database's URL as the files that the environment names hold it now.
+
+    Raises
+    ------
+    InvalidInputError
+        If a file cannot be read, or holds no such URL.
+    """
+    url = _value_in(environment, "KURSWERK_DATABASE_URL") or _older_url(environment) or ""
+    return _plain_scheme(SecretStr(url)).get_secret_value()
 
 
 def current_settings() -> Settings:

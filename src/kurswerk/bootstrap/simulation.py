@@ -48,5 +48,5 @@ def live_market(
 ) -> Iterator[tuple[LiveMarket, MarketPart]]:
     """Begin a market that is in full swing and give it with the part that lets it trade; it keeps one connection."""
     market = open_market(app.markets[COINS.name], speed=speed, births_per_hour=births_per_hour)
-    with closing(Database(app.database.url, pool_size=1)) as database:
+    with closing(Database(app.database.source, pool_size=1)) as database:
         yield market, MarketPart(PostgresMarketStore(database, COINS), market, seconds=seconds)

@@ -15,7 +15,7 @@ from kurswerk.market import MARKETS
 from kurswerk.oversight import mature_regularly
 from kurswerk.storage.jobs import PostgresRunStore
 from kurswerk.storage.outcomes import PostgresOutcomeStore
-from kurswerk.storage.server import Database
+from kurswerk.storage.server import Database, UrlSource
 from kurswerk.workers import ProcessRunner, Setup, Worker, WorkerEvent
 
 # What a step under way may take when the service stops; one that is cut off is done again.
@@ -32,12 +32,12 @@ class WorkerPart:
     """Works on jobs and judges predictions until ``stop``; jobs under way then go back to the queue."""
 
     def __init__(self, service: Service) -> None:
-        self._settings, self._database_url = service.settings, service.database.url
+        self._settings, self._source = service.settings, service.database.source
         self._errors = service.metrics.errors
         self._concurrency = service.settings.worker.concurrency
         self._memory_bytes = memory_budget_bytes(service.settings.worker)
         self._worker = open_worker(
-            service.database.url,
+            self._source,
             service.settings.data_dir,
             concurrency=self._concurrency,
             memory_budget_bytes=self._memory_bytes,
@@ -45,7 +45,7 @@ class WorkerPart:
             on_event=self._count,
         )
         # A store of its own, on connections that are opened as they are needed: it outlives the loss of the database.
-        self._outcomes = PostgresOutcomeStore(Database(service.database.url))
+        self._outcomes = PostgresOutcomeStore(Database(self._source))
         self._judging = service.settings.outcomes
         self.ready = asyncio.Event()
 
@@ -70,7 +70,7 @@ class WorkerPart:
         # Not waited for in the end: a backup that is cut off is none, and due again.
         threading.Thread(
             target=make_backups_when_due,
-            args=[self._settings, self._database_url, ending],
+            args=[self._settings, self._source, ending],
             name="kurswerk-backups",
             daemon=True,
         ).start()
@@ -86,7 +86,7 @@ class WorkerPart:
 
 
 def open_worker(
-    database_url: str,
+    source: UrlSource,
     data_dir: Path,
     *,
     command: Sequence[str] = COMMAND,
@@ -98,6 +98,8 @@ def open_worker(
 
     Parameters
     ----------
+    source
+        Where the database is.
     data_dir
         The folder of the files that jobs write.
     command
@@ -110,8 +112,8 @@ def open_worker(
         As for `Worker`.
     """
     # Without a pool: a worker survives the loss of its database.
-    database = Database(database_url)
+    database = Database(source)
     runs = PostgresRunStore(database, job_kinds(open_stores(database).training(), job_files(data_dir)))
-    setup = Setup(database_url, str(data_dir), memory_budget_bytes)
+    setup = Setup(database.url, str(data_dir), memory_budget_bytes)
     runners = [ProcessRunner(command, setup) for _ in range(concurrency)]
-    return Worker(database_url, runs=runs, runners=runners, **options)
+    return Worker(lambda: database.url, runs=runs, runners=runners, **options)

@@ -53,7 +53,7 @@ class Worker:
     Parameters
     ----------
     queue_url
-        Database of the queue, migrated already.
+        Gives the URL of the queue's database, migrated already; asked for each new connection.
     runs
         Keeps the runs of jobs, in the same database.
     runners
@@ -70,7 +70,7 @@ class Worker:
 
     def __init__(
         self,
-        queue_url: str,
+        queue_url: Callable[[], str],
         *,
         runs: RunStore,
         runners: Sequence[Runner],

@@ -286,8 +286,8 @@ SECRETS = {
 def test_a_secret_from_a_file_is_the_same_as_from_the_environment(name, end, tmp_path):
     (tmp_path / "secret").write_bytes((SECRETS[name] + end).encode())
     from_file = read_settings({f"{name}_FILE": str(tmp_path / "secret")}, tmp_path)
-    assert from_file == read_settings({name: SECRETS[name]}, tmp_path)
-    assert from_file != read_settings({}, tmp_path)
+    assert from_file.model_dump() == read_settings({name: SECRETS[name]}, tmp_path).model_dump()
+    assert from_file.model_dump() != read_settings({}, tmp_path).model_dump()
 
 
 def test_every_secret_is_one_that_a_file_may_hold_and_no_other_setting_is(tmp_path):

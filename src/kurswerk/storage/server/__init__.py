@@ -4,7 +4,7 @@ Importing it must stay cheap, because every command waits for it: no Arrow, numb
 """
 
 from kurswerk.storage.server._binaries import installed_programs
-from kurswerk.storage.server._database import Connection, Database
+from kurswerk.storage.server._database import Connection, Database, UrlSource
 from kurswerk.storage.server._embedded import EmbeddedPostgres, ServerStatus
 from kurswerk.storage.server._errors import translated, translating
 from kurswerk.storage.server._feed_trigger import FeedNames, trigger_creation, trigger_removal
@@ -42,6 +42,7 @@ __all__ = [
     "SchemaStatus",
     "ServerStatus",
     "TableStatus",
+    "UrlSource",
     "create_tables",
     "current_revision",
     "downgrade",

@@ -2,15 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from kurswerk.core.errors import DatabaseUnavailableError, StorageError
+from kurswerk.core.errors import DatabaseUnavailableError, InvalidInputError, StorageError
 from kurswerk.storage.server._errors import describe_url, plain_url, translated, translating
 
 OLDEST_SERVER = 140000
@@ -18,6 +18,9 @@ _APPLICATION = "kurswerk"
 # How a server that starts, recovers or stops begins to report it, in Kurswerk's two languages. libpq keeps the SQLSTATE
 # (57P03) to itself, and its ping, which would show it, holds up every thread.
 _NOT_YET = ("the database system is", "das Datenbanksystem")
+# A password that was changed is not in the file yet, or in the file already and not in the server.
+_ROTATING = ("password authentication failed", "Passwort-Authentifizierung")
+_PATIENCE_WITH_ROTATION_S = 15.0
 _PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _PATIENCE_WITH_START_S = 30.0
 _LEAST_WAIT_FOR_POOL_S = 5.0
@@ -26,6 +29,8 @@ _LEAST_WAIT_FOR_POOL_S = 5.0
 _UTC = "SET TimeZone = 'UTC'"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+# A URL, or what gives the one that is valid now, such as a file whose password is replaced while a service runs.
+UrlSource = str | Callable[[], str]
 
 
 class Database:
@@ -34,7 +39,8 @@ class Database:
     Parameters
     ----------
     url
-        libpq URL or key-value string; ``postgresql+psycopg://`` is understood too.
+        libpq URL or key-value string; ``postgresql+psycopg://`` is understood too. A function is called for each new
+        connection; while it fails, the URL before stays in force.
     patience_s
         For how many seconds a database that cannot be reached is tried again; 0 tries once. A server that reports that
         it is starting, recovering or stopping is waited for in any case, up to 30 seconds.
@@ -52,8 +58,9 @@ class Database:
     'database market on db.example:5433 as me'
     """
 
-    def __init__(self, url: str, *, patience_s: float = 0.0, pool_size: int = 0) -> None:
-        self._url = plain_url(url)
+    def __init__(self, url: UrlSource, *, patience_s: float = 0.0, pool_size: int = 0) -> None:
+        self._source = url
+        self._url = plain_url(url() if callable(url) else url)
         self._patience_s = patience_s
         self._pool_size = pool_size
         self._pool: ConnectionPool[Connection] | None = None
@@ -69,8 +76,16 @@ class Database:
 
     @property
     def url(self) -> str:
-        """The URL with its password; never print it, print ``str(database)``."""
+        """The URL with its password, as it is valid now; never print it, print ``str(database)``."""
+        if callable(self._source):
+            with suppress(InvalidInputError):
+                self._url = plain_url(self._source())
         return self._url
+
+    @property
+    def source(self) -> UrlSource:
+        """What further `Database` objects on the same database are made from."""
+        return self._source
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -146,7 +161,7 @@ class Database:
         with translating(self._url):
             self._open().close()  # clear errors, patience and the version check are in one place
         try:
-            with adbc_driver_postgresql.dbapi.connect(self._url) as connection:
+            with adbc_driver_postgresql.dbapi.connect(self.url) as connection:
                 with connection.cursor() as cursor:
                     cursor.execute(_UTC)
                 connection.commit()
@@ -171,7 +186,7 @@ class Database:
             if self._pool is None:
                 self._open().close()  # clear errors, patience and the version check are in one place
                 self._pool = ConnectionPool(
-                    self._url,
+                    lambda: self.url,
                     kwargs={"application_name": _APPLICATION, "connect_timeout": 10},
                     min_size=1,
                     max_size=self._pool_size,
@@ -189,16 +204,24 @@ class Database:
         deadline = started + self._patience_s
         while True:
             try:
-                connection = psycopg.connect(self._url, application_name=_APPLICATION, connect_timeout=10)
+                connection = psycopg.connect(self.url, application_name=_APPLICATION, connect_timeout=10)
             except psycopg.OperationalError as error:
                 now = time.monotonic()
-                starting = any(words in str(error) for words in _NOT_YET)
-                if now >= (max(deadline, started + _PATIENCE_WITH_START_S) if starting else deadline):
+                if now >= max(deadline, started + self._patience_with(error)):
                     raise self._unavailable(error) from error
                 time.sleep(pause)
                 pause = min(_LONGEST_PAUSE_S, 1.5 * pause)
             else:
                 return self._refusing_old(connection)
+
+    def _patience_with(self, error: psycopg.OperationalError) -> float:
+        """Return for how many seconds it is worth trying again, whatever the caller's patience."""
+        text = str(error)
+        if any(words in text for words in _NOT_YET):
+            return _PATIENCE_WITH_START_S
+        if callable(self._source) and any(words in text for words in _ROTATING):
+            return _PATIENCE_WITH_ROTATION_S
+        return 0.0
 
     def _unavailable(self, error: psycopg.OperationalError) -> DatabaseUnavailableError:
         ours = translated(error, self._url)
