@@ -86,6 +86,8 @@ class PredictorPart:
         # Rows wait in the feed, so that nobody has to wait for the first kernels to be compiled.
         self.ready.set()
         await compile_elsewhere(stop)
+        if stop.is_set():
+            return  # a lane would compile by itself what is not there yet, and nothing can interrupt that
         # Not waited for in the end: what it was about to send is sent again.
         threading.Thread(target=self._delivery.run, args=[self._stop], name="kurswerk-alerts", daemon=True).start()
         threading.Thread(

@@ -99,6 +99,8 @@ class Predictor:
 
     def run(self, stop: threading.Event) -> None:
         """Predict until ``stop`` is set."""
+        if stop.is_set():
+            return  # what is compiled first cannot be interrupted
         compile_now()
         pause = _FIRST_PAUSE_S
         while not stop.is_set():

@@ -1,6 +1,7 @@
 """The predictor as a part of the service: it predicts, counts, sends alerts, and stops."""
 
 import asyncio
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,23 @@ from kurswerk.observability import Metrics, ServiceState
 from kurswerk.storage.predictions import PostgresAlertStore
 from kurswerk.storage.server import Database
 from served_models import coin_rows, register, write_rows
+
+
+def test_it_starts_no_lane_when_it_is_stopped_while_kernels_are_compiled(
+    database: Database, tmp_path: Path, monkeypatch
+):
+    async def stopped_meanwhile(stop: asyncio.Event) -> None:
+        stop.set()
+
+    def run(*_: object) -> None:
+        raise AssertionError("a lane compiles by itself, and nothing can interrupt that")
+
+    monkeypatch.setattr(predictor_part, "compile_elsewhere", stopped_meanwhile)
+    monkeypatch.setattr(predictor_part.Predictor, "run", run)
+    before = threading.active_count()
+    predictor = part(Service(Settings(data_dir=tmp_path, database_url=database.url), database, Metrics()))
+    asyncio.run(predictor.run(asyncio.Event()))
+    assert threading.active_count() == before
 
 
 def test_it_predicts_counts_and_sends(database: Database, tmp_path: Path):

@@ -27,6 +27,15 @@ class Events:
         self.states.append(state)
 
 
+def test_a_predictor_that_is_stopped_before_it_begins_compiles_nothing(monkeypatch):
+    compiled: list[bool] = []
+    monkeypatch.setattr(_predictor, "compile_now", lambda: compiled.append(True))
+    world, stop = MemoryWorld(), threading.Event()
+    stop.set()
+    Predictor(world.open_session, ModelCache(world.models), LaneOptions(), Events(), market_named()).run(stop)
+    assert compiled == []
+
+
 def test_there_is_a_session_only_while_a_model_of_the_market_predicts(monkeypatch):
     monkeypatch.setattr(_predictor, "_LEASE_EVERY_S", 0.05)
     world, events = MemoryWorld(), Events()
