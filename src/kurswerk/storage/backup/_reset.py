@@ -23,6 +23,9 @@ _STATEMENTS = {
     ),
     "procrastinate_jobs": "UPDATE procrastinate_jobs SET status = 'todo', worker_id = NULL WHERE status = 'doing'",
     "procrastinate_workers": "DELETE FROM procrastinate_workers",
+    # A collector that outlives the restore begins anew, from where the backup has it, and notes the gap. Who judges
+    # outcomes holds a lock of its transaction, which is in no backup.
+    "collectors": "UPDATE collectors SET owner = gen_random_uuid(), is_connected = false",
     # Processes that outlive the restore load every model anew.
     "ml_models": "UPDATE ml_models SET serving_epoch = serving_epoch + 1 WHERE is_active",
 }

@@ -2,13 +2,18 @@
 
 from contextlib import closing
 
+import pytest
+
 from backup_content import name_of
 from feed_lanes import COINS, a_lane, drain, expected, stored
+from kurswerk.core.errors import ConflictError, DatabaseUnavailableError
+from kurswerk.ingest.collector import Collected, CollectorStatus
 from kurswerk.market import COINS as MARKET
 from kurswerk.storage.backup import BackupStore, create_backup, open_backup, restore_backup
 from kurswerk.storage.feed import PostgresFeedSession
+from kurswerk.storage.markets import PostgresCollectorStore
 from kurswerk.storage.server import Database
-from served_models import RECURSIVE, coin_rows, register, write_rows
+from served_models import RECURSIVE, START_US, coin_rows, register, write_rows
 
 
 def predict(database: Database) -> int:
@@ -53,6 +58,24 @@ def test_a_lane_that_outlives_the_restore_goes_on_with_what_is_there_now(filled,
     write_rows(filled, coin_rows(COINS, 10, 14))
     assert predict(filled) == 4 * len(COINS)
     assert stored(filled) == expected(filled, ids)
+
+
+def test_a_collector_that_outlives_the_restore_begins_from_where_the_backup_has_it(filled, data_dir, tmp_path):
+    status = CollectorStatus(is_connected=True, last_message_us=None, silent_after_s=60.0, coins=0)
+    collector = PostgresCollectorStore(filled, "pumpportal")
+    assert collector.acquire() is not None
+    collector.write(Collected([], [], [], [], START_US), status)
+    create_backup(filled, BackupStore(str(tmp_path / "s")), data_dir)
+    collector.write(Collected([], [], [], [], START_US + 60_000_000), status)
+    restore_backup(open_backup(str(tmp_path / "s")), filled, data_dir, replace=name_of(filled))
+    with pytest.raises(DatabaseUnavailableError):
+        collector.write(Collected([], [], [], [], START_US + 90_000_000), status)
+    with pytest.raises(ConflictError):  # else what was collected since the backup would be missing without a gap
+        collector.write(Collected([], [], [], [], START_US + 90_000_000), status)
+    memory = collector.acquire()
+    assert memory is not None
+    assert memory.until_us == START_US
+    collector.write(Collected([], [], [], [], START_US + 90_000_000), status)
 
 
 def test_jobs_at_work_wait_again_and_ids_go_on(filled, data_dir, tmp_path):
