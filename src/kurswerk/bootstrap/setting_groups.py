@@ -99,7 +99,8 @@ class HttpSettings(SettingGroup):
     redis_url: Secret = setting(None, "a Redis that counts the calls of all API processes together (kurswerk[redis])")
     trusted_proxies: Networks = setting(
         (),
-        "addresses or networks of reverse proxies, parted by commas, whose X-Forwarded-For, -Proto and -Host count",
+        "addresses or networks of reverse proxies, parted by commas,"
+        " whose X-Forwarded-For, -Proto, -Host and -Prefix count",
     )
     path_prefix: PathPrefix = setting("", "path under which a reverse proxy serves all of it, such as /kurswerk")
     hsts_seconds: int = setting(

@@ -111,3 +111,24 @@ def test_paths_that_the_application_names_get_the_prefix():
     for elsewhere in (b"https://example.org/", b"//example.org/"):
         assert seen(answer=[(b"location", elsewhere)], path_prefix="/ml")[1][b"location"] == elsewhere
     assert seen(answer=[(b"location", b"/dashboard")])[1][b"location"] == b"/dashboard"
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_a_trusted_proxy_may_state_the_prefix_itself(kind):
+    stated = [("x-forwarded-prefix", "/ml/v2/")]
+    scope, answered = seen(stated, path="/ml/v2/api/models", kind=kind, answer=[(b"location", b"/docs")])
+    assert scope["path"] == "/api/models"
+    assert answered[b"location"] == (b"/ml/v2/docs" if kind == "http" else b"/docs")
+    assert seen(stated, path="/api/models")[0]["path"] == "/api/models"
+
+
+@pytest.mark.parametrize("text", ["", "/", "ml", "//evil.example", "/a/../b c", "/ml\r\nx: y", "/" + "a" * 101])
+def test_a_prefix_that_is_no_path_is_ignored(text):
+    _, answered = seen([("x-forwarded-prefix", text)], answer=[(b"location", b"/docs")])
+    assert answered[b"location"] == b"/docs"
+
+
+def test_a_stated_prefix_counts_for_nothing_of_strangers_or_beside_a_setting():
+    stated = [("x-forwarded-prefix", "/evil")]
+    assert seen(stated, peer="192.0.2.1", answer=[(b"location", b"/docs")])[1][b"location"] == b"/docs"
+    assert seen(stated, path_prefix="/ml", answer=[(b"location", b"/docs")])[1][b"location"] == b"/ml/docs"
