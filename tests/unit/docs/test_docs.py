@@ -36,6 +36,16 @@ def test_every_command_that_is_named_exists(page):
         assert name in COMMANDS, f"{page.name} names kurswerk {name}"
 
 
+def test_the_german_first_model_has_the_commands_and_files_of_the_english_one():
+    """The English guide is run as it is written."""
+    english, german = (
+        re.findall(r"^```.*?^```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for page in ("first-model.md", "de/first-model.md")
+    )
+    assert german == english
+    assert len(german) > 6
+
+
 def test_the_site_builds_without_a_warning(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
