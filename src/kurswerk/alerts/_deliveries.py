@@ -146,7 +146,7 @@ def _error_message(error: Exception, delivery: Delivery) -> Message:
         message = Message("alert.attempt_failed", kind=type(error).__name__, reason=str(error))
 
     def without_secrets(text: str) -> str:
-        for hidden in filter(None, (delivery.target, delivery.secret)):
+        for hidden in filter(None, (delivery.target, delivery.secret, delivery.previous_secret)):
             text = text.replace(hidden, "…")
         return text[:_LONGEST_TEXT]
 

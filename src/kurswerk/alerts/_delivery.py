@@ -76,6 +76,8 @@ class Delivery:
         The values of the market's row.
     notice
         What a notice reports; None for an alert that predictions raised.
+    previous_secret
+        The rule's secret before it was replaced, as long as receivers may know that one alone.
     """
 
     id: int
@@ -92,6 +94,7 @@ class Delivery:
     models: tuple[MessageModel, ...] = ()
     row: RowContext = RowContext()
     notice: Message | None = None
+    previous_secret: str | None = None
 
     @property
     def subject(self) -> str:

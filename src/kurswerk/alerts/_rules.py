@@ -25,6 +25,10 @@ class AlertStore(Protocol):
         """Remove a rule; NotFoundError if there is none."""
         ...
 
+    def replace_secret(self, rule_id: int, secret: str, grace_s: float) -> Row:
+        """Give a rule another secret, with the one before beside it for a while; NotFoundError if there is no rule."""
+        ...
+
     def switch_rule(self, rule_id: int, *, active: bool) -> Row:
         """Switch a rule on, or off with its messages that wait given up; NotFoundError if there is none."""
         ...

@@ -16,7 +16,7 @@ METRICS = frozenset({"/metrics", "/api/metrics"})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _READS_BY_POST = frozenset({"/api/predict"})
 # Decide which models predict and where messages are sent.
-_ADMIN_SUFFIXES = ("/activate", "/deactivate", "/reload", "/alerts/rules")
+_ADMIN_SUFFIXES = ("/activate", "/deactivate", "/reload", "/alerts/rules", "/secret")
 _KEY_TABLE = ("api_keys",)
 _CACHED_S = 60.0
 _MOST_CACHED = 10_000

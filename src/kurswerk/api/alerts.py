@@ -16,6 +16,7 @@ from kurswerk.api.schemas.alert_rules import (
     DeliveryPage,
     DeliveryQuery,
     DeliveryRead,
+    SecretReplace,
     alert_rule_body,
 )
 from kurswerk.api.schemas.predictions import AlertPage, AlertQuery, AlertRead
@@ -56,6 +57,12 @@ def list_alert_rules(ports: Ports) -> AlertRules:
 def change_alert_rule(rule_id: RuleId, change: AlertRuleChange, ports: Ports) -> AlertRuleRead:
     """Switch a rule on or off."""
     return AlertRuleRead.model_validate(ports.alerts.switch_rule(rule_id, active=change.is_active))
+
+
+@router.post("/alerts/rules/{rule_id:int}/secret", responses=errors(404, 413))
+def replace_alert_rule_secret(rule_id: RuleId, change: SecretReplace, ports: Ports) -> AlertRuleRead:
+    """Give a rule another secret; webhooks are signed by the one before as well until receivers know the new one."""
+    return AlertRuleRead.model_validate(ports.alerts.replace_secret(rule_id, change.secret, change.grace_seconds))
 
 
 @router.delete("/alerts/rules/{rule_id:int}", status_code=204, responses=errors(404))

@@ -16,7 +16,8 @@ class WebhookChannel:
     """Posts JSON, signed where the rule has a secret.
 
     Headers: ``X-Kurswerk-Delivery`` is the same at every try; ``X-Kurswerk-Timestamp`` seconds since 1970;
-    ``X-Kurswerk-Signature`` is ``sha256=`` and the HMAC-SHA256, in hexadecimal, of timestamp, a dot and the body.
+    ``X-Kurswerk-Signature`` is ``sha256=`` and the HMAC-SHA256, in hexadecimal, of timestamp, a dot and the body. For a
+    while after the rule's secret was replaced, a comma and the signature by the one before follow.
     """
 
     kind = ChannelKind(
@@ -39,8 +40,9 @@ class WebhookChannel:
         body = json.dumps(delivery.message()).encode()
         moment = str(int(time.time()))
         headers = {"X-Kurswerk-Delivery": delivery.key, "X-Kurswerk-Timestamp": moment}
-        if delivery.secret:
-            headers["X-Kurswerk-Signature"] = signature(delivery.secret, moment, body)
+        secrets = filter(None, (delivery.secret, delivery.previous_secret))
+        if signatures := [signature(secret, moment, body) for secret in secrets]:
+            headers["X-Kurswerk-Signature"] = ", ".join(signatures)
         post(self._client, delivery.target, body, headers)
 
 

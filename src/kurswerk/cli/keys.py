@@ -58,6 +58,26 @@ def list_command(*, as_json: bool) -> None:
     print_table("API keys", header, rows)
 
 
+@command.command("rotate")
+@click.argument("key")
+@click.option(
+    "--grace-hours",
+    type=click.FloatRange(min=0, max=8760),
+    default=24.0,
+    show_default=True,
+    help="For so long KEY is accepted beside the new one.",
+)
+@json_option
+def rotate_command(key: str, grace_hours: float, *, as_json: bool) -> None:
+    """Make a key of the same name and scopes as KEY (id, name or prefix), print it, and revoke KEY after a while."""
+    made, secret, old = open_key_store().rotate(key, 3600 * grace_hours)
+    if as_json:
+        print_json({**_document(made), "key": secret, "replaces": _document(old)})
+        return
+    click.echo(secret)
+    click.echo(Message("cli.key_rotated", id=made.id, name=made.name, old=old.id, until=old.revoked_at), err=True)
+
+
 @command.command("revoke")
 @click.argument("key")
 @json_option

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from kurswerk.alerts import AlertStore, ChannelKind
@@ -301,6 +301,11 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+
+    @property
+    def is_revoked(self) -> bool:
+        """Whether it is refused; one that was replaced is revoked at a moment to come."""
+        return self.revoked_at is not None and self.revoked_at <= datetime.now(UTC)
 
 
 class ApiKeys(Protocol):

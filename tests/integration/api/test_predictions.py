@@ -175,7 +175,12 @@ def test_alert_rules_over_http(client: httpx.Client):
     assert client.post("/api/alerts/rules", json=quiet).json()["quiet_start"] == "20:00:00Z"
     assert client.get("/api/alerts/deliveries").json()["deliveries"] == []
     number = made.json()["id"]
+    replaced = client.post(f"/api/alerts/rules/{number}/secret", json={"secret": "new", "grace_seconds": 60})
+    assert replaced.json()["signed"]
+    assert "new" not in replaced.text
+    error_of(client.post(f"/api/alerts/rules/{number}/secret", json={"secret": ""}), 422, "invalid_fields")
     assert client.delete(f"/api/alerts/rules/{number}").status_code == 204
+    error_of(client.post(f"/api/alerts/rules/{number}/secret", json={"secret": "new"}), 404, "not_found")
     error_of(client.delete(f"/api/alerts/rules/{number}"), 404, "not_found")
 
 

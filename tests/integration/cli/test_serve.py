@@ -93,6 +93,17 @@ def test_keys_are_made_listed_and_revoked(run):
     assert again.code == 1
 
 
+def test_a_key_is_replaced_with_the_one_before_beside_it(run):
+    made = run("keys", "create", "n8n", "--scope", "train", "--json").json
+    rotated = run("keys", "rotate", "n8n", "--grace-hours", "1", "--json").json
+    assert (rotated["name"], rotated["scopes"], rotated["key"][:3]) == ("n8n", ["train"], "kw_")
+    assert rotated["replaces"]["id"] == made["id"]
+    assert rotated["replaces"]["revoked_at"] > rotated["created_at"]
+    again = run("keys", "rotate", rotated["id"])
+    assert again.out.startswith("kw_")
+    assert f"takes the place of key {rotated['id']}" in again.err
+
+
 def test_a_part_or_scope_that_does_not_exist_is_named(run):
     wrong = run("serve", "--only", "apo")
     assert (wrong.code, wrong.err.splitlines()[-1]) == (

@@ -93,6 +93,60 @@ def test_messages_arrive_at_least_once_and_are_signed(database, session, store, 
         assert connection.execute("SELECT count(*) FROM prediction_alerts WHERE NOT alert_sent").fetchone() == (0,)
 
 
+def signed_by(request: httpx.Request) -> list[str]:
+    """Return by which of the secrets a message is signed, in the order of its signatures."""
+    text = request.headers["X-Kurswerk-Timestamp"].encode() + b"." + request.content
+    by = {
+        f"sha256={hmac.new(one, text, hashlib.sha256).hexdigest()}": one.decode() for one in (b"old", b"new", b"third")
+    }
+    return [by[one] for one in request.headers["X-Kurswerk-Signature"].split(", ")]
+
+
+def test_for_a_while_a_new_secret_signs_beside_the_one_before(database, store):
+    rule = store.create_rule({**RULE, "target": "http://n8n.test/hook", "secret": "old"})["id"]
+    requests: list[httpx.Request] = []
+    ways = {
+        "webhook": WebhookChannel(httpx.MockTransport(lambda request: requests.append(request) or httpx.Response(204)))
+    }
+
+    def sent(statement: str = "SELECT 1") -> list[str]:
+        with database.connection() as connection:
+            connection.execute(statement)
+            connection.execute(
+                "INSERT INTO alert_deliveries (rule_id, coin_id, timestamp, model_ids, probability)"
+                " VALUES (%s, 'A', clock_timestamp(), '{1}', 0.9)",
+                [rule],
+            )
+        assert deliver(store, ways) == 1
+        return signed_by(requests[-1])
+
+    assert sent() == ["old"]
+    assert store.replace_secret(rule, "new", 3600)["signed"]
+    assert sent() == ["new", "old"]
+    store.replace_secret(rule, "new", 3600)  # as a client does that has not seen the answer
+    assert sent() == ["new", "old"]
+    assert sent("UPDATE alert_rules SET previous_secret_until = now()") == ["new"]
+    store.replace_secret(rule, "third", 0)
+    assert sent() == ["third"]
+    with pytest.raises(NotFoundError):
+        store.replace_secret(rule + 1, "new", 0)
+
+
+def test_the_secret_of_the_setting_is_replaced_with_the_one_before_beside_it(database, store):
+    def kept(secret: str | None) -> tuple:
+        store.keep_rule("WEBHOOK", "webhook", "http://n8n.test/hook", secret)
+        with database.connection() as connection:
+            return connection.execute(
+                "SELECT secret, previous_secret, previous_secret_until > now() + interval '23 hours' FROM alert_rules"
+            ).fetchone()
+
+    assert kept("old") == ("old", None, None)
+    assert kept("new") == ("new", "old", True)
+    assert kept("new") == ("new", "old", True)
+    assert kept(None) == (None, "new", True)
+    assert kept("new") == ("new", None, None)
+
+
 def test_what_never_arrives_is_given_up_and_shown(database, session, store):
     store.create_rule({**RULE, "least_agreeing": 1, "min_probability": 0.0})
     predict(database, session, rows=1)

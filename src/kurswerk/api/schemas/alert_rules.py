@@ -135,6 +135,17 @@ class AlertRuleChange(RequestModel):
     is_active: StrictBool = Field(description="Off gives up its messages that wait, and keeps its history.")
 
 
+class SecretReplace(RequestModel):
+    """Another secret for a rule."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"grace_seconds": 3600, "secret": "s3cret"}]})  # nosec B105
+
+    secret: Secret = Field(description="Never shown again.")
+    grace_seconds: Count = Field(
+        86_400, ge=0, le=2_592_000, description="For so long webhooks are signed by the secret before, too."
+    )
+
+
 class AlertRuleRead(ResponseModel):
     """A rule."""
 

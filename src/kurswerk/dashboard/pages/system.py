@@ -125,10 +125,10 @@ def _keys(app: DashboardApp, user: UserContext) -> Any:
                 html.Td(one.name),
                 html.Td(html.Code(f"{one.prefix}…")),
                 html.Td(", ".join(one.scopes)),
-                html.Td(user.t("revoked") if one.revoked_at else user.date_time(one.last_used_at)),
+                html.Td(user.t("revoked") if one.is_revoked else user.date_time(one.last_used_at)),
                 html.Td(
                     ""
-                    if one.revoked_at
+                    if one.is_revoked
                     else confirm_button(
                         user,
                         f"key-{one.id}",

@@ -22,6 +22,8 @@ _LONGEST_KEY = 200
 _LEAST_GIVEN = 32
 _GIVEN_KEY = re.compile(rf"{_MARK}[A-Za-z0-9_-]{{{_LEAST_GIVEN},{_LONGEST_KEY - len(_MARK)}}}")
 _LONGEST_NAME = 100
+# A key that was replaced is revoked at a moment to come.
+_USABLE = "(revoked_at IS NULL OR revoked_at > now())"
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,28 @@ class PostgresKeyStore:
             raise InvalidInputError("api_key.not_stored", name=name)
         return _key_of(row), key
 
+    def rotate(self, key: int | str, grace_s: float) -> tuple[ApiKey, str, ApiKey]:
+        """Make a key of the same name and scopes as another one, which is revoked after so many seconds.
+
+        Returns
+        -------
+        tuple
+            What is known of the new key, the new key, and what is known of the old one.
+
+        Raises
+        ------
+        NotFoundError, InvalidInputError
+            As for `revoke`.
+        """
+        with self._database.transaction():
+            old = self._usable(key)
+            made, secret = self.create(old.name, old.scopes)
+            row = self._one(
+                "UPDATE api_keys SET revoked_at = now() + %s * interval '1 second' WHERE id = %s RETURNING *",
+                [grace_s, old.id],
+            )
+        return made, secret, _key_of(row) if row else old
+
     def keep(self, name: str, scopes: Sequence[str], key: str) -> ApiKey:
         """Make sure of a key that somebody else has made, and return what is known of it; revoke others of its name.
 
@@ -112,7 +136,7 @@ class PostgresKeyStore:
         if not key.startswith(_MARK) or len(key) > _LONGEST_KEY:
             return None
         digest = _digest(key)
-        row = self._one("SELECT * FROM api_keys WHERE key_hash = %s AND revoked_at IS NULL", [digest])
+        row = self._one(f"SELECT * FROM api_keys WHERE key_hash = %s AND {_USABLE}", [digest])  # noqa: S608 - a constant  # nosec B608
         if row is None or not hmac.compare_digest(row["key_hash"], digest):
             return None
         self._note_use(row["id"])
@@ -125,7 +149,7 @@ class PostgresKeyStore:
 
     def any_usable(self) -> bool:
         """Whether there is a key that has not been revoked."""
-        return self._one("SELECT 1 AS found FROM api_keys WHERE revoked_at IS NULL LIMIT 1", []) is not None
+        return self._one(f"SELECT 1 AS found FROM api_keys WHERE {_USABLE} LIMIT 1", []) is not None  # noqa: S608 - a constant  # nosec B608
 
     def revoke(self, key: int | str) -> ApiKey:
         """Revoke a key by id, name or prefix, and return it; all of several with one name are not touched.
@@ -137,16 +161,22 @@ class PostgresKeyStore:
         InvalidInputError
             If several are.
         """
-        usable = [record for record in self.all() if record.revoked_at is None]
+        statement = "UPDATE api_keys SET revoked_at = least(revoked_at, now()) WHERE id = %s RETURNING *"
+        found = self._usable(key)
+        row = self._one(statement, [found.id])
+        return _key_of(row) if row else found
+
+    def _usable(self, key: int | str) -> ApiKey:
+        """Return the one key that is called so and is not revoked yet."""
+        now = datetime.now(UTC)
+        usable = [record for record in self.all() if record.revoked_at is None or record.revoked_at > now]
         named = [record for record in usable if str(key) in {str(record.id), record.name, record.prefix}]
         if not named:
             hint = name_hint(str(key), [record.name for record in usable])
             raise NotFoundError("api_key.unknown", name=str(key), hint=hint)
         if len(named) > 1:
             raise InvalidInputError("api_key.ambiguous", count=len(named), name=key, ids=[str(r.id) for r in named])
-        statement = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = %s RETURNING *"
-        row = self._one(statement, [named[0].id])
-        return _key_of(row) if row else named[0]
+        return named[0]
 
     def _note_use(self, key_id: int) -> None:
         statement = (

@@ -77,9 +77,20 @@ UPDATE alert_deliveries d SET due_at = now() + %(pause)s * interval '1 second' F
 WHERE r.id = d.rule_id AND d.id IN (
     SELECT id FROM alert_deliveries WHERE status = 'PENDING' AND due_at <= now() ORDER BY due_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED)
-RETURNING d.id, r.name AS rule, r.channel, r.target, r.secret, d.coin_id, d."timestamp", d.model_ids,
+RETURNING d.id, r.name AS rule, r.channel, r.target, r.secret,
+    CASE WHEN r.previous_secret_until > now() THEN r.previous_secret END AS previous_secret,
+    d.coin_id, d."timestamp", d.model_ids,
     d.probability::float8 AS probability, d.attempts, d.notice, d.rule_id,
     (extract(epoch FROM d."timestamp") * 1000000)::bigint AS us"""
+# For the secret of a setting: a day to give the receiver the new one.
+_SECRET_GRACE_S = 86_400.0
+# The same one again changes nothing: of a secret that a service is given at every start the one before is kept.
+_WITH_ANOTHER = """
+UPDATE alert_rules SET previous_secret = CASE WHEN %(grace)s > 0 THEN secret END,
+    previous_secret_until = CASE WHEN %(grace)s > 0 AND secret IS NOT NULL
+        THEN now() + %(grace)s * interval '1 second' END,
+    secret = %(secret)s
+WHERE (name = %(name)s OR id = %(id)s) AND secret IS DISTINCT FROM %(secret)s"""
 # The models of messages; a rule's own probability counts before the threshold that the alert was raised with.
 _MESSAGE_MODELS = """
 SELECT d.id, m.market, m.id, m.name, p.probability::float8,
@@ -205,13 +216,31 @@ class PostgresAlertStore:
                     " VALUES (%s, '{}', %s, %s, %s)"
                     " ON CONFLICT (name) DO UPDATE SET model_ids = '{}', least_agreeing = 1, min_probability = NULL,"
                     " cooldown_seconds = 0, quiet_start = NULL, quiet_end = NULL, channel = excluded.channel,"
-                    " target = excluded.target, secret = excluded.secret, is_active = true",
+                    " target = excluded.target, is_active = true",
                     [name, channel, target, secret],
+                )
+                connection.execute(
+                    _WITH_ANOTHER, {"name": name, "id": None, "secret": secret, "grace": _SECRET_GRACE_S}
                 )
                 return
             row = connection.execute("SELECT id FROM alert_rules WHERE name = %s AND is_active", [name]).fetchone()
             if row:
                 self.switch_rule(row[0], active=False)
+
+    def replace_secret(self, rule_id: int, secret: str, grace_s: float) -> Mapping[str, Any]:
+        """Give a rule another secret and return the rule; the one before is in use beside it for so many seconds.
+
+        Raises
+        ------
+        NotFoundError
+            If there is none with this id.
+        """
+        with self._database.transaction() as connection:
+            connection.execute(_WITH_ANOTHER, {"name": None, "id": rule_id, "secret": secret, "grace": grace_s})
+            rows = self._shown(sql.SQL("SELECT {} FROM alert_rules WHERE id = %(id)s").format(_SHOWN), {"id": rule_id})
+        if not rows:
+            raise NotFoundError("alert_rule.not_found", id=rule_id)
+        return rows[0]
 
     def switch_rule(self, rule_id: int, *, active: bool) -> Mapping[str, Any]:
         """Switch a rule on or off, and return it; when it goes off, its messages that wait are given up.

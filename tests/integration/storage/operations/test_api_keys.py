@@ -139,3 +139,25 @@ def test_a_given_key_must_be_safe(keys, key):
 def test_a_given_key_needs_a_scope_that_there_is(keys):
     with pytest.raises(UnknownNameError, match="did you mean 'train'"):
         keys.keep("n8n", ["trian"], GIVEN)
+
+
+def test_a_key_that_is_replaced_is_accepted_beside_its_successor_for_a_while(keys, database):
+    record, old = keys.create("n8n", ["train"])
+    made, new, replaced = keys.rotate("n8n", 3600)
+    assert (made.name, made.scopes, replaced.id) == ("n8n", ("train",), record.id)
+    assert [keys.find(key).id for key in (old, new)] == [record.id, made.id]
+    with pytest.raises(InvalidInputError, match="2 keys answer to 'n8n'"):
+        keys.rotate("n8n", 3600)
+    with database.connection() as connection:
+        connection.execute("UPDATE api_keys SET revoked_at = now() WHERE id = %s", [record.id])
+    assert (keys.find(old), keys.find(new).id) == (None, made.id)
+    assert keys.any_usable()
+
+
+def test_a_key_that_is_replaced_can_be_revoked_at_once(keys):
+    _, old = keys.create("n8n", ["read"])
+    _, new, replaced = keys.rotate("n8n", 3600)
+    assert keys.revoke(replaced.id).revoked_at < replaced.revoked_at
+    assert keys.find(old) is None
+    assert keys.rotate("n8n", 0)[2].revoked_at is not None
+    assert keys.find(new) is None
