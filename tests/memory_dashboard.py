@@ -29,10 +29,11 @@ from kurswerk.dashboard import (
     mount,
 )
 from kurswerk.ingest import QuarantinedRow
-from kurswerk.market import MarketSchema, Panel
+from kurswerk.market import COINS, MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.observability import Check, ResourceSample
 from kurswerk.oversight import JudgedScores, LivePerformance, OutcomeCounts, live_performance
+from kurswerk.quality import Subject, check_quality
 from kurswerk.registry import Comparison, ModelRecord, TestResult
 from kurswerk.serving import Replay
 from kurswerk.training import Availability, ModelSpec, Period, TrainingStores, compare_models, run_test, train
@@ -289,6 +290,7 @@ def services_over(panel: Panel, registry: Registry, **changes: Any) -> Dashboard
         "job_service": env.service,
         "jobs": jobs,
         "ingestion": DataIngestion(market),
+        "quality": lambda _: check_quality(Subject(panel, COINS)),
         "coverage": lambda _: [CoinCoverage("COIN0", 600, first, last, 2, 1)],
         "health": Health,
         "resource_samples": lambda: SAMPLES,

@@ -7,7 +7,19 @@ from contextlib import asynccontextmanager, suppress
 from fastapi import APIRouter, Depends, FastAPI
 
 from kurswerk import __version__
-from kurswerk.api import activation, alerts, comparisons, health, jobs, market, models, predictions, stocks, tests
+from kurswerk.api import (
+    activation,
+    alerts,
+    comparisons,
+    health,
+    jobs,
+    market,
+    models,
+    predictions,
+    quality,
+    stocks,
+    tests,
+)
 from kurswerk.api._authentication import Authenticator
 from kurswerk.api._docs import add_docs
 from kurswerk.api._limits import RateLimiter
@@ -31,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     jobs.jobs_router,
     market.router,
     stocks.router,
+    quality.router,
     health.router,
 )
 

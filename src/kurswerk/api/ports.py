@@ -15,6 +15,7 @@ from kurswerk.market.instruments import Instrument, InstrumentFilter, Series
 from kurswerk.market.series import SourceConflict
 from kurswerk.observability import HealthReport
 from kurswerk.oversight import OutcomeLog
+from kurswerk.quality import QualityReport
 from kurswerk.registry import Listing, ModelStore, PageRequest
 from kurswerk.serving import ActivationStore, PredictionFilter, PredictionLog
 from kurswerk.training import MarketSurvey
@@ -188,6 +189,8 @@ class ApiPorts:
         Decides which models predict.
     outcomes
         Reads what became of predictions.
+    quality
+        Checks a market's rows, by its name, and names so many places of each finding.
     stream
         Yields predictions as they are stored.
     alerts
@@ -215,6 +218,7 @@ class ApiPorts:
     predictions: PredictionStore
     activations: ActivationStore
     outcomes: OutcomeLog
+    quality: Callable[[str, int], QualityReport]
     stream: PredictionFeed
     alerts: AlertStore
     channels: Mapping[str, ChannelKind]

@@ -6,6 +6,7 @@ from pathlib import Path
 from kurswerk.api import ApiPorts
 from kurswerk.api.ports import PredictionFeed
 from kurswerk.bootstrap.job_kinds import job_files, job_kinds
+from kurswerk.bootstrap.quality import MarketQuality
 from kurswerk.bootstrap.stores import Stores
 from kurswerk.channels import KINDS
 from kurswerk.jobs import JobService
@@ -51,6 +52,7 @@ def api_services(
         predictions=stores.predictions,
         activations=PostgresActivationStore(database),
         outcomes=stores.outcome_log,
+        quality=MarketQuality(stores.markets, data_dir / "quarantine").check,
         stream=stream or PostgresPredictionFeed(database),
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,

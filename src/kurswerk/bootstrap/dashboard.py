@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from kurswerk.bootstrap.quality import MarketQuality
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.bootstrap.stores import Stores
 from kurswerk.channels import KINDS
@@ -288,6 +289,7 @@ def dashboard_services(
         job_service=jobs,
         jobs=jobs.store,
         ingestion=LocalDataIngestion(markets, MarketContextStore(database), settings.quarantine_dir),
+        quality=MarketQuality(markets, settings.quarantine_dir).check,
         coverage=lambda market: coverage(database, market),
         health=health,
         resource_samples=resource_samples,

@@ -16,6 +16,7 @@ from kurswerk.market.instruments import Instrument, InstrumentFilter, Series
 from kurswerk.market.series import SourceConflict
 from kurswerk.observability import Check, ResourceSample
 from kurswerk.oversight import LivePerformance
+from kurswerk.quality import QualityReport
 from kurswerk.registry import Comparison, ModelRecord, ModelStore, ResultStore, TestResult
 from kurswerk.serving import Replay
 from kurswerk.training import MarketSurvey
@@ -344,6 +345,8 @@ class DashboardServices:
         Stored jobs.
     ingestion
         Stores market data.
+    quality
+        Checks a market's rows, by its name.
     coverage
         Rows, gaps and newest row of each instrument of a market.
     health
@@ -370,6 +373,7 @@ class DashboardServices:
     job_service: JobService
     jobs: JobStore
     ingestion: DataIngestion
+    quality: Callable[[str], QualityReport]
     coverage: Callable[[MarketSchema], Sequence[CoinCoverage]]
     health: Callable[[], HealthReport]
     resource_samples: Callable[[], Sequence[ResourceSample]]

@@ -2,6 +2,7 @@
 
 from kurswerk.ingest._actions import ActionStore, ActionSummary, ingest_actions
 from kurswerk.ingest._files import FileSummary, IngestSummary, Progress, ingest_files
+from kurswerk.ingest._quality import QualitySource, check_market, quarantine_findings
 from kurswerk.ingest._quarantine import QuarantinedRow, quarantined_rows
 from kurswerk.ingest._stated_values import StatedSource, ingest_stated_values, stated_columns, states_classifications
 from kurswerk.ingest._symbols import InstrumentStore, SymbolSummary, ingest_symbols
@@ -16,16 +17,19 @@ __all__ = [
     "InstrumentStore",
     "MarketSink",
     "Progress",
+    "QualitySource",
     "QuarantinedRow",
     "RawRows",
     "StatedSource",
     "SymbolSummary",
     "UpsertCount",
     "arrow_schema",
+    "check_market",
     "ingest_actions",
     "ingest_files",
     "ingest_stated_values",
     "ingest_symbols",
+    "quarantine_findings",
     "quarantined_rows",
     "stated_columns",
     "states_classifications",

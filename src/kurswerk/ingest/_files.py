@@ -210,7 +210,7 @@ def ingest_files(
         normaliser = Normaliser(
             source, market, instrument=instrument, date_format=date_format, calendar=calendar, shift_us=shift_us
         )
-        quarantine = Quarantine(quarantine_dir, source, list(normaliser.mapping), options)
+        quarantine = Quarantine(quarantine_dir, source, normaliser.mapping, options, market.name)
         files.append(_look(source, normaliser, quarantine, progress))
     return IngestSummary([_store(file, sink) for file in files])
 

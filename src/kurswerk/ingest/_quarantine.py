@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,8 @@ from kurswerk.market.validation import Violation, violation_message
 
 _TEXT = "text"
 REASON_DETAIL = "reason_detail"
+# Metadata of the file: the market, and which of its columns stands under which of the file's names.
+QUARANTINE_KEY = b"kurswerk"
 
 
 class Quarantine:
@@ -41,13 +43,23 @@ class Quarantine:
     source
         Where the rows come from.
     columns
-        The source's columns that are kept.
+        The source's columns that are kept → the market's.
     options
         What else decides which rows are refused; part of the name.
+    market
+        Name of the market that refused them; stands in the file's metadata with ``columns``.
     """
 
-    def __init__(self, directory: Path, source: CandleSource, columns: Sequence[str], options: Sequence[str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        source: CandleSource,
+        columns: Mapping[str, str],
+        options: Sequence[str],
+        market: str = "",
+    ) -> None:
         self._directory, self._source, self._columns, self._options = directory, source, tuple(columns), options
+        self._about = json.dumps({"market": market, "columns": dict(columns)})
         self._writer: pq.ParquetWriter | None = None
         self._part = directory
         self.path: Path | None = None
@@ -100,7 +112,8 @@ class Quarantine:
         self._part = self.path.with_suffix(".part")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self._part, schema, compression="zstd")
+            described = schema.with_metadata({QUARANTINE_KEY: self._about.encode()})
+            self._writer = pq.ParquetWriter(self._part, described, compression="zstd")
         except OSError as error:
             raise DataFileError("quarantine.not_writable", path=self.path, reason=error) from error
 

@@ -60,8 +60,12 @@ def write_report(path: Path, report: Report) -> Path:
     OSError
         If the file cannot be written.
     """
+    return write_page(path, render_report(report))
+
+
+def write_page(path: Path, text: str) -> Path:
+    """Write a page, all or nothing; a file at the path is replaced. Return the file, absolute."""
     target = path.expanduser().absolute()
-    text = render_report(report)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{uuid4().hex}.html")
     try:

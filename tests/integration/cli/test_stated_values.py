@@ -16,6 +16,7 @@ from kurswerk.market.calendar import calendar_of
 from kurswerk.market.gics import INDUSTRIES, SECTORS, industry_code, sector_code
 from kurswerk.storage.feed._queries import history_query
 from kurswerk.storage.markets import MarketTable, PostgresMarketStore
+from kurswerk.storage.server import upgrade
 
 STOCKS = market_named("stocks")
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -215,3 +216,18 @@ def test_the_real_snapshots_are_read_as_a_loop_reads_them(run, tmp_path, databas
             " WHERE sector IS NOT NULL AND known_at < '2018-03-01'"
         ).fetchone()[0]
     assert known >= 478
+
+
+def test_a_database_from_before_gets_the_tables_with_their_triggers(database):
+    tables = ["stock_fundamentals", "stock_classifications"]
+    triggers = "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname LIKE 'kurswerk_joined_%%'"
+    with database.connection() as connection:
+        for table in tables:
+            connection.execute(f"DROP TABLE {table} CASCADE")
+        connection.execute("DELETE FROM kurswerk_tables WHERE name = ANY (%s)", [tables])
+        assert not set(MarketTable.find(connection, STOCKS).joined)
+    assert upgrade(database)
+    assert not upgrade(database)
+    with database.connection() as connection:
+        assert set(MarketTable.find(connection, STOCKS).joined) == set(STOCKS.joined)
+        assert [connection.execute(triggers, [table]).fetchone()[0] for table in tables] == [3, 3]

@@ -2,6 +2,7 @@
 
 import click
 
+from kurswerk.cli.data.check import check
 from kurswerk.cli.data.series import series
 
 
@@ -10,5 +11,5 @@ def command() -> None:
     """Show and manage stored market data."""
 
 
-for _subcommand in (series,):
+for _subcommand in (check, series):
     command.add_command(_subcommand)

@@ -14,6 +14,7 @@ from kurswerk.dashboard.pages import (
     models,
     new_model,
     overview,
+    quality,
     system,
     test,
 )
@@ -23,6 +24,7 @@ PAGES: Final[tuple[PageDefinition, ...]] = (
     data.PAGE,
     instrument.PAGE,
     instrument.FORMER_PAGE,
+    quality.PAGE,
     models.PAGE,
     new_model.PAGE,
     model.PAGE,

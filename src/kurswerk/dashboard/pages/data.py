@@ -19,6 +19,7 @@ from kurswerk.dashboard.widgets.components import (
     callout,
     card,
     empty_state,
+    link_button,
     loading_area,
     number_input,
     page_header,
@@ -54,6 +55,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
         [
             page_header(user.t("Market data"), text=user.t("Instruments with their coverage, gaps and freshness.")),
             market_links(app, user, market, "/dashboard/data"),
+            link_button(user.t("Check the quality"), f"/dashboard/data-quality?market={market.name}", size="xs"),
             dcc.Store(id="data-market", data=market.name),
             _import_forms(user, market, opened=opened),
             html.Div(_content(app, user, market, query), id="data-content"),

@@ -3,7 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from psycopg import sql
 
 from kurswerk.core.errors import DataError, NoDataError, NotFoundError
@@ -210,6 +212,16 @@ class PostgresMarketStore:
     def source_conflicts(self, instruments: Collection[str] | None = None) -> list[SourceConflict]:
         """Return where other sources of instruments (None: of all) differ from the preferred one, bar by bar."""
         return source_conflicts(self._database, self._market, instruments)
+
+    def spin_off_days(self) -> dict[str, NDArray[np.datetime64]]:
+        """Return on which days instruments are known to have handed out a part of themselves."""
+        if self._market.series is None:
+            return {}
+        query = sql.SQL("SELECT {key}, array_agg(DISTINCT \"date\") FROM {actions} WHERE kind = 'spin_off' GROUP BY 1")
+        names = {"key": sql.Identifier(self._market.key), "actions": sql.Identifier(self._market.series.actions)}
+        with self._database.connection() as connection:
+            rows = connection.execute(query.format(**names)).fetchall()
+        return {row[0]: np.array(row[1], dtype="datetime64[D]") for row in rows}
 
     def _table(self) -> MarketTable:
         with self._database.connection() as connection:
