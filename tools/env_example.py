@@ -37,6 +37,8 @@ POSTGRES_PASSWORD=
 # API keys that the API makes sure of when it starts: NAME:SCOPE:KEY, parted by commas or lines. Scopes: read, train,
 # admin. A key: echo kw_$(openssl rand -hex 32)
 #KURSWERK_API_KEYS=
+# Python files with features of your own, parted by commas; every process runs them when it starts.
+#KURSWERK_FEATURE_FILES=
 # Each secret may come from a file instead: KURSWERK_API_KEYS_FILE, KURSWERK_DATABASE_URL_FILE, …, DB_PASSWORD_FILE.
 # What older services set is understood too: DB_DSN, or DB_HOST DB_PORT DB_NAME DB_USER DB_PASSWORD; BATCH_SIZE,
 # POLLING_INTERVAL_SECONDS, MODEL_CACHE_SIZE, DEFAULT_ALERT_THRESHOLD, ALERT_WEBHOOK_URL, METRICS_PORT. Without effect:

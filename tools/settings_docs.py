@@ -55,6 +55,11 @@ GENERAL = {
 `read`, `train` and `admin`, each with the ones before it. A key: `echo kw_$(openssl rand -hex 32)`. A new value \
 revokes the one before it of the same name; a key that was revoked stays so""",
     ),
+    "feature_files": (
+        "",
+        """Python files with [features of your own](library.md#features-of-your-own), parted by commas; every process \
+runs them when it starts""",
+    ),
 }
 OLDER = """\
 ## What older services set

@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+from importlib import import_module
 from pathlib import Path
 
 import kurswerk
-from kurswerk.bootstrap.settings import Settings
+from kurswerk.bootstrap.settings import Settings, current_settings
 
 VARIABLE = "NUMBA_CACHE_DIR"
 # Nothing that a kernel may import: neither these packages nor what is left out with them define one.
-WITHOUT_KERNELS = frozenset({"api", "bootstrap", "channels", "cli", "client", "dashboard", "reports", "workers"})
+WITHOUT_KERNELS = frozenset(
+    {"api", "bootstrap", "channels", "cli", "client", "dashboard", "library", "reports", "workers"}
+)
 METRICS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -39,6 +42,29 @@ def let_idle_threads_sleep() -> None:
     took five times as long.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def prepare_numerics() -> None:
+    """Prepare for the numerical libraries where Kurswerk is used from Python, by the settings in force."""
+    settings = current_settings()
+    let_idle_threads_sleep()
+    use_kernel_cache(settings)
+    load_features(settings)
+
+
+def load_features(settings: Settings) -> None:
+    """Register the features of the files that the settings name.
+
+    Call it after `use_kernel_cache`: features are expressions over kernels.
+
+    Raises
+    ------
+    DataFileError
+        If a file is missing or fails.
+    """
+    if settings.feature_files:
+        # Late: it imports numba, which most commands do without.
+        import_module("kurswerk.bootstrap.feature_files").load_feature_files(settings.feature_files)
 
 
 def state_of_sources() -> str:

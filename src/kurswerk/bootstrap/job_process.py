@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from kurswerk.bootstrap.environment import let_idle_threads_sleep, use_kernel_cache
+from kurswerk.bootstrap.environment import let_idle_threads_sleep, load_features, use_kernel_cache
 from kurswerk.bootstrap.settings import read_settings
 from kurswerk.observability import configure_logging
 
@@ -18,6 +18,7 @@ def main() -> None:
     let_idle_threads_sleep()
     formats = {"json": True, "text": False}
     configure_logging(level=settings.log.level, json=formats.get(settings.log.format))
+    load_features(settings)
     # Only now: it imports numerical libraries, which read what was set above.
     from kurswerk.bootstrap.job_kinds import job_service  # noqa: PLC0415 - see above
     from kurswerk.storage.jobs import PostgresJobLock  # noqa: PLC0415 - see above

@@ -26,7 +26,8 @@ def _off_is_none(value: Any) -> Any:
     return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
 
-def _split_at_commas(value: Any) -> Any:
+def split_at_commas(value: Any) -> Any:
+    """Return the parts of a text, without blanks around them; other values as they are."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
@@ -68,8 +69,8 @@ Text = Annotated[str | None, BeforeValidator(_off_is_none)]
 Secret = Annotated[SecretStr | None, BeforeValidator(_off_is_none)]
 WebAddress = Annotated[Annotated[str, AfterValidator(_web_address)] | None, BeforeValidator(_off_is_none)]
 SocketAddress = Annotated[str, AfterValidator(_socket_address)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)]
-Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas), AfterValidator(_networks)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)]
+Networks = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas), AfterValidator(_networks)]
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 DaysOfModels = Annotated[Names, AfterValidator(_days_of_models)]
 

@@ -18,12 +18,13 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -46,6 +47,7 @@ from kurswerk.bootstrap.setting_groups import (
     is_secret,
     limits_of,
     older_name_of,
+    split_at_commas,
     variable_of,
 )
 from kurswerk.core.errors import InvalidInputError, KurswerkError, UnknownNameError
@@ -88,6 +90,8 @@ class Settings(BaseSettings):
         Whether the embedded PostgreSQL ends with the service, as it has to in a container.
     api_keys
         Keys that an API makes sure of when it starts: ``NAME:SCOPE:KEY``, parted by commas or lines.
+    feature_files
+        Python files with features of your own, parted by commas; every process runs them when it starts.
     http, health, worker, predictor, alerts, collector, backup, outcomes, retention, log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
@@ -107,6 +111,7 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_plain_scheme)] | None = None
     stop_database: bool = False
     api_keys: SecretStr | None = None
+    feature_files: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
     http: HttpSettings = HttpSettings()
     health: HealthSettings = HealthSettings()
     worker: WorkerSettings = WorkerSettings()

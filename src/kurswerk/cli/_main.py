@@ -59,6 +59,7 @@ class LazyGroup(click.Group):
         # Settings and their library cost more than all of --help, which needs neither.
         from kurswerk.bootstrap.environment import (  # noqa: PLC0415 - see above
             let_idle_threads_sleep,
+            load_features,
             share_metrics,
             use_kernel_cache,
         )
@@ -68,6 +69,7 @@ class LazyGroup(click.Group):
         settings = read_settings(os.environ, Path.cwd())
         use_kernel_cache(settings)
         share_metrics(settings)
+        load_features(settings)
         module = import_module(f"kurswerk.cli.{COMMANDS[cmd_name][0]}")
         command = module.command
         if not isinstance(command, click.Command):

@@ -28,6 +28,8 @@ _ENGINEERED_KINDS: dict[str, Kind] = {**ENGINEERED, **COIN_FEATURES, **ALL_TIME_
 # Only where they are named: they read columns that a training loads for no other feature.
 _NAMED_KINDS: dict[str, Kind] = {**INDICATORS, **FUNDAMENTAL_FEATURES}
 KINDS: dict[str, Kind] = {**_ENGINEERED_KINDS, **_NAMED_KINDS}
+# Features of users; named in specifications, never part of ``use_engineered_features``.
+OWN_KINDS: dict[str, Kind] = {}
 
 
 def resolve(name: str, market: MarketSchema) -> Feature:
@@ -62,13 +64,18 @@ def resolve(name: str, market: MarketSchema) -> Feature:
     return _resolve(name, market)
 
 
+def forget_resolved() -> None:
+    """Let names be looked up again, after features of users have changed."""
+    _resolve.cache_clear()
+
+
 @lru_cache(maxsize=4096)
 def _resolve(name: str, market: MarketSchema) -> Feature:
     if name in market.panel_columns:
         return _raw(name, market)
     for count in range(5):
         kind_name, *texts = name.rsplit("_", count) if count else [name]
-        kind = KINDS.get(kind_name)
+        kind = KINDS.get(kind_name) or OWN_KINDS.get(kind_name)
         if kind is not None and len(texts) == len(kind.params):
             values = [param.read(text, name) for param, text in zip(kind.params, texts, strict=True)]
             return _feature(kind, market, values, name)
@@ -138,8 +145,11 @@ def _feature(kind: Kind, market: MarketSchema, values: Sequence[float], name: st
 
 
 def feature_names(market: MarketSchema) -> list[str]:
-    """Return a market's columns, engineered features with the default windows and indicators with usual parameters."""
-    indicators = [kind.feature(market).name for kind in _NAMED_KINDS.values() if kind.is_available(market)]
+    """Return a market's columns, engineered features with the default windows, and indicators and features of users
+    with their usual parameters.
+    """
+    others = (*_NAMED_KINDS.values(), *OWN_KINDS.values())
+    indicators = [kind.feature(market).name for kind in others if kind.is_available(market)]
     return [*market.panel_columns, *engineered_names(market.panel_columns, market), *indicators]
 
 

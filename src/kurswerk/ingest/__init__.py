@@ -2,6 +2,7 @@
 
 from kurswerk.ingest._actions import ActionStore, ActionSummary, ingest_actions
 from kurswerk.ingest._files import FileSummary, IngestSummary, Progress, ingest_files
+from kurswerk.ingest._normalise import Normaliser, ValidatedRows
 from kurswerk.ingest._quality import QualitySource, check_market, quarantine_findings
 from kurswerk.ingest._quarantine import QuarantinedRow, quarantined_rows
 from kurswerk.ingest._stated_values import StatedSource, ingest_stated_values, stated_columns, states_classifications
@@ -16,6 +17,7 @@ __all__ = [
     "IngestSummary",
     "InstrumentStore",
     "MarketSink",
+    "Normaliser",
     "Progress",
     "QualitySource",
     "QuarantinedRow",
@@ -23,6 +25,7 @@ __all__ = [
     "StatedSource",
     "SymbolSummary",
     "UpsertCount",
+    "ValidatedRows",
     "arrow_schema",
     "check_market",
     "ingest_actions",

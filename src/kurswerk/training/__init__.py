@@ -12,7 +12,7 @@ from kurswerk.training._fit import fit_final, fit_version, load_dataset
 from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_folds
 from kurswerk.training._job_kinds import certify_kind, compare_kind, test_kind, train_kind
 from kurswerk.training._period import Period
-from kurswerk.training._testing import run_test
+from kurswerk.training._testing import evaluate_test, run_test
 from kurswerk.training._training import train
 from kurswerk.training.ports import Availability, MarketStore, MarketSurvey, TrainingStores
 from kurswerk.training.spec import ModelSpec, read_document
@@ -41,6 +41,7 @@ __all__ = [
     "compare_kind",
     "compare_models",
     "costs_of",
+    "evaluate_test",
     "export_features",
     "features_kind",
     "fit_final",
