@@ -11,7 +11,8 @@ A file of features holds functions that return an expression::
         return 100 * (close - top) / top
 
 A model then names the feature with its parameters, ``drawdown_20``. An expression is compiled to the same steps as
-every feature: the same bits over stored rows and live, hashed with its definition, and without a way to look at a later row.
+every feature: the same bits over stored rows and live, hashed with its definition, and without a way to look at a
+later row.
 """
 
 import inspect

@@ -92,9 +92,9 @@ class MemoryModels:
         self._comparisons: list[Comparison] = []
 
     def add(self, record: ModelRecord, artifact: bytes) -> None:
-        """Take a model as it is."""
+        """Take a model as it is; whether the bytes are those of the record is found when it is loaded."""
         self._records[record.id] = record
-        self._artifacts[sha256_bytes(artifact)] = artifact
+        self._artifacts[str(record.artifact_sha256)] = artifact
 
     def create(self, model: NewModel) -> int:
         """Insert a model with status TRAINING and return its id."""

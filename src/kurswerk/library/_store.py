@@ -127,7 +127,7 @@ def open_store(
         If frames are of another library.
     """
     if frames not in FRAME_KINDS:
-        raise SpecError("library.unknown_frames", given=frames, known=list(FRAME_KINDS))
+        raise SpecError("library.unknown_frames", given=frames, choices=list(FRAME_KINDS))
     settings = current_settings()
     changes: dict[str, Any] = {}
     if data_dir is not None:

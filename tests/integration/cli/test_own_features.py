@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import kurswerk as kw
+from feed_lanes import stored
 from kurswerk.bootstrap.environment import load_features
 from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import SpecError
@@ -66,18 +67,19 @@ def test_a_feature_of_a_file_is_trained_served_live_and_read_from_python(run, tm
     assert run("activate", "small").code == 0
     predict_live(database, tmp_path, lambda: run("ingest", "candles", tmp_path / "new.parquet"), 2 * LATER)
 
-    with database.connection() as connection:
-        live = connection.execute("SELECT coin_id, timestamp, probability FROM predictions").fetchall()
     bars = store.read("candles")
     assert len(bars) == 2 * (MINUTES + LATER)
     found = store.model("small").predict(bars).set_index(["symbol", "time"])["probability"]
+    live = stored(database)
     assert len(live) == 2 * LATER
-    for symbol, moment, probability in live:
-        assert np.float32(probability) == found[symbol, pd.Timestamp(moment)]
+    for (symbol, moment, _), score in live.items():
+        assert score == found[symbol, pd.Timestamp(moment, unit="us", tz="UTC")]
 
     assert store.models()["name"].tolist() == ["small", "plain"]
     assert store.model(model.record.id).name == "plain"
-    part = store.read("candles", instruments=["COIN1"], start="2024-01-01T00:05", end="2024-01-01T00:06", columns=["close"])
+    part = store.read(
+        "candles", instruments=["COIN1"], start="2024-01-01T00:05", end="2024-01-01T00:06", columns=["close"]
+    )
     assert (part.instruments, len(part), part.panel.columns) == (("COIN1",), 2, ("close",))
     result = store.test("plain", "2024-01-01T06:41", "2024-01-01T07:00", costs="none")
     assert (result.model_id, result.has_overlap) == (model.record.id, False)

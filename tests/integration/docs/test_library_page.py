@@ -52,7 +52,15 @@ def test_every_example_of_the_page_runs(tmp_path, monkeypatch, capsys, database)
     assert "quiet_rise_10" in printed
     assert names["model"].certificate["certified"] is True
     assert names["again"].record == names["model"].record
-    assert list(names["store"].models().columns) == ["id", "name", "model_type", "market", "status", "is_active", "created_at"]
+    assert list(names["store"].models().columns) == [
+        "id",
+        "name",
+        "model_type",
+        "market",
+        "status",
+        "is_active",
+        "created_at",
+    ]
 
 
 @pytest.mark.usefixtures("_own_features_are_forgotten")

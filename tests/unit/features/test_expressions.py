@@ -1,4 +1,4 @@
-"""Features of users: the same laws as for Kurswerk's own, and values of an implementation that shares no code."""
+"""Features of users: the same properties as Kurswerk's own, and values of an implementation that shares no code."""
 
 import numpy as np
 import pytest

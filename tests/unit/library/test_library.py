@@ -34,7 +34,7 @@ SPEC = {
     "model_type": "xgboost",
     "features": ["price_change_5", "volume_ratio_10"],
     "future_minutes": 5,
-    "min_percent_change": 1.0,
+    "min_percent_change": 0.1,
     "direction": "up",
     "use_smote": False,
     "cv_splits": 3,
@@ -74,7 +74,8 @@ def test_what_the_library_offers():
 
 
 def test_the_import_alone_loads_nothing_numerical():
-    code = "import sys, kurswerk; print(sorted({'numpy', 'numba', 'pydantic', 'pyarrow', 'kurswerk.core'} & set(sys.modules)))"
+    heavy = {"numpy", "numba", "pydantic", "pyarrow", "kurswerk.core"}
+    code = f"import sys, kurswerk; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -118,20 +119,23 @@ def test_rows_that_break_a_rule_are_refused_or_dropped_with_their_reason():
     assert repr(kept) == "<1 rows of 1 instruments of market 'candles'>"
 
 
+ONE = pa.table({"symbol": ["A"], "time": [1], "close": [1.0]})
+
+
 @pytest.mark.parametrize(
-    ("given", "error", "words"),
+    ("frame", "options", "error", "words"),
     [
-        ({"frame": [1, 2]}, DataFileError, "type list is no data frame"),
-        ({"frame": pa.table({"close": [1.0]})}, DataFileError, "time"),
-        ({"frame": pa.table({"symbol": ["A"], "time": [1], "close": [1.0]}), "invalid": "skip"}, SpecError, "skip"),
-        ({"frame": pa.table({"symbol": ["A"], "time": [1], "close": [1.0]}), "market": "coin"}, UnknownNameError, "coin"),
-        ({"frame": pa.table({"symbol": pa.array([], "string"), "time": pa.array([], "int64"), "close": pa.array([], "float64")})}, DataError, "no rows"),
-        ({"frame": pa.table({"symbol": ["A", "A"], "time": [1, 1], "close": [1.0, 2.0]})}, DataError, "A"),
+        ([1, 2], {}, DataFileError, "type list is no data frame"),
+        (ONE.select(["close"]), {}, DataFileError, "time"),
+        (ONE, {"invalid": "skip"}, SpecError, "skip"),
+        (ONE, {"market": "coin"}, UnknownNameError, "coin"),
+        (ONE.slice(1), {}, DataError, "no rows"),
+        (pa.concat_tables([ONE, ONE]), {}, DataError, "A"),
     ],
-)  # fmt: skip
-def test_a_frame_that_cannot_be_used_is_refused_by_name(given, error, words):
+)
+def test_a_frame_that_cannot_be_used_is_refused_by_name(frame, options, error, words):
     with pytest.raises(error, match=words):
-        kw.read(**given)
+        kw.read(frame, **options)
 
 
 def test_dates_of_stocks_mean_the_close_of_their_session():
@@ -244,7 +248,7 @@ def test_a_file_that_is_no_model_or_was_changed_is_refused(model, tmp_path):
         parts = {name: archive.read(name) for name in archive.namelist()}
     for changed, error in (
         ({"model.json": parts["model.json"].replace(b"kurswerk-model-1", b"other-format-001")}, ArtifactForeignError),
-        ({"model.onnx": parts["model.onnx"][:-1] + b"x"}, (ArtifactCorruptError, NotFoundError)),
+        ({"model.onnx": parts["model.onnx"][:-1] + b"x"}, ArtifactCorruptError),
     ):
         with zipfile.ZipFile(path, "w") as archive:
             for name, content in {**parts, **changed}.items():
