@@ -93,7 +93,9 @@ class Model:
         -------
         frame
             Instrument, time, ``probability`` (float32 in [0, 1]) and ``prediction`` (bool: the probability is at least
-            0.5), with the bits that a live prediction of the same row has.
+            0.5), with the bits that a live prediction of the same row has. A model of returns adds ``forecast``,
+            ``low`` and ``high`` (float32, per cent: the return up to the horizon, the ends of its interval); its
+            probability is that of a rise.
 
         Raises
         ------
@@ -104,8 +106,9 @@ class Model:
         plan = plan_of(self.record)
         model = load_model(self.record, self._store())
         values = plan.compute(bars.panel, threads=_THREADS, dtype=np.float32)
-        probability = model.predict_proba(as_model_input(values))
-        return bars.with_columns({"probability": probability, "prediction": probability >= 0.5})
+        X = as_model_input(values)
+        columns = model.forecast(X)._asdict() if model.is_forecast else {"probability": model.predict_proba(X)}
+        return bars.with_columns({**columns, "prediction": columns["probability"] >= 0.5})
 
     def test(
         self,

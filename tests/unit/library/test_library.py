@@ -222,6 +222,17 @@ def test_a_model_predicts_tests_and_certifies(model, bars):
     assert repr(model) == "<model 'small': xgboost of 2 features>"
 
 
+def test_a_model_of_returns_gives_a_forecast_with_its_interval(bars):
+    changed = {"target": "return", "model_type": "ridge", "params": {}, "train_end": "2024-01-01T06:40:00Z"}
+    spec = {name: value for name, value in SPEC.items() if name not in {"min_percent_change", "direction"}}
+    model = kw.train(spec | changed, bars)
+    found = model.predict(bars).dropna()
+    assert list(found.columns) == ["symbol", "time", "probability", "forecast", "low", "high", "prediction"]
+    assert (found["low"] <= found["forecast"]).all()
+    assert (found["forecast"] <= found["high"]).all()
+    assert model.certificate["certified"] is True
+
+
 def test_a_model_is_refused_rows_of_another_market(model):
     with pytest.raises(SpecError, match="'candles'"):
         model.predict(kw.Bars(random_market(coins=1), MARKETS["coins"]))
