@@ -218,6 +218,20 @@ def test_the_real_snapshots_are_read_as_a_loop_reads_them(run, tmp_path, databas
     assert known >= 478
 
 
+def test_bars_of_an_hour_see_the_same_values_in_the_share_of_their_prices(run, tmp_path, database):
+    hours = [f"2020-01-03T{hour}:30:00Z" for hour in (15, 16, 17)]
+    path = write_bars(tmp_path / "hours.csv", {"A": dict.fromkeys(hours, 50.0)})
+    assert run("ingest", "stocks", path, "--interval", "1h", "--price-basis", "split-adjusted:2020-02-01").code == 0
+    split = write_csv(tmp_path / "splits.csv", ("symbol", "date", "kind", "factor"), [("A", "2020-01-20", "split", 2)])
+    assert run("ingest", "actions", split).code == 0
+    facts = [("A", "2020-01-03T16:00:00Z", 8.0, 20.0)]
+    path = write_csv(tmp_path / "facts.csv", ("symbol", "as_of", "eps", "pe"), facts)
+    assert run("ingest", "fundamentals", path).code == 0
+    panel = PostgresMarketStore(database, market_named("stocks_1h")).load_panel(["eps", "pe_ratio"])
+    assert same(panel.column("eps"), [NONE, 4, 4])
+    assert same(panel.column("pe_ratio"), [NONE, 20, 20])
+
+
 def test_a_database_from_before_gets_the_tables_with_their_triggers(database):
     tables = ["stock_fundamentals", "stock_classifications"]
     triggers = "SELECT count(*) FROM pg_trigger WHERE tgrelid = to_regclass(%s) AND tgname LIKE 'kurswerk_joined_%%'"

@@ -225,7 +225,7 @@ class PostgresMarketStore:
 
     def _table(self) -> MarketTable:
         with self._database.connection() as connection:
-            return MarketTable.find(connection, self._market)
+            return MarketTable.find(connection, self._market, values=True)
 
     def _load(self, columns: Sequence[str], selection: Selection) -> Panel:
         table = self._table()

@@ -95,8 +95,18 @@ class MarketTable:
     joined: Mapping[str, FoundJoin]
 
     @classmethod
-    def find(cls, connection: Connection, market: MarketSchema, *, stored: bool = False) -> "MarketTable":
-        """Look at what rows are read from; with ``stored`` at the table that they are written into.
+    def find(
+        cls, connection: Connection, market: MarketSchema, *, stored: bool = False, values: bool = False
+    ) -> "MarketTable":
+        """Look at what rows are read from.
+
+        Parameters
+        ----------
+        stored
+            Look at the table that rows are written into.
+        values
+            Find out which joined columns hold a value; otherwise `panel_columns` has none of them. To learn that a
+            large table holds none takes a look at all of it.
 
         Raises
         ------
@@ -125,7 +135,7 @@ class MarketTable:
             bool(indexed[0]),
             bool(indexed[1]),
             pages[0] if pages else 0,
-            _joins(connection, market),
+            _joins(connection, market, values=values),
         )
 
     @property
@@ -254,7 +264,7 @@ class MarketTable:
         ).format(key=self.key, table=self.name)
 
 
-def _joins(connection: Connection, market: MarketSchema) -> dict[str, FoundJoin]:
+def _joins(connection: Connection, market: MarketSchema, *, values: bool) -> dict[str, FoundJoin]:
     shapes: dict[str, dict[str, FoundColumn]] = {}
     there: dict[str, JoinedColumn] = {}
     for name, column in market.joined.items():
@@ -263,7 +273,7 @@ def _joins(connection: Connection, market: MarketSchema) -> dict[str, FoundJoin]
             shapes[column.relation] = {row[0]: FoundColumn(*row) for row in rows}
         if shapes[column.relation].keys() >= set(_needed(column)):
             there[name] = column
-    filled = _filled(connection, there.values())
+    filled = _filled(connection, there.values()) if values else set()
     found = {}
     for name, column in there.items():
         shape = shapes[column.relation]

@@ -43,7 +43,7 @@ def test_the_same_bars_twice_are_stored_once_in_partitions_of_their_years(store:
     sink = store.series_sink(SeriesOrigin("one"), "XNYS")
     assert (sink.upsert([batch]), sink.upsert([batch])) == (UpsertCount(400, 0, 0), UpsertCount(0, 0, 400))
     assert sink.upsert([bars("A", [7.0], first=399)]) == UpsertCount(0, 1, 0)
-    panel = store.load_panel(list(STOCKS.panel_columns))
+    panel = store.load_panel(list(STOCKS.usual_columns))
     assert panel.timestamps.tolist() == [close_of(day) for day in range(400)]
     expected = np.append(np.arange(1.0, 400.0), 7.0)
     assert panel.column("close_price").tolist() == expected.tolist()
