@@ -14,7 +14,7 @@ from kurswerk.bootstrap.environment import VARIABLE, let_idle_threads_sleep, sta
 os.environ.setdefault(VARIABLE, str(Path(__file__).parents[1] / ".cache" / "kernels" / state_of_sources()))
 let_idle_threads_sleep()
 
-pytest_plugins = ("database", "slowest_files", "tracing")
+pytest_plugins = ("server_folders", "database", "slowest_files", "tracing")
 # Tests that take a minute, and would keep one process waiting for another if they came last.
 _FIRST = ("tests/golden/", "tests/acceptance/")
 

@@ -3,9 +3,7 @@
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -13,6 +11,7 @@ import pytest
 from psycopg import sql
 
 from kurswerk.storage.server import Database, EmbeddedPostgres, upgrade
+from server_folders import server_folder
 
 TEMPLATE = "kurswerk_template"
 _numbers = itertools.count()
@@ -38,7 +37,7 @@ def server_url() -> Iterator[str]:
     if external := os.environ.get("KURSWERK_TEST_DATABASE_URL"):
         yield external
         return
-    folder = Path(tempfile.mkdtemp(prefix="kurswerk-test-"))
+    folder = server_folder("kurswerk-test-")
     server = EmbeddedPostgres(folder)
     try:
         url = server.start()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from kurswerk.client import Client
 from kurswerk.storage.server import EmbeddedPostgres
+from server_folders import server_folder
 
 MOST_START_S = 240
 MOST_STOP_S = 15.0
@@ -56,7 +56,7 @@ class Served:
 @contextmanager
 def data_directory() -> Iterator[Path]:
     """Give an empty data directory with a short path, whose embedded server is stopped at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="kurswerk-served-"))
+    folder = server_folder("kurswerk-served-")
     try:
         yield folder
     finally:

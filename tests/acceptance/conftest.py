@@ -1,19 +1,19 @@
 """A data directory of its own for the tests that run the command line as a user does."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kurswerk.storage.server import EmbeddedPostgres
+from server_folders import server_folder
 
 
 @pytest.fixture(scope="session")
 def embedded_data_dir() -> Iterator[Path]:
     """An empty KURSWERK_DATA_DIR whose embedded server, once a command started it, is stopped at the end."""
-    folder = Path(tempfile.mkdtemp(prefix="kurswerk-acceptance-"))
+    folder = server_folder("kurswerk-acceptance-")
     yield folder
     EmbeddedPostgres(folder).stop()
     shutil.rmtree(folder, ignore_errors=True)
@@ -22,7 +22,7 @@ def embedded_data_dir() -> Iterator[Path]:
 @pytest.fixture
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A server of this test's own, to be killed."""
-    folder = Path(tempfile.mkdtemp(prefix="kurswerk-chaos-"))
+    folder = server_folder("kurswerk-chaos-")
     server = EmbeddedPostgres(folder)
     try:
         yield server

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 from kurswerk.core.errors import DatabaseUnavailableError
 from kurswerk.storage.server import Database, EmbeddedPostgres
 from kurswerk.storage.server import _binaries as binaries
+from server_folders import server_folder
 
 START = """
 import sys
@@ -33,7 +33,7 @@ with Database(url).connection() as connection:
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A folder whose server, if any, is stopped in the end; short, because sockets need short paths."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
+    folder = server_folder("kw-")
     yield folder
     for cluster in folder.rglob("PG_VERSION"):
         if cluster.parent.name == "postgres":
@@ -44,7 +44,7 @@ def data_dir() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def pristine() -> Iterator[Path]:
     """A data directory whose server ran once; copied by tests that are not about the first start."""
-    folder = Path(tempfile.mkdtemp(prefix="kw-"))
+    folder = server_folder("kw-")
     with EmbeddedPostgres(folder):
         pass
     yield folder
