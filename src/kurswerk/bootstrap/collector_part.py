@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from kurswerk.bootstrap.collectors import COLLECTORS, RunningCollector, open_collector
+from kurswerk.bootstrap.collectors import WITHOUT_SETTINGS, RunningCollector, open_collector
 from kurswerk.bootstrap.service import Service
 from kurswerk.core.errors import KurswerkError
 from kurswerk.observability import get_logger
@@ -15,15 +15,15 @@ _PAUSE_S = 10.0
 
 
 def part(service: Service) -> "CollectorPart":
-    """Make the collectors that the settings name, or all where they name none."""
-    return CollectorPart(service, service.settings.collector.sources or tuple(COLLECTORS))
+    """Make the collectors that the settings name, or those that need none where they name none."""
+    return CollectorPart(service, service.settings.collector.sources or WITHOUT_SETTINGS)
 
 
 class CollectorPart:
     """Collects from some sources until ``stop``; what fails is tried again, for rows of others must not wait."""
 
     def __init__(self, service: Service, names: Sequence[str]) -> None:
-        settings = service.settings.collector
+        settings = service.settings
         self.ready = asyncio.Event()
         self._collectors = {name: open_collector(name, settings, service.database, service.metrics) for name in names}
 

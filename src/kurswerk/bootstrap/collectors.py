@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from kurswerk.bootstrap.setting_groups import CollectorSettings
+from kurswerk.bootstrap.fetching import open_fetcher
+from kurswerk.bootstrap.settings import Settings
+from kurswerk.core.errors import InvalidInputError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.ingest.collector import Collector, CollectorOptions
 from kurswerk.ingest.exchange_rates import RatesCollector
+from kurswerk.ingest.fetching import StocksCollector
 from kurswerk.observability import Metrics
 from kurswerk.sources.exchange_rates import HttpRatesSource
 from kurswerk.sources.pumpportal import PumpPortal
@@ -62,7 +65,8 @@ class MetricsObserver:
             self._metrics.collector_gaps.labels(self._source, reason).inc()
 
 
-def _pumpportal(settings: CollectorSettings, database: Database, metrics: Metrics) -> Collector:
+def _pumpportal(all_settings: Settings, database: Database, metrics: Metrics) -> Collector:
+    settings = all_settings.collector
     key = settings.pumpportal_api_key
     return Collector(
         PumpPortal(settings.pumpportal_url, key.get_secret_value() if key else None),
@@ -72,7 +76,8 @@ def _pumpportal(settings: CollectorSettings, database: Database, metrics: Metric
     )
 
 
-def _exchange_rates(settings: CollectorSettings, database: Database, metrics: Metrics) -> RatesCollector:
+def _exchange_rates(all_settings: Settings, database: Database, metrics: Metrics) -> RatesCollector:
+    settings = all_settings.collector
     key = settings.rates_api_key
     return RatesCollector(
         HttpRatesSource(settings.rates_source, url=settings.rates_url, api_key=key.get_secret_value() if key else None),
@@ -84,13 +89,36 @@ def _exchange_rates(settings: CollectorSettings, database: Database, metrics: Me
     )
 
 
-COLLECTORS: Mapping[str, Callable[[CollectorSettings, Database, Metrics], RunningCollector]] = {
+def _stocks(settings: Settings, database: Database, metrics: Metrics) -> StocksCollector:
+    chosen = settings.collector
+    if not chosen.stocks:
+        raise InvalidInputError("collect.no_symbols")
+    return StocksCollector(
+        lambda retries: open_fetcher(
+            settings,
+            database,
+            chosen.stocks_source,
+            chosen.stocks_interval,
+            exchange=chosen.stocks_exchange,
+            retries=retries,
+        ),
+        chosen.stocks,
+        PostgresCollectorStore(database, "stocks"),
+        MetricsObserver(metrics, "stocks"),
+        poll_s=chosen.stocks_seconds,
+    )
+
+
+COLLECTORS: Mapping[str, Callable[[Settings, Database, Metrics], RunningCollector]] = {
     "pumpportal": _pumpportal,
     "exchange-rates": _exchange_rates,
+    "stocks": _stocks,
 }
+# What is collected where nothing is chosen.
+WITHOUT_SETTINGS = ("pumpportal", "exchange-rates")
 
 
-def open_collector(name: str, settings: CollectorSettings, database: Database, metrics: Metrics) -> RunningCollector:
+def open_collector(name: str, settings: Settings, database: Database, metrics: Metrics) -> RunningCollector:
     """Return a collector of `COLLECTORS`; its connections to the database are its own."""
     return COLLECTORS[name](settings, Database(database.source), metrics)
 

@@ -185,12 +185,53 @@ class CollectorSettings(SettingGroup):
     rates_most_jump: float = setting(
         0.2, "largest change of a rate believed at once, as a share; any is after three readings", ge=0.001, le=10
     )
+    stocks: Names = setting((), "symbols of stocks that kurswerk serve collects, parted by commas; empty: none")
+    stocks_source: Literal["yahoo", "alphavantage"] = setting("yahoo", "who states bars of stocks")
+    stocks_interval: Literal["1m", "5m", "15m", "30m", "1h", "1d"] = setting("1d", "length of a bar")
+    stocks_exchange: Text = setting(None, "where all these stocks trade; empty: what is known of each, or XNYS")
+    stocks_seconds: float = setting(
+        300.0, "pause after a round that left bars missing; doubles while rounds bring nothing", ge=1, le=86_400
+    )
 
     @property
     def sources(self) -> tuple[str, ...]:
         """What ``kurswerk serve`` collects, by the names of the commands."""
-        chosen = {"pumpportal": self.pumpportal, "exchange-rates": self.exchange_rates}
+        chosen = {"pumpportal": self.pumpportal, "exchange-rates": self.exchange_rates, "stocks": bool(self.stocks)}
         return tuple(name for name, is_chosen in chosen.items() if is_chosen)
+
+
+class FetchSettings(SettingGroup):
+    """How bars of stocks are fetched from providers."""
+
+    keep_minutes: float = setting(
+        15.0, "how long a provider's answer is kept for who asks the same again", ge=0, le=1440
+    )
+    delay_minutes: float = setting(
+        15.0, "how long after its end a bar counts as finished; providers correct it until then", ge=0, le=1440
+    )
+
+
+class AlphaVantageSettings(SettingGroup):
+    """Alpha Vantage, a provider of bars of stocks."""
+
+    key: Secret = setting(None, "its API key")
+    url: WebAddress = setting(None, "another address of that service; empty: its own")
+    calls_per_minute: float = setting(5.0, "how often it may be asked; what the key's plan allows", ge=0.01, le=6000)
+
+
+class CacheSettings(SettingGroup):
+    """How much is kept of what can be computed again."""
+
+    features_mb: int = setting(1024, "disk for features of trainings and tests; 0 keeps none", ge=0, le=10_000_000)
+    features_days: int = setting(30, "features that were not asked for so long are removed", ge=1, le=36_500)
+
+
+class YahooSettings(SettingGroup):
+    """Yahoo Finance, a provider of bars of stocks for personal use (kurswerk[yahoo])."""
+
+    calls_per_minute: float = setting(60.0, "how often it may be asked", ge=0.01, le=6000)
+    proxy: Secret = setting(None, "address of a proxy by way of which it is asked; empty: directly")
+    ca_file: Text = setting(None, "certificates to trust instead of the usual ones, such as a proxy's; a PEM file")
 
 
 class BackupSettings(SettingGroup):

@@ -33,8 +33,11 @@ from typing_extensions import override
 
 from kurswerk.bootstrap.setting_groups import (
     AlertSettings,
+    AlphaVantageSettings,
     BackupSettings,
+    CacheSettings,
     CollectorSettings,
+    FetchSettings,
     HealthSettings,
     HttpSettings,
     LogSettings,
@@ -43,6 +46,7 @@ from kurswerk.bootstrap.setting_groups import (
     RetentionSettings,
     SettingGroup,
     WorkerSettings,
+    YahooSettings,
     choices_of,
     is_secret,
     limits_of,
@@ -92,7 +96,8 @@ class Settings(BaseSettings):
         Keys that an API makes sure of when it starts: ``NAME:SCOPE:KEY``, parted by commas or lines.
     feature_files
         Python files with features of your own, parted by commas; every process runs them when it starts.
-    http, health, worker, predictor, alerts, collector, backup, outcomes, retention, log
+    http, health, worker, predictor, alerts, collector, fetch, alphavantage, yahoo, cache, backup, outcomes, retention,
+    log
         Groups for ``kurswerk serve`` and ``kurswerk worker``.
     """
 
@@ -118,6 +123,10 @@ class Settings(BaseSettings):
     predictor: PredictorSettings = PredictorSettings()
     alerts: AlertSettings = AlertSettings()
     collector: CollectorSettings = CollectorSettings()
+    fetch: FetchSettings = FetchSettings()
+    alphavantage: AlphaVantageSettings = AlphaVantageSettings()
+    yahoo: YahooSettings = YahooSettings()
+    cache: CacheSettings = CacheSettings()
     backup: BackupSettings = BackupSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -140,6 +149,11 @@ class Settings(BaseSettings):
     def archive_dir(self) -> Path:
         """Where predictions of dropped partitions are kept."""
         return self.data_dir / "archive" / "predictions"
+
+    @property
+    def answers_dir(self) -> Path:
+        """Where answers of providers are kept for some minutes."""
+        return self.data_dir / "cache" / "answers"
 
     @property
     def kernel_cache_dir(self) -> Path:

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("simulate", "Write a believable, reproducible market."),
     "ingest": ("ingest", "Bring files of market data into the database."),
     "data": ("data", "Show and manage stored market data."),
+    "fetch": ("fetch", "Fetch bars of stocks from a provider."),
     "calendar": ("calendar", "Show and update the trading sessions of exchanges."),
     "collect": ("collect", "Collect market data as it happens."),
     "train": ("train", "Train a model from a specification."),

@@ -11,6 +11,7 @@ from typing import Protocol
 from kurswerk.core.errors import ConflictError, DatabaseUnavailableError, KurswerkError
 from kurswerk.core.timestamps import MICROSECONDS
 from kurswerk.ingest.collector import CollectorObserver, CollectorStatus, StatusStore
+from kurswerk.ingest.fetching import SourceBusyError
 from kurswerk.observability import get_logger
 
 log = get_logger(__name__)
@@ -44,20 +45,6 @@ class Rates:
     sol_usd: float
     usd_eur: float
     source: str
-
-
-class SourceBusyError(KurswerkError):
-    """The source asks to come back later.
-
-    Attributes
-    ----------
-    wait_s
-        After how many seconds.
-    """
-
-    def __init__(self, code: str, /, *, seconds: float, **params: object) -> None:
-        super().__init__(code, seconds=seconds, **params)
-        self.wait_s = seconds
 
 
 class RatesSource(Protocol):

@@ -3,20 +3,18 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
 
 from kurswerk.core.errors import KurswerkError
-from kurswerk.ingest.exchange_rates import Rates, SourceBusyError
+from kurswerk.ingest.exchange_rates import Rates
+from kurswerk.ingest.fetching import SourceBusyError, retry_after_s
 
 _TIMEOUT_S: Final = 15.0
 # An answer has a few hundred bytes.
 _MOST_BYTES: Final = 1_000_000
 _TOO_MANY_REQUESTS, _UNAVAILABLE = 429, 503
-_USUAL_WAIT_S, _LONGEST_WAIT_S = 60.0, 3600.0
 
 
 @dataclass(frozen=True)
@@ -115,18 +113,6 @@ class HttpRatesSource:
             return
         status = f"{answer.status_code} {answer.reason_phrase}".rstrip()
         if answer.status_code in {_TOO_MANY_REQUESTS, _UNAVAILABLE}:
-            seconds = _retry_after_s(answer.headers.get("Retry-After", ""))
+            seconds = retry_after_s(answer.headers.get("Retry-After", ""))
             raise SourceBusyError("collect.rates_busy", source=self._name, status=status, seconds=seconds)
         raise KurswerkError("collect.rates_refused", source=self._name, status=status)
-
-
-def _retry_after_s(text: str) -> float:
-    """Return for how long a service asks to wait, stated in seconds or as a date; a minute if it does not state it."""
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
-            seconds = _USUAL_WAIT_S
-    return min(max(seconds, 1.0), _LONGEST_WAIT_S)

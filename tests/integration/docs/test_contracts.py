@@ -99,7 +99,8 @@ def test_every_command_and_option():
 
 
 def test_every_metric_with_its_kind():
-    state = ServiceState(1.0, db_connected=True, models_total=1, active_models=1, pending_jobs=0, job_progress={1: 0.5})
+    state = ServiceState(1.0, db_connected=True, models_total=1, active_models=1, pending_jobs=0, job_progress={1: 0.5},
+                         feature_cache_hit_rate=0.5, feature_cache_bytes=1)  # fmt: skip
     found = dict(re.findall(r"^# TYPE (\w+) (\w+)$", Metrics().text(state).decode(), flags=re.MULTILINE))
     measured = {name: kind for name, kind in found.items() if not name.endswith("_created")}
     assert {name: rest.split("|")[1].strip() for name, rest in rows("Metrics").items()} == measured

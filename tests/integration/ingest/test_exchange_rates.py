@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from captured_logs import logged_by
 from kurswerk.bootstrap.collectors import MetricsObserver, open_collector
 from kurswerk.bootstrap.setting_groups import CollectorSettings
+from kurswerk.bootstrap.settings import Settings
 from kurswerk.core.errors import KurswerkError
 from kurswerk.ingest import exchange_rates
-from kurswerk.ingest.exchange_rates import RateGuard, Rates, RatesCollector, SourceBusyError
+from kurswerk.ingest.exchange_rates import RateGuard, Rates, RatesCollector
+from kurswerk.ingest.fetching import SourceBusyError
 from kurswerk.observability import Metrics
 from kurswerk.sources.exchange_rates import HttpRatesSource
 from kurswerk.storage.markets import PostgresCollectorStore, PostgresRatesStore, collector_reports
@@ -131,7 +133,7 @@ def test_a_jump_is_believed_after_three_readings(database: Database):
 def test_rates_that_are_stored_already_are_not_asked_for_again(database: Database):
     PostgresRatesStore(database).add(Rates(time.time_ns() // 1000, 150.0, 0.9, "kraken"))
     with serving((200, {}, kraken(150, 1.25))) as service:
-        settings = CollectorSettings(rates_url=service.url, rates_seconds=60)
+        settings = Settings(collector=CollectorSettings(rates_url=service.url, rates_seconds=60))
         collector = open_collector("exchange-rates", settings, database, Metrics())
 
         async def briefly() -> None:
@@ -150,7 +152,7 @@ def test_rates_that_are_stored_already_are_not_asked_for_again(database: Databas
 def test_a_collector_that_waits_after_an_error_shows_that_it_lives_and_why_it_waits(database: Database, monkeypatch):
     monkeypatch.setattr(exchange_rates, "_HEARTBEAT_S", 0.02)
     with serving((500, {}, b"")) as service:
-        settings = CollectorSettings(rates_url=service.url, rates_seconds=60)
+        settings = Settings(collector=CollectorSettings(rates_url=service.url, rates_seconds=60))
         collector = open_collector("exchange-rates", settings, database, Metrics())
 
         async def watch() -> None:

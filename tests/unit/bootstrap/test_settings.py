@@ -277,6 +277,8 @@ SECRETS = {
     "KURSWERK_ALERTS_WEBHOOK_SECRET": "signs",
     "KURSWERK_COLLECTOR_PUMPPORTAL_API_KEY": "for trades",
     "KURSWERK_COLLECTOR_RATES_API_KEY": "for rates",
+    "KURSWERK_ALPHAVANTAGE_KEY": "for bars",
+    "KURSWERK_YAHOO_PROXY": "http://user:secret@proxy",
     "DB_DSN": "postgresql://me:pass@older/db",
 }
 

@@ -11,12 +11,12 @@ from kurswerk.core.messages import Message
 from kurswerk.observability import Metrics, configure_logging
 
 
-def collect(name: str, seconds: float | None, *, as_json: bool) -> None:
-    """Run a collector until Ctrl-C, SIGTERM, or for some seconds."""
+def collect(name: str, seconds: float | None, *, as_json: bool, **settings: object) -> None:
+    """Run a collector until Ctrl-C, SIGTERM, or for some seconds; with some settings other than those in force."""
     app = open_application()
     as_lines = {"auto": None, "json": True, "text": False}[app.settings.log.format]
     configure_logging(level=app.settings.log.level, json=as_lines)
-    collector = open_collector(name, app.settings.collector, app.database, Metrics())
+    collector = open_collector(name, app.settings.replace_in("collector", **settings), app.database, Metrics())
     part = SingleCollector(name, collector, seconds=seconds)
     if not as_json:
         click.echo(Message("cli.collecting", name=name, database=app.database))

@@ -2,7 +2,9 @@
 
 import click
 
+from kurswerk.cli.data.cache import cache
 from kurswerk.cli.data.check import check
+from kurswerk.cli.data.export import export, import_
 from kurswerk.cli.data.series import series
 
 
@@ -11,5 +13,5 @@ def command() -> None:
     """Show and manage stored market data."""
 
 
-for _subcommand in (check, series):
+for _subcommand in (cache, check, export, import_, series):
     command.add_command(_subcommand)

@@ -7,6 +7,7 @@ from kurswerk.storage.markets._collector import PostgresCollectorStore
 from kurswerk.storage.markets._collector_status import collector_gaps, collector_reports
 from kurswerk.storage.markets._context import MarketContextStore
 from kurswerk.storage.markets._coverage import coverage
+from kurswerk.storage.markets._fetched import PostgresBarStore
 from kurswerk.storage.markets._instruments import PostgresInstruments
 from kurswerk.storage.markets._load import array_text
 from kurswerk.storage.markets._missing_columns import absent_columns, missing_columns
@@ -22,16 +23,19 @@ from kurswerk.storage.markets._stated_values import (
 )
 from kurswerk.storage.markets._store import PostgresMarketStore
 from kurswerk.storage.markets._table import MarketTable
+from kurswerk.storage.markets._tree import PostgresTreeStore
 
 __all__ = [
     "KnownValue",
     "MarketContextStore",
     "MarketRowReader",
     "MarketTable",
+    "PostgresBarStore",
     "PostgresCollectorStore",
     "PostgresInstruments",
     "PostgresMarketStore",
     "PostgresRatesStore",
+    "PostgresTreeStore",
     "SeriesSink",
     "StatedValueSink",
     "absent_columns",

@@ -1,6 +1,6 @@
 """The rows of a market."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -192,6 +192,10 @@ class PostgresMarketStore:
     def series_sink(self, origin: SeriesOrigin, exchange: str | None = None) -> SeriesSink:
         """Return what writes bars of one source, where the market's table holds several series of an instrument."""
         return SeriesSink(self._database, self._market, origin, exchange)
+
+    def series_sink_of(self, origin: SeriesOrigin) -> Callable[[str], SeriesSink]:
+        """Return what opens, for an exchange, a sink for bars of one source."""
+        return lambda exchange: self.series_sink(origin, exchange)
 
     def add_actions(self, actions: Sequence[CorporateAction]) -> int:
         """Store corporate actions that are not there yet, or are there with other values; return how many."""
