@@ -18,6 +18,7 @@ from kurswerk.core.errors import KurswerkError
 BENCHMARKS = {
     "ingest": "ingest",
     "load": "load",
+    "matrix": "matrix",
     "features": "features",
     "live": "live",
     "inference": "inference",
@@ -44,7 +45,7 @@ _ON_BARS = frozenset({"features", "train"})
 def main(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
     """Measure NAMEs, or all.
 
-    They are ingest, load, features, live, inference, trees, train, api, serving, partitions, stream, start and
+    They are ingest, load, matrix, features, live, inference, trees, train, api, serving, partitions, stream, start and
     dashboard.
 
     Each is set beside a peer measured in turn in the same run; the ratio is how many times faster ours was.

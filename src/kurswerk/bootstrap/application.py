@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kurswerk.bootstrap.database import database_source
+from kurswerk.bootstrap.feature_cache import keep_features
 from kurswerk.bootstrap.sessions import use_sessions_of
 from kurswerk.bootstrap.settings import Settings, current_settings
 from kurswerk.bootstrap.stores import Stores, open_stores
@@ -63,6 +64,7 @@ def open_application(settings: Settings | None = None) -> Application:
     """Start the embedded database if none is configured, migrate it, and join everything to it."""
     settings = settings or current_settings()
     use_sessions_of(settings.data_dir)
+    keep_features(settings)
     database = Database(database_source(settings))
     upgrade(database)
     return Application(

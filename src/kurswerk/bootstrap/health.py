@@ -1,9 +1,12 @@
 """Joins the health service to the database of a service."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from kurswerk.bootstrap.feature_cache import feature_cache
 from kurswerk.bootstrap.service import Service
+from kurswerk.bootstrap.settings import Settings
 from kurswerk.ingest.collector import collectors_check
 from kurswerk.jobs import workers_check
 from kurswerk.observability import (
@@ -34,12 +37,18 @@ def health_service(service: Service, *, timeout_s: float = HEALTH_TIMEOUT_S) -> 
     # A connection of its own: that the pool is busy does not make the database unwell.
     database = Database(service.database.source)
     return HealthService(
-        lambda: read_database(database),
+        lambda: _with_cache(read_database(database), service.settings),
         metrics=service.metrics,
         data_dir=service.settings.data_dir,
         started_s=service.started_s,
         timeout_s=timeout_s,
     )
+
+
+def _with_cache(reading: DatabaseReading, settings: Settings) -> DatabaseReading:
+    kept = feature_cache(settings).state()
+    state = replace(reading.state, feature_cache_hit_rate=kept.counts.hit_rate, feature_cache_bytes=kept.bytes)
+    return replace(reading, state=state)
 
 
 def read_database(database: Database) -> DatabaseReading:

@@ -20,10 +20,13 @@ def main() -> None:
     configure_logging(level=settings.log.level, json=formats.get(settings.log.format))
     load_features(settings)
     # Only now: it imports numerical libraries, which read what was set above.
+    from kurswerk.bootstrap.feature_cache import keep_features  # noqa: PLC0415 - see above
     from kurswerk.bootstrap.job_kinds import job_service  # noqa: PLC0415 - see above
     from kurswerk.storage.jobs import PostgresJobLock  # noqa: PLC0415 - see above
     from kurswerk.storage.server import Database  # noqa: PLC0415 - see above
     from kurswerk.workers import JobAccess, Setup, serve_jobs  # noqa: PLC0415 - see above
+
+    keep_features(settings)
 
     def connect(setup: Setup) -> JobAccess:
         # Where a file holds the password, this process reads it again, too.

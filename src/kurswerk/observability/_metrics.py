@@ -81,6 +81,8 @@ class ServiceState:
     live_precision: Mapping[int, float] = field(default_factory=dict)
     live_base_rate: Mapping[int, float] = field(default_factory=dict)
     backup: BackupReading | None = None
+    feature_cache_hit_rate: float | None = None
+    feature_cache_bytes: int | None = None
 
 
 class Metrics:
@@ -182,6 +184,8 @@ class _StateCollector:
             ("ml_active_models", "Models that predict", state.active_models),
             ("ml_pending_jobs", "Jobs that wait", state.pending_jobs),
             ("ml_active_jobs", "Jobs at work", None if jobs is None else len(jobs)),
+            ("ml_feature_cache_hit_rate", "Share of features that were kept", state.feature_cache_hit_rate),
+            ("ml_feature_cache_bytes", "Size of the features that are kept", state.feature_cache_bytes),
         ):
             if value is not None:
                 yield GaugeMetricFamily(name, text, value=value)

@@ -28,8 +28,13 @@ class PanelFile:
     order: NDArray[np.int64]
 
 
-def read_panel(path: Path, market: MarketSchema) -> PanelFile:
+def read_panel(path: Path, market: MarketSchema, columns: Collection[str] | None = None) -> PanelFile:
     """Read keys, times and those of a market's columns that a Parquet file has; common names are mapped.
+
+    Parameters
+    ----------
+    columns
+        Only these of the market's columns, as far as the file has them; None is all.
 
     Raises
     ------
@@ -38,7 +43,7 @@ def read_panel(path: Path, market: MarketSchema) -> PanelFile:
     DataError
         If a cell cannot be used or a (key, time) stands twice.
     """
-    table, key, time = _read(path, market)
+    table, key, time = _read(path, market, columns)
     names = table.column(key).cast(pa.string()).combine_chunks().dictionary_encode()
     times = _microseconds(path, table.column(time))
     if names.null_count or table.column(key).null_count:
@@ -47,12 +52,12 @@ def read_panel(path: Path, market: MarketSchema) -> PanelFile:
     rank = np.argsort(np.argsort(np.asarray(labels, dtype=object))) if labels else np.empty(0, dtype=np.int64)
     codes = rank[names.indices.to_numpy().astype(np.int64)] if labels else rank
     order = np.lexsort((times, codes)).astype(np.int64)
-    columns = {
+    values = {
         ours: _numbers(path, table.column(theirs), theirs)[order]
         for theirs, ours in map_columns(table.column_names, market, joined=True).items()
         if theirs not in {key, time}
     }
-    panel = Panel.from_codes(sorted(labels), codes[order], times[order], columns)
+    panel = Panel.from_codes(sorted(labels), codes[order], times[order], values)
     return PanelFile(panel, table.select([key, time]), order)
 
 
@@ -66,7 +71,7 @@ def write_features(path: Path, file: PanelFile, names: Collection[str], values: 
     pq.write_table(table, path)
 
 
-def _read(path: Path, market: MarketSchema) -> tuple[pa.Table, str, str]:
+def _read(path: Path, market: MarketSchema, columns: Collection[str] | None) -> tuple[pa.Table, str, str]:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -78,7 +83,9 @@ def _read(path: Path, market: MarketSchema) -> tuple[pa.Table, str, str]:
                 if needed not in found:
                     examples = needed if needed == other else f"{needed} or {other}"
                     raise DataFileError("file.no_such_column", file=path.name, examples=examples, found=names[:12])
-            return file.read(columns=list(mapping)), found[market.key], found[market.timestamp]
+            wanted = {market.key, market.timestamp, *(mapping.values() if columns is None else columns)}
+            chosen = [theirs for theirs, ours in mapping.items() if ours in wanted]
+            return file.read(columns=chosen), found[market.key], found[market.timestamp]
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError):
             raise DataFileError("file.missing", path=path) from error

@@ -7,6 +7,7 @@ from kurswerk.training._checks import check_training
 from kurswerk.training._comparing import compare_models
 from kurswerk.training._costs import COST_PRESETS, Costs, CostsField, costs_of
 from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, load_for_plan, training_plan
+from kurswerk.training._feature_cache import CacheCounts, CacheState, FeatureCache, use_feature_cache
 from kurswerk.training._feature_export import FeaturesRequest, FeaturesResult, export_features, features_kind
 from kurswerk.training._fit import fit_final, fit_version, load_dataset
 from kurswerk.training._folds import FoldOutcome, fit_rows, predict_rows, run_folds
@@ -20,9 +21,12 @@ from kurswerk.training.spec import ModelSpec, read_document
 __all__ = [
     "COST_PRESETS",
     "Availability",
+    "CacheCounts",
+    "CacheState",
     "Costs",
     "CostsField",
     "Dataset",
+    "FeatureCache",
     "FeaturesRequest",
     "FeaturesResult",
     "FoldOutcome",
@@ -61,4 +65,5 @@ __all__ = [
     "train_kind",
     "training_plan",
     "translate_specification",
+    "use_feature_cache",
 ]

@@ -78,7 +78,7 @@ class TrainingPipeline:
         """Return the rows that take part, as training sees them."""
         spec = self.spec
         period = (spec.train_start_us, spec.train_end_us)
-        dataset = build_dataset(panel, self.plan, spec.label_spec(), period, spec.phases, spec.mints)
+        dataset = build_dataset(panel, self.plan, spec.label_spec(), period, spec.phases, spec.mints, from_cache=False)
         rows = dataset.rows
         return TrainingRows(
             X=as_model_input(dataset.features[rows]),

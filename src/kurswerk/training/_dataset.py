@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from kurswerk.features import FeaturePlan, engineered_names
 from kurswerk.labels import Labels, LabelSpec, compute_labels, embargoes
 from kurswerk.market import MarketSchema, Panel, Role
 from kurswerk.training._costs import Costs, costs_of
+from kurswerk.training._feature_cache import cached_features
 from kurswerk.training.ports import MarketStore
 from kurswerk.training.spec import ModelSpec
 
@@ -198,6 +200,8 @@ def build_dataset(
     period_us: tuple[int, int],
     phases: Sequence[int] | None,
     instruments: Sequence[str] | None = None,
+    *,
+    from_cache: bool = True,
 ) -> Dataset:
     """Compute features and labels and choose the rows that take part.
 
@@ -211,6 +215,8 @@ def build_dataset(
         Only rows in these phases; None for all.
     instruments
         Only rows of these; None for all.
+    from_cache
+        Whether features may come from the cache that is in use; a certificate computes all of them.
 
     Raises
     ------
@@ -229,7 +235,8 @@ def build_dataset(
     ended_rows = np.flatnonzero(taking_part & ended_within_horizon(panel, labels))
     if len(rows) == 0:
         raise _nothing_there(panel, start_us, end_us, in_period)
-    features = plan.compute(panel, threads=FEATURE_THREADS, dtype=np.float32)
+    compute = partial(cached_features, plan) if from_cache else plan.compute
+    features = compute(panel, threads=FEATURE_THREADS, dtype=np.float32)
     embargo_us = embargoes(panel, labels.end_us, label)
     return Dataset(panel, plan, features, labels, embargo_us, rows, ended_rows)
 
