@@ -89,7 +89,8 @@ class FeatureCache:
     directory
         Made when needed. One that cannot be written or read costs nothing but the computation.
     most_bytes
-        Beyond it the columns that were not asked for longest are removed.
+        Beyond it the columns that were not asked for longest are removed; features that are larger together are not
+        kept at all.
     most_age_s
         A column that was not asked for so long is removed.
     """
@@ -102,6 +103,9 @@ class FeatureCache:
     ) -> NDArray[np.floating]:
         """Return what ``plan.compute`` does, with the same bits, reading the columns that are there."""
         kind: np.dtype[Any] = np.dtype(dtype)
+        if len(panel) * len(plan.names) * kind.itemsize > self._most_bytes:
+            # Its columns would drive out each other.
+            return plan.compute(panel, threads=threads, dtype=kind)
         names = _names(plan, panel, kind)
         out = np.empty((len(panel), len(plan.names)), kind, order="F")
         damaged = 0
@@ -185,8 +189,6 @@ class FeatureCache:
 
     def _write(self, name: str, column: NDArray[np.floating]) -> None:
         """Keep a column; its file appears whole or not at all, whoever else writes it."""
-        if column.nbytes > self._most_bytes:
-            return
         payload = np.ascontiguousarray(column).tobytes()
         with suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ def changed(panel: Panel, kind: str, row: int, column: int) -> Panel:
     return replace(panel, values=values, timestamps=times, instruments=tuple(instruments))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     steps=st.lists(
         st.tuples(
