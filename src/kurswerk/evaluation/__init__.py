@@ -22,7 +22,7 @@ from kurswerk.evaluation._metrics import Metrics, brier, classification_metrics,
 from kurswerk.evaluation._overlap import Overlap, overlap
 from kurswerk.evaluation._ranking import pr_auc, roc_auc
 from kurswerk.evaluation._splits import Fold, purged_hold_out, purged_walk_forward
-from kurswerk.evaluation._trades import TradeCosts, Trades, simulate_trades, trade_returns
+from kurswerk.evaluation._trades import TradeCosts, Trades, change_of_costs, simulate_trades, trade_returns
 
 __all__ = [
     "FORECAST_METRICS",
@@ -51,6 +51,7 @@ __all__ = [
     "Trades",
     "accuracy_degradation",
     "brier",
+    "change_of_costs",
     "classification_metrics",
     "compare_forecasts",
     "compare_paired",

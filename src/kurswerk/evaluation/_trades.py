@@ -183,10 +183,45 @@ def trade_returns(price: Float, exit_row: Int, costs: TradeCosts, reserves: Floa
     return found
 
 
+def change_of_costs(before: TradeCosts, after: TradeCosts) -> tuple[float, float] | None:
+    """Return scale and offset that make of a mean return after some costs the mean of the same trades after others.
+
+    Exact for costs that are shares of the amount: such a return is linear in the ratio of the prices.
+
+    Parameters
+    ----------
+    before, after
+        In the same direction.
+
+    Returns
+    -------
+    tuple of float or None
+        For returns in percent; None where the stake matters, whose trades have to be simulated again.
+
+    Examples
+    --------
+    >>> change_of_costs(TradeCosts(0, 0), TradeCosts(100, 0))
+    (0.9801980198019802, -1.9801980198019802)
+    """
+    if any(costs.price_impact or costs.fixed_cost for costs in (before, after)):
+        return None
+    (bought, sold), (buying, selling) = _factors(before), _factors(after)
+    if before.direction == "up":
+        scale = (selling / buying) / (sold / bought)
+        return scale, 100 * (scale - 1)
+    scale = buying / bought
+    return scale, 100 * (selling - sold * scale)
+
+
+def _factors(costs: TradeCosts) -> tuple[float, float]:
+    """Return by what the price is multiplied where it is bought, and where it is sold."""
+    fee, slippage = costs.fee_bps / 10_000, costs.slippage_bps / 10_000
+    return (1 + slippage) * (1 + fee), (1 - slippage) * (1 - fee)
+
+
 def _proportional_returns(entry: Float, exit_: Float, costs: TradeCosts) -> Float:
     """Return what trades bring whose costs are shares of the amount, whatever it is."""
-    fee, slippage = costs.fee_bps / 10_000, costs.slippage_bps / 10_000
-    buying, selling = (1 + slippage) * (1 + fee), (1 - slippage) * (1 - fee)
+    buying, selling = _factors(costs)
     if costs.direction == "up":
         return np.asarray(100 * (exit_ * selling / (entry * buying) - 1))
     return np.asarray(100 * (selling - exit_ / entry * buying))

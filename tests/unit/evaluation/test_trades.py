@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kurswerk.core.errors import DataError, SpecError
-from kurswerk.evaluation import TradeCosts, simulate_trades, trade_returns
+from kurswerk.evaluation import TradeCosts, change_of_costs, simulate_trades, trade_returns
 
 PRICE = np.array([100.0, 110.0, 99.0, np.nan, 0.0])
 EXITS = np.array([1, 2, 3, 4, -1])
@@ -102,3 +102,27 @@ def test_refused() -> None:
         TradeCosts(direction="left")
     with pytest.raises(DataError, match="differ in length"):
         simulate_trades(PRICE, np.arange(4), EXITS, np.zeros(5, dtype=bool))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=1, max_size=20),
+    st.sampled_from(["up", "down"]),
+    *(st.floats(0, 500) for _ in range(4)),
+)
+def test_a_mean_after_other_costs_is_that_of_the_trades_simulated_again(
+    prices, direction, fee, slippage, fee2, slippage2
+):
+    price = np.array([value for pair in prices for value in pair])
+    exit_row = np.array([k + 1 if k % 2 == 0 else -1 for k in range(len(price))])
+    before, after = TradeCosts(fee, slippage, direction), TradeCosts(fee2, slippage2, direction)
+    change = change_of_costs(before, after)
+    assert change is not None
+    means = [np.nanmean(trade_returns(price, exit_row, costs)) for costs in (before, after)]
+    assert change[0] * means[0] + change[1] == pytest.approx(means[1], rel=1e-9, abs=1e-7)
+
+
+def test_costs_that_depend_on_the_stake_need_a_new_simulation():
+    fixed, impact = TradeCosts(fixed_cost=1, stake=10), TradeCosts(stake=10, price_impact=True)
+    for costs in (fixed, impact):
+        assert change_of_costs(costs, TradeCosts()) is None
+        assert change_of_costs(TradeCosts(), costs) is None

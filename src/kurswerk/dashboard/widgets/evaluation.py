@@ -8,7 +8,7 @@ from dash import Input, Output, State, dcc, html
 
 from kurswerk.dashboard.widgets.charts import chart
 from kurswerk.dashboard.widgets.components import callout, card, scrollable
-from kurswerk.dashboard.widgets.trade_costs import cost_words, trades_table
+from kurswerk.dashboard.widgets.trade_costs import cost_words, other_costs, trades_table
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.formats import NOTHING
 from kurswerk.dashboard.words.user_context import UserContext
@@ -55,17 +55,20 @@ _PART_IDS: Final = ("precision", "recall", "f1", "predicted_positives", "profit"
 THRESHOLD_DEPENDENCIES: Final = (
     *(Output(f"threshold-{part}", "children") for part in _PART_IDS),
     Input("threshold", "value"),
+    Input("threshold-costs", "value"),
     State("threshold-table", "data"),
 )
-UPDATE_THRESHOLD: Final = """(percent, table) => {
+UPDATE_THRESHOLD: Final = """(percent, costs, table) => {
     const k = kurswerk.place(table.threshold, percent / 100);
+    const [scale, offset] = (costs || '1,0').split(',').map(Number);
+    const mean = table.profit_pct ? table.profit_pct[k] : null;
     const tp = table.tp[k], fp = table.fp[k], fn = table.positive - tp, tn = table.negative - fp;
     const share = (a, b) => (b > 0 ? a / b : null);
     kurswerk.query({threshold: percent === 50 ? null : percent});
     return [
         kurswerk.share(share(tp, tp + fp), 1), kurswerk.share(share(tp, tp + fn), 1),
         kurswerk.number(share(2 * tp, 2 * tp + fp + fn), 3), kurswerk.number(tp + fp, 0),
-        table.profit_pct ? kurswerk.signed(table.profit_pct[k], 2, kurswerk.percentSign()) : '–',
+        mean === null ? '–' : kurswerk.signed(scale * mean + offset, 2, kurswerk.percentSign()),
         table.trades ? kurswerk.number(table.trades[k], 0) : '–',
         kurswerk.number(tp, 0), kurswerk.number(fp, 0), kurswerk.number(fn, 0), kurswerk.number(tn, 0),
     ];
@@ -173,8 +176,28 @@ def threshold_panel(user: UserContext, evaluation: Json, threshold: str | None =
         className="kw-stats kw-stats-dense",
         role="status",
     )
-    parts = [slider, results, *_costs_of_curve(user, evaluation), _confusion(user, numbers)]
+    parts = [
+        slider,
+        _choice_of_costs(user, evaluation),
+        results,
+        *_costs_of_curve(user, evaluation),
+        _confusion(user, numbers),
+    ]
     return dmc.Stack([dcc.Store(id="threshold-table", data=table), *parts])
+
+
+def _choice_of_costs(user: UserContext, evaluation: Json) -> Any:
+    """Return the costs to see returns after; hidden where there is nothing to choose."""
+    choices = other_costs(user, evaluation.get("trades") or {})
+    return dmc.Select(
+        id="threshold-costs",
+        label=user.t("Return per trade after costs on each side"),
+        data=choices,
+        value="1,0",
+        allowDeselect=False,
+        maw=520,
+        display="none" if len(choices) < 2 else None,
+    )
 
 
 def _costs_of_curve(user: UserContext, evaluation: Json) -> list[Any]:

@@ -12,6 +12,7 @@ from kurswerk.dashboard.widgets.components import number_input, scrollable
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.formats import NOTHING
 from kurswerk.dashboard.words.user_context import UserContext
+from kurswerk.evaluation import TradeCosts, change_of_costs
 from kurswerk.training import COST_PRESETS, Costs, costs_of
 
 Json = Mapping[str, Any]
@@ -169,6 +170,29 @@ def cost_words(user: UserContext, costs: Json) -> str:
         text = user.t("stake {amount} with price impact") if costs.get("price_impact") else user.t("stake {amount}")
         parts.append(text.format(amount=_amount(user, costs["stake"])))
     return ", ".join(parts) or user.t("no costs")
+
+
+def other_costs(user: UserContext, trades: Json) -> list[dict[str, str]]:
+    """Return choices of costs to see returns after: those of the evaluation, and presets that need no new simulation.
+
+    A choice's value is the scale and the offset that make its mean return of the evaluation's, with a comma between.
+
+    Examples
+    --------
+    >>> [one["value"] for one in other_costs(UserContext(), {"fee_bps": 0, "slippage_bps": 0, "direction": "up"})][:2]
+    ['1,0', '0.9970044932589875,-0.29955067410125173']
+    """
+    stored = {name: trades[name] for name in Costs.model_fields if name in trades}
+    if "direction" not in trades:
+        return [{"value": "1,0", "label": cost_words(user, trades)}]
+    before = TradeCosts(**stored, direction=trades["direction"])
+    choices = [{"value": "1,0", "label": cost_words(user, trades)}]
+    for name, costs in COST_PRESETS.items():
+        change = change_of_costs(before, TradeCosts(**costs.model_dump(), direction=before.direction))
+        if change is not None and change != (1.0, 0.0):
+            words = f"{user.t(_PRESET_WORDS.get(name, name))}: {cost_words(user, costs.model_dump())}"
+            choices.append({"value": f"{change[0]!r},{change[1]!r}", "label": words})
+    return choices
 
 
 def trades_table(user: UserContext, evaluations: Mapping[str, Json]) -> Any:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kurswerk.dashboard.widgets.evaluation import threshold_panel, trade_cards
 from kurswerk.dashboard.widgets.specification_document import specification_from_fields
-from kurswerk.dashboard.widgets.trade_costs import OWN, cost_fields, cost_words, costs_from_fields
+from kurswerk.dashboard.widgets.trade_costs import OWN, cost_fields, cost_words, costs_from_fields, other_costs
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.training import COST_PRESETS, Costs
 
@@ -88,6 +88,18 @@ def test_rows_of_ended_coins_and_the_return_with_them_stand_beside_the_trades(la
         assert value in table
         assert value in panel
     assert user.signed(3.5, 2) in table
+
+
+def test_returns_at_each_threshold_are_shown_after_other_costs_where_these_need_no_new_simulation():
+    user, spot = UserContext(), {**TRADES, **Costs().model_dump(), "direction": "up"}
+    labels = [one["label"] for one in other_costs(user, spot)]
+    assert [label.partition(":")[0] for label in labels[1:]] == ["None", "Futures, taker", "Bonding curve"]
+    assert labels[0] == cost_words(user, spot)
+    panel = shown(threshold_panel(user, {**EVALUATION, "trades": spot}))
+    assert all(label in panel for label in labels)
+    for trades in ({**TRADES, "direction": "up"}, Costs().model_dump(), {}):  # a stake; of an older version; none
+        assert [one["value"] for one in other_costs(user, trades)] == ["1,0"]
+        assert '"display": "none"' in shown(threshold_panel(user, {**EVALUATION, "trades": trades}))
 
 
 def test_without_trades_there_is_no_table_and_without_ended_coins_no_row_of_them():
