@@ -53,8 +53,9 @@ class N8n:
             ended = process.poll() is not None or time.monotonic() > deadline
             assert not ended, log.read_text()[-3000:]
             try:
-                # While it starts it answers every path with a page about that.
-                if "json" in self._http.get("/rest/settings").headers.get("Content-Type", ""):
+                # While it starts it answers every path with a page about that, then with 503 until it has its database.
+                answer = self._http.get("/rest/settings")
+                if answer.is_success and "json" in answer.headers.get("Content-Type", ""):
                     break
             except httpx.TransportError:
                 pass
