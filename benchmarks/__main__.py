@@ -20,6 +20,7 @@ BENCHMARKS = {
     "load": "load",
     "matrix": "matrix",
     "features": "features",
+    "cross": "cross",
     "live": "live",
     "inference": "inference",
     "trees": "trees",
@@ -45,8 +46,8 @@ _ON_BARS = frozenset({"features", "train"})
 def main(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
     """Measure NAMEs, or all.
 
-    They are ingest, load, matrix, features, live, inference, trees, train, api, serving, partitions, stream, start and
-    dashboard.
+    They are ingest, load, matrix, features, cross, live, inference, trees, train, api, serving, partitions, stream,
+    start and dashboard.
 
     Each is set beside a peer measured in turn in the same run; the ratio is how many times faster ours was.
     """

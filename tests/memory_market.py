@@ -106,6 +106,9 @@ class MemoryMarket:
         values = np.stack([kept.column(name) for name in columns]) if columns else np.empty((0, len(kept)))
         return replace(kept, columns=tuple(columns), values=values)
 
+    def mark_outsiders(self, panel: Panel) -> Panel:
+        return panel
+
     def instruments(self) -> list[str]:
         return list(self.panel.instruments)
 

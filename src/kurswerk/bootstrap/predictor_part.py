@@ -13,7 +13,7 @@ from kurswerk.bootstrap.service import Service
 from kurswerk.bootstrap.setting_groups import PredictorSettings
 from kurswerk.channels import WebhookChannel, open_channels
 from kurswerk.market import DEFAULT_MARKET, MARKETS, MarketSchema
-from kurswerk.serving import LaneOptions, ModelCache, Predictor, PredictorMetrics
+from kurswerk.serving import LaneOptions, ModelCache, MomentOptions, Predictor, PredictorMetrics
 from kurswerk.storage.feed import PostgresFeedSession
 from kurswerk.storage.jobs import FolderJobFiles
 from kurswerk.storage.markets import MarketRowReader
@@ -116,6 +116,7 @@ def retention_steps(service: Service) -> list[Callable[[], Mapping[str, int]]]:
     def others() -> Mapping[str, int]:
         retention = Retention(
             days.alerts_days, days.deliveries_days, days.jobs_days, days.job_log_days, days.feed_days, days.states_days,
+            days.moments_days,
             keep_revisions=days.archive or bool(archive.manifests()),
         )  # fmt: skip
         return clean_up(database, retention, remove_file=FolderJobFiles(settings.data_dir).remove)
@@ -129,4 +130,5 @@ def lane_options(settings: PredictorSettings) -> LaneOptions:
         batch_rows=settings.batch_size,
         store_features=settings.store_features,
         max_instruments=max(1, settings.most_coins // settings.lanes),
+        moments=MomentOptions(settings.session_grace_seconds, settings.bucket_grace_seconds, settings.moment_clock),
     )

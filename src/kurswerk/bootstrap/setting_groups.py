@@ -150,6 +150,15 @@ class PredictorSettings(SettingGroup):
         32, "models kept loaded beside the active ones", older_name="MODEL_CACHE_SIZE", ge=1, le=1000
     )
     store_features: Literal["none", "alerts", "all"] = setting("none", "whose features are kept with the prediction")
+    session_grace_seconds: float = setting(
+        1800.0, "how long after a session's close its rows are waited for, before they are compared", ge=0, le=86_400
+    )
+    bucket_grace_seconds: float = setting(
+        5.0, "how long after the end of a time bucket its rows are waited for, before they are compared", ge=0, le=3600
+    )
+    moment_clock: Literal["wall", "rows"] = setting(
+        "wall", "what that time is measured by; rows where stored rows are replayed: by the newest of them"
+    )
 
 
 class AlertSettings(SettingGroup):
@@ -279,6 +288,9 @@ class RetentionSettings(SettingGroup):
         None, "rows that wait to be predicted; later ones are given up without a prediction", ge=1, le=_MOST_DAYS
     )
     states_days: int | None = setting(30, "stored states of coins without a new row", ge=1, le=_MOST_DAYS)
+    moments_days: int | None = setting(
+        None, "values that rows of a moment were compared with, which a replay needs", ge=1, le=_MOST_DAYS
+    )
 
     @property
     def days_of_models(self) -> dict[int, int]:

@@ -11,16 +11,20 @@ from kurswerk.checks._evidence import Effort, Evidence, Finding, PropertyCheck, 
 from kurswerk.checks._features import cut_rows
 from kurswerk.checks.ports import DeadlineFunction, LabelFunction, LabelRows
 from kurswerk.core.timestamps import format_timestamp
-from kurswerk.market import Panel
+from kurswerk.market import MarketSchema, Panel
 
 
 @dataclass(frozen=True, eq=False)
 class LabelCase:
-    """Labels, the deadlines that are declared for them, and the panel they are tried on."""
+    """Labels, the deadlines that are declared for them, and the panel they are tried on.
+
+    ``market`` is that of labels that compare instruments, at whose moments they do.
+    """
 
     labels: LabelFunction
     deadlines: DeadlineFunction
     panel: Panel
+    market: MarketSchema | None = None
 
 
 def label_checks(

@@ -8,6 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.checks._change import place_in, sample_panel, sample_rows
+from kurswerk.checks._comparisons import (
+    COMPARISON_PROPERTIES,
+    LABEL_COMPARISON_PROPERTIES,
+    comparison_case,
+    sample_moments,
+)
 from kurswerk.checks._evidence import Effort, Evidence, Finding, Place, PropertyCheck, examine_all
 from kurswerk.checks._features import (
     CHUNKS,
@@ -45,7 +51,8 @@ def probe_pipeline(
     """Try every leak probe on a pipeline and its own data.
 
     Rows are sampled as ``effort`` asks for: whole coins (of very long ones a stretch without gaps) where features are
-    replayed, random training rows over the whole period where folds are fitted again.
+    replayed, random training rows over the whole period where folds are fitted again. Where instruments are compared,
+    whole moments take their place, one after the other.
 
     Parameters
     ----------
@@ -70,13 +77,22 @@ def probe_pipeline(
     """
     effort = effort or Effort()
     rng = np.random.default_rng(random_state)
+    comparisons = pipeline.comparisons
+    market = comparisons.market
     sample = sample_panel(panel, effort.panel_rows, rng)
-    yield from examine_all(
-        PROBED_FEATURE_PROPERTIES, FeatureCase(pipeline.features, sample), name, random_state, effort
-    )
-    labels = LabelCase(pipeline.labels, pipeline.deadlines, sample)
-    yield from examine_all(LABEL_PROPERTIES, labels, name, random_state, effort)
-    whole = sample_panel(panel, effort.fold_rows, rng)
+    moments = sample if market is None else sample_moments(panel, market, effort.panel_rows, rng)
+    if comparisons.plan is None:
+        alone = FeatureCase(pipeline.features, sample)
+        yield from examine_all(PROBED_FEATURE_PROPERTIES, alone, name, random_state, effort)
+    else:
+        compared = comparison_case(comparisons.plan, moments)
+        yield from examine_all(COMPARISON_PROPERTIES, compared, name, random_state, effort)
+    rows_of_labels = sample if comparisons.label_market is None else moments
+    labels = LabelCase(pipeline.labels, pipeline.deadlines, rows_of_labels, comparisons.label_market)
+    checks = LABEL_PROPERTIES if comparisons.label_market is None else LABEL_COMPARISON_PROPERTIES
+    yield from examine_all(checks, labels, name, random_state, effort)
+    fold_rows = effort.fold_rows
+    whole = sample_panel(panel, fold_rows, rng) if market is None else sample_moments(panel, market, fold_rows, rng)
     rows = pipeline.training_rows(whole)
 
     def split(timestamps: Int, label_end_us: Int, embargo_us: Int) -> Any:

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.market import Panel
+from kurswerk.features import FeaturePlan
+from kurswerk.market import MarketSchema, Panel
 
 Float = NDArray[np.float64]
 Int = NDArray[np.int64]
@@ -165,12 +166,38 @@ class FittedFold(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Comparisons:
+    """What of a pipeline compares the instruments of a moment.
+
+    Attributes
+    ----------
+    plan
+        The features, where some do; None where none does.
+    label_market
+        The market at whose moments labels do; None where they do not.
+    """
+
+    plan: FeaturePlan | None = None
+    label_market: MarketSchema | None = None
+
+    @property
+    def market(self) -> MarketSchema | None:
+        """The market whose moments must stay whole; None where nothing compares."""
+        return self.label_market if self.plan is None else self.plan.market
+
+
 class Pipeline(Protocol):
     """From a panel to fitted folds, as a model is really trained; the subject of the probes."""
 
     @property
     def features(self) -> FeatureSet:
         """The model's feature vector."""
+        ...
+
+    @property
+    def comparisons(self) -> Comparisons:
+        """What of the pipeline compares instruments."""
         ...
 
     def deadlines(self, panel: Panel) -> Int | None:

@@ -12,9 +12,10 @@ from kurswerk.market.moments import SECTOR, bucket_us
 
 # What betas regress: the change of the close since the row before, in percent.
 RETURN = "price_change_1"
-_COMPARING = (kernels.is_counted, kernels.group_sums)
-_RANKING = (*_COMPARING, kernels.group_ranks, kernels.rank_among, kernels.share_below, kernels.sort_values,
-            kernels.sort_key, kernels.digit_pass, kernels.insert_in_order)  # fmt: skip
+_COMPARING = (kernels.is_counted, kernels.section_sums, kernels.group_sums)
+# How values are put in order does not touch a rank: the order is one whatever leads to it.
+_RANKING = (kernels.is_counted, kernels.group_ranks, kernels.rank_runs, kernels.rank_groups, kernels.rank_among,
+            kernels.share_below)  # fmt: skip
 _REGRESSING = (*_COMPARING, kernels.rolling_beta)
 
 

@@ -47,12 +47,34 @@ def standardised(x: float, mean: float, deviation: float) -> float:
 
 
 @kernel
+def section_sums(v: Vector) -> tuple[float, float, float, float]:
+    """Return what `group_sums` writes where all values are of one group, by the same operations in the same order."""
+    count, total, above, squares = 0.0, 0.0, 0.0, 0.0
+    for i in range(v.size):
+        if is_counted(v[i]):
+            count += 1.0
+            total += v[i]
+            above += 1.0 if v[i] > 0.0 else 0.0
+    if count == 0.0:
+        return 0.0, np.nan, np.nan, 0.0
+    mean = total / count
+    for i in range(v.size):
+        if is_counted(v[i]):
+            gap = v[i] - mean
+            squares += gap * gap
+    return count, mean, float(np.sqrt(squares / (count - 1.0))) if count > 1.0 else np.nan, above
+
+
+@kernel
 def group_sums(v: Vector, g: Ints, counts: Vector, means: Vector, deviations: Vector, positive: Vector) -> None:
     """Write count, mean, sample deviation (n - 1) and number of values above 0 of each group; two passes in order.
 
     A group without two values has no deviation, one without any no mean; NaN then. A place of no group has -1.
     """
     counts[:], means[:], deviations[:], positive[:] = 0.0, 0.0, 0.0, 0.0
+    if counts.size == 1 and (v.size == 0 or g.min() >= 0):
+        counts[0], means[0], deviations[0], positive[0] = section_sums(v)
+        return
     for i in range(v.size):
         k = g[i]
         if k >= 0 and is_counted(v[i]):
@@ -96,8 +118,24 @@ def digit_pass(keys: Words, order: Ints, new_keys: Words, new_order: Ints, n: in
 
 
 @kernel
-def insert_in_order(keys: Words, order: Ints, n: int, most: int) -> bool:
-    """Sort by insertion; give up and return False after ``most`` moves."""
+def insert_in_order(x: Vector, order: Ints, n: int, most: int) -> bool:
+    """Sort values with their places by insertion; give up and return False after ``most`` moves."""
+    moves = 0
+    for i in range(1, n):
+        value, place, j = x[i], order[i], i
+        while j > 0 and x[j - 1] > value:
+            x[j], order[j] = x[j - 1], order[j - 1]
+            j -= 1
+        x[j], order[j] = value, place
+        moves += i - j
+        if moves > most:
+            return False
+    return True
+
+
+@kernel
+def insert_keys_in_order(keys: Words, order: Ints, n: int, most: int) -> bool:
+    """Sort keys with their places by insertion; give up and return False after ``most`` moves."""
     moves = 0
     for i in range(1, n):
         key, place, j = keys[i], order[i], i
@@ -112,37 +150,103 @@ def insert_in_order(keys: Words, order: Ints, n: int, most: int) -> bool:
 
 
 @kernel
-def sort_values(keys: Words, order: Ints, spare_keys: Words, spare_order: Ints, n: int) -> None:
-    """Sort keys with their places: the upper half by digits, what that leaves by insertion, at worst all by digits."""
-    if n <= _FEW and insert_in_order(keys, order, n, n * n):
-        return
+def sort_by_digits(x: Vector, order: Ints, keys: Words, spare_keys: Words, spare_order: Ints, n: int) -> None:
+    """Sort values with their places whatever they are: the upper half of their bits by digits, the rest by insertion.
+
+    At worst all by digits.
+    """
+    plus_zero = x[:n] + 0.0  # -0.0 and 0.0 are one value
+    bits = plus_zero.view(np.uint64)
+    values = x[:n].copy()
+    for i in range(n):
+        keys[i], spare_order[i] = sort_key(bits[i]), order[i]
+        order[i] = i
+    places = spare_order[:n].copy()
     for lowest in (32, 0):
         for shift in range(lowest, 64, 8):
             if digit_pass(keys, order, spare_keys, spare_order, n, shift):
                 keys[:n], order[:n] = spare_keys[:n], spare_order[:n]
-        if insert_in_order(keys, order, n, _MOVES_PER_VALUE * n):
-            return
+        if insert_keys_in_order(keys, order, n, _MOVES_PER_VALUE * n):
+            break
+    for i in range(n):
+        x[i], order[i] = values[order[i]], places[order[i]]
 
 
 @kernel
-def group_ranks(
-    v: Vector, g: Ints, counts: Vector, keys: Words, order: Ints, spare_keys: Words, spare_order: Ints, out: Vector
-) -> None:
+def sort_values(
+    x: Vector, order: Ints, spare: Vector, spare_order: Ints, starts: Ints, n: int
+) -> bool:  # fmt: skip
+    """Sort values with their places: dealt into buckets of equal width, then by insertion; False if that is no use.
+
+    ``starts`` has room for one more than a power of two of buckets, of which two or more fall on each value.
+    """
+    if n <= _FEW:
+        return insert_in_order(x, order, n, n * n)
+    low, high = x[0], x[0]
+    for i in range(n):
+        low, high = min(low, x[i]), max(high, x[i])
+    buckets = starts.size - 1
+    scale = (buckets - 1) / (high - low) if high > low else 0.0
+    if not (0.0 < scale < np.inf and high - low < np.inf):
+        return False
+    starts[:] = 0
+    for i in range(n):
+        starts[int((x[i] - low) * scale) + 1] += 1
+    for d in range(1, buckets):
+        starts[d] += starts[d - 1]
+    for i in range(n):
+        d = int((x[i] - low) * scale)
+        spare[starts[d]], spare_order[starts[d]] = x[i], order[i]
+        starts[d] += 1
+    x[:n], order[:n] = spare[:n], spare_order[:n]
+    return insert_in_order(x, order, n, _MOVES_PER_VALUE * n)
+
+
+@kernel
+def group_ranks(v: Vector, g: Ints, counts: Vector, out: Vector) -> None:
     """Write the rank of each value within its group; NaN where it is not counted or has no group."""
+    x, order = np.empty(v.size), np.empty(v.size, dtype=np.int64)
+    spare, spare_order = np.empty(v.size), np.empty(v.size, dtype=np.int64)
     n = 0
-    plus_zero = v + 0.0  # -0.0 and 0.0 are one value
-    bits = plus_zero.view(np.uint64)
     for i in range(v.size):
         out[i] = np.nan
         if g[i] >= 0 and is_counted(v[i]):
-            keys[n], order[n] = sort_key(bits[i]), i
+            x[n], order[n] = v[i], i
             n += 1
-    sort_values(keys, order, spare_keys, spare_order, n)
+    buckets = 2
+    while buckets < 2 * n:
+        buckets *= 2
+    if not sort_values(x, order, spare, spare_order, np.empty(buckets + 1, dtype=np.int64), n):
+        keys = np.empty(n, dtype=np.uint64)
+        sort_by_digits(x, order, keys, np.empty_like(keys), spare_order, n)
+    if counts.size == 1:
+        rank_runs(x, order, n, out)
+    else:
+        rank_groups(x, order, n, g, counts, out)
+
+
+@kernel
+def rank_runs(x: Vector, order: Ints, n: int, out: Vector) -> None:
+    """Write the ranks of ascending values that are all of one group."""
+    first = 0
+    while first < n:
+        last = first + 1
+        while last < n and x[last] == x[first]:
+            last += 1
+        share = share_below(float(first), float(last - first), float(n))
+        for j in range(first, last):
+            out[order[j]] = share
+        first = last
+
+
+@kernel
+def rank_groups(x: Vector, order: Ints, n: int, g: Ints, counts: Vector, out: Vector) -> None:
+    """Write the ranks of ascending values within their groups."""
     below, equal = np.zeros(counts.size), np.zeros(counts.size)
     first = 0
     while first < n:
         last = first
-        while last < n and keys[last] == keys[first]:
+        while last < n and x[last] == x[first]:
             equal[g[order[last]]] += 1.0
             last += 1
         for j in range(first, last):
@@ -172,34 +276,46 @@ def rank_among(x: float, group: int, v: Vector, g: Ints) -> float:
 
 
 @inlined_kernel
-def of_group(code: int, x: float, k: int, counts: Vector, means: Vector, deviations: Vector, positive: Vector) -> float:
-    """Return what an operator other than the rank gives of a value in group ``k``; NaN where it has no group."""
-    if k < 0:
-        return np.nan
+def of_group(code: int, x: float, count: float, mean: float, deviation: float, above: float) -> float:
+    """Return what an operator other than the rank gives of a value in a group with these sums."""
     if code == MEAN:
-        return float(means[k])
+        return mean
     if code == DISPERSION:
-        return float(deviations[k])
+        return deviation
     if code == BREADTH:
-        return float(positive[k] / counts[k]) if counts[k] > 0 else np.nan
-    return standardised(x, means[k], deviations[k]) if is_counted(x) else np.nan
+        return above / count if count > 0 else np.nan
+    return standardised(x, mean, deviation) if is_counted(x) else np.nan
 
 
 @kernel
-def gather(
-    column: Vector, numbers: Ints, rows: Ints, places: Ints, base: int, v: Vector, g: Ints
-) -> None:  # fmt: skip
-    """Write value and group of each place; ``numbers`` is empty where all are of one group."""
+def fill_section(
+    code: int, v: Vector, g: Ints, counts: Vector, means: Vector, deviations: Vector, positive: Vector, out: Vector
+) -> None:
+    """Write what an operator other than the rank gives of the members; NaN where one has no group."""
+    for i in range(v.size):
+        k = g[i]
+        out[i] = of_group(code, v[i], counts[k], means[k], deviations[k], positive[k]) if k >= 0 else np.nan
+
+
+@kernel
+def gather(column: Vector, rows: Ints, places: Ints, base: int, v: Vector) -> None:
+    """Write the value of each place."""
     for j in range(rows.size):
         v[places[j] - base] = column[rows[j]]
+
+
+@kernel
+def gather_groups(numbers: Ints, rows: Ints, places: Ints, base: int, g: Ints) -> None:
+    """Write the group of each place; ``numbers`` is empty where all are of one group."""
+    for j in range(rows.size):
         g[places[j] - base] = numbers[rows[j]] if numbers.size else 0
 
 
 @kernel
 def scatter(result: Vector, rows: Ints, places: Ints, base: int, own: Flags, start: int, out: Output) -> None:
-    """Write the results of places whose member reads its own section to its row, as far as ``out`` has it."""
+    """Write the results of members that read their own section to their rows, as far as ``out`` has them."""
     for j in range(rows.size):
-        if own[places[j]] and start <= rows[j] < start + out.size:
+        if own[j] and start <= rows[j] < start + out.size:
             out[rows[j] - start] = result[places[j] - base]
 
 
@@ -214,8 +330,8 @@ def read_section(
             k = numbers[row] if numbers.size else 0
             if code == RANK:
                 out[row - start] = rank_among(column[row], k, v, g)
-            else:
-                out[row - start] = of_group(code, column[row], k, counts, means, deviations, positive)
+            elif k >= 0:
+                out[row - start] = of_group(code, column[row], counts[k], means[k], deviations[k], positive[k])
 
 
 @kernel
@@ -239,7 +355,7 @@ def run_sections(
         For the places of these sections: a row and the place it has, ascending by row, so that columns are read in
         their order; only ``offsets[first]:offsets[last]`` is looked at.
     own
-        Whether the member of each place reads the section itself.
+        Whether the member of each of these rows reads the section itself.
     other_offsets, other_rows
         Rows that read a section without being members, section after section.
     start
@@ -249,10 +365,9 @@ def run_sections(
     """
     base, stop = offsets[first], offsets[last]
     rows, places = rows[base:stop], places[base:stop]
-    v, result, g = np.empty(stop - base), np.empty(stop - base), np.empty(stop - base, dtype=np.int64)
-    longest = np.diff(offsets[first : last + 1]).max()
-    keys, spare_keys = np.empty(longest, dtype=np.uint64), np.empty(longest, dtype=np.uint64)
-    order, spare_order = np.empty(longest, dtype=np.int64), np.empty(longest, dtype=np.int64)
+    own = own[base:stop]
+    v, result, g = np.empty(stop - base), np.empty(stop - base), np.zeros(stop - base, dtype=np.int64)
+    grouped = -1
     for o in range(ops.shape[0]):
         code, column, target = ops[o, CODE], wide[ops[o, COLUMN]], out[ops[o, TARGET]]
         grouping = ops[o, GROUPING]
@@ -260,20 +375,23 @@ def run_sections(
         groups = n_groups[grouping] if grouping >= 0 else 1
         counts, means = np.empty(groups), np.empty(groups)
         deviations, positive = np.empty(groups), np.empty(groups)
-        gather(column, numbers, rows, places, base, v, g)
+        if grouping != grouped:
+            gather_groups(numbers, rows, places, base, g)
+            grouped = grouping
+        gather(column, rows, places, base, v)
         for s in range(first, last):
             lo, hi = offsets[s] - base, offsets[s + 1] - base
             section, members = v[lo:hi], g[lo:hi]
             group_sums(section, members, counts, means, deviations, positive)
             if code == RANK:
-                group_ranks(section, members, counts, keys, order, spare_keys, spare_order, result[lo:hi])
+                group_ranks(section, members, counts, result[lo:hi])
             else:
-                for i in range(lo, hi):
-                    result[i] = of_group(code, v[i], g[i], counts, means, deviations, positive)
+                fill_section(code, section, members, counts, means, deviations, positive, result[lo:hi])
             readers = other_rows[other_offsets[s] : other_offsets[s + 1]]
-            read_section(
-                code, column, numbers, section, members, counts, means, deviations, positive, readers, start, target
-            )
+            if readers.size:
+                read_section(
+                    code, column, numbers, section, members, counts, means, deviations, positive, readers, start, target
+                )
         scatter(result, rows, places, base, own, start, target)
 
 

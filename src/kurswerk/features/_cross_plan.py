@@ -40,6 +40,8 @@ class SecondStage:
         Names of the features of one instrument that are needed, each once.
     passed
         Places among those of the features that are passed on as they are, and their places in the result.
+    regressions
+        Those on the market.
     """
 
     def __init__(self, features: Sequence[Feature]) -> None:
@@ -58,16 +60,11 @@ class SecondStage:
             ],
             dtype=np.int64,
         ).reshape(-1, 4)
-        self._regressions = [
+        self.regressions = [
             Regression(place[c.base], c.window, *((k, -1) if c.operator == "beta" else (-1, k)))
             for k, f in enumerate(features)
             if (c := f.cross) is not None and c.window is not None
         ]
-
-    @property
-    def needs_history(self) -> bool:
-        """Whether a feature depends on earlier moments, as regressions on the market do."""
-        return bool(self._regressions)
 
     def compute(
         self,
@@ -94,21 +91,26 @@ class SecondStage:
         threads
             Threads that share the sections; the values do not depend on it.
         """
-        rows = slice(start, start + out.shape[1])
+        self.compare(values, sections, start, out, threads)
+        if self.regressions:
+            self._regress(values, sections, offsets, out, slice(start, start + out.shape[1]), threads)
+
+    def compare(
+        self, values: Matrix, sections: Sections, start: int, out: NDArray[np.floating], threads: int = 1
+    ) -> None:
+        """Fill in all features but regressions; as `compute`."""
         for source, target in self.passed:
-            out[target] = values[source, rows]
+            out[target] = values[source, start : start + out.shape[1]]
         for target in self._ops[:, 3].tolist():
             out[target] = np.nan
         if len(self._ops):
             run(values, self._groups, self._ops, sections, start, out, threads)
-        if self._regressions:
-            self._regress(values, sections, offsets, out, rows, threads)
 
     def _regress(
         self, values: Matrix, sections: Sections, offsets: Int, out: NDArray[np.floating], rows: slice, threads: int
     ) -> None:
         means: dict[int, Matrix] = {}
-        for one in self._regressions:
+        for one in self.regressions:
             if one.column not in means:
                 mean = np.full((1, values.shape[1]), np.nan)
                 run(values, [], np.array([(MEAN, one.column, -1, 0)]), sections, 0, mean, threads)

@@ -57,6 +57,10 @@ class PanelMarket:
         places = [kept.columns.index(name) for name in columns]
         return replace(kept, columns=tuple(columns), values=np.ascontiguousarray(kept.values[places]))
 
+    def mark_outsiders(self, panel: Panel) -> Panel:
+        """Return the panel as it is: without a live service no moment was sealed."""
+        return panel
+
     def instruments(self) -> Sequence[str]:
         """Return the names of all instruments."""
         return self._panel.instruments

@@ -37,7 +37,7 @@ class Sections:
     rows, places
         Within each block, the members' rows ascending, and the place of each; shape (n_members,).
     own
-        Whether the member of each place reads the section itself; shape (n_members,).
+        Whether each of these rows reads the section that it is a member of; shape (n_members,).
     other_offsets, other_rows
         Rows that read a section and are no members of it, section after section.
     """
@@ -90,8 +90,8 @@ class Sections:
         reader_offsets, readers = dealt(reads, count)
         other_offsets, other_rows = dealt(np.where(reads == member_of, -1, reads), count)
         blocks = _blocks(offsets)
-        rows, places = in_row_order(blocks, offsets, by_place)
-        own = reads[by_place] == member_of[by_place]
+        rows, places = in_row_order(np.ascontiguousarray(member_of), offsets, blocks)
+        own = reads[rows] == member_of[rows]
         return cls(
             moments, offsets, by_place, reader_offsets, readers, blocks, rows, places, own, other_offsets, other_rows
         )
@@ -135,17 +135,23 @@ def deal_rows(numbers: Int, place: Int, rows: Int) -> None:
 
 
 @kernel
-def in_row_order(blocks: Int, offsets: Int, by_place: Int) -> tuple[Int, Int]:
+def in_row_order(member_of: Int, offsets: Int, blocks: Int) -> tuple[Int, Int]:
     """Return the members' rows, ascending within each block, and the place of each.
 
     Consecutive sections hold consecutive rows of each instrument: read in this order, columns are read in theirs.
     """
-    rows, places = np.empty_like(by_place), np.empty_like(by_place)
+    rows, places = np.empty(offsets[-1], dtype=np.int64), np.empty(offsets[-1], dtype=np.int64)
+    block_of, place = np.empty(offsets.size, dtype=np.int64), offsets.copy()
+    following = offsets[blocks]
     for b in range(blocks.size - 1):
-        low, high = offsets[blocks[b]], offsets[blocks[b + 1]]
-        order = np.argsort(by_place[low:high])
-        for j in range(high - low):
-            rows[low + j], places[low + j] = by_place[low + order[j]], low + order[j]
+        block_of[blocks[b] : blocks[b + 1]] = b
+    for i in range(member_of.size):
+        s = member_of[i]
+        if s >= 0:
+            j = following[block_of[s]]
+            rows[j], places[j] = i, place[s]
+            place[s] += 1
+            following[block_of[s]] += 1
     return rows, places
 
 

@@ -5,6 +5,7 @@ from kurswerk.serving._active_models import ActiveModels, ModelCache, ServedMode
 from kurswerk.serving._health import inputs_check, predictors_check
 from kurswerk.serving._input_columns import MissingColumn, missing_columns_message, required_columns
 from kurswerk.serving._lane import BatchReport, Lane, LaneOptions
+from kurswerk.serving._moments import MomentOptions
 from kurswerk.serving._predicting import InstrumentPredictions, Prediction, predict_instrument
 from kurswerk.serving._predictor import Predictor, PredictorEvents
 from kurswerk.serving._predictor_metrics import LaneMetrics, PredictorMetrics
@@ -23,6 +24,7 @@ __all__ = [
     "MarketHistory",
     "MissingColumn",
     "ModelCache",
+    "MomentOptions",
     "NotCertifiedError",
     "Prediction",
     "PredictionFilter",

@@ -7,9 +7,6 @@ from kurswerk.core.errors import ConflictError, SpecError
 from kurswerk.core.messages import Message
 from kurswerk.registry import ModelRecord, ModelStore, load_model, plan_of
 
-# Of features that keep a model from predicting.
-_MOST_NAMED = 5
-
 
 class ActivationStore(Protocol):
     """Turns models on and off."""
@@ -72,10 +69,7 @@ def activate(
     record = models.get(model)
     if load_model(record, models).is_forecast:
         raise ConflictError("model.forecast_not_live", name=record.name)
-    plan = plan_of(record)
-    if plan.second_stage is not None:
-        compared = [feature.name for feature in plan.features if feature.cross is not None]
-        raise ConflictError("model.compares_instruments", name=record.name, features=compared[:_MOST_NAMED])
+    plan_of(record)
     if not force:
         require_certificate(record)
     return record, store.activate(record.id, forced=force, reason=reason)

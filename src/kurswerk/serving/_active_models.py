@@ -88,6 +88,11 @@ class ServedModel:
     failures: int = 0
     retry_at: float = 0.0
 
+    @property
+    def compares(self) -> bool:
+        """Whether it compares instruments, so that it predicts moment by moment."""
+        return self.plan is not None and self.plan.second_stage is not None
+
     def fail(self, error: Exception) -> None:
         """Suspend it; each consecutive fault doubles the pause before the next retry."""
         self.fault = f"{type(error).__name__}: {error}"
@@ -113,6 +118,9 @@ class ServedModel:
 class ActiveModels:
     """The models that a lane serves, and the union of their features.
 
+    ``plan`` is the union of what they need of single instruments, ``compared`` that of all features of the models that
+    compare instruments, None where there are none; ``first_columns`` are the places of its first stage in ``plan``.
+
     Parameters
     ----------
     cache
@@ -126,6 +134,18 @@ class ActiveModels:
         self._active: tuple[ActiveModel, ...] = ()
         self.models: list[ServedModel] = []
         self.plan: FeaturePlan | None = None
+        self.compared: FeaturePlan | None = None
+        self.first_columns: Int = np.empty(0, dtype=np.int64)
+
+    @property
+    def alone(self) -> list[ServedModel]:
+        """Models that predict each row as it comes, and those that could not be loaded."""
+        return [served for served in self.models if not served.compares]
+
+    @property
+    def comparing(self) -> list[ServedModel]:
+        """Models that predict a row once its moment is sealed."""
+        return [served for served in self.models if served.compares]
 
     @property
     def healthy(self) -> list[ServedModel]:
@@ -179,14 +199,29 @@ class ActiveModels:
 
     def _build_plan(self) -> bool:
         """Unite the features of all loaded models; a union that already has all of them is kept."""
-        plans = [served.plan for served in self.models if served.plan is not None]
+        self._unite_compared()
+        plans = [served.plan.first_stage for served in self.models if served.plan is not None]
+        if self.compared is not None:
+            plans.append(self.compared.first_stage)
         names = dict.fromkeys(name for plan in plans for name in plan.names)
         before = self.plan.names if self.plan is not None else ()
         changed = not (set(names) <= set(before) and len(before) <= 2 * len(names))
         if changed:
             self.plan = FeaturePlan(list(names), plans[0].market) if plans else None
         place = {name: k for k, name in enumerate(self.plan.names if self.plan is not None else ())}
-        for served in self.models:
+        for served in self.alone:
             if served.plan is not None:
                 served.feature_columns = np.array([place[name] for name in served.plan.names], dtype=np.int64)
+        first = self.compared.first_stage.names if self.compared is not None else ()
+        self.first_columns = np.array([place[name] for name in first], dtype=np.int64)
         return changed
+
+    def _unite_compared(self) -> None:
+        plans = [served.plan for served in self.comparing if served.plan is not None]
+        names = list(dict.fromkeys(name for plan in plans for name in plan.names))
+        if names != list(self.compared.names if self.compared is not None else ()):
+            self.compared = FeaturePlan(names, plans[0].market) if plans else None
+        place = {name: k for k, name in enumerate(names)}
+        for served in self.comparing:
+            if served.plan is not None:
+                served.feature_columns = np.array([place[name] for name in served.plan.names], dtype=np.int64)

@@ -1,5 +1,7 @@
 """Backfill: a model that recovered predicts the rows it missed, each from what was known when it was its turn."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from kurswerk.serving._active_models import ServedModel
 from kurswerk.serving._commit import ScoredRows, commit
 from kurswerk.serving._instrument_states import COINS_AT_ONCE
 from kurswerk.serving._known_rows import rows_at, without
+from kurswerk.serving._moments import Moments, row_moments
 from kurswerk.serving._scoring import score_alone
 from kurswerk.serving.ports import FeedTransaction, MissedRows
 
@@ -17,22 +20,36 @@ Float = NDArray[np.float64]
 _NO_ROW = np.iinfo(np.int64).max
 
 
-def backfill(tx: FeedTransaction, served: ServedModel, limit: int, market: MarketSchema) -> int:
+def backfill(tx: FeedTransaction, served: ServedModel, limit: int, market: MarketSchema, moments: Moments) -> int:
     """Take rows that a model missed, predict and store them; return how many predictions were stored.
 
-    Rows that are no longer in the table are skipped.
+    Rows that are no longer in the table are skipped. A model that compares instruments waits for a row's moment.
     """
     missed = tx.take_missed(served.model.id, limit)
     plan = served.plan
     if not len(missed) or plan is None:
         return 0
-    places, features, segments = missed_features(tx, plan, missed, market.segment)
+    places, features, segments = missed_features(tx, plan.first_stage, missed, market.segment)
     coins, times = [missed.instruments[i] for i in places], missed.timestamps[places]
+    if plan.second_stage is not None:
+        reads, _ = row_moments(market, tx.exchanges(coins), coins, times)
+        ready = moments.ready(tx, reads)
+        _put_back(tx, served, missed, [places[i] for i in np.flatnonzero(~ready).tolist()])
+        coins, times = [coins[i] for i in np.flatnonzero(ready).tolist()], times[ready]
+        features, segments = moments.compare(tx, plan, reads[ready], coins, times, features[ready]), segments[ready]
     scores, digests = score_alone(served.predict, features)
     given = ~tx.existing(coins, times, np.array([served.model.id], dtype=np.int64))
     if given.any():
         commit(tx, ScoredRows(coins, times, (served,), scores[:, None], given, digests[:, None], segments))
     return int(given.sum())
+
+
+def _put_back(tx: FeedTransaction, served: ServedModel, missed: MissedRows, places: Sequence[int]) -> None:
+    """Note again that a model missed rows."""
+    if places:
+        names = [missed.instruments[i] for i in places]
+        rows = MissedRows(names, missed.timestamps[list(places)], missed.first_ids[list(places)])
+        tx.put_back_missed(served.model.id, rows)
 
 
 def missed_features(

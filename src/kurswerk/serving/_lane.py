@@ -15,10 +15,12 @@ from kurswerk.core.errors import ConstraintError, StorageError
 from kurswerk.market import MarketSchema
 from kurswerk.serving._active_models import ActiveModels
 from kurswerk.serving._backfill import backfill
-from kurswerk.serving._commit import ScoredRows, commit
+from kurswerk.serving._commit import Committed, ScoredRows, commit
 from kurswerk.serving._input_columns import InputColumns
 from kurswerk.serving._instrument_states import FeatureRows, InstrumentStates, by_coin
+from kurswerk.serving._moments import MomentOptions, Moments, wait_for_moments
 from kurswerk.serving._scoring import score
+from kurswerk.serving.moment_ports import PendingRows
 from kurswerk.serving.ports import (
     FeedRows,
     FeedSession,
@@ -29,6 +31,8 @@ from kurswerk.serving.ports import (
 
 Float = NDArray[np.float64]
 _FIRST_ROWS = 100
+# Who holds it seals the market's moments: the lease that one lane alone can have.
+_MOMENT_PARTITION = 0
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,14 @@ class LaneOptions:
         Whose feature vectors are kept with the prediction: ``none``, ``alerts`` or ``all``.
     max_instruments
         Coins kept in memory; those silent for longest are dropped and come back from the table.
+    moments
+        When moments are sealed, at which models compare instruments.
     """
 
     batch_rows: int = 2000
     store_features: str = "none"
     max_instruments: int = 100_000
+    moments: MomentOptions = field(default_factory=MomentOptions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +90,8 @@ class Lane:
         self._session, self.active, self._options, self._market = session, active, options, market
         self._states = InstrumentStates(options.max_instruments)
         self.columns = InputColumns(session, market)
+        self._moments = Moments(market, options.moments)
+        self._compares = False  # whether rows may be pending
         self._partitions: frozenset[int] = frozenset()
 
     @property
@@ -138,6 +147,8 @@ class Lane:
                 tx.note_joined_change(first_id, change)
             first_us = min(change.from_us for change in changes)
             tx.delete_states_since(first_us)
+            if self.active.compared is not None:
+                tx.forget_pending_values_since(first_us)
         self._states.forget_since(first_us)
         return len(changes)
 
@@ -200,7 +211,7 @@ class Lane:
             if served.model.id in models_with_missed_rows:
                 try:
                     with self._session.transaction() as tx:
-                        done += backfill(tx, served, limit, self._market)
+                        done += backfill(tx, served, limit, self._market, self._moments)
                 except StorageError:
                     raise
                 except Exception as error:  # noqa: BLE001 - one model's fault must not stop the others
@@ -210,6 +221,7 @@ class Lane:
     def _predict(self, tx: FeedTransaction, rows: FeedRows, segments: Float, *, skip_stored: bool) -> BatchReport:
         started = time.perf_counter()
         known = self._states.update(tx, rows)
+        wait_for_moments(tx, self.active, self._market, rows, known, segments[known.places])
         featured = time.perf_counter()
         scored = self._score(tx, known, segments[known.places], skip_stored=skip_stored)
         predicted = time.perf_counter()
@@ -223,21 +235,76 @@ class Lane:
         corrected = by_coin(rows.instruments, rows.timestamps, np.flatnonzero(~rows.fresh).tolist())
         if corrected:
             tx.note_revisions("corrected", stored.first_id, corrected)
-        counts = zip(scored.model_ids, scored.given.sum(axis=0), strict=True)
-        return BatchReport(
-            rows=len(rows),
-            predictions={int(model): int(n) for model, n in counts if n},
-            alerts=stored.alerts,
-            names={served.model.id: served.model.name for served in scored.models},
+        return replace(
+            _report(scored, stored, rows=len(rows)),
             feature_seconds=featured - started,
             predict_seconds=predicted - featured,
             committed_us=rows.committed_us,
         )
 
+    def predict_moment(self) -> BatchReport:
+        """Predict the rows of the oldest moment that is sealed or may be now; nothing has happened if it raises.
+
+        Of all lanes the one that holds the first partition does.
+        """
+        self._compares |= self.active.compared is not None
+        if not self._compares or _MOMENT_PARTITION not in self._partitions:
+            return BatchReport()
+        try:
+            return self._predict_moment(skip_stored=False)
+        except ConstraintError:
+            return self._predict_moment(skip_stored=True)
+
+    def _predict_moment(self, *, skip_stored: bool) -> BatchReport:
+        started = time.perf_counter()
+        with self._session.transaction() as tx:
+            moment = self._moments.due(tx)
+            if moment is None:
+                return BatchReport()
+            if self.active.update(tx.active_models()):
+                self._reset_states()
+            plan = self.active.compared
+            if plan is None:
+                tx.discard_pending()
+                self._compares = False
+                return BatchReport()
+            rows, features = self._moments.take(tx, plan, moment)
+            featured = time.perf_counter()
+            report = self._commit_moment(tx, rows, features, skip_stored=skip_stored)
+        now = time.perf_counter()
+        return replace(
+            report, feature_seconds=featured - started, predict_seconds=now - featured, total_seconds=now - started
+        )
+
+    def _commit_moment(
+        self, tx: FeedTransaction, rows: PendingRows, features: Float, *, skip_stored: bool
+    ) -> BatchReport:
+        models = tuple(self.active.comparing)
+        scores, given, digests = score(self.active, models, features)
+        scored = ScoredRows(rows.instruments, rows.timestamps, models, scores, given, digests, rows.segments)
+        if skip_stored and given.size:
+            given &= ~tx.existing(rows.instruments, rows.timestamps, scored.model_ids)
+        stored = commit(tx, scored, features, self._options.store_features)
+        failed = [served.model.id for served in models if served.fault is not None]
+        if failed:
+            first_ids = np.full(len(rows), stored.first_id, dtype=np.int64)
+            tx.add_missed(failed, MissedRows(rows.instruments, rows.timestamps, first_ids), rows.partitions)
+        return _report(scored, stored, rows=len(rows))
+
     def _score(self, tx: FeedTransaction, known: FeatureRows, segments: Float, *, skip_stored: bool) -> ScoredRows:
-        scores, given, digests = score(self.active, known.features)
-        models = tuple(self.active.models)
+        models = tuple(self.active.alone)
+        scores, given, digests = score(self.active, models, known.features)
         scored = ScoredRows(known.instruments, known.timestamps, models, scores, given, digests, segments)
         if skip_stored and given.size:
             given &= ~tx.existing(known.instruments, known.timestamps, scored.model_ids)
         return scored
+
+
+def _report(scored: ScoredRows, stored: Committed, *, rows: int) -> BatchReport:
+    counts = zip(scored.model_ids, scored.given.sum(axis=0), strict=True)
+    return BatchReport(
+        rows=rows,
+        predictions={int(model): int(n) for model, n in counts if n},
+        alerts=stored.alerts,
+        names={served.model.id: served.model.name for served in scored.models},
+    )

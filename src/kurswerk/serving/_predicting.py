@@ -74,6 +74,7 @@ def predict_instrument(
         wanted.add(segment)
     compared = any(plan.second_stage is not None for plan in plans)
     panel = history.load_panel(market.in_order(wanted), end_us=at_us, mints=None if compared else [coin])
+    panel = history.mark_outsiders(panel) if compared else panel
     if coin not in panel.instruments:
         if at_us is None:
             raise NotFoundError("coin.no_stored_row", coin=coin)

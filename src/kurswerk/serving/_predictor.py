@@ -21,6 +21,8 @@ from kurswerk.serving.ports import FeedSession
 
 log = get_logger(__name__)
 _LEASE_EVERY_S = 1.0
+# How often a lane without rows looks whether a moment has come, where models compare instruments.
+_MOMENT_EVERY_S = 0.02
 # Weight of the newest batch in the mean time per row.
 _NEW_SHARE = 0.1
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
@@ -153,12 +155,17 @@ class Predictor:
             if now >= next_poll:
                 session.poll_table()
                 next_poll = now + self._poll_s
-            report = self._step(lane)
-            if report.rows:
-                self._record(report)
-            elif not lane.store_states(_STATES_BETWEEN_ROWS):
-                session.wait(max(0.01, min(next_report, next_poll) - time.monotonic()))
+            if not self._work(lane) and not lane.store_states(_STATES_BETWEEN_ROWS):
+                pause = min(next_report, next_poll) - time.monotonic()
+                session.wait(max(0.01, pause if active.compared is None else min(pause, _MOMENT_EVERY_S)))
         self._save_states(lane)
+
+    def _work(self, lane: Lane) -> bool:
+        """Predict a batch of rows, and a moment; return whether there was anything."""
+        done = [report for report in (self._step(lane), lane.predict_moment()) if report.rows]
+        for report in done:
+            self._record(report)
+        return bool(done)
 
     def _step(self, lane: Lane) -> BatchReport:
         try:

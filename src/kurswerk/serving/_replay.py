@@ -5,14 +5,27 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kurswerk.core.errors import ConflictError, NotFoundError
 from kurswerk.core.timestamps import format_timestamp
-from kurswerk.features import FeaturePlan
+from kurswerk.features import (
+    RETURN,
+    FeaturePlan,
+    Past,
+    SealedMoment,
+    compare_with,
+    compared_features,
+    longest_regression,
+)
+from kurswerk.market import Panel
 from kurswerk.registry import ModelStore, load_model, plan_of
 from kurswerk.serving._known_rows import rows_at
+from kurswerk.serving._moments import row_moments
 from kurswerk.serving._scoring import score_alone
 from kurswerk.serving.ports import Int, JoinedChange, MarketHistory
+
+Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,12 @@ class PredictionLog(Protocol):
 
     def revisions_after(self, coin: str, prediction_id: int) -> tuple[Sequence[int], Sequence[int]]:
         """Return timestamps of a coin's rows that a prediction did not know, and of those corrected after it."""
+        ...
+
+    def sealed_moments(
+        self, market: str, moments: Sequence[int], definitions: Mapping[str, str]
+    ) -> Mapping[int, SealedMoment]:
+        """Return sealed moments of a market with the values of features (name → definition hash) that each has."""
         ...
 
     def joined_changes_after(self, coin: str, prediction_id: int) -> Sequence[JoinedChange]:
@@ -79,7 +98,8 @@ def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketH
     NotFoundError
         If there is no such prediction, or its row is no longer stored.
     ConflictError
-        If another program stored it, without what it could be held against.
+        If another program stored it, without what it could be held against, or the moment that it compares at is no
+        longer kept.
     ArtifactError
         If the model must not be loaded any more.
     """
@@ -94,10 +114,12 @@ def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketH
     late, corrected = log.revisions_after(stored.coin_id, prediction_id)
     changes = log.joined_changes_after(stored.coin_id, prediction_id)
     known = panel.where(~np.isin(panel.timestamps, late))
-    found, _, features = rows_at(plan, known, [(stored.coin_id, stored.timestamp_us)])
+    found, _, features = rows_at(plan.first_stage, known, [(stored.coin_id, stored.timestamp_us)])
     if not len(found):
         moment = format_timestamp(stored.timestamp_us)
         raise NotFoundError("prediction.row_gone", coin=stored.coin_id, time=moment)
+    if plan.second_stage is not None:
+        features = _compared(log, stored, plan, known, features)
     scores, digests = score_alone(load_model(record, models).predict_proba, features)
     score, features_equal = scores[0], int(digests[0]) == stored.features_digest
     return Replay(
@@ -113,6 +135,29 @@ def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketH
             if moment <= stored.timestamp_us
         ),
     )
+
+
+def _compared(
+    log: PredictionLog, stored: StoredPrediction, plan: FeaturePlan, known: Panel, first: Float
+) -> Float:  # fmt: skip
+    """Return all features of a row, given its first stage, from the moments as they were sealed."""
+    market = plan.market
+    place = int(np.searchsorted(known.timestamps, stored.timestamp_us))
+    past = known.timestamps[max(0, place + 1 - max(1, longest_regression(plan))) : place + 1]
+    exchanges = dict(zip(known.instruments, known.exchanges, strict=False))
+    reads, _ = row_moments(market, exchanges, [stored.coin_id] * len(past), past)
+    names = compared_features(plan)
+    found = log.sealed_moments(market.name, np.unique(reads).tolist(), FeaturePlan(names, market).definitions)
+    sealed = found.get(int(reads[-1]))
+    if sealed is None or not set(names) <= sealed.values.keys():
+        raise ConflictError("prediction.moment_not_kept", id=stored.id, moment=format_timestamp(int(reads[-1])))
+    pasts = None
+    if longest_regression(plan):
+        own = np.asarray(FeaturePlan([RETURN], market).compute(known), dtype=np.float64)[:, 0]
+        means = {moment: one.mean(RETURN) for moment, one in found.items() if RETURN in one.values}
+        mean = np.array([means.get(moment, np.nan) for moment in reads.tolist()])
+        pasts = [Past(own[place + 1 - len(past) : place + 1], mean)]
+    return compare_with(plan, sealed, first, pasts)
 
 
 def _joined_anew(plan: FeaturePlan, timestamps: Int, changes: Sequence[JoinedChange]) -> list[int]:

@@ -1,7 +1,7 @@
 """Features to probabilities, model by model, none able to stop the others."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,17 @@ from kurswerk.serving.ports import Bool, Int, Score
 Float = NDArray[np.float64]
 
 
-def score(active: ActiveModels, features: Float) -> tuple[Score, Bool, Int]:
-    """Let every healthy model predict all rows; return scores, which were given, and digests, shape (n, m)."""
-    shape = len(features), len(active.models)
+def score(active: ActiveModels, models: Sequence[ServedModel], features: Float) -> tuple[Score, Bool, Int]:
+    """Let every healthy one of some models predict all rows; return scores, which were given, and digests.
+
+    Shape (n, m) each; a model that fails is suspended among the active ones.
+    """
+    shape = len(features), len(models)
     scores, given = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.bool_)
     digests = np.zeros(shape, dtype=np.int64)
     matrix = as_model_input(features)
     cache: dict[bytes, tuple[NDArray[np.float32], Int]] = {}
-    for k, served in enumerate(active.models):
+    for k, served in enumerate(models):
         if served.fault is not None or not len(features):
             continue
         key = served.feature_columns.tobytes()

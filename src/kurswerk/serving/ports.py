@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kurswerk.alerts import AlertRule, Notice, Notification
 from kurswerk.market import Panel
+from kurswerk.serving.moment_ports import MomentTransaction
 
 Int = NDArray[np.int64]
 Bool = NDArray[np.bool_]
@@ -49,6 +50,10 @@ class MarketHistory(Protocol):
         mints: Iterable[str] | None = None,
     ) -> Panel:
         """Return rows from ``start_us`` to ``end_us``, both inclusive."""
+        ...
+
+    def mark_outsiders(self, panel: Panel) -> Panel:
+        """Return a panel of all instruments with the rows marked that are no members of their moment."""
         ...
 
 
@@ -187,7 +192,7 @@ class InstrumentState:
     state: bytes
 
 
-class FeedTransaction(Protocol):
+class FeedTransaction(MomentTransaction, Protocol):
     """One transaction: what is taken is gone from the feed exactly when what is stored is there."""
 
     def take(self, columns: Sequence[str], limit: int) -> FeedRows:
@@ -274,6 +279,10 @@ class FeedTransaction(Protocol):
 
     def take_missed(self, model_id: int, limit: int) -> MissedRows:
         """Take rows that a model missed."""
+        ...
+
+    def put_back_missed(self, model_id: int, rows: MissedRows) -> None:
+        """Note again that a model could not predict rows."""
         ...
 
     def note_revisions(self, kind: str, first_id: int, rows: Mapping[str, Sequence[int]]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kurswerk.checks import (
+    Comparisons,
     Effort,
     FeatureSet,
     Finding,
@@ -66,8 +67,19 @@ class TrainingPipeline:
         """The model's feature vector, batch and live."""
         return PlanFeatures(self.plan)
 
+    @property
+    def comparisons(self) -> Comparisons:
+        """What of the model compares instruments."""
+        plan = self.plan if self.plan.second_stage is not None else None
+        return Comparisons(plan, self.plan.market if self.spec.compares else None)
+
     def deadlines(self, panel: Panel) -> NDArray[np.int64] | None:
-        """Return up to which moment each row's label may look; None where it looks at the next row."""
+        """Return up to which moment each row's label may look; None where it looks at the next row.
+
+        One that compares instruments looks as far as the furthest member of its moment does.
+        """
+        if self.spec.compares:
+            return self.labels(panel).end_us
         return deadlines(panel, self.spec.label_spec())
 
     def labels(self, panel: Panel) -> Labels:

@@ -165,16 +165,15 @@ def load_for_plan(
     schema = plan.market
     optional = trade_columns(schema, costs or Costs()) | ({schema.segment.column} if schema.segment else set())
     columns = schema.in_order({*plan.inputs, *label.columns, *(optional & set(market.columns()))})
-    loaded = instruments_to_load(mints, plan, label)
-    return refuse_empty(market.load_panel(columns, end_us=end_us, mints=loaded), end_us, loaded)
+    if compares(plan, label):
+        panel = market.mark_outsiders(market.load_panel(columns, end_us=end_us))
+        return refuse_empty(panel, end_us, None)
+    return refuse_empty(market.load_panel(columns, end_us=end_us, mints=mints), end_us, mints)
 
 
-def instruments_to_load(
-    instruments: Sequence[str] | None, plan: FeaturePlan | None, label: LabelSpec
-) -> Sequence[str] | None:
-    """Return the instruments whose rows are needed for those asked for; None is all of the market."""
-    compares = label.compares or (plan is not None and plan.second_stage is not None)
-    return None if compares else instruments
+def compares(plan: FeaturePlan | None, label: LabelSpec) -> bool:
+    """Return whether features or labels compare instruments, so that the rows of all of them are needed."""
+    return label.compares or (plan is not None and plan.second_stage is not None)
 
 
 def refuse_empty(panel: Panel, end_us: int, mints: Sequence[str] | None) -> Panel:

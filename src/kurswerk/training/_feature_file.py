@@ -105,7 +105,7 @@ class FeatureFile:
         target = () if self.label is None else (self.label.target_var,)
         columns = self.plan.market.in_order({*self.plan.inputs, *target})
         if self.plan.second_stage is not None:  # it compares all instruments, whichever are exported
-            yield 1.0, market.load_panel(columns, end_us=end_us)
+            yield 1.0, market.mark_outsiders(market.load_panel(columns, end_us=end_us))
             return
         rows = market.estimated_rows(end_us=end_us, mints=self.instruments)
         step = max(1, len(instruments) * ROWS_AT_ONCE // max(rows, 1))

@@ -18,7 +18,7 @@ from kurswerk.training._dataset import (
     Dataset,
     build_dataset,
     columns_to_load,
-    instruments_to_load,
+    compares,
     refuse_empty,
     training_plan,
 )
@@ -37,9 +37,11 @@ def load_dataset(spec: ModelSpec, market: MarketStore, progress: Progress = no_p
     progress(0.0, Message("progress.loading_rows"))
     columns = columns_to_load(spec, market.columns())
     named = FeaturePlan(spec.raw_features, spec.market_schema) if spec.raw_features else None
-    instruments = instruments_to_load(spec.mints, named, spec.label_spec())
-    panel = market.load_panel(columns, end_us=spec.train_end_us, mints=instruments)
-    refuse_empty(panel, spec.train_end_us, instruments)
+    if compares(named, spec.label_spec()):
+        panel = market.mark_outsiders(market.load_panel(columns, end_us=spec.train_end_us))
+    else:
+        panel = market.load_panel(columns, end_us=spec.train_end_us, mints=spec.mints)
+    refuse_empty(panel, spec.train_end_us, spec.mints)
     progress(0.15, Message("progress.computing_features", count=len(panel)))
     plan = training_plan(spec, panel)
     period = spec.train_start_us, spec.train_end_us

@@ -26,6 +26,10 @@ class MarketStore(Protocol):
         """Return rows from ``start_us`` to ``end_us``, both inclusive."""
         ...
 
+    def mark_outsiders(self, panel: Panel) -> Panel:
+        """Return a panel of all instruments with the rows marked that are no members of their moment."""
+        ...
+
 
 @dataclass(frozen=True)
 class Availability:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from kurswerk.checks import TrainingRows
+from kurswerk.checks import Comparisons, TrainingRows
 from kurswerk.core.errors import DataError
 from kurswerk.market import Panel
 
@@ -282,6 +282,7 @@ class ToyPipeline:
     start: Callable = begin
     horizon_us: int | None = HORIZON
     embargo_us: int = EMBARGO
+    comparisons: Comparisons = field(default_factory=Comparisons)
 
     def labels(self, panel):
         return self.label(panel)

@@ -7,7 +7,14 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
-from kurswerk.checks import LABEL_PROPERTIES, PIPELINE_PROPERTIES, PROBED_FEATURE_PROPERTIES, SPLIT_PROPERTIES
+from kurswerk.checks import (
+    COMPARISON_PROPERTIES,
+    LABEL_COMPARISON_PROPERTIES,
+    LABEL_PROPERTIES,
+    PIPELINE_PROPERTIES,
+    PROBED_FEATURE_PROPERTIES,
+    SPLIT_PROPERTIES,
+)
 from kurswerk.core.catalogues import LOCALES, catalogue
 from message_codes import CODE, KEPT, ROOT, code_prefixes, literal_codes, reports
 
@@ -50,7 +57,8 @@ def test_every_code_has_its_words(english):
 
 
 def test_every_probe_of_a_certificate_has_its_words(english):
-    properties = (*PROBED_FEATURE_PROPERTIES, *LABEL_PROPERTIES, *SPLIT_PROPERTIES, *PIPELINE_PROPERTIES)
+    alone = (*PROBED_FEATURE_PROPERTIES, *LABEL_PROPERTIES, *SPLIT_PROPERTIES, *PIPELINE_PROPERTIES)
+    properties = (*alone, *COMPARISON_PROPERTIES, *LABEL_COMPARISON_PROPERTIES)
     probes = {f"check.{one.name}" for one in properties} | {"check.served_row_by_row"}
     assert {code for code in english if code.startswith("check.")} == probes
 

@@ -187,14 +187,15 @@ def test_rows_between_moments_read_the_last_one_and_never_the_future(seed, cut):
     1.0 + np.arange(300) * 2.0**-52,  # alike in the upper half of their bits
     -1.0 - np.arange(300)[::-1] * 2.0**-52,
     np.zeros(200), np.array([-0.0, 0.0, 5e-324, -5e-324] * 20), np.repeat(1e308, 60),
+    np.append(np.arange(200) * 1e-9, 1e12), np.array([-1e308, 1e308] * 40), np.arange(100.0),
 ])  # fmt: skip
 def test_ranks_are_exact_whatever_the_values(values):
     values = np.random.default_rng(1).permutation(values)
     n, groups = len(values), np.zeros(len(values), dtype=np.int64)
     counts, means, deviations, positive = (np.empty(1) for _ in range(4))
     group_sums(values, groups, counts, means, deviations, positive)
-    out, keys = np.empty(n), np.empty(n, dtype=np.uint64)
-    group_ranks(values, groups, counts, keys, np.empty(n, np.int64), keys.copy(), np.empty(n, np.int64), out)
+    out = np.empty(n)
+    group_ranks(values, groups, counts, out)
     np.testing.assert_array_equal(out, (rankdata(values) - 0.5) / n)
 
 

@@ -320,7 +320,9 @@ def _all_features(app: DashboardApp, model_id: int, key: str) -> Any:
     record = app.services.models.get(model_id)
     plan = plan_of(record)
     compared = plan.second_stage is not None
-    panel = app.services.markets[plan.market.name].load_panel(list(plan.inputs), mints=None if compared else [key])
+    market = app.services.markets[plan.market.name]
+    panel = market.load_panel(list(plan.inputs), mints=None if compared else [key])
+    panel = market.mark_outsiders(panel) if compared else panel
     rows = panel.rows_of(key)
     return panel.timestamps[rows], plan.compute(panel, rows=rows), plan.names
 

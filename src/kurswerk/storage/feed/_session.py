@@ -30,6 +30,7 @@ from kurswerk.storage.feed._joined_changes import JoinedPoll, note_joined_change
 from kurswerk.storage.feed._leases import Leases
 from kurswerk.storage.feed._locks import FeedLocks
 from kurswerk.storage.feed._missing_columns import note_missing_columns
+from kurswerk.storage.feed._moments import MomentTables
 from kurswerk.storage.feed._queries import history_query, take_query
 from kurswerk.storage.feed._source import DEFAULT_OVERLAP_S, feed_installed, has_active_models, poll
 from kurswerk.storage.feed._states import StateTable
@@ -188,7 +189,7 @@ class PostgresFeedSession:
             self._connection.close()
 
 
-class PostgresFeedTransaction:
+class PostgresFeedTransaction(MomentTables):
     """One transaction of a session; implements `kurswerk.serving.ports.FeedTransaction`."""
 
     def __init__(

@@ -104,6 +104,7 @@ def begin_feed(
         If somebody writes rows for longer than ``patience_s``.
     """
     _clear(connection, market.feed.feed)
+    connection.execute("DELETE FROM pending_rows WHERE market = %s", [market.name])
     StateTable(market).clear(connection)
     forget_joined(connection, market)
     if not feed_installed(connection, market):

@@ -14,6 +14,7 @@ from kurswerk.storage.markets._missing_columns import absent_columns, missing_co
 from kurswerk.storage.markets._periods import periods_query, row_value
 from kurswerk.storage.markets._rates import PostgresRatesStore
 from kurswerk.storage.markets._row_context import MarketRowReader
+from kurswerk.storage.markets._sealed import exchanges_of
 from kurswerk.storage.markets._series import SeriesSink, source_conflicts
 from kurswerk.storage.markets._stated_values import (
     KnownValue,
@@ -44,6 +45,7 @@ __all__ = [
     "collector_reports",
     "coverage",
     "describe_instruments",
+    "exchanges_of",
     "known_values",
     "missing_columns",
     "periods_query",

@@ -15,6 +15,7 @@ from kurswerk.market import AsOfTable, MarketSchema, Panel
 from kurswerk.market.adjustment import CorporateAction
 from kurswerk.market.series import SeriesOrigin, SourceConflict
 from kurswerk.storage.markets._load import Selection, condition, fetch_panel
+from kurswerk.storage.markets._sealed import mark_outsiders
 from kurswerk.storage.markets._series import SeriesSink, add_actions, source_conflicts
 from kurswerk.storage.markets._stated_values import KnownValue, StatedValueSink, describe_instruments, known_values
 from kurswerk.storage.markets._table import MarketTable
@@ -81,6 +82,11 @@ class PostgresMarketStore:
             None if phases is None else tuple(phases),
         )
         return self._load(columns, selection)
+
+    def mark_outsiders(self, panel: Panel) -> Panel:
+        """Return a panel of this market with `Panel.outsiders`: rows that came when their moment was sealed."""
+        with self._database.connection() as connection:
+            return mark_outsiders(connection, self._market, panel)
 
     def latest_rows(self, mint: str, n: int, columns: Sequence[str] | None = None) -> Panel:
         """Return the last ``n`` rows of an instrument (fewer if it has no more).

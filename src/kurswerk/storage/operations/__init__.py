@@ -2,6 +2,7 @@
 
 from kurswerk.storage.operations._api_keys import SCOPES, ApiKey, PostgresKeyStore
 from kurswerk.storage.operations._changes import PostgresChangeFeed
+from kurswerk.storage.operations._moments import sealed_moments
 from kurswerk.storage.operations._replicas import ALIVE, SILENT
 from kurswerk.storage.operations._retention import Retention, clean_up
 from kurswerk.storage.operations._retention_loop import clean_up_regularly
@@ -18,5 +19,6 @@ __all__ = [
     "ServiceStatus",
     "clean_up",
     "clean_up_regularly",
+    "sealed_moments",
     "service_status",
 ]

@@ -84,6 +84,12 @@ WITH due AS (
     FOR UPDATE SKIP LOCKED
 ), gone AS (DELETE FROM {feed} f USING due WHERE f.ctid = due.place RETURNING 1)
 SELECT count(*) FROM gone""")
+_SEALED_VALUES = """
+WITH due AS (
+    SELECT ctid AS place FROM sealed_values WHERE moment < now() - %(moments_days)s * interval '1 day' LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), gone AS (DELETE FROM sealed_values v USING due WHERE v.ctid = due.place RETURNING 1)
+SELECT count(*) FROM gone"""
 _ROWS_AT_ONCE = 20_000
 
 
@@ -102,6 +108,8 @@ class Retention:
         Rows that wait to be predicted, since they were written; later ones are given up without a prediction.
     states_days
         Stored states of instruments, since they were saved.
+    moments_days
+        Values of sealed moments, since these; their members are kept.
     keep_revisions
         Whether records of late and corrected rows are kept whatever predictions there are, because an archive holds
         more of these.
@@ -113,6 +121,7 @@ class Retention:
     job_log_days: int | None = None
     feed_days: int | None = None
     states_days: int | None = 30
+    moments_days: int | None = None
     keep_revisions: bool = False
 
 
@@ -123,6 +132,7 @@ def _steps(retention: Retention) -> dict[str, sql.SQL | sql.Composed]:
         ("alert_deliveries", retention.deliveries_days, _DELIVERIES),
         ("prediction_alerts", retention.alerts_days, _ALERTS),
         ("ml_job_log", retention.job_log_days, _JOB_LOG),
+        ("sealed_values", retention.moments_days, _SEALED_VALUES),
     ):
         if days is not None:
             steps[table] = sql.SQL(statement)

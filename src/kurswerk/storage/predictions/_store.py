@@ -10,10 +10,11 @@ from psycopg.rows import dict_row
 from kurswerk.archive import PredictionArchive
 from kurswerk.core.errors import NotFoundError, StorageError, TooBroadError
 from kurswerk.core.timestamps import to_us
+from kurswerk.features import SealedMoment
 from kurswerk.market import MarketSchema, market_named
 from kurswerk.serving import PredictionFilter, StoredPrediction
 from kurswerk.serving.ports import JoinedChange
-from kurswerk.storage.operations import ALIVE
+from kurswerk.storage.operations import ALIVE, sealed_moments
 from kurswerk.storage.predictions._archiving import OUTCOME, ArchivedPredictions, first_of
 from kurswerk.storage.server import Database
 
@@ -209,6 +210,13 @@ class PostgresPredictionStore:
             market=sql.Literal(market.name),
         )
         return [JoinedChange(row["source"], (), row["from_us"], row["until_us"]) for row in self._rows(query)]
+
+    def sealed_moments(
+        self, market: str, moments: Sequence[int], definitions: Mapping[str, str]
+    ) -> Mapping[int, SealedMoment]:
+        """Return sealed moments of a market with the values of features (name → definition hash) that each has."""
+        with self._database.connection() as connection:
+            return sealed_moments(connection, market, moments, definitions)
 
     def _market_of(self, prediction_id: int) -> MarketSchema:
         query = sql.SQL("SELECT market FROM ml_models WHERE id = {}")
