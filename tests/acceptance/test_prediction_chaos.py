@@ -272,6 +272,7 @@ def clock(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Steppe
     return clock
 
 
+@pytest.mark.untraced
 def test_kills_lose_nothing_and_double_nothing(postgres: EmbeddedPostgres, clock: SteppedClock, tmp_path: Path):
     chaos(postgres, tmp_path, clock, script=["replica", "postgres"], coins=8, moments=40)
 

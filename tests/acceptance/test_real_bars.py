@@ -57,7 +57,11 @@ def test_real_bars_make_a_certified_model_that_beats_volatility(kurswerk, tmp_pa
     guided = json.loads(SPEC.read_text())
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps(guided | {"params": guided["params"] | {"n_estimators": trees}}))
-    name = kurswerk("train", str(spec))["name"]
+    trained = kurswerk("train", str(spec))
+    name, certificate = trained["name"], trained["certificate"]
+    assert certificate["certified"]
+    assert certificate["differing_bits"] == certificate["leaks_found"] == 0
+    assert certificate["values_compared"] > compared
 
     tested = kurswerk("test", name, "--start", "2024-07-01", "--end", "2024-09-07")
     evaluation = tested["evaluation"]
@@ -65,10 +69,6 @@ def test_real_bars_make_a_certified_model_that_beats_volatility(kurswerk, tmp_pa
     assert tested["num_samples"] > 0.314 * len(bars)
     assert evaluation["beats"]["volatility"], evaluation["differences"]["volatility"]["pr_auc"]
 
-    certificate = kurswerk("certify", name)
-    assert certificate["certified"]
-    assert certificate["differing_bits"] == certificate["leaks_found"] == 0
-    assert certificate["values_compared"] > compared
     assert kurswerk("models", name, "--reproduce")["reproduced"]
 
     again = kurswerk("ingest", "coins", "bars.parquet")
