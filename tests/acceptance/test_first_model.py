@@ -15,14 +15,14 @@ GUIDE = ROOT / "docs" / "first-model.md"
 
 
 def write_candles(path: Path, coins: tuple[str, ...] = ("BTC/USDT", "WIF/USDT")) -> None:
-    """Write 5-minute candles of May and June 2024 whose volatility comes in clusters."""
+    """Write 15-minute candles of May and June 2024 whose volatility comes in clusters."""
     rng = np.random.default_rng(5)
-    bars = 61 * 288
-    times = np.datetime64("2024-05-01T00:00:00") + np.arange(bars) * np.timedelta64(5, "m")
+    bars = 61 * 96
+    times = np.datetime64("2024-05-01T00:00:00") + np.arange(bars) * np.timedelta64(15, "m")
     lines = ["symbol,timestamp,open,high,low,close,volume"]
     for coin in coins:
-        mood = np.convolve(rng.normal(size=bars + 287), np.ones(288) / np.sqrt(288), "valid")[:bars]
-        volatility = 0.004 * np.exp(0.7 * mood)
+        mood = np.convolve(rng.normal(size=bars + 95), np.ones(96) / np.sqrt(96), "valid")[:bars]
+        volatility = 0.007 * np.exp(0.7 * mood)
         close = 100 * np.exp(np.cumsum(rng.normal(size=bars) * volatility))
         opened = np.concatenate(([100.0], close[:-1]))
         high, low = np.maximum(opened, close) * (1 + volatility), np.minimum(opened, close) * (1 - volatility)
@@ -69,7 +69,7 @@ def test_the_guide_works_as_written(workplace):
                 ran[line] = done.stdout
     assert len(ran) == 9
     outputs = "\n".join(ran.values())
-    assert "35,136 rows read, 35,136 accepted" in outputs
+    assert "11,712 rows read, 11,712 accepted" in outputs
     assert "model 'up-2-percent' is certified" in outputs
     assert "0 bits differ" in outputs
     assert "winner by F1" in outputs
