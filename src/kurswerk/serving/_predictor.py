@@ -32,9 +32,18 @@ _IDLE: Mapping[str, Any] = {"partitions": 0, "coins": 0, "memory_bytes": 0, "loa
 _STATES_BETWEEN_ROWS = 16
 
 
-@cache
+# Lanes begin together: a cache alone lets each of them compile while the first still does.
+_compiling = threading.Lock()
+
+
 def compile_now() -> None:
-    """Compile what computes features, so that the first rows need not wait for it."""
+    """Compile what computes features, once per process, so that the first rows need not wait for it."""
+    with _compiling:
+        _compile()
+
+
+@cache
+def _compile() -> None:
     plan = FeaturePlan(["price_change_1", "ema_20"], market_named())
     engine = LiveEngine(plan)
     row = np.ones((1, len(plan.inputs)))

@@ -1,7 +1,10 @@
 """A predictor of a market that nobody predicts costs nothing, and works as soon as there is a model."""
 
 import threading
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 from contracts.feed_session import NAMES
@@ -34,6 +37,27 @@ def test_a_predictor_that_is_stopped_before_it_begins_compiles_nothing(monkeypat
     stop.set()
     Predictor(world.open_session, ModelCache(world.models), LaneOptions(), Events(), market_named()).run(stop)
     assert compiled == []
+
+
+def test_lanes_that_begin_together_compile_once(monkeypatch):
+    compiled: list[int] = []
+
+    @cache
+    def compile_slowly() -> None:
+        compiled.append(threading.get_ident())
+        time.sleep(0.05)  # long enough for the others to ask
+
+    monkeypatch.setattr(_predictor, "_compile", compile_slowly)
+    together = threading.Barrier(4)
+
+    def begin() -> None:
+        together.wait()
+        _predictor.compile_now()
+
+    with ThreadPoolExecutor(4) as lanes:
+        for lane in [lanes.submit(begin) for _ in range(4)]:
+            lane.result()
+    assert len(compiled) == 1
 
 
 def test_there_is_a_session_only_while_a_model_of_the_market_predicts(monkeypatch):
