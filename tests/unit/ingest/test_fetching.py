@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kurswerk.core.errors import KurswerkError, NotFoundError
+from kurswerk.core.errors import InvalidInputError, KurswerkError, NotFoundError
 from kurswerk.ingest.fetching import (
     BarFetcher,
     Pace,
@@ -115,6 +115,11 @@ def test_a_fetch_without_a_start_goes_on_from_the_first_stored_bar(tmp_path):
     assert (report.inserted, provider.asked[1].first) == (2, DAYS[16].item())
     (report,) = fetch(provider, MemoryBarStore(), tmp_path, moment_of(DAYS[22].item(), 1), period=Period())
     assert (report.inserted, provider.asked[2].first.year) == (23, 2018)
+
+
+def test_a_period_that_ends_before_it_begins_is_refused():
+    with pytest.raises(InvalidInputError, match="2023-01-03"):
+        Period(FIRST, date(2023, 1, 2))
 
 
 def test_prices_adjusted_for_a_split_that_is_not_stated_are_refused(tmp_path):

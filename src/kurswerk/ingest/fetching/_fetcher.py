@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kurswerk.core.errors import DataError, KurswerkError, StorageError
+from kurswerk.core.errors import DataError, InvalidInputError, KurswerkError, StorageError
 from kurswerk.core.timestamps import DAY_US, MICROSECONDS, to_datetime
 from kurswerk.ingest._files import FileSummary, ingest_files
 from kurswerk.ingest.fetching._paid import PaidBars, check_against_stored, paid_bars
@@ -76,10 +76,20 @@ class SymbolReport:
 
 @dataclass(frozen=True)
 class Period:
-    """Which days are wanted; None is from the first stored one (or five years back), and until now."""
+    """Which days are wanted; None is from the first stored one (or five years back), and until now.
+
+    Raises
+    ------
+    InvalidInputError
+        If the last day comes before the first.
+    """
 
     first: date | None = None
     last: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.first is not None and self.last is not None and self.last < self.first:
+            raise InvalidInputError("calendar.dates_reversed", first=self.first.isoformat(), last=self.last.isoformat())
 
 
 @dataclass(frozen=True, eq=False)
