@@ -31,6 +31,7 @@ from kurswerk.dashboard import (
 from kurswerk.ingest import QuarantinedRow
 from kurswerk.market import COINS, MarketSchema, Panel
 from kurswerk.market.coverage import CoinCoverage
+from kurswerk.market.watchlists import WatchedInstrument, Watchlist
 from kurswerk.observability import Check, ResourceSample
 from kurswerk.oversight import JudgedScores, LivePerformance, OutcomeCounts, live_performance
 from kurswerk.quality import Subject, check_quality
@@ -160,6 +161,7 @@ class Live:
         self,
         *,
         coin_id: str | None = None,
+        coin_ids: frozenset[str] | None = None,
         model_id: int | None = None,
         min_probability: float | None = None,
         limit: int = 100,
@@ -169,6 +171,7 @@ class Live:
             one
             for one in reversed(self.found)
             if coin_id in {None, one.coin_id}
+            and (coin_ids is None or one.coin_id in coin_ids)
             and model_id in {None, one.model_id}
             and one.probability >= (min_probability or 0)
         ][:limit]
@@ -219,6 +222,40 @@ class Alerts:
             raise ConflictError("alert.delivery_not_repeatable", id=delivery_id, status="SENT")
         self.again.append(delivery_id)
         return self.deliveries()[0]
+
+
+class Watchlists:
+    """Watchlists in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, Watchlist] = {}
+
+    def all(self) -> list[Watchlist]:
+        return sorted(self.kept.values(), key=lambda one: one.name)
+
+    def get(self, watchlist: int | str) -> Watchlist:
+        if watchlist not in self.kept:
+            raise NotFoundError("watchlist.not_found", watchlist=watchlist)
+        return self.kept[int(watchlist)]
+
+    def create(self, name: str, instruments: Sequence[WatchedInstrument] = ()) -> Watchlist:
+        number = len(self.kept) + 1
+        self.kept[number] = Watchlist(number, name, tuple(instruments), WHEN, WHEN)
+        return self.kept[number]
+
+    def add(self, watchlist_id: int, instruments: Sequence[WatchedInstrument]) -> Watchlist:
+        return self._keep(watchlist_id, (*self.get(watchlist_id).instruments, *instruments))
+
+    def remove(self, watchlist_id: int, instruments: Sequence[WatchedInstrument]) -> Watchlist:
+        there = self.get(watchlist_id).instruments
+        return self._keep(watchlist_id, tuple(one for one in there if one not in instruments))
+
+    def delete(self, watchlist_id: int) -> None:
+        del self.kept[watchlist_id]
+
+    def _keep(self, number: int, instruments: tuple[WatchedInstrument, ...]) -> Watchlist:
+        self.kept[number] = replace(self.get(number), instruments=instruments)
+        return self.kept[number]
 
 
 class ApiKeys:
@@ -299,6 +336,7 @@ def services_over(panel: Panel, registry: Registry, **changes: Any) -> Dashboard
         "live": Live(registry),
         "alerts": Alerts(),
         "channels": KINDS,
+        "watchlists": Watchlists(),
     }
     return DashboardServices(**(fields | changes))
 

@@ -20,7 +20,7 @@ from running_app import running
 # What the pages do is measured by tests/unit/dashboard.
 pytestmark = [pytest.mark.untraced, pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)]
 
-MENU = ("", "/data", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
+MENU = ("", "/data", "/watchlists", "/models", "/new", "/test", "/compare", "/jobs", "/live", "/system")
 PAGES = (*MENU, "/data/COIN0", "/models/1", "/models/3", "/compare?comparison=1", "/jobs/1", "/nowhere")
 WIDTHS = (1920, 390)
 

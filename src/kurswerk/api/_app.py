@@ -19,6 +19,7 @@ from kurswerk.api import (
     quality,
     stocks,
     tests,
+    watchlists,
 )
 from kurswerk.api._authentication import Authenticator
 from kurswerk.api._docs import add_docs
@@ -44,6 +45,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     market.router,
     stocks.router,
     quality.router,
+    watchlists.router,
     health.router,
 )
 

@@ -13,6 +13,7 @@ from kurswerk.market import Panel
 from kurswerk.market.adjustment import CorporateAction
 from kurswerk.market.instruments import Instrument, InstrumentFilter, Series
 from kurswerk.market.series import SourceConflict
+from kurswerk.market.watchlists import WatchlistStore
 from kurswerk.observability import HealthReport
 from kurswerk.oversight import OutcomeLog
 from kurswerk.quality import QualityReport
@@ -71,6 +72,40 @@ class Market(MarketSurvey, Protocol):
         ...
 
 
+class KnownValue(Protocol):
+    """What somebody stated of an instrument, as it was known at a moment."""
+
+    @property
+    def name(self) -> str:
+        """The column."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """As stated: of one share of its day where it is per share."""
+        ...
+
+    @property
+    def as_of_us(self) -> int:
+        """Of which moment it is, microseconds UTC."""
+        ...
+
+    @property
+    def known_us(self) -> int:
+        """From which moment on it was known, microseconds UTC."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Who stated it."""
+        ...
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is too old for models."""
+        ...
+
+
 class InstrumentDirectory(Protocol):
     """The instruments of a market that keeps several series of each."""
 
@@ -88,6 +123,10 @@ class InstrumentDirectory(Protocol):
 
     def conflicts(self, symbols: Sequence[str] | None = None) -> list[SourceConflict]:
         """Return where other sources of the market's bars differ from the preferred one."""
+        ...
+
+    def known_values(self, symbol: str, moment_us: int) -> Sequence[KnownValue]:
+        """Return the newest fundamentals, sector and memberships of an instrument known at a moment."""
         ...
 
     def split_factor(self, symbol: str) -> float:
@@ -183,6 +222,8 @@ class ApiPorts:
         Name of a registered market → its rows, and what data there are.
     instruments
         Name of a market that keeps series → its instruments.
+    watchlists
+        Instruments that somebody follows together.
     predictions
         Finds stored predictions and alerts.
     activations
@@ -215,6 +256,7 @@ class ApiPorts:
     models: ModelStore
     markets: Mapping[str, Market]
     instruments: Mapping[str, InstrumentDirectory]
+    watchlists: WatchlistStore
     predictions: PredictionStore
     activations: ActivationStore
     outcomes: OutcomeLog

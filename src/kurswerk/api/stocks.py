@@ -1,5 +1,6 @@
 """Stocks: found by name or symbol, and one of them with all that is known of it."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +12,7 @@ from kurswerk.api.ports import ApiPorts
 from kurswerk.api.schemas.stocks import (
     ActionRead,
     ConflictRead,
+    FundamentalRead,
     LatestBarRead,
     SeriesRead,
     StockDetail,
@@ -19,7 +21,7 @@ from kurswerk.api.schemas.stocks import (
     StockRead,
     Symbol,
 )
-from kurswerk.core.timestamps import to_datetime
+from kurswerk.core.timestamps import to_datetime, to_us
 from kurswerk.market import Role, market_of_interval
 from kurswerk.market.instruments import Series
 
@@ -37,7 +39,7 @@ def list_stocks(query: Annotated[StockQuery, Query()], ports: Ports) -> StockPag
 
 @router.get("/stocks/{symbol:path}", responses=errors(404))
 def read_stock(symbol: Annotated[Symbol, Path(description="A symbol, such as BRK.B.")], ports: Ports) -> StockDetail:
-    """Show a stock with its series, where their sources differ, its corporate actions and its newest bar."""
+    """Show a stock with its series, where their sources differ, its corporate actions, fundamentals and newest bar."""
     directory = ports.instruments[_MARKET]
     one, series = directory.get(symbol), directory.series([symbol])
     intervals = {found.interval for found in series if not found.is_preferred}
@@ -51,6 +53,17 @@ def read_stock(symbol: Annotated[Symbol, Path(description="A symbol, such as BRK
         series=[SeriesRead.of(found) for found in series],
         conflicts=conflicts,
         actions=[ActionRead.of(action) for action in directory.actions(symbol)],
+        fundamentals=[
+            FundamentalRead(
+                name=found.name,
+                value=found.value,
+                as_of=to_datetime(found.as_of_us),
+                known_at=to_datetime(found.known_us),
+                source=found.source,
+                is_stale=found.is_stale,
+            )
+            for found in directory.known_values(symbol, to_us(datetime.now(UTC)))
+        ],
         latest=_latest(ports, symbol, series),
     )
 

@@ -49,6 +49,7 @@ def api_services(
         models=stores.models,
         markets=stores.markets,
         instruments=stores.instruments,
+        watchlists=stores.watchlists,
         predictions=stores.predictions,
         activations=PostgresActivationStore(database),
         outcomes=stores.outcome_log,

@@ -149,6 +149,7 @@ class StoredPredictions:
         self,
         *,
         coin_id: str | None = None,
+        coin_ids: frozenset[str] | None = None,
         model_id: int | None = None,
         min_probability: float | None = None,
         since: datetime | None = None,
@@ -156,7 +157,7 @@ class StoredPredictions:
         limit: int = 100,
     ) -> Sequence[Prediction]:
         """Return predictions of rows in scope, the newest first."""
-        chosen = PredictionFilter(coin_id, model_id, min_probability, since, until, in_scope=True)
+        chosen = PredictionFilter(coin_id, model_id, min_probability, since, until, in_scope=True, coin_ids=coin_ids)
         return self._with_alerts(self._store.find(chosen, limit))
 
     def performance(self, model: ModelRecord) -> LivePerformance:
@@ -190,6 +191,7 @@ class StoredPredictions:
         self,
         *,
         coin_id: str | None = None,
+        coin_ids: frozenset[str] | None = None,
         model_id: int | None = None,
         min_probability: float | None = None,
         max_rows: int = 300,
@@ -200,6 +202,7 @@ class StoredPredictions:
             return bool(
                 row["in_scope"]
                 and (coin_id is None or row["coin_id"] == coin_id)
+                and (coin_ids is None or row["coin_id"] in coin_ids)
                 and (model_id is None or row["model_id"] == model_id)
                 and (min_probability is None or row["probability"] >= min_probability)
             )
@@ -306,6 +309,7 @@ def dashboard_services(
         alerts=PostgresAlertStore(database, KINDS),
         channels=KINDS,
         instruments=stores.instruments,
+        watchlists=stores.watchlists,
     )
 
 

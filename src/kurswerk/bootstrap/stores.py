@@ -7,6 +7,7 @@ from pathlib import Path
 from kurswerk.archive import PredictionArchive
 from kurswerk.market import MARKETS
 from kurswerk.storage.markets import PostgresInstruments, PostgresMarketStore
+from kurswerk.storage.operations import PostgresWatchlists
 from kurswerk.storage.outcomes import PostgresOutcomeLog, PostgresOutcomeStore
 from kurswerk.storage.predictions import PostgresPredictionFeed, PostgresPredictionStore
 from kurswerk.storage.registry import PostgresActivationStore, PostgresModelStore, PostgresResultStore
@@ -36,6 +37,7 @@ class Stores:
     prediction_feed: PostgresPredictionFeed
     outcomes: PostgresOutcomeStore
     outcome_log: PostgresOutcomeLog
+    watchlists: PostgresWatchlists
 
     def training(self, memory_budget_bytes: int | None = None) -> TrainingStores:
         """Return what trainings, tests, comparisons and certificates work with.
@@ -69,4 +71,5 @@ def open_stores(database: Database, *, alert_threshold: float | None = None, arc
         prediction_feed=PostgresPredictionFeed(database),
         outcomes=PostgresOutcomeStore(database),
         outcome_log=PostgresOutcomeLog(database),
+        watchlists=PostgresWatchlists(database),
     )

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fetch": ("fetch", "Fetch bars of stocks from a provider."),
     "calendar": ("calendar", "Show and update the trading sessions of exchanges."),
     "collect": ("collect", "Collect market data as it happens."),
+    "watchlist": ("watchlist", "Follow instruments together, under a name."),
     "train": ("train", "Train a model from a specification."),
     "test": ("test", "Test a model on any period and any coins."),
     "compare": ("compare", "Compare two models on identical rows."),

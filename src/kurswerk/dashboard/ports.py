@@ -14,6 +14,7 @@ from kurswerk.market.adjustment import CorporateAction
 from kurswerk.market.coverage import CoinCoverage
 from kurswerk.market.instruments import Instrument, InstrumentFilter, Series
 from kurswerk.market.series import SourceConflict
+from kurswerk.market.watchlists import WatchlistStore
 from kurswerk.observability import Check, ResourceSample
 from kurswerk.oversight import LivePerformance
 from kurswerk.quality import QualityReport
@@ -89,6 +90,40 @@ class UploadedBars:
     exchange: str = "XNYS"
 
 
+class KnownValue(Protocol):
+    """What somebody stated of an instrument, as it was known at a moment."""
+
+    @property
+    def name(self) -> str:
+        """The column."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """As stated: of one share of its day where it is per share."""
+        ...
+
+    @property
+    def as_of_us(self) -> int:
+        """Of which moment it is, microseconds UTC."""
+        ...
+
+    @property
+    def known_us(self) -> int:
+        """From which moment on it was known, microseconds UTC."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """Who stated it."""
+        ...
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is too old for models."""
+        ...
+
+
 class InstrumentDirectory(Protocol):
     """The instruments of a market that keeps several series of each."""
 
@@ -114,6 +149,10 @@ class InstrumentDirectory(Protocol):
 
     def conflicts(self, symbols: Sequence[str] | None = None) -> list[SourceConflict]:
         """Return where other sources of the market's bars differ from the preferred one."""
+        ...
+
+    def known_values(self, symbol: str, moment_us: int) -> Sequence[KnownValue]:
+        """Return the newest fundamentals, sector and memberships of an instrument known at a moment."""
         ...
 
     def split_factor(self, symbol: str) -> float:
@@ -224,6 +263,7 @@ class LivePredictions(Protocol):
         self,
         *,
         coin_id: str | None = None,
+        coin_ids: frozenset[str] | None = None,
         model_id: int | None = None,
         min_probability: float | None = None,
         since: datetime | None = None,
@@ -253,6 +293,7 @@ class LivePredictions(Protocol):
         self,
         *,
         coin_id: str | None = None,
+        coin_ids: frozenset[str] | None = None,
         model_id: int | None = None,
         min_probability: float | None = None,
         max_rows: int = 300,
@@ -264,7 +305,7 @@ class LivePredictions(Protocol):
 
         Parameters
         ----------
-        coin_id, model_id, min_probability
+        coin_id, coin_ids, model_id, min_probability
             Which predictions; None is all.
         max_rows
             How many predictions may wait for the reader; of more, the oldest are skipped.
@@ -365,6 +406,8 @@ class DashboardServices:
         Channels that messages can take, by name.
     instruments
         Name of a market that keeps series → its instruments.
+    watchlists
+        Instruments that somebody follows together; None where there are none.
     """
 
     models: Models
@@ -383,6 +426,7 @@ class DashboardServices:
     alerts: AlertStore | None = None
     channels: Mapping[str, ChannelKind] = field(default_factory=dict)
     instruments: Mapping[str, InstrumentDirectory] = field(default_factory=dict)
+    watchlists: WatchlistStore | None = None
 
     @property
     def market(self) -> MarketData:

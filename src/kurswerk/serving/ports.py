@@ -23,6 +23,7 @@ class PredictionFilter:
     """Which predictions or alerts; None is all. ``since`` and ``until`` are when they were stored.
 
     ``outcome`` is ``positive``, ``negative`` or ``unknown`` for predictions that were judged, ``pending`` for others.
+    ``coin_ids`` are several instruments; archived predictions are not searched by them.
     """
 
     coin_id: str | None = None
@@ -32,6 +33,7 @@ class PredictionFilter:
     until: datetime | None = None
     in_scope: bool | None = None
     outcome: Literal["positive", "negative", "unknown", "pending"] | None = None
+    coin_ids: frozenset[str] | None = None
 
 
 class MarketHistory(Protocol):

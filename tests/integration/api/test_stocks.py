@@ -75,6 +75,7 @@ def test_a_stock_is_shown_with_all_that_is_known_of_it(stocks: httpx.Client):
     assert conflict["differing"]["close_price"] == 1
     (action,) = found["actions"]
     assert (action["date"], action["kind"], action["factor"]) == ("2020-01-04", "split", 2.0)
+    assert found["fundamentals"] == []
     # The split doubles the last bar, so that it goes on from 2 as 6.
     assert found["latest"] == {
         "interval": "1d",

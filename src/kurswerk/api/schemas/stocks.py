@@ -134,12 +134,24 @@ class LatestBarRead(ResponseModel):
     change: float | None = Field(description="Against the close of the bar before, as a share.", examples=[0.0125])
 
 
+class FundamentalRead(ResponseModel):
+    """A fundamental, a sector (GICS code) or a membership, as it is known now."""
+
+    name: str = Field(examples=["pe_ratio"])
+    value: float = Field(description="As stated: of one share of its day where it is per share.", examples=[24.1])
+    as_of: UtcTime = Field(description="Of which moment it is.")
+    known_at: UtcTime = Field(description="From which moment on it was known.")
+    source: str = Field(examples=["vendor"])
+    is_stale: bool = Field(description="Whether it is too old for models.", examples=[False])
+
+
 class StockDetail(StockRead):
     """A stock with its series, its corporate actions and its newest bar."""
 
     series: list[SeriesRead]
     conflicts: list[ConflictRead]
     actions: list[ActionRead] = Field(description="Oldest first.")
+    fundamentals: list[FundamentalRead]
     latest: LatestBarRead | None = Field(description="Of the longest bars there are; null without bars.")
 
     @classmethod

@@ -26,9 +26,13 @@ class ModelLabels:
         """Return a model's name; its number if it is there no more."""
         return self.names.get(model_id, f"#{model_id}")
 
+    def market(self, model_id: int) -> str:
+        """Return whose rows a model predicts; coins' if it is there no more."""
+        return self.markets.get(model_id, DEFAULT_MARKET)
+
     def instrument_path(self, model_id: int, key: str) -> str:
         """Return the address of an instrument that a model predicts."""
-        return instrument_path(self.markets.get(model_id, DEFAULT_MARKET), key)
+        return instrument_path(self.market(model_id), key)
 
 
 def model_labels(app: DashboardApp) -> ModelLabels:

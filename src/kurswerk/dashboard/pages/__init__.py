@@ -17,11 +17,13 @@ from kurswerk.dashboard.pages import (
     quality,
     system,
     test,
+    watchlists,
 )
 
 PAGES: Final[tuple[PageDefinition, ...]] = (
     overview.PAGE,
     data.PAGE,
+    watchlists.PAGE,
     instrument.PAGE,
     instrument.FORMER_PAGE,
     quality.PAGE,

@@ -35,6 +35,7 @@ from kurswerk.dashboard.widgets.market_choice import (
     market_of_address,
 )
 from kurswerk.dashboard.widgets.period_picker import availability_chart
+from kurswerk.dashboard.widgets.watchlist_choice import chosen_watchlist, on_list, watchlist_links
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
@@ -185,7 +186,10 @@ def _instruments(app: DashboardApp, user: UserContext, market: MarketSchema, que
     found = app.cache.get(("coverage", market.name), lambda: app.services.coverage(market), max_age_s=30, stale_s=120)
     name = instruments_word(user, market)
     times, of_coins = "day" if market.interval == "1d" else "moment", market.name == DEFAULT_MARKET
-    facts = _facts(app, market)
+    facts, chosen = _facts(app, market), chosen_watchlist(app, query)
+    watched = on_list(chosen)
+    if watched is not None:
+        found = [one for one in found if (market.name, one.mint) in watched]
     rows = [
         {
             "coin": one.mint,
@@ -223,7 +227,9 @@ def _instruments(app: DashboardApp, user: UserContext, market: MarketSchema, que
         grid_column("gaps", user.t("Gaps"), "number", headerTooltip=gaps),
         *([grid_column("phase", user.t("Phase"), "number")] if market.segment else []),
     ]
-    return dmc.Stack([search, data_grid(user, "data-coins", columns, rows, label=name)])
+    links = watchlist_links(app, user, f"/dashboard/data?market={market.name}", chosen, market.name)
+    table = data_grid(user, "data-coins", columns, rows, label=name)
+    return dmc.Stack([*([] if links is None else [links]), search, table])
 
 
 def _facts(app: DashboardApp, market: MarketSchema) -> dict[str, InstrumentFacts]:

@@ -9,6 +9,7 @@ from dash import Input, Output, Patch, State, ctx, dcc, html
 from kurswerk.core.errors import InvalidInputError
 from kurswerk.core.timestamps import to_us
 from kurswerk.dashboard.callbacks.app import DashboardApp
+from kurswerk.dashboard.callbacks.feedback import notify, require_scope
 from kurswerk.dashboard.callbacks.model_lookup import model_labels, model_names, ready_models
 from kurswerk.dashboard.callbacks.pages import PageDefinition, instrument_path
 from kurswerk.dashboard.ports import Prediction
@@ -16,6 +17,7 @@ from kurswerk.dashboard.widgets import instrument_chart as drawn
 from kurswerk.dashboard.widgets.charts import chart
 from kurswerk.dashboard.widgets.components import callout, card, link_button, page_header, stat, stat_row
 from kurswerk.dashboard.widgets.evaluation import key_value_table
+from kurswerk.dashboard.widgets.fundamentals import fundamentals_table, known_now
 from kurswerk.dashboard.widgets.instrument_facts import (
     actions_table,
     directory_of,
@@ -31,10 +33,12 @@ from kurswerk.dashboard.widgets.market_choice import (
     market_of_address,
     markets_of_bars,
 )
+from kurswerk.dashboard.widgets.watchlist_choice import watchlists
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
 from kurswerk.market.adjustment import CorporateAction
+from kurswerk.market.watchlists import WatchedInstrument
 from kurswerk.registry import ModelRecord, plan_of
 from kurswerk.serving import Replay, predict_instrument
 
@@ -65,6 +69,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str], market: 
             dcc.Store(id="instrument-name", data={"market": market, "key": key}),
             page_header(key, back, text="" if facts is None else identity(facts)),
             *_other_bars(app, user, schema, key),
+            *_watchlists(app, user, market, key),
             html.Div(
                 stat_row(
                     stat(user.t("Rows"), user.number(len(panel))),
@@ -135,6 +140,12 @@ def _instrument_cards(
             actions_table(user, instrument_actions(app, market, key), currency),
             span={"base": 12, "lg": 4},
         ),
+        card(
+            user.t("Fundamentals"),
+            fundamentals_table(user, known_now(app, market, key), currency),
+            text=user.t("As they are known now; models see each as it was known at their row."),
+            span={"base": 12, "lg": 8},
+        ),
     ]
 
 
@@ -153,6 +164,22 @@ def _other_bars(app: DashboardApp, user: UserContext, chosen: MarketSchema, key:
         for one in there
     ]
     return [dmc.Group([dmc.Text(user.t("Bar length"), size="sm", c="dimmed"), *links], gap="xs", mb="sm")]
+
+
+def _watchlists(app: DashboardApp, user: UserContext, market: str, key: str) -> list[Any]:
+    """Return a field of the watchlists that the instrument is on, if there are any lists."""
+    found = watchlists(app)
+    field = dmc.MultiSelect(
+        id="instrument-watchlists",
+        data=[{"value": str(one.id), "label": one.name} for one in found],
+        value=[str(one.id) for one in found if (market, key) in one.instruments],
+        placeholder=user.t("Put it on a watchlist"),
+        size="xs",
+        maw=420,
+        mb="sm",
+        **{"aria-label": user.t("Watchlists")},
+    )
+    return [field] if found else []
 
 
 def former_layout(app: DashboardApp, user: UserContext, query: dict[str, str], key: str) -> Any:
@@ -218,6 +245,17 @@ def register_callbacks(app: DashboardApp) -> None:
         for part, value in drawn.phase_lines(times, panel, window).items():
             drawing["layout"][part] = value
         return drawing
+
+    @app.callback(Input("instrument-watchlists", "value"), State("instrument-name", "data"))
+    def put_on_lists(user: UserContext, chosen: list[str], name: dict[str, str]) -> None:
+        store, this = app.services.watchlists, WatchedInstrument(name["market"], name["key"])
+        changed = [one for one in watchlists(app) if (str(one.id) in chosen) != (this in one.instruments)]
+        if store is None or not changed:
+            return
+        require_scope(user, "train")
+        for one in changed:
+            (store.remove if this in one.instruments else store.add)(one.id, [this])
+        notify(user.t("Saved"))
 
     @app.callback(
         Output("instrument-features", "children"),

@@ -25,6 +25,7 @@ from kurswerk.dashboard.widgets.components import (
 )
 from kurswerk.dashboard.widgets.data_grid import data_grid, grid_column
 from kurswerk.dashboard.widgets.prediction_stream import TABLE, newest_rows, parse_filter, register_stream
+from kurswerk.dashboard.widgets.watchlist_choice import chosen_watchlist, watchlist_select, watchlists
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import ModelRecord
@@ -36,7 +37,7 @@ _ALERTS: Final = "live-alerts"
 
 
 def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
-    """Return the page; ``coin``, ``model`` and ``min`` (percent) of the address are its filters."""
+    """Return the page; ``coin``, ``model``, ``min`` (percent) and ``watchlist`` of the address are its filters."""
     head = page_header(user.t("Live predictions"), text=user.t("Predictions appear here the moment they are stored."))
     ready = ready_models(app)
     if app.services.live is None or not ready:
@@ -55,6 +56,10 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                 id="live-user",
                 data={"language": user.language, "zone": user.time_zone, "connected": user.t("connected")},
             ),
+            dcc.Store(
+                id="live-watched",
+                data={str(one.id): [list(found) for found in one.instruments] for one in watchlists(app)},
+            ),
             dcc.Store(id="live-offline-filter"),  # the filter while nothing comes over the socket
             dcc.Store(id="live-offline-rows"),  # and what comes of it
             dcc.Store(id="live-new-alerts"),  # alerts raised since, the newest first
@@ -63,7 +68,7 @@ def layout(app: DashboardApp, user: UserContext, query: dict[str, str]) -> Any:
                     html.Div(hint, id="live-hint"),
                     card(
                         "",
-                        _filters(user, ready, query),
+                        _filters(app, user, ready, query),
                         _prediction_table(app, user, query),
                     ),
                     card(
@@ -90,7 +95,7 @@ def _empty_page(app: DashboardApp, user: UserContext) -> Any:
     )
 
 
-def _filters(user: UserContext, ready: Sequence[ModelRecord], query: Mapping[str, str]) -> Any:
+def _filters(app: DashboardApp, user: UserContext, ready: Sequence[ModelRecord], query: Mapping[str, str]) -> Any:
     models = [
         {"value": "", "label": user.t("all models")},
         *({"value": str(one.id), "label": one.name} for one in ready),
@@ -124,6 +129,7 @@ def _filters(user: UserContext, ready: Sequence[ModelRecord], query: Mapping[str
                 step=5,
                 w=200,
             ),
+            watchlist_select(app, user, "live-watchlist", chosen_watchlist(app, query)),
             dmc.Switch(id="live-pause", label=user.t("Pause"), checked=False, mb=8),
             dmc.Text("", id="live-state", size="sm", c="dimmed", mb=8),
             dmc.Text("", id="live-skipped", size="sm", c="dimmed", mb=8),
@@ -133,7 +139,7 @@ def _filters(user: UserContext, ready: Sequence[ModelRecord], query: Mapping[str
 
 
 def _prediction_table(app: DashboardApp, user: UserContext, query: Mapping[str, str]) -> Any:
-    chosen = {"coin": query.get("coin"), "model": query.get("model"), "min": query.get("min")}
+    chosen = {name: query.get(name) for name in ("coin", "model", "min", "watchlist")}
     columns = [
         grid_column("coin", user.t("Coin"), "link", minWidth=220, sortable=False),
         grid_column("model", user.t("Model"), minWidth=150, sortable=False),
@@ -190,13 +196,15 @@ def register_callbacks(app: DashboardApp) -> None:
     """Add the callbacks."""
     # Rows that are there already are filtered at once; the rest comes over the socket, if there is one.
     app.clientside_callback(
-        """(coin, model, min, paused, reader, state) => {
-            kurswerk.query({coin, model, min: min || null});
+        """(coin, model, min, watchlist, paused, reader, watched, state) => {
+            kurswerk.query({coin, model, min: min || null, watchlist});
             const [name, number, least] = [(coin || '').trim(), Number(model), Number(min) / 100];
+            const list = watchlist ? new Set((watched[watchlist] || []).map((one) => one.join('\\n'))) : null;
             const fits = (row) => row.probability >= least
-                && (!name || row.coin === name) && (!number || row.model_id === number);
+                && (!name || row.coin === name) && (!number || row.model_id === number)
+                && (!list || list.has(`${row.market}\\n${row.coin}`));
             kurswerk.filterTable('live-table', kurswerk.anyRow('live-table', fits) ? fits : null);
-            const {connected, ...filter} = {...reader, coin, model, min, paused};
+            const {connected, ...filter} = {...reader, coin, model, min, watchlist, paused};
             const {triggered_id} = dash_clientside.callback_context;
             const offline = triggered_id && triggered_id !== 'live-pause' && state !== connected;
             return [filter, offline ? filter : dash_clientside.no_update];
@@ -206,8 +214,10 @@ def register_callbacks(app: DashboardApp) -> None:
         Input("live-coin", "value"),
         Input("live-model", "value"),
         Input("live-min", "value"),
+        Input("live-watchlist", "value"),
         Input("live-pause", "checked"),
         State("live-user", "data"),
+        State("live-watched", "data"),
         State("live-state", "children"),
         initial_call=True,
     )

@@ -15,7 +15,9 @@ from kurswerk.dashboard.callbacks.app import DashboardApp
 from kurswerk.dashboard.callbacks.model_lookup import ModelLabels, model_labels
 from kurswerk.dashboard.ports import LivePredictions, Prediction, PredictionBatch
 from kurswerk.dashboard.widgets.alert_table import alert_row, alert_rows
+from kurswerk.dashboard.widgets.watchlist_choice import chosen_watchlist, on_list
 from kurswerk.dashboard.words.user_context import UserContext, user_with
+from kurswerk.market.watchlists import WatchedInstrument
 
 TABLE: Final = "live-table"
 _log = logging.getLogger(__name__)
@@ -37,9 +39,19 @@ def newest_rows(app: DashboardApp, user: UserContext, chosen: Mapping[str, Any])
     if live is None:
         return []
     coin, model, least = parse_filter(chosen)
-    labels = model_labels(app)
-    found = live.predictions(coin_id=coin, model_id=model, min_probability=least, limit=100)
-    return [_row_of(user, one, labels) for one in found]
+    labels, watched = model_labels(app), on_list(chosen_watchlist(app, chosen))
+    found = live.predictions(coin_id=coin, coin_ids=keys_of(watched), model_id=model, min_probability=least, limit=100)
+    return [_row_of(user, one, labels) for one in found if is_watched(watched, labels, one)]
+
+
+def keys_of(watched: frozenset[WatchedInstrument] | None) -> frozenset[str] | None:
+    """Return the names of instruments, whatever their market."""
+    return None if watched is None else frozenset(one.key for one in watched)
+
+
+def is_watched(watched: frozenset[WatchedInstrument] | None, labels: ModelLabels, one: Prediction) -> bool:
+    """Return whether a prediction is of one of these instruments, which of its name is in its model's market."""
+    return watched is None or WatchedInstrument(labels.market(one.model_id), one.coin_id) in watched
 
 
 def parse_filter(chosen: Mapping[str, Any]) -> Filter:
@@ -68,6 +80,7 @@ def _row_of(user: UserContext, one: Prediction, labels: ModelLabels) -> dict[str
         "href": labels.instrument_path(one.model_id, one.coin_id),
         "model": labels.name(one.model_id),
         "model_id": one.model_id,
+        "market": labels.market(one.model_id),
         "probability": one.probability,
         "predicted": user.t("yes") if one.prediction else user.t("no"),
         "time": one.timestamp.isoformat(),
@@ -122,12 +135,20 @@ class _Page:
         self._app, self.user, self._live, self._chosen = app, user, live, chosen
         self.wanted, self._unsent = wanted, unsent
         self._shown: deque[str] = deque()
+        self._watched: frozenset[WatchedInstrument] | None = None
         self._skipped = 0
 
     async def stream(self) -> None:
         """Show the newest predictions, and then what is stored, as long as that is wanted."""
         coin, model, least = parse_filter(self._chosen)
-        stream = self._live.stream(coin_id=coin, model_id=model, min_probability=least, max_rows=_MAX_ROWS)
+        self._watched = await asyncio.to_thread(lambda: on_list(chosen_watchlist(self._app, self._chosen)))
+        stream = self._live.stream(
+            coin_id=coin,
+            coin_ids=keys_of(self._watched),
+            model_id=model,
+            min_probability=least,
+            max_rows=_MAX_ROWS,
+        )
         async with aclosing(stream) as batches:
             # The newest are read once the feed listens, so that none is stored unseen between the two.
             await anext(batches)
@@ -164,7 +185,9 @@ class _Page:
     def _add_rows(self, predictions: Sequence[Prediction], labels: ModelLabels) -> None:
         if not predictions:
             return
-        rows = [_row_of(self.user, one, labels) for one in reversed(predictions)]
+        rows = [
+            _row_of(self.user, one, labels) for one in reversed(predictions) if is_watched(self._watched, labels, one)
+        ]
         self._shown.extendleft(row["id"] for row in reversed(rows))
         gone = [{"id": self._shown.pop()} for _ in range(max(len(self._shown) - _MAX_ROWS, 0))]
         dash.set_props(TABLE, {"rowTransaction": {"add": rows, "addIndex": 0, "remove": gone}})

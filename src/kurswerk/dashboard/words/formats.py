@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import DateTimePattern, parse_pattern
-from babel.numbers import get_decimal_symbol, get_group_symbol
+from babel.numbers import format_compact_decimal, get_decimal_symbol, get_group_symbol
 from babel.units import format_unit
 
 NOTHING: Final = "–"
@@ -119,6 +119,19 @@ class Formats:
         text = _two_digits(value) if small else f"{value:,.{digits}f}"
         return text.translate(_number_marks(self.language))
 
+    def compact(self, value: float | None) -> str:
+        """Format a large number with three significant digits or so and the word for its size.
+
+        Examples
+        --------
+        >>> Formats().compact(4_514_709_504_000), Formats().compact(167_959_003_136), Formats().compact(12.0)
+        ('4.51T', '168B', '12')
+        """
+        if value is None or not math.isfinite(value):
+            return NOTHING
+        digits = 0 if abs(value) < 1000 else 2 - (len(str(int(abs(value)))) - 1) % 3
+        return str(format_compact_decimal(value, locale=_locale(self.language), fraction_digits=digits))
+
     @property
     def decimal_mark(self) -> str:
         """The mark before decimals."""
@@ -153,6 +166,16 @@ class Formats:
         ('4.8%', '4,8 %')
         """
         return NOTHING if share is None else self.number(100 * share, digits) + _percent_suffix(self.language)
+
+    def signed_percent(self, share: float | None, digits: int = 2) -> str:
+        """Format a share as percent with its sign.
+
+        Examples
+        --------
+        >>> Formats().signed_percent(0.0123), Formats().signed_percent(-0.5, 0), Formats().signed_percent(None)
+        ('+1.23%', '−50%', '–')
+        """
+        return NOTHING if share is None else self.signed(100 * share, digits) + _percent_suffix(self.language)
 
     def threshold(self, share: float | None) -> str:
         """Format a chosen share as percent with the decimals it has, at most two.

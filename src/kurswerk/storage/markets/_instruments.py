@@ -12,6 +12,7 @@ from kurswerk.market.adjustment import CorporateAction
 from kurswerk.market.instruments import Instrument, InstrumentFacts, InstrumentFilter, Series
 from kurswerk.market.series import SourceConflict
 from kurswerk.storage.markets._series import source_conflicts
+from kurswerk.storage.markets._stated_values import KnownValue, known_values
 from kurswerk.storage.server import Database
 
 _INSTRUMENT = "{key}, name, sector, industry, exchange, currency, first_day, last_day, is_active"
@@ -151,6 +152,10 @@ class PostgresInstruments:
     def conflicts(self, symbols: Sequence[str] | None = None) -> list[SourceConflict]:
         """Return where other sources of the market's bars differ from the preferred one, of all or some symbols."""
         return source_conflicts(self._database, self._market, symbols)
+
+    def known_values(self, symbol: str, moment_us: int) -> list[KnownValue]:
+        """Return the newest fundamentals, sector and memberships of an instrument known at a moment."""
+        return known_values(self._database, self._market, symbol, moment_us)
 
     def split_factor(self, symbol: str) -> float:
         """Return what the newest bar's prices are multiplied by for the splits up to it; 1 where there are none.

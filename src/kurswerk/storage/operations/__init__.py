@@ -1,4 +1,4 @@
-"""Running the service: API keys, retention cleanup, notifications of changed tables, live replicas, status."""
+"""Running the service: API keys, retention, notifications of changed tables, live replicas, status, watchlists."""
 
 from kurswerk.storage.operations._api_keys import SCOPES, ApiKey, PostgresKeyStore
 from kurswerk.storage.operations._changes import PostgresChangeFeed
@@ -7,6 +7,7 @@ from kurswerk.storage.operations._replicas import ALIVE, SILENT
 from kurswerk.storage.operations._retention import Retention, clean_up
 from kurswerk.storage.operations._retention_loop import clean_up_regularly
 from kurswerk.storage.operations._service_status import ServiceStatus, service_status
+from kurswerk.storage.operations._watchlists import PostgresWatchlists
 
 __all__ = [
     "ALIVE",
@@ -15,6 +16,7 @@ __all__ = [
     "ApiKey",
     "PostgresChangeFeed",
     "PostgresKeyStore",
+    "PostgresWatchlists",
     "Retention",
     "ServiceStatus",
     "clean_up",

@@ -81,7 +81,12 @@ class PostgresPredictionStore:
         rows = first_of(rows, chosen, limit + offset)
         # Again: a table that was dropped meanwhile is a file now.
         # What became of archived predictions is not in their files: a search by it finds those in the database alone.
-        if chosen.outcome is None and self._older.parts().may_come_before(rows, chosen, limit + offset):
+        # Nor are they searched for several instruments at once.
+        if (
+            chosen.outcome is None
+            and chosen.coin_ids is None
+            and self._older.parts().may_come_before(rows, chosen, limit + offset)
+        ):
             rows += self._older.find(chosen, limit + offset, seconds=_PATIENCE_MS / 1000)
         return first_of(rows, chosen, limit + offset)[offset:]
 
@@ -291,6 +296,10 @@ def _conditions(chosen: PredictionFilter, table: str) -> sql.Composable:
         if value is not None:
             field = sql.SQL("{}.{}").format(sql.Identifier(table), sql.Identifier(column))
             parts.append(sql.SQL("{} {} {}").format(field, sql.SQL(operator), sql.Literal(value)))
+    if chosen.coin_ids is not None:
+        names = sorted(name for name in chosen.coin_ids if "\0" not in name)
+        field = sql.SQL("{}.coin_id").format(sql.Identifier(table))
+        parts.append(sql.SQL("{} = ANY ({}::text[])").format(field, sql.Literal(names)))
     if chosen.outcome is not None and table == "p":
         parts.append(_OUTCOMES[chosen.outcome])
     return sql.SQL(" AND ").join(parts)

@@ -34,6 +34,8 @@ def test_a_search_that_takes_too_long_is_given_up(
 ):
     assert searching._PATIENCE_MS == 5000
     assert store.find(NEVER) == []
+    several = PredictionFilter(coin_ids=frozenset({"c3", "c7", "gone", "x\0"}))
+    assert [row["coin_id"] for row in store.find(several, 4)] == ["c7", "c3"] * 2
     monkeypatch.setattr(searching, "_PATIENCE_MS", 1)
     with pytest.raises(TooBroadError, match="narrow the search by coin_id, model_id or a later since"):
         store.find(NEVER)

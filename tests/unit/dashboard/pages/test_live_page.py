@@ -1,6 +1,9 @@
 """What stands on Live beside its predictions: models to switch, their limits, and rules of alerts."""
 
+from dataclasses import replace
+
 from kurswerk.market import Panel
+from kurswerk.market.watchlists import WatchedInstrument
 from memory_dashboard import Browser, Registry, notices, services_over
 
 
@@ -31,3 +34,20 @@ def test_what_is_further_down_on_live_is_brought_when_it_is_seen(browser: Browse
     assert ("b predicts" in first, "a predicts" in first, "Alert from" in first) == (True, False, True)
     assert ("b predicts" in rest, "a predicts" in rest, "Alert from" in rest) == (False, True, False)
     assert '"live-alerts"' in browser.seen("live-alert-area")
+
+
+def test_live_predictions_are_narrowed_down_to_a_watchlist(panel: Panel, registry: Registry):
+    services = services_over(panel, registry)
+    services.live.found[:3] = [replace(one, coin_id="COIN1") for one in services.live.found[:3]]
+    services.watchlists.create("one", [WatchedInstrument("coins", "COIN1"), WatchedInstrument("coins", "GONE")])
+    services.watchlists.create("same name", [WatchedInstrument("candles", "COIN1")])
+    browser = Browser(services)
+    found = []
+    for number in ("1", "2", "99", ""):
+        given = {"live-offline-filter.data": {"watchlist": number}}
+        answer = browser.fire("live-offline-rows.data", given, "live-offline-filter.data")
+        found.append([row["coin"] for row in answer["response"]["live-offline-rows"]["data"]["rows"]])
+    assert found == [["COIN1"] * 3, [], ["COIN0"] * 6 + ["COIN1"] * 3, ["COIN0"] * 6 + ["COIN1"] * 3]
+    page = browser.open("/live", "?watchlist=1")
+    assert '"value": "1"' in page
+    assert '"coin": "COIN0"' not in page

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -241,6 +243,14 @@ class Directory:
     def conflicts(self, symbols: object = None) -> list[SourceConflict]:
         return [SourceConflict("BRK.B", "vendor", "other", 500, {"volume": 499}, date(2024, 2, 1))]
 
+    def known_values(self, symbol: str, moment_us: int) -> list[Any]:
+        stated = {"pe_ratio": 24.126, "market_cap": 4_514_709_504_000.0, "dividend_yield": 0.0035, "eps": 8.5,
+                  "sector": 45.0, "in_sp500": 1.0, "of another kind": 1.0}  # fmt: skip
+        common = {"as_of_us": 1_515_013_200_000_000, "known_us": 0, "source": "list"}
+        return [
+            SimpleNamespace(name=name, value=value, is_stale=name == "eps", **common) for name, value in stated.items()
+        ]
+
     def split_factor(self, symbol: str) -> float:
         return 4.0
 
@@ -263,6 +273,7 @@ def test_an_instrument_shows_who_it_is_where_its_bars_come_from_and_what_was_don
     page = browser.open("/data/stocks/BRK.B")
     for words in (
         "Berkshire Hathaway · Financials · Insurance · XNYS · USD", " USD", "as paid", "in use",
+        "24.13", "4.51T USD", "0.35%", "8.50 USD", "Information Technology", "Jan 3, 2018 (too old)",
         "split-adjusted as of Aug 1, 2025", "Feb 1, 2024 on they differ in volume × 499", "3 for 2", "0.25 USD",
     ):  # fmt: skip
         assert words in page, words

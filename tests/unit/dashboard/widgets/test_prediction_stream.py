@@ -16,6 +16,7 @@ from kurswerk.dashboard.widgets import prediction_stream
 from kurswerk.dashboard.widgets.prediction_stream import _Page, _stream_with_retries
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import Panel
+from kurswerk.market.watchlists import WatchedInstrument
 from memory_dashboard import WHEN, Registry, services_over
 
 
@@ -121,3 +122,24 @@ def test_a_page_outlives_an_outage_and_leaves_it_to_the_feed_to_log_it(services,
         "connected",
     ]
     assert [(one.levelname, str(one.exc_info[1])) for one in caplog.records] == [("ERROR", "odd")]
+
+
+def test_a_page_with_a_watchlist_is_sent_what_is_on_it_alone(services, sent):
+    services.watchlists.create(
+        "none of them", [WatchedInstrument("coins", "GONE"), WatchedInstrument("stocks", "COIN0")]
+    )
+    asked = []
+    whole = stream_of(batches(services))
+
+    def stream(**options: Any) -> AsyncGenerator[PredictionBatch, None]:
+        asked.append(options["coin_ids"])
+        return whole(**options)
+
+    services.live.stream = stream
+    app = DashboardApp(None, services, DashboardOptions())
+    page = _Page(app, UserContext(), services.live, {"watchlist": "1"}, lambda: True, lambda: 0)
+    asyncio.run(page.stream())
+    assert asked == [frozenset({"GONE", "COIN0"})]
+    rows = [props["rowTransaction"]["add"] for _, props in sent if "rowTransaction" in props]
+    rows += [props["rowData"] for _, props in sent if "rowData" in props]
+    assert not any(rows)
