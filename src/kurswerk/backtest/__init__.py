@@ -1,0 +1,56 @@
+"""Back-tests: what signals or target weights would have earned, fill by fill.
+
+Pure code: bars, orders and rules in, equity and trades out.
+"""
+
+from kurswerk.backtest._bars import MarketBars
+from kurswerk.backtest._metrics import METRICS, Metrics, metrics_of
+from kurswerk.backtest._orders import (
+    BUY,
+    EXIT,
+    HOLD,
+    SELL,
+    Orders,
+    Signals,
+    TargetWeights,
+    crossings,
+    equal_weights,
+    joined_symbols,
+    top_of_ranking,
+)
+from kurswerk.backtest._result import Backtest, Fill, OpenPosition, Trade
+from kurswerk.backtest._rules import Account, Execution, Exits, Sizing, TradingCosts, TradingRules
+from kurswerk.backtest._run import run
+from kurswerk.backtest._sweep import Sweep, sweep, sweep_crossings
+
+__all__ = [
+    "BUY",
+    "EXIT",
+    "HOLD",
+    "METRICS",
+    "SELL",
+    "Account",
+    "Backtest",
+    "Execution",
+    "Exits",
+    "Fill",
+    "MarketBars",
+    "Metrics",
+    "OpenPosition",
+    "Orders",
+    "Signals",
+    "Sizing",
+    "Sweep",
+    "TargetWeights",
+    "Trade",
+    "TradingCosts",
+    "TradingRules",
+    "crossings",
+    "equal_weights",
+    "joined_symbols",
+    "metrics_of",
+    "run",
+    "sweep",
+    "sweep_crossings",
+    "top_of_ranking",
+]
