@@ -31,6 +31,9 @@ BENCHMARKS = {
     "stream": "stream",
     "start": "start",
     "dashboard": "dashboard",
+    "backtest": "backtest",
+    "backtest-one": "backtest_one",
+    "universe": "universe",
 }
 _ON_BARS = frozenset({"features", "train"})
 
@@ -47,7 +50,7 @@ def main(names: tuple[str, ...], bars: Path | None, *, as_json: bool) -> None:
     """Measure NAMEs, or all.
 
     They are ingest, load, matrix, features, cross, live, inference, trees, train, api, serving, partitions, stream,
-    start and dashboard.
+    start, dashboard, backtest, backtest-one and universe.
 
     Each is set beside a peer measured in turn in the same run; the ratio is how many times faster ours was.
     """

@@ -3,7 +3,10 @@
 Pure code: bars, orders and rules in, equity and trades out.
 """
 
+from kurswerk.backtest._assumptions import Finding, check_assumptions, first_look_ahead_bar
 from kurswerk.backtest._bars import MarketBars
+from kurswerk.backtest._baselines import Comparison, RandomEntries, compare_with_baselines
+from kurswerk.backtest._intervals import DeflatedSharpe, Interval, deflated_sharpe, intervals
 from kurswerk.backtest._metrics import METRICS, Metrics, metrics_of
 from kurswerk.backtest._orders import (
     BUY,
@@ -31,13 +34,18 @@ __all__ = [
     "SELL",
     "Account",
     "Backtest",
+    "Comparison",
+    "DeflatedSharpe",
     "Execution",
     "Exits",
     "Fill",
+    "Finding",
+    "Interval",
     "MarketBars",
     "Metrics",
     "OpenPosition",
     "Orders",
+    "RandomEntries",
     "Signals",
     "Sizing",
     "Sweep",
@@ -45,8 +53,13 @@ __all__ = [
     "Trade",
     "TradingCosts",
     "TradingRules",
+    "check_assumptions",
+    "compare_with_baselines",
     "crossings",
+    "deflated_sharpe",
     "equal_weights",
+    "first_look_ahead_bar",
+    "intervals",
     "joined_symbols",
     "metrics_of",
     "run",

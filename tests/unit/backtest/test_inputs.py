@@ -26,7 +26,7 @@ from kurswerk.backtest import (
 from kurswerk.backtest._sizes import position_sizes
 from kurswerk.core.errors import DataError, SpecError, UnknownNameError
 from kurswerk.core.timestamps import DAY_US
-from kurswerk.market import CANDLES, COINS, Panel
+from kurswerk.market import COINS, Panel, market_named
 
 TIMES = np.arange(3) * DAY_US
 ONE = {"open": [1.0, 2, 3], "high": [2.0, 3, 4], "low": [1.0, 1, 2], "close": [2.0, 2, 3]}
@@ -42,7 +42,7 @@ def test_a_panel_becomes_bars_on_the_times_of_all_its_rows() -> None:
         np.array([0, 2, 1]) * DAY_US,
         {name: np.array([1.0, 2.0, 3.0]) for name in ("open", "high", "low", "close", "volume")},
     )
-    bars = MarketBars.from_panel(panel, CANDLES)
+    bars = MarketBars.from_panel(panel, market_named("candles"))
 
     assert bars.symbols == ("A", "B")
     assert bars.present.tolist() == [[True, False], [False, True], [True, False]]
@@ -94,8 +94,8 @@ def test_bars_without_order_rows_or_prices_are_refused() -> None:
     for make, code in (
         (lambda: MarketBars.of(TIMES[::-1], ["A"], prices()), "backtest.times_not_ascending"),
         (lambda: MarketBars.of(np.array([]), [], {name: np.empty((0, 0)) for name in ONE}), "backtest.no_bars"),
-        (lambda: MarketBars.from_panel(empty, CANDLES), "backtest.no_bars"),
-        (lambda: MarketBars.from_panel(priceless, CANDLES), "backtest.no_price"),
+        (lambda: MarketBars.from_panel(empty, market_named("candles")), "backtest.no_bars"),
+        (lambda: MarketBars.from_panel(priceless, market_named("candles")), "backtest.no_price"),
     ):
         with pytest.raises(DataError) as refused:
             make()
