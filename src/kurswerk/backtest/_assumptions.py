@@ -173,7 +173,7 @@ def first_look_ahead_bar(make_orders: Callable[[MarketBars], Orders], bars: Mark
     >>> first_look_ahead_bar(lambda some: Signals((some.close > 3).astype(int)), bars) is None
     True
     >>> first_look_ahead_bar(lambda some: Signals((some.close > some.close.mean()).astype(int)), bars)
-    3
+    1
     """
     whole, found = make_orders(bars).values, []
     for cut in np.unique(np.linspace(2, bars.num_bars - 1, cuts).astype(np.int64)):

@@ -103,7 +103,7 @@ def alpha_and_beta(returns: Float, market: Float, bars_per_year: float) -> tuple
 
     Examples
     --------
-    >>> alpha_and_beta(np.array([0.03, 0.01]), np.array([0.02, 0.01]), 1.0)[1]
+    >>> round(alpha_and_beta(np.array([0.03, 0.01]), np.array([0.02, 0.01]), 1.0)[1], 9)
     2.0
     """
     variance = float(np.mean((market - market.mean()) ** 2))

@@ -26,7 +26,7 @@ from kurswerk.backtest._state import ACCOUNT, REASONS
 CLOSE = {"rel": 1e-9, "abs": 1e-6}
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(cases())
 def test_every_fill_is_that_of_an_account_kept_in_decimals(case: Case) -> None:
     done, slow = case.run(), case.oracle()

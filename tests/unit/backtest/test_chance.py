@@ -16,7 +16,11 @@ from kurswerk.backtest import (
     TargetWeights,
     TradingCosts,
     TradingRules,
+    _decisions,
+    _exits,
+    _fills,
     _intervals,
+    _kernel,
     _metrics,
     _sweep,
     compare_with_baselines,
@@ -143,7 +147,7 @@ def test_interpreted_metrics_and_sweeps_have_the_same_bits() -> None:
     lines = np.vstack([bars.close.ravel(), np.full(80, 100.0)])
     compiled = _sweep.sweep_crossings(bars, lines, np.array([[0, 1]]), threads=1)
     done = metrics_of(run(bars, crossings(lines[0], lines[1])))
-    with interpreted(_metrics, _sweep):
+    with interpreted(_metrics, _sweep, _kernel, _fills, _exits, _decisions):
         assert np.array_equal(
             _sweep.sweep_crossings(bars, lines, np.array([[0, 1]]), threads=1).table, compiled.table, equal_nan=True
         )
