@@ -24,6 +24,7 @@ from kurswerk.backtest._orders import (
 from kurswerk.backtest._result import Backtest, Fill, OpenPosition, Trade
 from kurswerk.backtest._rules import Account, Execution, Exits, Sizing, TradingCosts, TradingRules
 from kurswerk.backtest._run import run
+from kurswerk.backtest._signal_rule import SignalRule, follow_rule, new_signal_state
 from kurswerk.backtest._sweep import Sweep, sweep, sweep_crossings
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "OpenPosition",
     "Orders",
     "RandomEntries",
+    "SignalRule",
     "Signals",
     "Sizing",
     "Sweep",
@@ -59,9 +61,11 @@ __all__ = [
     "deflated_sharpe",
     "equal_weights",
     "first_look_ahead_bar",
+    "follow_rule",
     "intervals",
     "joined_symbols",
     "metrics_of",
+    "new_signal_state",
     "run",
     "sweep",
     "sweep_crossings",

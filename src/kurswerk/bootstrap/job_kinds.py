@@ -7,7 +7,15 @@ from kurswerk.bootstrap.stores import open_stores
 from kurswerk.jobs import JobFiles, JobKinds, JobService
 from kurswerk.storage.jobs import FolderJobFiles, PostgresJobStore
 from kurswerk.storage.server import Database
-from kurswerk.training import TrainingStores, certify_kind, compare_kind, features_kind, test_kind, train_kind
+from kurswerk.training import (
+    TrainingStores,
+    backtest_kind,
+    certify_kind,
+    compare_kind,
+    features_kind,
+    test_kind,
+    train_kind,
+)
 
 
 def job_files(data_dir: Path) -> JobFiles:
@@ -28,6 +36,7 @@ def job_kinds(stores: TrainingStores, files: JobFiles) -> JobKinds:
         compare_kind(stores),
         certify_kind(stores),
         features_kind(stores, files),
+        backtest_kind(stores),
     )
 
 

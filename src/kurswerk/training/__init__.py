@@ -2,6 +2,7 @@
 
 from kurswerk.training._adoption import Translation, json_value, translate_specification
 from kurswerk.training._again import specification_again
+from kurswerk.training._backtest_kind import BacktestRequest, BacktestResult, backtest_kind
 from kurswerk.training._certifying import TrainingPipeline, certify, reproduce
 from kurswerk.training._checks import check_training
 from kurswerk.training._comparing import compare_models
@@ -23,6 +24,8 @@ __all__ = [
     "Availability",
     "CacheCounts",
     "CacheState",
+    "BacktestRequest",
+    "BacktestResult",
     "Costs",
     "CostsField",
     "Dataset",
@@ -37,6 +40,7 @@ __all__ = [
     "TrainingPipeline",
     "TrainingStores",
     "Translation",
+    "backtest_kind",
     "build_dataset",
     "certify",
     "certify_kind",

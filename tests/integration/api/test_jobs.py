@@ -138,7 +138,15 @@ def test_a_kind_that_is_registered_is_ordered_and_described(service):
         document = client.get("/openapi.json").json()
         error_of(client.get(f"/api/jobs/{order.json()['job_id']}/file"), 404, "not_found")
     body = document["paths"]["/api/jobs"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert set(body["discriminator"]["mapping"]) == {"TRAIN", "TEST", "COMPARE", "CERTIFY", "FEATURES", "PAINT"}
+    assert set(body["discriminator"]["mapping"]) == {
+        "TRAIN",
+        "TEST",
+        "COMPARE",
+        "CERTIFY",
+        "FEATURES",
+        "BACKTEST",
+        "PAINT",
+    }
     assert "Painting" in document["components"]["schemas"]
 
 
