@@ -22,10 +22,10 @@ from kurswerk.training.spec import ModelSpec, read_document
 __all__ = [
     "COST_PRESETS",
     "Availability",
-    "CacheCounts",
-    "CacheState",
     "BacktestRequest",
     "BacktestResult",
+    "CacheCounts",
+    "CacheState",
     "Costs",
     "CostsField",
     "Dataset",
