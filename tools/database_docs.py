@@ -76,7 +76,7 @@ def read_tables(url: str) -> dict[str, Table]:
         if table is not None and kind == "p":
             table.primary = tuple(names)
         elif table is not None:
-            table.references += ((names[0], target),)
+            table.references += tuple((column, target) for column in names)
     return tables
 
 
