@@ -32,6 +32,22 @@ def artifact(features: Sequence[str], *, model_type: str = "xgboost", seed: int 
     return create(model_type, params).fit(X, y).to_onnx(list(features), {"seed": seed})
 
 
+def forecast_artifact(features: Sequence[str], *, seed: int = 0) -> bytes:
+    """Fit and calibrate a small linear forecast on noise with some missing values."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(400, len(features))).astype(np.float32)
+    X[rng.random(X.shape) < 0.1] = np.nan
+    y = np.nan_to_num(X[:, 0]) + rng.normal(size=400)
+    model = create("ridge").fit(X, y, rows=np.arange(300))
+    return model.calibrate(X, y, np.arange(300, 400)).to_onnx(list(features), {"seed": seed})
+
+
+def register_forecast(database: Database, name: str, features: Sequence[str] = WINDOWED, **given: Any) -> int:
+    """Register a forecast model of the return over a minute; see `register`."""
+    scope = {"model_type": "ridge", "target": "return", "future_minutes": 1, "operator": None, "target_value": None}
+    return register(database, name, features, data=forecast_artifact(features), scope=scope, **given)
+
+
 def register(
     database: Database,
     name: str,

@@ -163,6 +163,8 @@ class Broadcast:
 def message_of(row: Mapping[str, Any]) -> bytes:
     """Return the message of a prediction, its values as ``GET /api/predictions`` gives them.
 
+    Forecast and interval stand in it where the model makes one.
+
     Examples
     --------
     >>> moment = datetime(2024, 1, 1, tzinfo=UTC)
@@ -170,11 +172,14 @@ def message_of(row: Mapping[str, Any]) -> bytes:
     >>> message_of(row | {"probability": 0.75, "in_scope": True, "created_at": moment})[:60]
     b'{"id":1,"coin_id":"A","timestamp":"2024-01-01T00:00:00Z","mo'
     """
+    forecast = ""
+    if row.get("forecast") is not None:
+        forecast = "".join(f',"{name}":{row[name]!r}' for name in ("forecast", "low", "high"))
     return (
         f'{{"id":{row["id"]},"coin_id":{encode_basestring(row["coin_id"])},"timestamp":"{_text(row["timestamp"])}",'
         f'"model_id":{row["model_id"]},"model_name":{encode_basestring(row["model_name"])},'
         f'"prediction":{row["prediction"]},"probability":{row["probability"]!r},'
-        f'"in_scope":{"true" if row["in_scope"] else "false"},"created_at":"{_text(row["created_at"])}"}}'
+        f'"in_scope":{"true" if row["in_scope"] else "false"},"created_at":"{_text(row["created_at"])}"{forecast}}}'
     ).encode()
 
 

@@ -27,6 +27,9 @@ PREDICTION_SCHEMA = pa.schema(
         pa.field("features", pa.string()),
         pa.field("in_scope", pa.bool_(), nullable=False),
         pa.field("created_at", _TIME, nullable=False),
+        pa.field("forecast", pa.float32()),
+        pa.field("low", pa.float32()),
+        pa.field("high", pa.float32()),
     ]
 )
 # Rows of one coin lie side by side: a search for a coin reads one or two groups of a file.
@@ -204,7 +207,7 @@ class PredictionArchive:
                 for group in range(file.num_row_groups):
                     if query.coin_id is None or _spans(file.metadata.row_group(group), query.coin_id):
                         table = file.read_row_group(group)
-                        yield (table if condition is None else table.filter(condition)).cast(PREDICTION_SCHEMA)
+                        yield _complete(table if condition is None else table.filter(condition))
         except (OSError, pa.ArrowException) as error:
             raise StorageError("archive.file_damaged", path=path) from error
 
@@ -244,6 +247,14 @@ def _grouped(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             waiting = []
     if waiting:
         yield pa.Table.from_batches(waiting).cast(PREDICTION_SCHEMA)
+
+
+def _complete(table: pa.Table) -> pa.Table:
+    """Return rows of a file with all columns: files from before there were forecasts have none."""
+    for field in PREDICTION_SCHEMA:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(PREDICTION_SCHEMA.names).cast(PREDICTION_SCHEMA)
 
 
 def _spans(group: Any, coin: str) -> bool:

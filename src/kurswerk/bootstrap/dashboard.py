@@ -221,8 +221,16 @@ class StoredPredictions:
 
 
 def _prediction(row: Mapping[str, Any], *, alert: bool) -> Prediction:
+    forecast = None if row["forecast"] is None else (row["forecast"], row["low"], row["high"])
     return Prediction(
-        row["id"], row["coin_id"], row["timestamp"], row["model_id"], row["prediction"], row["probability"], alert
+        id=row["id"],
+        coin_id=row["coin_id"],
+        timestamp=row["timestamp"],
+        model_id=row["model_id"],
+        prediction=row["prediction"],
+        probability=row["probability"],
+        alert=alert,
+        forecast=forecast,
     )
 
 

@@ -26,6 +26,15 @@ _SHOWN = {
     "log_loss": "log loss",
     "simulated_profit_pct": "mean net return per trade, %",
 }
+_FORECAST = {
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R², out of sample",
+    "directional_accuracy": "right directions",
+    "pinball": "pinball loss",
+    "interval_coverage": "inside the interval",
+    "interval_width": "width of the interval",
+}
 _BASELINES = {"base_rate": "base rate", "volatility": "recent volatility", "persistence": "persistence"}
 
 
@@ -128,6 +137,19 @@ def print_evaluation(title: str, evaluation: Mapping[str, Any]) -> None:
             code = "cli.beats_baseline" if evaluation["beats"][name] else "cli.not_beats_baseline"
             values = {"difference": f"{difference['value']:+.4f}", "interval": _interval(difference)}
             click.echo(f"  {Message(code, baseline=text, **values)}")
+    if "forecast" in evaluation:
+        _print_forecast(evaluation["forecast"])
+
+
+def _print_forecast(forecast: Mapping[str, Any]) -> None:
+    """Show errors and intervals of a forecast model against baselines, and what the tests found."""
+    rows = []
+    for metric, text in _FORECAST.items():
+        own = forecast["metrics"][metric]
+        others = (cell_text(forecast["baselines"][name][metric]["value"]) for name in ("persistence", "drift"))
+        rows.append((text, cell_text(own["value"]), _interval(own), *others))
+    print_table("forecast, percentage points", ("metric", "model", "interval", "unchanged", "mean return"), rows)
+    click.echo(f"  {Message.from_json(forecast['verdict'])}")
 
 
 def _interval(estimate: Mapping[str, Any]) -> str:

@@ -38,7 +38,8 @@ def command(
 ) -> None:
     """Compare MODEL_A and MODEL_B (id or name) on the rows that both can judge.
 
-    The higher F1 wins; a paired test decides whether the difference is more than luck.
+    The higher F1 wins; a paired test decides whether the difference is more than luck. Of two forecasts that test
+    decides who wins, or nobody.
     """
     period = parse_period(start, end)
     app = open_application()
@@ -67,5 +68,6 @@ def print_comparison(comparison_id: int, comparison: Comparison, names: tuple[st
     print_table(f"comparison {comparison_id} on {comparison.num_samples:,} identical rows", ("metric", *names), rows)
     winner = {comparison.model_a_id: names[0], comparison.model_b_id: names[1]}.get(comparison.winner_id or 0)
     verdict = Message("cli.comparison_winner", name=winner) if winner else Message("cli.comparison_draw")
-    click.echo(f"  {verdict}")
+    if "diebold_mariano" not in comparison.significance:  # whose sentence names the winner
+        click.echo(f"  {verdict}")
     click.echo(f"  {comparison.significance['sentence']}")

@@ -92,6 +92,7 @@ def _document(found: LivePerformance) -> dict[str, Any]:
         "metrics": {name: estimate.as_json() for name, estimate in found.estimates.items()},
         "calibration": [dict(one) for one in found.calibration],
         "bootstrap": dict(found.bootstrap),
+        "forecast": None if found.forecast is None else vars(found.forecast),
     }
 
 

@@ -49,8 +49,20 @@ def command(coin: str, names: tuple[str, ...], market: str, moment: str | None, 
             "alert" if prediction.alert_triggered else "",
             "yes" if prediction.in_scope else "no",
             len(prediction.missing_features),
+            prediction.forecast,
+            "" if prediction.forecast is None else f"{prediction.low:+.3g} … {prediction.high:+.3g}",
         )
         for prediction in found.predictions
     ]
-    header = ("id", "model", "comes true?", "probability", "alert", "in scope?", "features missing")
+    header = (
+        "id",
+        "model",
+        "comes true?",
+        "probability",
+        "alert",
+        "in scope?",
+        "features missing",
+        "forecast, %",
+        "interval",
+    )
     print_table(f"{found.coin_id}, row of {format_timestamp(found.timestamp_us)}", header, rows)

@@ -143,7 +143,7 @@ class Outcome(_Record):
 class Prediction(_Record):
     """A stored prediction; ``in_scope`` is whether its row is of the phases and mints that the model was made for.
 
-    ``outcome`` is None until its horizon has passed.
+    ``outcome`` is None until its horizon has passed. ``forecast``, ``low`` and ``high`` are those of a forecast model.
     """
 
     id: int
@@ -157,6 +157,9 @@ class Prediction(_Record):
     features: dict[str, Any] | None = None
     created_at: datetime
     outcome: Outcome | None = None
+    forecast: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class Estimate(_Record):
@@ -181,6 +184,7 @@ class Performance(_Record):
     unknown: dict[str, int] = Field(default_factory=dict)
     metrics: dict[str, Estimate] = Field(default_factory=dict)
     calibration: list[dict[str, Any]] = Field(default_factory=list)
+    forecast: dict[str, Any] | None = None
 
 
 class ModelPrediction(_Record):
@@ -193,6 +197,9 @@ class ModelPrediction(_Record):
     alert_triggered: bool = False
     in_scope: bool = True
     missing_features: list[str] = Field(default_factory=list)
+    forecast: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 class RowPredictions(_Record):

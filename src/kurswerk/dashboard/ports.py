@@ -185,7 +185,7 @@ class DataIngestion(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """One stored prediction."""
+    """One stored prediction; of a forecast model with forecast, low and high in percent."""
 
     id: int
     coin_id: str
@@ -194,6 +194,7 @@ class Prediction:
     prediction: int
     probability: float
     alert: bool = False
+    forecast: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

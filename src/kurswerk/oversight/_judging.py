@@ -74,17 +74,20 @@ def judge(panel: Panel, spec: LabelSpec, instruments: Sequence[str], timestamps:
     places = places_of(panel, instruments, timestamps)
     labels = np.full(len(places), UNKNOWN, dtype=np.int8)
     reasons = np.full(len(places), NO_ROW, dtype=np.int8)
+    returns = np.full(len(places), np.nan, dtype=np.float32)
     end_us = timestamps + (spec.horizon_us or 1)
     there = places >= 0
     if there.any():
         at = places[there]
         computed = compute_labels(panel, spec)
         labels[there] = computed.values[at]
+        if computed.returns is not None:
+            returns[there] = computed.returns[at]
         # A label of the next row ends on the row itself where there is none: the next moment may bring one.
         end_us[there] = np.maximum(computed.end_us, panel.timestamps + 1)[at]
         reasons[there] = _reasons(panel, end_us[there], at)
         reasons[labels != UNKNOWN] = -1
-    return Judgements(labels, reasons, end_us)
+    return Judgements(labels, reasons, end_us, returns)
 
 
 def _reasons(panel: Panel, end_us: Int, at: Int) -> NDArray[np.int8]:
@@ -127,7 +130,7 @@ def judge_rows(
     """
     labels = np.full(len(timestamps), UNKNOWN, dtype=np.int8)
     reasons = np.full(len(timestamps), NO_ROW, dtype=np.int8)
-    end_us = timestamps.copy()
+    end_us, returns = timestamps.copy(), np.full(len(timestamps), np.nan, dtype=np.float32)
     reaches = np.zeros(len(timestamps), dtype=np.int64)
     used = [models[number] for number in np.unique(model_ids).tolist()]
     for model in used:
@@ -139,7 +142,8 @@ def judge_rows(
             if len(rows):
                 found = _judged(panel, model, [instruments[k] for k in rows.tolist()], timestamps[rows])
                 labels[rows], reasons[rows], end_us[rows] = found.labels, found.reasons, found.end_us
-    return Judgements(labels, reasons, end_us)
+                returns[rows] = found.actual
+    return Judgements(labels, reasons, end_us, returns)
 
 
 def _judged(panel: Panel, model: JudgedModel, instruments: Sequence[str], timestamps: Int) -> Judgements:

@@ -257,5 +257,7 @@ def _judge_again(tx: OutcomeTransaction, models: Sequence[JudgedModel], rows: Ou
     known = {model.id: model for model in models}
     judged = judge_rows(tx, known, rows.instruments, rows.timestamps, rows.model_ids)
     changed: Bool = (judged.labels != rows.labels) | (judged.reasons != rows.reasons)
+    if rows.returns is not None:
+        changed |= ~((judged.actual == rows.returns) | (np.isnan(judged.actual) & np.isnan(rows.returns)))
     changed &= ~((judged.reasons == NO_ROW) & (rows.labels != UNKNOWN)) & (judged.reasons != FAILED)
     return tx.correct(rows.where(changed), judged.where(changed)) if changed.any() else 0

@@ -98,6 +98,65 @@ class JudgedScores:
         return len(self.labels)
 
 
+@dataclass(frozen=True, eq=False)
+class JudgedForecasts:
+    """Known outcomes of a model's forecasts in scope, newest first; float64 (n,) in percent."""
+
+    actual: Float
+    forecast: Float
+    low: Float
+    high: Float
+
+
+@dataclass(frozen=True)
+class ForecastPerformance:
+    """How far a model's live forecasts were off.
+
+    Attributes
+    ----------
+    known
+        How many are measured.
+    mae, rmse, bias
+        Mean absolute error, root of the mean squared error, and mean of forecast less return, in percentage points.
+    persistence_mae
+        Mean absolute error of forecasting no change.
+    interval_coverage, interval_width
+        Share of returns inside their interval, and the mean width of these.
+    """
+
+    known: int
+    mae: float
+    rmse: float
+    bias: float
+    persistence_mae: float
+    interval_coverage: float
+    interval_width: float
+
+    @classmethod
+    def of(cls, found: JudgedForecasts) -> "ForecastPerformance | None":
+        """Measure forecasts; None without any.
+
+        Examples
+        --------
+        >>> one, two = np.array([1.0, -1.0]), np.array([0.0, 1.0])
+        >>> ForecastPerformance.of(JudgedForecasts(one, two, two - 1, two + 1)).interval_coverage
+        0.5
+        """
+        if not len(found.actual):
+            return None
+        error = found.forecast - found.actual
+        covered = (found.actual >= found.low) & (found.actual <= found.high)
+        return cls(
+            known=len(error),
+            mae=float(np.abs(error).mean()),
+            rmse=float(np.sqrt(np.mean(error**2))),
+            bias=float(error.mean()),
+            persistence_mae=float(np.abs(found.actual).mean()),
+            interval_coverage=float(covered.mean()),
+            interval_width=float((found.high - found.low).mean()),
+        )
+
+
 class OutcomeLog(Protocol):
     """Reads outcomes."""
 
@@ -109,6 +168,12 @@ class OutcomeLog(Protocol):
         self, model_id: int, *, since_us: int | None = None, until_us: int | None = None, limit: int = DEFAULT_OUTCOMES
     ) -> JudgedScores:
         """Return a model's newest known outcomes of rows in a period, both ends inclusive."""
+        ...
+
+    def forecasts(
+        self, model_id: int, *, since_us: int | None = None, until_us: int | None = None, limit: int = DEFAULT_OUTCOMES
+    ) -> JudgedForecasts:
+        """Return a forecast model's newest returns with what was forecast, as far as that is still in the database."""
         ...
 
 
@@ -132,6 +197,8 @@ class LivePerformance:
         Mean probability and share of positives by bins of the probability.
     bootstrap
         How the intervals were drawn; empty without outcomes.
+    forecast
+        Errors and coverage of a forecast model.
     """
 
     first_us: int | None
@@ -142,6 +209,7 @@ class LivePerformance:
     estimates: Mapping[str, Estimate] = field(default_factory=lambda: dict.fromkeys(LIVE_METRICS, _UNKNOWN))
     calibration: Sequence[Mapping[str, float | int | None]] = ()
     bootstrap: Mapping[str, Any] = field(default_factory=dict)
+    forecast: ForecastPerformance | None = None
 
 
 def live_performance(
@@ -207,4 +275,13 @@ def live_performance(
         estimates,
         found.curves["calibration"],
         found.resampling,
+        _forecast_performance(log, model_id, label, since_us, until_us, limit),
     )
+
+
+def _forecast_performance(
+    log: OutcomeLog, model_id: int, label: LabelSpec, since_us: int | None, until_us: int | None, limit: int
+) -> ForecastPerformance | None:
+    if not label.is_return:
+        return None
+    return ForecastPerformance.of(log.forecasts(model_id, since_us=since_us, until_us=until_us, limit=limit))

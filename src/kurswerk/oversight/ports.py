@@ -105,26 +105,36 @@ class Judgements:
     end_us
         Moment up to which the label looks, microseconds UTC; of a label of the next row where there is none yet, the
         first moment at which it may stand.
+    returns
+        Of forecast models the return in percent, NaN where it is unknown and for other models; float32. None is NaN
+        everywhere.
     """
 
     labels: NDArray[np.int8]
     reasons: NDArray[np.int8]
     end_us: Int
+    returns: NDArray[np.float32] | None = None
+
+    @property
+    def actual(self) -> NDArray[np.float32]:
+        """The returns, shape (n,)."""
+        return np.full(len(self.labels), np.nan, dtype=np.float32) if self.returns is None else self.returns
 
     def where(self, mask: Bool) -> "Judgements":
         """Return those where ``mask``, shape (n,), holds."""
-        return Judgements(self.labels[mask], self.reasons[mask], self.end_us[mask])
+        return Judgements(self.labels[mask], self.reasons[mask], self.end_us[mask], self.actual[mask])
 
 
 @dataclass(frozen=True, eq=False)
 class OutcomeRows:
-    """Outcomes as they are stored, one place of every array each; shape (n,). Labels and reasons as in `Judgements`."""
+    """Outcomes as they are stored, one place of every array each; shape (n,). Labels to returns as in `Judgements`."""
 
     instruments: Sequence[str]
     timestamps: Int
     model_ids: Int
     labels: NDArray[np.int8]
     reasons: NDArray[np.int8]
+    returns: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.instruments)
@@ -132,7 +142,10 @@ class OutcomeRows:
     def where(self, mask: Bool) -> "OutcomeRows":
         """Return those where ``mask``, shape (n,), holds."""
         names = [self.instruments[k] for k in np.flatnonzero(mask).tolist()]
-        return OutcomeRows(names, self.timestamps[mask], self.model_ids[mask], self.labels[mask], self.reasons[mask])
+        returns = None if self.returns is None else self.returns[mask]
+        return OutcomeRows(
+            names, self.timestamps[mask], self.model_ids[mask], self.labels[mask], self.reasons[mask], returns
+        )
 
 
 @dataclass(frozen=True)

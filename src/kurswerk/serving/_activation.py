@@ -67,8 +67,7 @@ def activate(
     if force and not (reason or "").strip():
         raise SpecError("model.activation_needs_reason")
     record = models.get(model)
-    if load_model(record, models).is_forecast:
-        raise ConflictError("model.forecast_not_live", name=record.name)
+    load_model(record, models)
     plan_of(record)
     if not force:
         require_certificate(record)

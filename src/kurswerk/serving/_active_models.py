@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
@@ -113,6 +114,35 @@ class ServedModel:
         if not np.all((scores >= 0) & (scores <= 1)):
             raise KurswerkError("model.probability_out_of_range", name=self.model.name)
         return scores
+
+    def predict_all(self, X: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return probabilities as `predict` does, and of a forecast model forecast, low and high, shape (n, 3).
+
+        Raises
+        ------
+        KurswerkError
+            As `predict`, or if a forecast is no finite number.
+        """
+        if self.runtime is None or not self.runtime.is_forecast:
+            return self.predict(X), None
+        return outputs_of(self.runtime, X, self.model.name)
+
+
+def outputs_of(runtime: OnnxModel, X: NDArray[np.float32], name: str) -> tuple[NDArray[np.float32], Any]:
+    """Return a loaded model's probabilities, and of a forecast model forecast, low and high, shape (n, 3), else None.
+
+    Raises
+    ------
+    KurswerkError
+        If a forecast is no finite number.
+    """
+    if not runtime.is_forecast:
+        return runtime.predict_proba(X), None
+    found = runtime.forecast(X)
+    forecasts = np.stack((found.forecast, found.low, found.high), axis=1)
+    if not np.isfinite(forecasts).all():
+        raise KurswerkError("model.forecast_not_finite", name=name)
+    return found.probability, forecasts
 
 
 class ActiveModels:

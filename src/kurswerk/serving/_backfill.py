@@ -37,10 +37,12 @@ def backfill(tx: FeedTransaction, served: ServedModel, limit: int, market: Marke
         _put_back(tx, served, missed, [places[i] for i in np.flatnonzero(~ready).tolist()])
         coins, times = [coins[i] for i in np.flatnonzero(ready).tolist()], times[ready]
         features, segments = moments.compare(tx, plan, reads[ready], coins, times, features[ready]), segments[ready]
-    scores, digests = score_alone(served.predict, features)
+    scores, digests, forecasts = score_alone(served.predict_all, features)
     given = ~tx.existing(coins, times, np.array([served.model.id], dtype=np.int64))
     if given.any():
-        commit(tx, ScoredRows(coins, times, (served,), scores[:, None], given, digests[:, None], segments))
+        several = None if forecasts is None else forecasts[:, None]
+        rows = ScoredRows(coins, times, (served,), scores[:, None], given, digests[:, None], segments, several)
+        commit(tx, rows)
     return int(given.sum())
 
 

@@ -29,6 +29,8 @@ class ScoredRows:
         Shape (n, m): probability, whether there is one to store, and the digest of the features the model saw.
     segments
         The rows' segments, such as a coin's phase, shape (n,); NaN where there is none.
+    forecasts
+        Shape (n, m, 3), as in `NewPredictions`.
     """
 
     instruments: Sequence[str]
@@ -38,6 +40,7 @@ class ScoredRows:
     given: Bool
     digests: Int
     segments: Float
+    forecasts: Score | None = None
 
     @property
     def model_ids(self) -> Int:
@@ -98,6 +101,7 @@ def commit(
             rows.digests,
             kept,
             in_scope,
+            rows.forecasts,
         )
         tx.store(batch, _alerts(rows, ids[:count], alerting))
         _enqueue_notifications(tx, rows, in_scope)

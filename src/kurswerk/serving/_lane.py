@@ -280,8 +280,8 @@ class Lane:
         self, tx: FeedTransaction, rows: PendingRows, features: Float, *, skip_stored: bool
     ) -> BatchReport:
         models = tuple(self.active.comparing)
-        scores, given, digests = score(self.active, models, features)
-        scored = ScoredRows(rows.instruments, rows.timestamps, models, scores, given, digests, rows.segments)
+        scores, given, digests, forecasts = score(self.active, models, features)
+        scored = ScoredRows(rows.instruments, rows.timestamps, models, scores, given, digests, rows.segments, forecasts)
         if skip_stored and given.size:
             given &= ~tx.existing(rows.instruments, rows.timestamps, scored.model_ids)
         stored = commit(tx, scored, features, self._options.store_features)
@@ -293,8 +293,8 @@ class Lane:
 
     def _score(self, tx: FeedTransaction, known: FeatureRows, segments: Float, *, skip_stored: bool) -> ScoredRows:
         models = tuple(self.active.alone)
-        scores, given, digests = score(self.active, models, known.features)
-        scored = ScoredRows(known.instruments, known.timestamps, models, scores, given, digests, segments)
+        scores, given, digests, forecasts = score(self.active, models, known.features)
+        scored = ScoredRows(known.instruments, known.timestamps, models, scores, given, digests, segments, forecasts)
         if skip_stored and given.size:
             given &= ~tx.existing(known.instruments, known.timestamps, scored.model_ids)
         return scored

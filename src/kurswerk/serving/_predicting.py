@@ -9,6 +9,7 @@ from kurswerk.core.errors import NotFoundError
 from kurswerk.core.timestamps import format_timestamp
 from kurswerk.models import as_model_input
 from kurswerk.registry import ModelRecord, ModelStore, common_market, load_model, plan_of
+from kurswerk.serving._active_models import outputs_of
 from kurswerk.serving._scope import Scope
 from kurswerk.serving.ports import MarketHistory
 
@@ -21,7 +22,8 @@ class Prediction:
 
     ``probability`` is that of the model's target coming true, in [0, 1]; ``prediction`` is 1 from 0.5 on. ``in_scope``
     is whether the row is of the phases and instruments that the model was trained for; only such rows trigger alerts.
-    ``missing_features`` were NaN at that row: their windows are not full yet, or an input is missing.
+    ``missing_features`` were NaN at that row: their windows are not full yet, or an input is missing. A forecast model
+    gives ``forecast`` with the ends of its interval, ``low`` and ``high``, in percent.
     """
 
     model_id: int
@@ -31,6 +33,9 @@ class Prediction:
     alert_triggered: bool
     missing_features: tuple[str, ...]
     in_scope: bool
+    forecast: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,9 @@ def predict_instrument(
     predictions = []
     for record, plan in zip(records, plans, strict=True):
         row = plan.compute(panel, rows=rows)
-        probability = float(load_model(record, models).predict_proba(as_model_input(row))[0])
+        scores, forecasts = outputs_of(load_model(record, models), as_model_input(row), record.name)
+        probability = float(scores[0])
+        interval = (None, None, None) if forecasts is None else map(float, forecasts[0])
         in_scope = bool(Scope.of(record.spec).covers([coin], segments)[0])
         missing = tuple(name for name, value in zip(plan.names, row[0], strict=True) if np.isnan(value))
         predictions.append(
@@ -98,6 +105,7 @@ def predict_instrument(
                 alert_triggered=in_scope and probability >= record.alert_threshold,
                 missing_features=missing,
                 in_scope=in_scope,
+                **dict(zip(("forecast", "low", "high"), interval, strict=True)),
             )
         )
     return InstrumentPredictions(coin, int(panel.timestamps[newest]), tuple(predictions))

@@ -20,17 +20,21 @@ from kurswerk.features import (
 )
 from kurswerk.market import Panel
 from kurswerk.registry import ModelStore, load_model, plan_of
+from kurswerk.serving._active_models import outputs_of
 from kurswerk.serving._known_rows import rows_at
 from kurswerk.serving._moments import row_moments
 from kurswerk.serving._scoring import score_alone
-from kurswerk.serving.ports import Int, JoinedChange, MarketHistory
+from kurswerk.serving.ports import Int, JoinedChange, MarketHistory, Score
 
 Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class StoredPrediction:
-    """What a replay needs of a prediction; score and digest are None where another program stored it."""
+    """What a replay needs of a prediction; score and digest are None where another program stored it.
+
+    ``forecast`` is forecast, low and high; None where the model makes none, or they are no longer stored.
+    """
 
     id: int
     coin_id: str
@@ -38,6 +42,7 @@ class StoredPrediction:
     model_id: int
     score: float | None
     features_digest: int | None
+    forecast: tuple[float, float, float] | None = None
 
 
 class PredictionLog(Protocol):
@@ -79,6 +84,8 @@ class Replay:
     corrected_rows
         Timestamps of rows up to the prediction's that were corrected after it, or that the model joins with a value,
         such as an exchange rate, which was added or changed after it: a reason for other bits.
+    forecast, stored_forecast
+        The forecast now and then, of a forecast model; ``equal`` is about its interval too.
     """
 
     prediction_id: int
@@ -88,6 +95,8 @@ class Replay:
     features_equal: bool
     late_rows: int
     corrected_rows: tuple[int, ...]
+    forecast: float | None = None
+    stored_forecast: float | None = None
 
 
 def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketHistory], models: ModelStore) -> Replay:
@@ -120,11 +129,13 @@ def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketH
         raise NotFoundError("prediction.row_gone", coin=stored.coin_id, time=moment)
     if plan.second_stage is not None:
         features = _compared(log, stored, plan, known, features)
-    scores, digests = score_alone(load_model(record, models).predict_proba, features)
+    model = load_model(record, models)
+    scores, digests, forecasts = score_alone(lambda X: outputs_of(model, X, record.name), features)
     score, features_equal = scores[0], int(digests[0]) == stored.features_digest
+    forecast_equal = forecasts is None or stored.forecast is None or _same_bits(forecasts[0], stored.forecast)
     return Replay(
         prediction_id=prediction_id,
-        equal=features_equal and score.tobytes() == np.float32(stored.score).tobytes(),
+        equal=features_equal and forecast_equal and score.tobytes() == np.float32(stored.score).tobytes(),
         score=float(score),
         stored_score=float(np.float32(stored.score)),
         features_equal=features_equal,
@@ -134,6 +145,8 @@ def replay(prediction_id: int, log: PredictionLog, markets: Mapping[str, MarketH
             for moment in sorted({*corrected, *_joined_anew(plan, known.timestamps, changes)})
             if moment <= stored.timestamp_us
         ),
+        forecast=None if forecasts is None else float(forecasts[0, 0]),
+        stored_forecast=None if stored.forecast is None else stored.forecast[0],
     )
 
 
@@ -158,6 +171,10 @@ def _compared(
         mean = np.array([means.get(moment, np.nan) for moment in reads.tolist()])
         pasts = [Past(own[place + 1 - len(past) : place + 1], mean)]
     return compare_with(plan, sealed, first, pasts)
+
+
+def _same_bits(found: Score, stored: Sequence[float]) -> bool:
+    return found.tobytes() == np.array(stored, dtype=np.float32).tobytes()
 
 
 def _joined_anew(plan: FeaturePlan, timestamps: Int, changes: Sequence[JoinedChange]) -> list[int]:

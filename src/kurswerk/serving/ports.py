@@ -128,6 +128,8 @@ class NewPredictions:
         JSON text per prediction given or None, if any are to be kept.
     in_scope
         Shape (n, m): whether the row is one of those that the model was made for; None where all are.
+    forecasts
+        Shape (n, m, 3): forecast, low and high of forecast models, NaN for others; None where there is none of these.
     """
 
     ids: Int
@@ -139,6 +141,7 @@ class NewPredictions:
     digests: Int
     features: Sequence[bytes | None] | None
     in_scope: Bool | None = None
+    forecasts: Score | None = None
 
 
 @dataclass(frozen=True)

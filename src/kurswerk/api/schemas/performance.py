@@ -39,6 +39,18 @@ class CalibrationBin(ResponseModel):
     positive_rate: float | None = Field(description="What came true.", examples=[0.58])
 
 
+class ForecastPerformanceRead(ResponseModel):
+    """How far live forecasts were off, in percentage points."""
+
+    known: int = Field(description="Forecasts measured.", examples=[20_000])
+    mae: float = Field(description="Mean absolute error.", examples=[1.2])
+    rmse: float = Field(description="Root of the mean squared error.", examples=[1.8])
+    bias: float = Field(description="Mean of forecast less return.", examples=[0.02])
+    persistence_mae: float = Field(description="Mean absolute error of an unchanged price.", examples=[1.2])
+    interval_coverage: float = Field(description="Share of returns inside their interval.", examples=[0.89])
+    interval_width: float = Field(description="Mean width of the intervals.", examples=[5.5])
+
+
 class PerformanceRead(ResponseModel):
     """A model's live predictions of rows in scope, compared with what became of them."""
 
@@ -59,6 +71,7 @@ class PerformanceRead(ResponseModel):
     )
     calibration: list[CalibrationBin] = Field(description="Ten bins of equal width.")
     bootstrap: Json = Field(description="How the intervals were drawn.")
+    forecast: ForecastPerformanceRead | None = Field(None, description="Of a forecast model: errors and coverage.")
 
     @classmethod
     def of(cls, model_id: int, found: LivePerformance) -> Self:
@@ -78,5 +91,6 @@ class PerformanceRead(ResponseModel):
                 "metrics": {name: estimate.as_json() for name, estimate in found.estimates.items()},
                 "calibration": found.calibration,
                 "bootstrap": found.bootstrap,
+                "forecast": None if found.forecast is None else vars(found.forecast),
             }
         )

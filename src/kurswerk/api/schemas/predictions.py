@@ -17,6 +17,9 @@ CoinName = Annotated[str, StringConstraints(min_length=1, max_length=255, patter
 Id = Annotated[int, Field(ge=1, le=LARGEST_ID)]
 Moment = GivenTime
 _IN_SCOPE = "Whether the row is of the phases and mints that the model was made for."
+_FORECAST = "Of a forecast model: the return up to the horizon in percent; null for others."
+_LOW = "Lower end of the forecast's interval, in percent."
+_HIGH = "Upper end of the forecast's interval, in percent."
 EXAMPLE_COIN = "6EF8rrecthR5Dkzon8Nwu78hRvfCKubJ14M5uBEwpump"
 
 
@@ -81,6 +84,9 @@ class PredictionRead(ResponseModel):
     in_scope: bool = Field(description=_IN_SCOPE, examples=[True])
     created_at: UtcTime
     outcome: OutcomeRead | None = Field(None, description="What became of it; null until its horizon has passed.")
+    forecast: float | None = Field(None, description=_FORECAST, examples=[None])
+    low: float | None = Field(None, description=_LOW, examples=[None])
+    high: float | None = Field(None, description=_HIGH, examples=[None])
 
 
 class PredictionDetail(PredictionRead):
@@ -117,6 +123,8 @@ class ReplayRead(ResponseModel):
     corrected_rows: list[UtcTime] = Field(
         description="Rows that were corrected, or got another exchange rate, since: a reason for other bits."
     )
+    forecast: float | None = Field(None, description="The forecast now, of a forecast model.")
+    stored_forecast: float | None = Field(None, description="The forecast then.")
 
 
 class PredictOrder(RequestModel):
@@ -141,6 +149,9 @@ class PredictedRead(ResponseModel):
     alert_triggered: bool = Field(description="Whether the row is in scope and reaches the model's alert threshold.")
     missing_features: list[str] = Field(description="Features without a value: windows that are not full yet.")
     in_scope: bool = Field(description=_IN_SCOPE, examples=[True])
+    forecast: float | None = Field(None, description=_FORECAST, examples=[None])
+    low: float | None = Field(None, description=_LOW, examples=[None])
+    high: float | None = Field(None, description=_HIGH, examples=[None])
 
 
 class PredictRead(ResponseModel):

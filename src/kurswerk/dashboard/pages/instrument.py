@@ -35,11 +35,13 @@ from kurswerk.dashboard.widgets.market_choice import (
 )
 from kurswerk.dashboard.widgets.watchlist_choice import watchlists
 from kurswerk.dashboard.words.catalogue import N_
+from kurswerk.dashboard.words.labels import forecast_text
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.market import DEFAULT_MARKET, MarketSchema, market_named
 from kurswerk.market.adjustment import CorporateAction
 from kurswerk.market.watchlists import WatchedInstrument
 from kurswerk.registry import ModelRecord, plan_of
+from kurswerk.serving import Prediction as Predicted
 from kurswerk.serving import Replay, predict_instrument
 
 _MAX_PREDICTIONS: Final = 2000
@@ -313,6 +315,7 @@ def _features(app: DashboardApp, times: drawn.ChartTimes, model_id: int, key: st
                     answer=user.t("yes") if predicted.prediction else user.t("no"),
                 )
             ),
+            *_forecast(user, predicted),
             *_stored_prediction(app, user, record, key, int(moments[k])),
             dmc.Text(
                 user.tn("Its only feature.", "The most important of {n} features first.", len(names)),
@@ -323,6 +326,13 @@ def _features(app: DashboardApp, times: drawn.ChartTimes, model_id: int, key: st
         ],
         gap=6,
     )
+
+
+def _forecast(user: UserContext, predicted: Predicted) -> list[Any]:
+    if predicted.forecast is None:
+        return []
+    text = forecast_text(user, [predicted.forecast, predicted.low or 0.0, predicted.high or 0.0])
+    return [dmc.Text(user.t("Forecast of the return, with its interval: {values}%.", values=text))]
 
 
 def _stored_prediction(app: DashboardApp, user: UserContext, model: ModelRecord, key: str, moment_us: int) -> list[Any]:

@@ -145,6 +145,7 @@ def _prediction_table(app: DashboardApp, user: UserContext, query: Mapping[str, 
         grid_column("model", user.t("Model"), minWidth=150, sortable=False),
         grid_column("probability", user.t("Probability"), "share:1", minWidth=120, sortable=False),
         grid_column("predicted", user.t("Predicted"), minWidth=90, sortable=False),
+        grid_column("forecast", user.t("Forecast, %"), minWidth=190, sortable=False),
         grid_column("time", user.t("Row time"), "moment", minWidth=190, sortable=False),
     ]
     table = data_grid(

@@ -171,12 +171,14 @@ def register_callbacks(app: DashboardApp) -> None:
     register_period_picker(app, "spec")
     register_cost_fields(app, "spec")
     app.clientside_callback(
-        """(timed, type) => {
+        """(kind, type) => {
             const show = (yes) => (yes ? {} : {display: 'none'});
-            return [show(timed === 'change'), show(timed !== 'change'),
+            return [show(kind === 'change'), show(kind === 'return'), show(kind !== 'level'), show(kind === 'level'),
                     ...__TYPES__.map((types) => show(types.includes(type)))];
         }""".replace("__TYPES__", json.dumps(_types_of_params())),
         Output("spec-if-change", "style"),
+        Output("spec-if-return", "style"),
+        Output("spec-if-horizon", "style"),
         Output("spec-if-level", "style"),
         *(Output(f"spec-if-{name}", "style") for name in form.PARAM_FIELDS),
         Input("spec-kind", "value"),

@@ -9,7 +9,7 @@ from kurswerk.dashboard.widgets.components import callout, stat, stat_row
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.evaluation import Estimate
-from kurswerk.oversight import LivePerformance
+from kurswerk.oversight import ForecastPerformance, LivePerformance
 from kurswerk.reports import figure_calibration
 
 # Why the label of a prediction stays unknown.
@@ -59,6 +59,8 @@ def live_performance_panel(user: UserContext, name: str, found: LivePerformance)
             (user.t("Brier score, live"), found.estimates["brier"], 4),
         )
     ]
+    if found.forecast is not None:
+        scores += _forecast_stats(user, found.forecast)
     period = dmc.Text(
         user.t(
             "Newest judged predictions, rows from {first} to {last}; in brackets 95 % intervals.",
@@ -69,6 +71,15 @@ def live_performance_panel(user: UserContext, name: str, found: LivePerformance)
         c="dimmed",
     )
     return dmc.Stack([stat_row(*shares, *scores), period, *_calibration(user, name, found)], gap="xs")
+
+
+def _forecast_stats(user: UserContext, found: ForecastPerformance) -> list[Any]:
+    unchanged = user.t("{n} for an unchanged price", n=user.number(found.persistence_mae, 3))
+    width = user.t("{n} points wide on average", n=user.number(found.interval_width, 2))
+    return [
+        stat(user.t("Mean absolute error, live"), user.number(found.mae, 3), detail=unchanged),
+        stat(user.t("Inside the interval, live"), user.percent(found.interval_coverage), detail=width),
+    ]
 
 
 def _calibration(user: UserContext, name: str, found: LivePerformance) -> list[Any]:

@@ -6,11 +6,14 @@ from typing import Any, Final
 import dash_mantine_components as dmc
 from dash import html
 
+from kurswerk.core.messages import Message
 from kurswerk.dashboard.words.catalogue import N_
 from kurswerk.dashboard.words.user_context import UserContext
 from kurswerk.registry import ModelRecord, TestResult
 
 Json = Mapping[str, Any]
+# Between the coverage of an interval and its promise.
+_NEAR_COVERAGE: Final = 0.02
 _COLORS: Final = {"good": "teal", "bad": "red", "unsure": "orange"}
 _SIGNS: Final = {"good": "✓", "bad": "✗", "unsure": "?"}
 _BASELINES: Final = {
@@ -25,6 +28,7 @@ def model_findings(user: UserContext, record: ModelRecord, test: TestResult | No
     evaluation = test.evaluation if test is not None else record.evaluation or {}
     found = [
         *_on_test(user, test),
+        *_on_forecast(user, evaluation.get("forecast")),
         *_on_baselines(user, evaluation),
         *_on_trades(user, evaluation),
         *_on_ended(user, evaluation),
@@ -59,6 +63,43 @@ def _on_test(user: UserContext, test: TestResult | None) -> Iterator[tuple[str, 
             user.t(
                 "It looks overfitted: accuracy falls by {n} from training to test.",
                 n=user.number(test.accuracy_degradation, 3),
+            ),
+        )
+
+
+def _on_forecast(user: UserContext, forecast: Json | None) -> Iterator[tuple[str, str]]:
+    """Return what a forecast model's errors are against baselines, and what its intervals are worth."""
+    if not forecast:
+        return
+    yield ("good" if forecast["has_skill"] else "bad"), user.message(Message.from_json(forecast["verdict"]))
+    value = {name: estimate["value"] for name, estimate in forecast["metrics"].items()}
+    others = {name: found["mae"]["value"] for name, found in forecast["baselines"].items()}
+    yield (
+        "good" if value["mae"] < min(others.values()) else "bad",
+        user.t(
+            "Its mean absolute error is {own} points; {unchanged} for an unchanged price, {drift} for the mean return.",
+            own=user.number(value["mae"], 3),
+            unchanged=user.number(others["persistence"], 3),
+            drift=user.number(others["drift"], 3),
+        ),
+    )
+    near = abs(value["interval_coverage"] - forecast["coverage"]) <= _NEAR_COVERAGE
+    yield (
+        "good" if near else "bad",
+        user.t(
+            "Its intervals hold {share} of the returns; {nominal} were promised. Adapted to their misses: {adapted}.",
+            share=user.percent(value["interval_coverage"]),
+            nominal=user.percent(forecast["coverage"]),
+            adapted=user.percent(forecast["adaptive"]["coverage"]),
+        ),
+    )
+    if value["r2"] is not None and value["directional_accuracy"] is not None:
+        yield (
+            "good" if value["r2"] > 0 else "bad",
+            user.t(
+                "R² out of sample is {r2}; {share} of the directions are right.",
+                r2=user.signed(value["r2"], 4),
+                share=user.percent(value["directional_accuracy"]),
             ),
         )
 

@@ -16,6 +16,7 @@ from kurswerk.dashboard.callbacks.model_lookup import ModelLabels, model_labels
 from kurswerk.dashboard.ports import LivePredictions, Prediction, PredictionBatch
 from kurswerk.dashboard.widgets.alert_table import alert_row, alert_rows
 from kurswerk.dashboard.widgets.watchlist_choice import chosen_watchlist, on_list
+from kurswerk.dashboard.words.labels import forecast_text
 from kurswerk.dashboard.words.user_context import UserContext, user_with
 from kurswerk.market.watchlists import WatchedInstrument
 
@@ -83,6 +84,7 @@ def _row_of(user: UserContext, one: Prediction, labels: ModelLabels) -> dict[str
         "market": labels.market(one.model_id),
         "probability": one.probability,
         "predicted": user.t("yes") if one.prediction else user.t("no"),
+        "forecast": "" if one.forecast is None else forecast_text(user, one.forecast),
         "time": one.timestamp.isoformat(),
     }
 

@@ -32,6 +32,7 @@ FIELDS: Final = {
     "horizon_mode": "value",
     "operator": "value",
     "target_value": "value",
+    "coverage": "value",
     "features": "value",
     "indicators": "value",
     "use_engineered_features": "checked",
@@ -52,6 +53,7 @@ CHECKED: Final = (
     "calendar",
     "min_percent_change",
     "target_value",
+    "coverage",
     "features",
     "indicators",
     "feature_engineering_windows",
@@ -125,15 +127,15 @@ def specification_from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     >>> found["features"], found["use_time_based_prediction"], found["params"]
     (['volume_sol', 'rsi_14'], True, {'max_depth': 4})
     """
-    timed = fields.get("kind") == "change"
+    kind = fields.get("kind")
     document: dict[str, Any] = {
         "name": (fields.get("name") or "").strip(),
         "model_type": fields.get("model_type"),
         "features": [*(fields.get("features") or []), *(fields.get("indicators") or [])],
         "target_var": fields.get("target_var"),
-        "use_time_based_prediction": timed,
+        **({"target": "return"} if kind == "return" else {"use_time_based_prediction": kind == "change"}),
     }
-    document |= _target_of(fields, timed=timed)
+    document |= _target_of(fields)
     document |= {
         "use_engineered_features": bool(fields.get("use_engineered_features")),
         "use_smote": bool(fields.get("use_smote")),
@@ -157,10 +159,11 @@ def specification_from_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _target_of(fields: Mapping[str, Any], *, timed: bool) -> dict[str, Any]:
+def _target_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     sessions = _filled(fields.get("horizon_sessions"), None) is not None
     horizon = ("horizon_sessions", "calendar") if sessions else ("future_minutes",)
-    names = (*horizon, *_CHANGE_FIELDS) if timed else _LEVEL_FIELDS
+    by_kind = {"change": (*horizon, *_CHANGE_FIELDS), "return": (*horizon, "coverage")}
+    names = by_kind.get(str(fields.get("kind")), _LEVEL_FIELDS)
     return {name: fields[name] for name in names if _filled(fields.get(name), None) is not None}
 
 

@@ -69,13 +69,15 @@ def naming(user: UserContext, given: Mapping[str, Any]) -> Any:
 def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) -> Any:
     """Return the fields of target and horizon."""
     timed = bool(given.get("use_time_based_prediction"))
+    kind = "return" if given.get("target") == "return" else "change" if timed else "level"
     return dmc.Stack(
         [
             dmc.SegmentedControl(
                 id="spec-kind",
-                value="change" if timed else "level",
+                value=kind,
                 data=[
                     {"value": "change", "label": user.t("Change within a horizon")},
+                    {"value": "return", "label": user.t("Return forecast")},
                     {"value": "level", "label": user.t("Absolute value")},
                 ],
                 **{"aria-label": user.t("Kind of target")},
@@ -91,6 +93,8 @@ def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) 
                 ),
             ),
             html.Div(_change(user, given), id="spec-if-change"),
+            html.Div(_return(user, given), id="spec-if-return"),
+            html.Div(_horizon(user, given), id="spec-if-horizon"),
             html.Div(_level(user, given), id="spec-if-level"),
         ]
     )
@@ -118,6 +122,34 @@ def _change(user: UserContext, given: Mapping[str, Any]) -> Any:
                 user.t("Minimum change, %"),
                 user.t("Change from the row's own value."),
             ),
+            dmc.Select(
+                id="spec-horizon_mode",
+                value=given.get("horizon_mode") or "at",
+                data=modes,
+                label=user.t("Measured"),
+                allowDeselect=False,
+            ),
+        ],
+        cols={"base": 1, "xs": 2, "xl": 3},
+    )
+
+
+def _return(user: UserContext, given: Mapping[str, Any]) -> Any:
+    return _number(
+        user,
+        "coverage",
+        given,
+        user.t("Coverage of the interval"),
+        user.t("Share of later returns that the interval is to hold, from 0.5 to 0.99; empty: 0.9."),
+        min=0.5,
+        max=0.99,
+        step=0.05,
+    )
+
+
+def _horizon(user: UserContext, given: Mapping[str, Any]) -> Any:
+    return dmc.SimpleGrid(
+        [
             _number(
                 user, "future_minutes", given, user.t("Horizon in minutes"), user.t("How far the model looks ahead.")
             ),
@@ -144,13 +176,6 @@ def _change(user: UserContext, given: Mapping[str, Any]) -> Any:
                     user.t("Exchange of the sessions"),
                     user.t("For instruments that state no exchange of their own; empty: a market that never closes."),
                 ),
-            ),
-            dmc.Select(
-                id="spec-horizon_mode",
-                value=given.get("horizon_mode") or "at",
-                data=modes,
-                label=user.t("Measured"),
-                allowDeselect=False,
             ),
         ],
         cols={"base": 1, "xs": 2, "xl": 3},

@@ -1,6 +1,6 @@
 """Words for models and jobs that several pages show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Any, Final
 
@@ -61,6 +61,8 @@ def target_description(user: UserContext, record: ModelRecord) -> str:
         "n": user.number(spec.get("min_percent_change"), 2).removesuffix("00").rstrip(".,"),
         "horizon": _horizon(user, spec),
     }
+    if spec.get("target") == "return":
+        return user.t("return of {column} after {horizon}", column=spec["target_var"], horizon=values["horizon"])
     if not spec.get("use_time_based_prediction"):
         return f"{spec['target_var']} {spec.get('operator')} {user.number(spec.get('target_value'), 2)}"
     if spec.get("quantile") is not None:
@@ -68,6 +70,12 @@ def target_description(user: UserContext, record: ModelRecord) -> str:
         return user.t(text, **values | {"share": user.percent(float(spec["quantile"]))})
     way = (str(spec.get("direction")), str(spec.get("horizon_mode") or "at"))
     return user.t(TARGET_WORDS.get(way, TARGET_WORDS["up", "at"]), **values)
+
+
+def forecast_text(user: UserContext, forecast: Sequence[float]) -> str:
+    """Return a forecast in percent with its interval."""
+    middle, low, high = (user.signed(value, 2) for value in forecast)
+    return f"{middle} ({low} … {high})"
 
 
 def _horizon(user: UserContext, spec: Mapping[str, Any]) -> str:

@@ -22,6 +22,15 @@ Bool = NDArray[np.bool_]
 # Microseconds from 1970 to 2000, from where PostgreSQL counts.
 EPOCH_US = 946_684_800_000_000
 _HEADER_SIZE = 19
+_FORECAST_WIDTHS = (("id", 8), ("time", 8), ("model", 8), ("forecast", 4), ("low", 4), ("high", 4))
+_FORECAST_ROW = np.dtype(
+    [("fields", ">i2")]
+    + [
+        (part, kind)
+        for name, width in _FORECAST_WIDTHS
+        for part, kind in ((f"{name}_length", ">i4"), (name, ">i8" if width == 8 else ">f4"))
+    ]
+)
 _NAN_BITS = np.array([np.nan]).view(np.int64)[0]
 
 
@@ -185,6 +194,32 @@ def encode_predictions(
         blob_bytes, given if in_scope is None else in_scope, out,
     )  # fmt: skip
     return out[:used].data
+
+
+def encode_forecasts(ids: Int, timestamps: Int, models: Int, given: Bool, forecasts: NDArray[np.float32]) -> bytes:
+    """Write the forecasts among predictions as rows of a binary COPY, without header and trailer.
+
+    The columns: prediction_id, timestamp, model_id, forecast, low, high.
+
+    Parameters
+    ----------
+    ids, timestamps, models, given
+        As in `encode_predictions`.
+    forecasts
+        Shape (n, m, 3); a prediction whose forecast is NaN has none.
+    """
+    chosen = given & ~np.isnan(forecasts[:, :, 0])
+    id_of = np.full(given.shape, -1, dtype=np.int64)
+    id_of[given] = ids
+    rows, columns = np.nonzero(chosen)
+    words = np.zeros(len(rows), dtype=_FORECAST_ROW)
+    words["fields"] = 6
+    for name, width in _FORECAST_WIDTHS:
+        words[f"{name}_length"] = width
+    words["id"], words["time"], words["model"] = id_of[chosen], timestamps[rows] - EPOCH_US, models[columns]
+    for k, name in enumerate(("forecast", "low", "high")):
+        words[name] = forecasts[rows, columns, k]
+    return words.tobytes()
 
 
 @kernel

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from psycopg import sql
 
-from kurswerk.oversight import DEFAULT_OUTCOMES, JudgedScores, OutcomeCounts
+from kurswerk.oversight import DEFAULT_OUTCOMES, JudgedForecasts, JudgedScores, OutcomeCounts
 from kurswerk.storage.binary_copy import decode_rows
 from kurswerk.storage.server import Database
 
@@ -20,6 +20,14 @@ _COUNTS = (
 _SCORES = sql.SQL(
     'COPY (SELECT coin_id, "timestamp", label::bigint, probability::double precision FROM outcomes'
     ' WHERE {where} AND label IS NOT NULL ORDER BY "timestamp" DESC, coin_id LIMIT {limit}) TO STDOUT (FORMAT binary)'
+)
+# moment, return, forecast, low, high
+_FORECASTS = sql.SQL(
+    'COPY (SELECT o.coin_id, o."timestamp", o.actual_return::double precision, f.forecast::double precision,'
+    " f.low::double precision, f.high::double precision FROM (SELECT * FROM outcomes WHERE {where}"
+    ' AND actual_return IS NOT NULL ORDER BY "timestamp" DESC, coin_id LIMIT {limit}) o'
+    ' JOIN forecasts f ON f.prediction_id = o.prediction_id AND f."timestamp" = o."timestamp")'
+    " TO STDOUT (FORMAT binary)"
 )
 _REASONS = sql.SQL("SELECT reason, count(*) FROM outcomes WHERE {where} AND label IS NULL GROUP BY 1 ORDER BY 1")
 
@@ -58,6 +66,15 @@ class PostgresOutcomeLog:
         code_of: dict[str, int] = {}
         codes = np.fromiter((code_of.setdefault(key, len(code_of)) for key in block.keys), np.int64, len(block))
         return JudgedScores(block.words[1].astype(np.int8), block.words[2].view(np.float64), codes, times, reasons)
+
+    def forecasts(
+        self, model_id: int, *, since_us: int | None = None, until_us: int | None = None, limit: int = DEFAULT_OUTCOMES
+    ) -> JudgedForecasts:
+        """Return a forecast model's newest returns with what was forecast, as far as that is still in the database."""
+        statement = _FORECASTS.format(where=_where(model_id, since_us, until_us), limit=sql.Literal(limit))
+        with self._database.connection() as connection, connection.cursor() as cursor, cursor.copy(statement) as copy:
+            block = decode_rows(b"".join(copy), 5)
+        return JudgedForecasts(*(block.words[k].view(np.float64) for k in range(1, 5)))
 
 
 def _where(model_id: int, since_us: int | None, until_us: int | None) -> sql.Composable:

@@ -42,12 +42,12 @@ ON CONFLICT (model_id) DO UPDATE SET prediction_id = greatest(p.prediction_id, e
 STORE = """
 WITH new AS (
     INSERT INTO outcomes (coin_id, "timestamp", prediction_id, model_id, prediction, probability, in_scope,
-        label, reason, horizon_end)
+        label, reason, horizon_end, actual_return)
     SELECT coin, timestamptz 'epoch' + us * interval '1 microsecond', id, model, predicted, probability, in_scope,
-        label, reason, timestamptz 'epoch' + end_us * interval '1 microsecond'
+        label, reason, timestamptz 'epoch' + end_us * interval '1 microsecond', actual
     FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::real[], %s::boolean[],
-        %s::smallint[], %s::text[], %s::bigint[])
-        AS r(coin, us, id, model, predicted, probability, in_scope, label, reason, end_us)
+        %s::smallint[], %s::text[], %s::bigint[], %s::real[])
+        AS r(coin, us, id, model, predicted, probability, in_scope, label, reason, end_us, actual)
     ON CONFLICT DO NOTHING RETURNING model_id, "timestamp", label, prediction, in_scope
 ), counted AS (
     INSERT INTO outcome_counts AS c (model_id, day, known, positive, predicted_positive, true_positive, unknown)
@@ -64,12 +64,12 @@ SELECT count(*) FROM new"""
 CORRECT = """
 WITH changed AS (
     SELECT o.*, r.label AS new_label, r.reason AS new_reason,
-        timestamptz 'epoch' + r.end_us * interval '1 microsecond' AS new_end
-    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::bigint[])
-        AS r(coin, us, model, label, reason, end_us)
+        timestamptz 'epoch' + r.end_us * interval '1 microsecond' AS new_end, r.actual AS new_return
+    FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::smallint[], %s::text[], %s::bigint[], %s::real[])
+        AS r(coin, us, model, label, reason, end_us, actual)
     JOIN outcomes o ON o.coin_id = r.coin AND o.model_id = r.model
         AND o."timestamp" = timestamptz 'epoch' + r.us * interval '1 microsecond'
-    WHERE (o.label, o.reason) IS DISTINCT FROM (r.label, r.reason)
+    WHERE (o.label, o.reason, o.actual_return) IS DISTINCT FROM (r.label, r.reason, r.actual)
 ), kept AS (
     INSERT INTO outcome_corrections (coin_id, "timestamp", model_id, label, reason, judged_at)
     SELECT coin_id, "timestamp", model_id, label, reason, coalesce(corrected_at, judged_at) FROM changed
@@ -88,7 +88,8 @@ WITH changed AS (
         true_positive = c.true_positive + excluded.true_positive, unknown = c.unknown + excluded.unknown,
         corrected = c.corrected + excluded.corrected
 )
-UPDATE outcomes o SET label = c.new_label, reason = c.new_reason, horizon_end = c.new_end, corrected_at = now()
+UPDATE outcomes o SET label = c.new_label, reason = c.new_reason, horizon_end = c.new_end, corrected_at = now(),
+    actual_return = c.new_return
 FROM changed c WHERE o.coin_id = c.coin_id AND o."timestamp" = c."timestamp" AND o.model_id = c.model_id"""
 _REVISIONS = sql.SQL(
     "SELECT first_prediction_id, coin_id,"
@@ -101,11 +102,12 @@ ADVANCE_REVISIONS = """
 INSERT INTO outcome_revisions AS r (market, first_prediction_id) VALUES (%s, %s)
 ON CONFLICT (market) DO UPDATE
 SET first_prediction_id = greatest(r.first_prediction_id, excluded.first_prediction_id)"""
-# timestamp, model, label, reason
-OUTCOME_FIELDS = 4
+# timestamp, model, label, reason, return
+OUTCOME_FIELDS = 5
 _OUTCOME = sql.SQL(
     'o.coin_id, o."timestamp", o.model_id, coalesce(o.label, -1)::bigint,'
-    " (coalesce(array_position({reasons}::text[], o.reason::text), 0) - 1)::bigint"
+    " (coalesce(array_position({reasons}::text[], o.reason::text), 0) - 1)::bigint,"
+    " o.actual_return::double precision"
 )
 _OUTCOMES_OF = sql.SQL(
     "SELECT DISTINCT {fields} FROM unnest({coins}::text[], {models}::bigint[], {first}::bigint[], {last}::bigint[],"

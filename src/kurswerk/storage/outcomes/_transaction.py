@@ -1,6 +1,7 @@
 """One transaction of a market: predictions read, rows read, outcomes stored and corrected."""
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ class PostgresOutcomeTransaction:
 
     def store(self, rows: PredictionRows, judged: Judgements) -> int:
         """Store outcomes, but none that is there; return how many were."""
-        given = [*_arrays(rows), *_labels(judged), judged.end_us.tolist()]
+        given = [*_arrays(rows), *_labels(judged), judged.end_us.tolist(), _returns(judged)]
         row = self._connection.execute(statements.STORE, given).fetchone()
         return int(row[0]) if row else 0
 
@@ -130,12 +131,15 @@ class PostgresOutcomeTransaction:
     def correct(self, rows: OutcomeRows, judged: Judgements) -> int:
         """Replace the labels of outcomes, keep the earlier ones beside them; return how many changed."""
         given = [list(rows.instruments), rows.timestamps.tolist(), rows.model_ids.tolist(), *_labels(judged)]
-        return self._connection.execute(statements.CORRECT, [*given, judged.end_us.tolist()]).rowcount
+        given += [judged.end_us.tolist(), _returns(judged)]
+        return self._connection.execute(statements.CORRECT, given).rowcount
 
     def _outcomes(self, query: sql.Composed) -> OutcomeRows:
         block = self._copy_out(query, statements.OUTCOME_FIELDS)
         words = block.words
-        return OutcomeRows(block.keys, block.moments(0), words[1], words[2].astype(np.int8), words[3].astype(np.int8))
+        labels, reasons = (words[k].astype(np.int8) for k in (2, 3))
+        returns = words[4].view(np.float64).astype(np.float32)
+        return OutcomeRows(block.keys, block.moments(0), words[1], labels, reasons, returns)
 
     def _copy_out(self, query: sql.Composed, fields: int) -> RowBlock:
         statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)
@@ -185,3 +189,7 @@ def _labels(judged: Judgements) -> list[list[Any]]:
         [None if label == UNKNOWN else label for label in judged.labels.tolist()],
         [REASONS[code] if code >= 0 else None for code in judged.reasons.tolist()],
     ]
+
+
+def _returns(judged: Judgements) -> list[float | None]:
+    return [None if isnan(value) else value for value in judged.actual.tolist()]

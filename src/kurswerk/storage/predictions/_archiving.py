@@ -14,14 +14,18 @@ from psycopg import sql
 from kurswerk.archive import ArchivedQuery, Manifest, PredictionArchive
 from kurswerk.core.timestamps import to_us
 from kurswerk.serving import PredictionFilter
+from kurswerk.storage.predictions._partitions import forecasts_of
 from kurswerk.storage.server import Database
 
 Row = Mapping[str, Any]
+FORECAST = ("forecast", "low", "high")
 # Of partitions that are detached and not dropped yet.
 DETACHED = "predictions_detached_"
 _BATCHES = """
-SELECT id, coin_id::text, "timestamp", model_id, prediction::smallint, probability::float8, score, features_digest,
-    features::text, in_scope, created_at FROM "{}" ORDER BY coin_id COLLATE "C", "timestamp", model_id"""
+SELECT p.id, p.coin_id::text, p."timestamp", p.model_id, p.prediction::smallint, p.probability::float8, p.score,
+    p.features_digest, p.features::text, p.in_scope, p.created_at, f.forecast, f.low, f.high
+FROM "{}" p LEFT JOIN "{}" f ON f.prediction_id = p.id AND f."timestamp" = p."timestamp"
+ORDER BY p.coin_id COLLATE "C", p."timestamp", p.model_id"""
 OUTCOME = sql.SQL(
     " CASE WHEN o.coin_id IS NOT NULL THEN jsonb_build_object('label', o.label, 'reason', o.reason,"
     " 'horizon_end', o.horizon_end, 'judged_at', o.judged_at, 'corrected_at', o.corrected_at) END AS outcome"
@@ -41,7 +45,7 @@ _SECONDS = 5.0
 def archived_batches(database: Database, table: str) -> Iterator[Iterator[pa.RecordBatch]]:
     """Give the rows of a detached partition as the archive takes them."""
     with database.arrow_connection() as connection, connection.cursor() as cursor:
-        cursor.execute(_BATCHES.format(table))
+        cursor.execute(_BATCHES.format(table, forecasts_of(table)))
         yield iter(cursor.fetch_record_batch())
 
 
@@ -133,6 +137,6 @@ class ArchivedPredictions:
 
 
 def _listed(row: Row, models: Mapping[int, str]) -> Row:
-    names = ("id", "coin_id", "timestamp", "model_id", "prediction", "probability", "in_scope", "created_at")
+    names = ("id", "coin_id", "timestamp", "model_id", "prediction", "probability", "in_scope", "created_at", *FORECAST)
     features = None if row["features"] is None else json.loads(row["features"])
     return {**{name: row[name] for name in names}, "model_name": models[row["model_id"]], "features": features}

@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from kurswerk.core.errors import DatabaseUnavailableError
+from kurswerk.storage.predictions._forecasts import forecasts_query, joined
 from kurswerk.storage.predictions._writer import CHANNEL
 from kurswerk.storage.server import Database, translated
 
 _SILENCE_S = 5.0
 _READ = (
     'SELECT p.id, p.coin_id, p."timestamp", p.model_id, m.name AS model_name, p.prediction,'
-    " p.probability::float8 AS probability, p.in_scope, p.created_at,"
+    " p.probability::float8 AS probability, p.in_scope, p.created_at, m.spec ? 'target' AS is_forecast,"
     " a.id AS alert_id, a.threshold::float8 AS alert_threshold, a.created_at AS alert_created_at"
     " FROM predictions p JOIN ml_models m ON m.id = p.model_id"
     # Limited by itself: it is then read by its index once, not once for each prediction.
@@ -60,6 +61,15 @@ class PostgresPredictionFeed:
                         await connection.execute("SELECT 1")
                     for payload in payloads:
                         for first, last in json.loads(payload) if wanted() else ():
-                            yield await (await connection.execute(_READ, {"first": first, "last": last})).fetchall()
+                            yield await _read(connection, first, last)
         except psycopg.Error as error:
             raise DatabaseUnavailableError("database.predictions_lost", reason=translated(error, url)) from error
+
+
+async def _read(connection: psycopg.AsyncConnection[Any], first: int, last: int) -> Sequence[Mapping[str, Any]]:
+    rows = await (await connection.execute(_READ, {"first": first, "last": last})).fetchall()
+    query = forecasts_query(rows)
+    if query is None:
+        return joined(rows, [])
+    async with connection.cursor(row_factory=tuple_row) as cursor:
+        return joined(rows, await (await cursor.execute(query)).fetchall())

@@ -1,4 +1,7 @@
-"""Partitions of ``predictions`` by the time of the row, each made when a row first needs it."""
+"""Partitions of ``predictions`` by the time of the row, each made when a row first needs it.
+
+``forecasts`` has the same partitions, made and detached together with those of ``predictions``.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +30,10 @@ WITH part AS (
 )
 SELECT name, (extract(epoch FROM start) * 1000000)::bigint, (extract(epoch FROM until) * 1000000)::bigint
 FROM bound ORDER BY start NULLS FIRST"""
+_WITHOUT_FORECASTS = """
+SELECT c.relname::text, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'predictions'::regclass AND to_regclass(quote_ident('forecasts' || substr(c.relname, 12))) IS NULL
+ORDER BY 1"""
 _COLUMNS = "INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING INDEXES"
 # Beside writers: it conflicts with itself and with what changes the table alone.
 _LOCK = "LOCK TABLE ONLY predictions IN SHARE UPDATE EXCLUSIVE MODE"
@@ -67,7 +74,8 @@ def create_partitions(connection: psycopg.Connection, timestamps: Int) -> list[P
         All partitions, earliest first.
     """
     found = prediction_partitions(connection)
-    if not len(_days_without(found, timestamps)):
+    lacking = connection.execute(_WITHOUT_FORECASTS.encode()).fetchone()
+    if lacking is None and not len(_days_without(found, timestamps)):
         return found
     connection.execute(_LOCK)
     found = prediction_partitions(connection)
@@ -77,6 +85,7 @@ def create_partitions(connection: psycopg.Connection, timestamps: Int) -> list[P
         if not any(part.start_us <= day * DAY_US < part.until_us for part in found):
             found.append(_create(connection, _free_period(found, day, now_us // DAY_US)))
             found.sort(key=lambda part: part.start_us)
+    _add_forecast_partitions(connection)
     return found
 
 
@@ -138,6 +147,25 @@ def _create(connection: psycopg.Connection, period: tuple[int, int]) -> Partitio
         ).format(sql.Identifier(name), sql.Literal(start), sql.Literal(until))
     )
     return Partition(name, start * DAY_US, until * DAY_US)
+
+
+def _add_forecast_partitions(connection: psycopg.Connection) -> None:
+    """Create the partitions of ``forecasts`` that are lacking, as after those of a service of an earlier version."""
+    for name, bounds in connection.execute(_WITHOUT_FORECASTS.encode()).fetchall():
+        found = sql.Identifier(forecasts_of(name))
+        connection.execute(sql.SQL("CREATE TABLE {} (LIKE forecasts {})").format(found, sql.SQL(_COLUMNS)))
+        connection.execute(sql.SQL("ALTER TABLE forecasts ATTACH PARTITION {} {}").format(found, sql.SQL(bounds)))
+
+
+def forecasts_of(name: str) -> str:
+    """Return the name of the table of forecasts beside one of predictions, attached or not.
+
+    Examples
+    --------
+    >>> forecasts_of("predictions_20240101"), forecasts_of("predictions_detached_20240101_7")
+    ('forecasts_20240101', 'forecasts_detached_20240101_7')
+    """
+    return "forecasts" + name.removeprefix("predictions")
 
 
 def _digits(day: int) -> str:

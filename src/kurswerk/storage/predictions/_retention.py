@@ -16,7 +16,7 @@ from kurswerk.archive import PredictionArchive
 from kurswerk.core.timestamps import DAY_US
 from kurswerk.observability import get_logger
 from kurswerk.storage.predictions._archiving import DETACHED, archived_batches, detached_tables
-from kurswerk.storage.predictions._partitions import Partition, create_partitions, prediction_partitions
+from kurswerk.storage.predictions._partitions import Partition, create_partitions, forecasts_of, prediction_partitions
 from kurswerk.storage.server import RETENTION_LOCK, Database, execute_without_queueing, translating
 
 log = get_logger(__name__)
@@ -28,6 +28,8 @@ _DELETE = """
 WITH due AS (
     SELECT id, "timestamp" FROM predictions WHERE model_id = %s AND "timestamp" < now() - %s * interval '1 day'
     LIMIT %s FOR UPDATE SKIP LOCKED
+), forecast AS (
+    DELETE FROM forecasts f USING due WHERE f.prediction_id = due.id AND f."timestamp" = due."timestamp"
 ), gone AS (DELETE FROM predictions p USING due WHERE p.id = due.id AND p."timestamp" = due."timestamp" RETURNING 1)
 SELECT count(*) FROM gone"""
 _FORGET_FEATURES = """
@@ -116,10 +118,13 @@ def _detach_older_than(connection: psycopg.Connection, days: int) -> None:
     cut_us = row[0] if row else 0
     for part in prediction_partitions(connection):
         if part.until_us <= cut_us:
+            name = _detached_name(connection, part)
             _quickly(
                 connection,
                 f'ALTER TABLE predictions DETACH PARTITION "{part.name}"',
-                f'ALTER TABLE "{part.name}" RENAME TO "{_detached_name(connection, part)}"',
+                f'ALTER TABLE "{part.name}" RENAME TO "{name}"',
+                f'ALTER TABLE forecasts DETACH PARTITION "{forecasts_of(part.name)}"',
+                f'ALTER TABLE "{forecasts_of(part.name)}" RENAME TO "{forecasts_of(name)}"',
             )
 
 
@@ -142,7 +147,7 @@ def _archive(database: Database, connection: psycopg.Connection, name: str, arch
 
 
 def _drop(connection: psycopg.Connection, name: str) -> int:
-    return int(_quickly(connection, f'DROP TABLE "{name}"'))
+    return int(_quickly(connection, f'DROP TABLE "{name}"', f'DROP TABLE IF EXISTS "{forecasts_of(name)}"'))
 
 
 def _quickly(connection: psycopg.Connection, *statements: str) -> bool:

@@ -15,14 +15,16 @@ from kurswerk.market import MarketSchema, market_named
 from kurswerk.serving import PredictionFilter, StoredPrediction
 from kurswerk.serving.ports import JoinedChange
 from kurswerk.storage.operations import ALIVE, sealed_moments
-from kurswerk.storage.predictions._archiving import OUTCOME, ArchivedPredictions, first_of
+from kurswerk.storage.predictions._archiving import FORECAST, OUTCOME, ArchivedPredictions, first_of
+from kurswerk.storage.predictions._forecasts import with_forecasts
 from kurswerk.storage.server import Database
 
 # A search is given up after so long: what it has not found by then lies far back among very many others.
 _PATIENCE_MS = 5000
 _FIELDS = sql.SQL(
     'p.id, p.coin_id, p."timestamp", p.model_id, m.name AS model_name, p.prediction,'
-    " p.probability::float8 AS probability, p.features, p.in_scope, p.created_at"
+    " p.probability::float8 AS probability, p.features, p.in_scope, p.created_at,"
+    " m.spec ? 'target' AS is_forecast"
 )
 # By the key that both have; an outcome may outlive its prediction, and most newest predictions have none yet.
 _JUDGED = sql.SQL(
@@ -70,14 +72,14 @@ class PostgresPredictionStore:
         TooBroadError
             If it takes longer than five seconds.
         """
-        rows: list[Mapping[str, Any]] = list(self._found(_listing(chosen, "predictions", limit, offset)))
+        rows: list[Mapping[str, Any]] = self._listed(chosen, "predictions", limit, offset)
         # Looked for afterwards: a partition that is detached in between is found twice rather than not at all.
         if self._older is None or not (parts := self._older.parts()):
             return rows
         if offset:
-            rows = list(self._found(_listing(chosen, "predictions", limit + offset, 0)))
+            rows = self._listed(chosen, "predictions", limit + offset, 0)
         for table in parts.tables:
-            rows += self._of_detached(_listing(chosen, table, limit + offset, 0))
+            rows += self._of_detached(chosen, table, limit + offset)
         rows = first_of(rows, chosen, limit + offset)
         # Again: a table that was dropped meanwhile is a file now.
         # What became of archived predictions is not in their files: a search by it finds those in the database alone.
@@ -114,7 +116,7 @@ class PostgresPredictionStore:
             "SELECT {fields},{outcome} FROM {judged} WHERE p.coin_id = {coin}"
             ' AND p."timestamp" = (SELECT max("timestamp") FROM predictions WHERE coin_id = {coin}) ORDER BY p.model_id'
         ).format(fields=_FIELDS, outcome=OUTCOME, judged=_JUDGED.format(_TABLE), coin=sql.Literal(coin_id))
-        rows: Sequence[Mapping[str, Any]] = self._rows(query)
+        rows: Sequence[Mapping[str, Any]] = self._with_forecasts(self._rows(query))
         chosen = PredictionFilter(coin_id=coin_id)
         if self._older is not None and self._older.parts().may_come_before(rows, chosen, 1):
             newest = self.find(chosen, _MOST_MODELS)
@@ -173,7 +175,9 @@ class PostgresPredictionStore:
         """
         row = self._whole(prediction_id)
         names = ("id", "coin_id", "model_id", *_OF_REPLAY)
-        return StoredPrediction(timestamp_us=to_us(row["timestamp"]), **{name: row[name] for name in names})
+        forecast = None if row["forecast"] is None else tuple(row[name] for name in FORECAST)
+        given = {name: row[name] for name in names}
+        return StoredPrediction(timestamp_us=to_us(row["timestamp"]), forecast=forecast, **given)
 
     def revisions_after(self, coin: str, prediction_id: int) -> tuple[Sequence[int], Sequence[int]]:
         """Return timestamps of a coin's rows that a prediction did not know, and of those corrected after it."""
@@ -236,24 +240,35 @@ class PostgresPredictionStore:
                 _FIELDS, OUTCOME, _JUDGED.format(sql.Identifier(table)), sql.Literal(prediction_id)
             )
 
-        for row in self._rows(query("predictions")):
+        for row in self._with_forecasts(self._rows(query("predictions"))):
             return row
         if self._older is not None:
             for table in self._older.parts().tables:
-                for row in self._of_detached(query(table)):
+                for row in self._unless_dropped(query(table), table):
                     return row
             if found := self._older.get(prediction_id):
                 return found
         raise NotFoundError("prediction.not_found", id=prediction_id)
 
-    def _of_detached(self, query: sql.Composed) -> list[dict[str, Any]]:
+    def _listed(self, chosen: PredictionFilter, table: str, limit: int, offset: int) -> list[Mapping[str, Any]]:
+        return list(self._with_forecasts(self._found(_listing(chosen, table, limit, offset)), table))
+
+    def _of_detached(self, chosen: PredictionFilter, table: str, limit: int) -> list[dict[str, Any]]:
+        return self._unless_dropped(_listing(chosen, table, limit, 0), table)
+
+    def _unless_dropped(self, query: sql.Composed, table: str) -> list[dict[str, Any]]:
         """Search in a detached partition; nothing where it has been dropped since, because the archive has it then."""
         try:
-            return self._found(query)
+            return self._with_forecasts(self._found(query), table)
         except StorageError as error:
             if isinstance(error.__cause__, UndefinedTable):
                 return []
             raise
+
+    def _with_forecasts(self, rows: list[dict[str, Any]], table: str = "predictions") -> list[dict[str, Any]]:
+        """Add forecast, low and high to predictions; those of forecast models are read by their ids and moments."""
+        with self._database.connection() as connection:
+            return with_forecasts(rows, table, lambda query: connection.execute(query).fetchall())
 
     def _found(self, query: sql.Composed) -> list[dict[str, Any]]:
         """Search for no longer than is good for the others who want a connection."""

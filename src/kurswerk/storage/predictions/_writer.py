@@ -8,7 +8,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from kurswerk.serving.ports import NewAlert, NewPredictions
-from kurswerk.storage.binary_copy import HEADER, TRAILER, encode_predictions
+from kurswerk.storage.binary_copy import HEADER, TRAILER, encode_forecasts, encode_predictions
 from kurswerk.storage.predictions._partitions import PartitionsOfWriter
 from kurswerk.storage.server.migrations.feed_v3 import ID_BLOCK
 
@@ -17,6 +17,9 @@ CHANNEL = "kurswerk_predictions"
 _COPY = (
     'COPY predictions (id, coin_id, "timestamp", model_id, prediction, probability, score, features_digest, features,'
     " in_scope) FROM STDIN (FORMAT binary)"
+)
+_COPY_FORECASTS = (
+    'COPY forecasts (prediction_id, "timestamp", model_id, forecast, low, high) FROM STDIN (FORMAT binary)'
 )
 # Of one notification, which PostgreSQL limits to 8000 bytes.
 _RANGES_AT_ONCE = 100
@@ -70,6 +73,7 @@ class PredictionWriter:
             copy.write(HEADER)
             copy.write(payload)
             copy.write(TRAILER)
+        self._store_forecasts(predictions)
         with self._connection.pipeline():  # one way to the server and back
             if self._spare_look_ups:
                 execute("SET LOCAL session_replication_role = origin")
@@ -78,6 +82,18 @@ class PredictionWriter:
             ranges = id_ranges(predictions.ids)
             for first in range(0, len(ranges), _RANGES_AT_ONCE):
                 execute("SELECT pg_notify(%s, %s)", [CHANNEL, json.dumps(ranges[first : first + _RANGES_AT_ONCE])])
+
+    def _store_forecasts(self, predictions: NewPredictions) -> None:
+        if predictions.forecasts is None:
+            return
+        payload = encode_forecasts(
+            predictions.ids, predictions.timestamps, predictions.models, predictions.given, predictions.forecasts
+        )
+        if payload:
+            with self._connection.cursor() as cursor, cursor.copy(_COPY_FORECASTS) as copy:
+                copy.write(HEADER)
+                copy.write(payload)
+                copy.write(TRAILER)
 
     def _store_alerts(self, alerts: Sequence[NewAlert]) -> None:
         if not alerts:

@@ -4,7 +4,7 @@
 VERSION_TABLE = "kurswerk_version"
 # Tables that Kurswerk created here; only these are ever dropped.
 OWNED_TABLE = "kurswerk_tables"
-HEAD = "0021"
+HEAD = "0022"
 # Any constant: all processes that migrate one database queue up behind it.
 MIGRATION_LOCK = 0x4B75_7273_7765_726B
 # Retention cleanup: one process at a time, and none while a backup is made. Any constant: "KWt" in hexadecimal.

@@ -394,3 +394,13 @@ def test_answers_to_a_reader_are_in_the_readers_language(panel: Panel, registry:
     file["data-market.data"] = "coins"
     done = browser.fire("ingest-done.children", file, "ingest-file.contents")
     assert "a.csv: 3 Zeilen gelesen, 2 angenommen" in json.dumps(done, ensure_ascii=False)
+
+
+def test_the_form_orders_a_return_forecast(browser: Browser):
+    kind = {"kind.value": "return", "model_type.value": "ridge", "coverage.value": 0.8, "use_smote.checked": False}
+    found = check(browser, **kind)
+    document = json.loads(found["spec-json"]["children"])
+    assert (document["target"], document["coverage"], document["future_minutes"]) == ("return", 0.8, 5)
+    assert not {"use_time_based_prediction", "direction", "min_percent_change"} & document.keys()
+    assert found["spec-order"]["disabled"] is False
+    assert found["spec-document"]["data"] == document

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kurswerk.dashboard.words.labels import target_description
+from kurswerk.dashboard.words.labels import forecast_text, target_description
 from kurswerk.dashboard.words.user_context import UserContext
 
 CHANGE = {"target_var": "close", "use_time_based_prediction": True, "min_percent_change": 3, "direction": "up"}
@@ -26,3 +26,10 @@ def test_the_horizon_is_named_in_its_unit(spec, english, german):
     record = SimpleNamespace(spec=CHANGE | spec)
     assert target_description(UserContext(language="en"), record) == english
     assert target_description(UserContext(language="de"), record) == german
+
+
+def test_a_return_and_its_forecast_are_described_in_both_languages():
+    record = SimpleNamespace(spec={"target_var": "close", "target": "return", "horizon_sessions": 5})
+    assert target_description(UserContext(language="en"), record) == "return of close after 5 sessions"
+    assert target_description(UserContext(language="de"), record) == "Rendite von close nach 5 Handelstagen"
+    assert forecast_text(UserContext(language="en"), (1.234, -0.5, 2.0)) == "+1.23 (-0.50 … +2.00)".replace("-", "−")
