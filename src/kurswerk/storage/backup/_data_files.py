@@ -102,7 +102,8 @@ class PendingFiles:
 
     def write_journal(self, backup_id: str, database: str, token: str) -> None:
         """Note what is about to be done; from here on the files are complete."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        now = datetime.now(UTC)
+        stamp = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}Z"
         partial = self._folder / "journal.json.part"
         journal = {"id": backup_id, "database": database, "token": token, "stamp": stamp}
         partial.write_text(json.dumps(journal), encoding="utf-8")

@@ -17,6 +17,8 @@ from kurswerk.storage.server import Connection, Database, translating
 # Restores of one server take turns. Any constant: "KWr" in hexadecimal.
 _RESTORE_LOCK = 0x4B5772
 _LONGEST_NAME = 63
+# A session that has ended holds its locks until the server has noticed.
+_LOCK_TIMEOUT = "SET lock_timeout = '2s'"
 # PostgreSQL itself waits up to five seconds for other sessions to end before it renames a database.
 _SWAP_S, _ENDING_EVERY_S = 60.0, 0.1
 _HAS_TABLES = (
@@ -114,7 +116,9 @@ class Server:
         if not self.exists(self.name):
             self._rename([(fresh, self.name)])
             return None
-        aside = f"{self.name[: _LONGEST_NAME - 26]}_replaced_{datetime.now(UTC):%Y%m%dt%H%M%S}"
+        now = datetime.now(UTC)
+        # To the millisecond: of two restores within one second, each keeps what it replaced.
+        aside = f"{self.name[: _LONGEST_NAME - 28]}_replaced_{now:%Y%m%dt%H%M%S}{now.microsecond // 1000:03d}"
         self._rename([(self.name, aside), (fresh, self.name)])
         return aside
 
@@ -147,9 +151,12 @@ def restoring_on(database: Database) -> Iterator[Server]:
         If another restore is under way there.
     """
     with _maintenance(database.url) as connection, translating(database.url):
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [_RESTORE_LOCK]).fetchone()
-        if not row or not row[0]:
-            raise ConflictError("backup.restore_under_way")
+        connection.execute(_LOCK_TIMEOUT)
+        try:
+            connection.execute("SELECT pg_advisory_lock(%s)", [_RESTORE_LOCK])
+        except psycopg.errors.LockNotAvailable as error:
+            raise ConflictError("backup.restore_under_way") from error
+        connection.execute("RESET lock_timeout")
         yield Server(database.url, connection)
 
 
