@@ -76,9 +76,9 @@ def target(user: UserContext, given: Mapping[str, Any], columns: Sequence[str]) 
                 id="spec-kind",
                 value=kind,
                 data=[
-                    {"value": "change", "label": user.t("Change within a horizon")},
-                    {"value": "return", "label": user.t("Return forecast")},
-                    {"value": "level", "label": user.t("Absolute value")},
+                    {"value": "change", "label": user.t("Change")},
+                    {"value": "return", "label": user.t("Return")},
+                    {"value": "level", "label": user.t("Value")},
                 ],
                 **{"aria-label": user.t("Kind of target")},
             ),

@@ -180,7 +180,7 @@ def other_costs(user: UserContext, trades: Json) -> list[dict[str, str]]:
     Examples
     --------
     >>> [one["value"] for one in other_costs(UserContext(), {"fee_bps": 0, "slippage_bps": 0, "direction": "up"})][:2]
-    ['1,0', '0.9970044932589875,-0.29955067410125173']
+    ['1,0', '0.9970044947556193,-0.29955052443807473']
     """
     stored = {name: trades[name] for name in Costs.model_fields if name in trades}
     if "direction" not in trades:
