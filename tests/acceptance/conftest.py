@@ -1,11 +1,13 @@
 """A data directory of its own for the tests that run the command line as a user does."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from guide_pages import write_candles
 from kurswerk.storage.server import EmbeddedPostgres
 from server_folders import server_folder
 
@@ -29,3 +31,9 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def workplace(tmp_path, embedded_data_dir):
+    write_candles(tmp_path / "candles.csv")
+    return tmp_path, os.environ | {"KURSWERK_DATA_DIR": str(embedded_data_dir)}

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_first_model import blocks, workplace
 
-__all__ = ["workplace"]
+from guide_pages import blocks
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "forecasts.md"
 
 
