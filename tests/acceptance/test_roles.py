@@ -32,8 +32,15 @@ def data_dir():
         yield folder
 
 
-def test_a_first_start_without_a_key_serves_explains_and_takes_the_first_key_at_once(data_dir):
-    port = free_port()
+@pytest.fixture
+def new_data_dir():
+    """A directory that no other test makes keys in."""
+    with data_directory() as folder:
+        yield folder
+
+
+def test_a_first_start_without_a_key_serves_explains_and_takes_the_first_key_at_once(new_data_dir):
+    data_dir, port = new_data_dir, free_port()
     with served(data_dir, "serve", "--only", "api,worker", KURSWERK_HEALTH_PORT=port, **CONTAINER) as service:
         (warning,) = service.lines(level="warning")
         assert "there is no API key yet" in warning["event"]

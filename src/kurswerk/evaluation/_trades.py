@@ -201,7 +201,7 @@ def change_of_costs(before: TradeCosts, after: TradeCosts) -> tuple[float, float
     Examples
     --------
     >>> change_of_costs(TradeCosts(0, 0), TradeCosts(100, 0))
-    (0.9801980198019802, -1.9801980198019802)
+    (0.9801980198019802, -1.980198019801982)
     """
     if any(costs.price_impact or costs.fixed_cost for costs in (before, after)):
         return None

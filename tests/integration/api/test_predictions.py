@@ -34,7 +34,7 @@ def test_predictions_are_listed_and_filtered(client: httpx.Client, predicted: li
     first = found["predictions"][-1]
     assert set(first) == {
         "id", "coin_id", "timestamp", "model_id", "model_name", "prediction", "probability", "features", "in_scope",
-        "created_at", "outcome",
+        "created_at", "outcome", "forecast", "low", "high",
     }  # fmt: skip
     one = client.get("/api/predictions", params={"coin_id": COINS[0], "model_id": predicted[1], "limit": 2}).json()
     assert [row["timestamp"][-9:-1] for row in one["predictions"]] == ["00:00:20", "00:00:15"]

@@ -41,7 +41,7 @@ def prediction(number: int, row: tuple[str, int, int, int, bool]) -> dict[str, A
     return {
         "id": number, "coin_id": coin, "timestamp": moment, "model_id": model, "prediction": int(likely >= 10),
         "probability": likely / 20, "score": float(np.float32(likely / 20)), "features_digest": -number,
-        "features": None,
+        "features": None, "forecast": None, "low": None, "high": None,
         "in_scope": in_scope, "created_at": moment + timedelta(minutes=1),
     }  # fmt: skip
 

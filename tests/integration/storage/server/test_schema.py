@@ -104,6 +104,7 @@ OWN_TABLES = {
     "stock_classifications",
     "stock_fundamentals",
     "watchlist_instruments",
+    "forecasts",
     "watchlists",
 }
 
