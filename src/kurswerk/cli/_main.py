@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watchlist": ("watchlist", "Follow instruments together, under a name."),
     "train": ("train", "Train a model from a specification."),
     "test": ("test", "Test a model on any period and any coins."),
+    "backtest": ("backtest", "Trade a model's signals over stored bars, with costs, and report honestly."),
     "compare": ("compare", "Compare two models on identical rows."),
     "models": ("models", "List models, show one, export, reproduce or delete it."),
     "certify": ("certify", "Prove that a model sees no future and computes the same bits live."),

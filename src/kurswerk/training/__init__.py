@@ -3,6 +3,7 @@
 from kurswerk.training._adoption import Translation, json_value, translate_specification
 from kurswerk.training._again import specification_again
 from kurswerk.training._backtest_kind import BacktestRequest, BacktestResult, backtest_kind
+from kurswerk.training._backtesting import backtest_model
 from kurswerk.training._certifying import TrainingPipeline, certify, reproduce
 from kurswerk.training._checks import check_training
 from kurswerk.training._comparing import compare_models
@@ -41,6 +42,7 @@ __all__ = [
     "TrainingStores",
     "Translation",
     "backtest_kind",
+    "backtest_model",
     "build_dataset",
     "certify",
     "certify_kind",

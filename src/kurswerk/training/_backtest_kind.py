@@ -1,9 +1,9 @@
 """The kind of job that back-tests a model."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from kurswerk.backtest import SignalRule, TradingRules
 from kurswerk.core.timestamps import to_us
@@ -12,7 +12,7 @@ from kurswerk.training._backtesting import ModelTrading, backtest_model, check_b
 from kurswerk.training._job_kinds import Mints, ModelKey
 from kurswerk.training._period import Period
 from kurswerk.training.ports import TrainingStores
-from kurswerk.training.spec import UtcTime
+from kurswerk.training.spec import UtcTime, problems_of
 
 
 class BacktestRequest(BaseModel):
@@ -46,6 +46,14 @@ class BacktestRequest(BaseModel):
     trials: Annotated[StrictInt, Field(ge=1, le=10**9)] = Field(
         default=1, description="How many variants were tried, this one included; deflates the Sharpe ratio."
     )
+
+    @classmethod
+    def parse(cls, document: object) -> Self:
+        """Validate a JSON object; SpecError with all that is wrong."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise problems_of(error) from error
 
     @property
     def trading(self) -> ModelTrading:

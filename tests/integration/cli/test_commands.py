@@ -13,6 +13,27 @@ from memory_market import random_market, write_panel
 LATER = ("--start", "2024-01-01T06:41:00Z", "--end", "2024-01-01T09:59:00Z")
 
 
+def back_tested(run, folder):
+    """Trade the model's signals with costs and without."""
+    rules, exits = folder / "rules.json", {"max_bars": 20}
+    words = ("backtest", "small", *LATER, "--enter", 0.05, "--leave", 0.01, "--mints", "COIN1", "--rules", rules)
+    rules.write_text(json.dumps({"costs": {"commission_bps": 100}, "exits": exits}))
+    dear = run(*words, "--trials", 3, "--json").json
+    rules.write_text(json.dumps({"costs": {"commission_bps": 0, "slippage_bps": 0}, "exits": exits}))
+    free = run(*words, "--json").json
+    assert dear["signals"] == free["signals"] > 0
+    assert free["metrics"]["trades"] == len(free["trades"]) > 0
+    assert dear["metrics"]["total_return"] < free["metrics"]["total_return"]
+    assert sum(dear["costs"].values()) > sum(free["costs"].values()) == 0
+    shown = run(*words)
+    assert shown.code == 0
+    assert all(word in shown.out for word in ("sharpe", "total return", "commission", "COIN1"))
+    assert all(f"{'!' if one['violated'] else '·'} " in shown.out for one in free["findings"])
+    rules.write_text(json.dumps({"exits": {"stop": 0.1}}))
+    refused = run(*words)
+    assert (refused.code, "rules.exits.stop" in refused.err) == (1, True)
+
+
 def test_from_candles_to_a_certified_model(run, candles, spec, tmp_path):
     first = run("ingest", "coins", candles, "--json").json
     assert (first["rows_read"], first["inserted"], first["quarantined"]) == (2400, 2400, 0)
@@ -45,6 +66,8 @@ def test_from_candles_to_a_certified_model(run, candles, spec, tmp_path):
     compared = run("compare", "small", "forest", *LATER, "--json").json
     assert compared["num_samples"] == tested["num_samples"]
     assert "winner by F1" in run("compare", "small", "forest", *LATER).out
+
+    back_tested(run, tmp_path)
 
     certified = run("certify", "small", "--json")
     assert certified.code == 0
