@@ -21,6 +21,8 @@ from kurswerk.training import ModelSpec
 
 # Features and labels do not depend on it.
 _THREADS = 2
+# Fields of targets that are a change up to a horizon.
+_CHANGES = frozenset({"min_percent_change", "quantile", "relative_to"})
 Time = str | date | datetime
 
 
@@ -173,7 +175,7 @@ class Bars:
         return {
             "market": self.market.name,
             "target_var": self.market.column_of(Role.CLOSE),
-            "use_time_based_prediction": "min_percent_change" in document,
+            "use_time_based_prediction": not _CHANGES.isdisjoint(document),
         }
 
     def _inputs(self, name: str) -> tuple[str, ...]:

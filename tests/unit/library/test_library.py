@@ -163,6 +163,9 @@ def test_features_are_those_of_the_plan_and_labels_those_of_the_specification(ba
         reached = close[rows[5:]] / close[rows[:-5]] - 1 >= 0.01
         assert labels["label"].to_numpy()[rows[:-5]].astype(bool).tolist() == reached.tolist()
         assert labels["label"].isna().to_numpy()[rows[-5:]].all()
+    best = bars.labels(quantile=0.4, relative_to="market", direction="up", future_minutes=5)
+    # Of three instruments at most one lies in the upper two fifths.
+    assert best.groupby("time")["label"].sum().max() == 1
     below = bars.labels(operator="<", target_value=1.0, future_minutes=5)
     assert below["label"].notna().sum() == labels["label"].notna().sum()
     with pytest.raises(SpecError, match="direction"):
