@@ -235,11 +235,11 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_double(database):
         span = range(START_US + start * STEP_US, START_US + (start + 5) * STEP_US)
         write_rows(database, {key: value for key, value in rows.items() if key[1] in span})
         command = [sys.executable, "-c", textwrap.dedent(_LANE), database.url]
-        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE)
-        process.stdout.readline()
-        time.sleep(rng.uniform(0.0, 0.4))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        environment = {**os.environ, "PYTHONPATH": path}
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(rng.uniform(0.0, 0.4))
+            process.send_signal(signal.SIGKILL)
     with closing(PostgresFeedSession(database, MARKET)) as session:
         predict(a_lane(database, session, **AT_ONCE))
     found = stored(database)
