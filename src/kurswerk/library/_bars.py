@@ -13,14 +13,12 @@ from kurswerk.core.timestamps import format_timestamp, parse_timestamp, to_us
 from kurswerk.features import FeaturePlan, feature_names
 from kurswerk.ingest import Normaliser, ValidatedRows
 from kurswerk.labels import UNKNOWN, LabelSpec, compute_labels
-from kurswerk.library._frames import FRAME_NAME, FrameKind, FrameSource, kind_of, rows_table, to_frame, to_table
+from kurswerk.library._frames import FrameKind, FrameSource, kind_of, rows_table, to_frame, to_table
 from kurswerk.market import Clock, MarketSchema, Panel, Role, market_named
 from kurswerk.market.calendar import calendar_of
 from kurswerk.market.validation import Violation, violation_message
-from kurswerk.training import ModelSpec
+from kurswerk.training import FEATURE_THREADS, ModelSpec
 
-# Features and labels do not depend on it.
-_THREADS = 2
 # Fields of targets that are a change up to a horizon.
 _CHANGES = frozenset({"min_percent_change", "quantile", "relative_to"})
 Time = str | date | datetime
@@ -118,7 +116,7 @@ class Bars:
         plan = FeaturePlan(tuple(names), self.market)
         if lacking := [column for column in plan.inputs if column not in self.panel.columns]:
             raise DataError("library.columns_lacking", columns=lacking, found=list(self.panel.columns))
-        values = plan.compute(self.panel, threads=_THREADS)
+        values = plan.compute(self.panel, threads=FEATURE_THREADS)
         return self.with_columns({name: values[:, place] for place, name in enumerate(plan.names)})
 
     def labels(self, **target: Any) -> Any:
@@ -287,7 +285,7 @@ def _panel(parts: list[ValidatedRows], columns: tuple[str, ...]) -> Panel:
         held[part.cells[:, kept] != 0] = np.nan
         values.append(held)
     if not parts:
-        raise DataError("library.no_rows", frame=FRAME_NAME)
+        raise DataError("library.no_rows")
     table = np.concatenate(values, axis=1)
     by_name = dict(zip(columns, table, strict=True))
     return Panel.from_codes(list(names), np.concatenate(codes), np.concatenate(moments), by_name)

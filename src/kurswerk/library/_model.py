@@ -19,11 +19,10 @@ from kurswerk.library._bars import Bars, Time, moment_us, read
 from kurswerk.library._memory import MemoryModels, PanelMarket
 from kurswerk.models import as_model_input
 from kurswerk.registry import ModelRecord, ModelStore, TestResult, load_model, market_of, plan_of
-from kurswerk.training import Costs, ModelSpec, Period, TrainingStores, certify, evaluate_test
+from kurswerk.training import FEATURE_THREADS, Costs, ModelSpec, Period, TrainingStores, certify, evaluate_test
 from kurswerk.training import train as train_in
 
 _ARTIFACT, _RECORD, _FORMAT = "model.onnx", "model.json", "kurswerk-model-1"
-_THREADS = 2
 _TIMES = ("train_start", "train_end", "created_at")
 
 
@@ -105,7 +104,7 @@ class Model:
         bars = self._bars(data)
         plan = plan_of(self.record)
         model = load_model(self.record, self._store())
-        values = plan.compute(bars.panel, threads=_THREADS, dtype=np.float32)
+        values = plan.compute(bars.panel, threads=FEATURE_THREADS, dtype=np.float32)
         X = as_model_input(values)
         columns = model.forecast(X)._asdict() if model.is_forecast else {"probability": model.predict_proba(X)}
         return bars.with_columns({**columns, "prediction": columns["probability"] >= 0.5})

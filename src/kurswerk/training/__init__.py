@@ -8,7 +8,14 @@ from kurswerk.training._certifying import TrainingPipeline, certify, reproduce
 from kurswerk.training._checks import check_training
 from kurswerk.training._comparing import compare_models
 from kurswerk.training._costs import COST_PRESETS, Costs, CostsField, costs_of
-from kurswerk.training._dataset import Dataset, build_dataset, columns_to_load, load_for_plan, training_plan
+from kurswerk.training._dataset import (
+    FEATURE_THREADS,
+    Dataset,
+    build_dataset,
+    columns_to_load,
+    load_for_plan,
+    training_plan,
+)
 from kurswerk.training._feature_cache import CacheCounts, CacheState, FeatureCache, use_feature_cache
 from kurswerk.training._feature_export import FeaturesRequest, FeaturesResult, export_features, features_kind
 from kurswerk.training._fit import fit_final, fit_version, load_dataset
@@ -22,6 +29,7 @@ from kurswerk.training.spec import ModelSpec, read_document
 
 __all__ = [
     "COST_PRESETS",
+    "FEATURE_THREADS",
     "Availability",
     "BacktestRequest",
     "BacktestResult",
